@@ -1,0 +1,44 @@
+"""Attention mechanisms for convolutional networks, by name.
+
+Every module of this package that is not one of its tools defines one mechanism and enters it into the registry, so a
+new mechanism is one new file.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from torch import nn
+
+from attention.attach import attach
+from attention.identity import IdentityStart
+from attention.registry import ATTENTION, construct
+
+__all__ = ["ATTENTION", "IdentityStart", "attach", "build_attention"]
+
+_TOOLS = {"attach", "docs", "identity", "ops", "registry", "table"}
+
+for _module in iter_modules(__path__):
+    if _module.name not in _TOOLS:
+        import_module(f"{__name__}.{_module.name}")
+
+
+def build_attention(name: str, channels: int, *, identity: bool = False, **kwargs: Any) -> nn.Module:
+    """Build a mechanism by name.
+
+    Args:
+        name: a canonical name or an alias; `ATTENTION.names()` lists them.
+        channels: C of input and output, ≥ 1.
+        identity: start as the identity; a mechanism that does so anyway is used as it is, any other is wrapped.
+        **kwargs: options of the mechanism.
+
+    Returns:
+        A module (B, C, H, W) → the same shape, dtype and memory format.
+
+    Raises:
+        ValueError: for an unknown name (near ones are suggested), an unknown option, or a value that cannot work.
+    """
+    module = construct(name, channels, **kwargs)
+    if identity and not getattr(module, "starts_at_identity", False):
+        return IdentityStart(module)
+    return module

@@ -1,0 +1,168 @@
+"""Put attention into any network, by the names of its submodules."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attention.identity import IdentityStart
+from attention.registry import construct, options
+
+Place = str | tuple[str, Mapping[str, Any]]
+
+
+class _Attended(nn.Module):
+    """Mixed into the class of a module that got attention: its output passes through the mechanisms.
+
+    A subclass, not a hook or a wrapper: copies and pickles keep it, and the module's own state-dict keys stay.
+    """
+
+    attention_names: tuple[str, ...]
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the module, then its mechanisms."""
+        out = super().forward(*args, **kwargs)
+        for name in self.attention_names:
+            out = getattr(self, name)(out)
+        return out
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return _blank, (type(self).__mro__[2],), self.__dict__
+
+
+_CLASSES: dict[type[nn.Module], type[nn.Module]] = {}
+
+
+def _attended_class(base: type[nn.Module]) -> type[nn.Module]:
+    if base not in _CLASSES:
+        _CLASSES[base] = type(f"Attended{base.__name__}", (_Attended, base), {"__module__": base.__module__})
+    return _CLASSES[base]
+
+
+def _blank(base: type[nn.Module]) -> nn.Module:
+    cls = _attended_class(base)
+    return cls.__new__(cls)
+
+
+@contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _outputs(model: nn.Module, modules: Mapping[str, nn.Module], example: Tensor) -> dict[str, Any]:
+    """What each module returned in one run of the network."""
+    seen: dict[str, Any] = {}
+
+    def remember(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and isinstance(before := seen.get(name), Tensor):
+                if before.shape[1:2] != output.shape[1:2]:
+                    raise ValueError(
+                        f"{name} runs more than once, with {before.shape[1]} and {output.shape[1]} channels"
+                    )
+            seen[name] = output
+
+        return hook
+
+    handles = [module.register_forward_hook(remember(name)) for name, module in modules.items()]
+    try:
+        with _eval_mode(model), torch.no_grad():
+            model(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def _match(model: nn.Module, places: Mapping[str, Place]) -> dict[str, Place]:
+    """Submodule name → mechanism, for names and glob patterns."""
+    names = [name for name, _ in model.named_modules() if name]
+    found: dict[str, Place] = {}
+    for pattern, place in places.items():
+        matches = [name for name in names if fnmatchcase(name, pattern)]
+        if not matches:
+            near = get_close_matches(pattern, names, n=3)
+            hint = (
+                f"did you mean {' or '.join(near)}?"
+                if near
+                else f"top-level ones: {', '.join(dict(model.named_children()))}"
+            )
+            raise ValueError(f"no submodule is named {pattern!r}; {hint}")
+        for name in matches:
+            if name in found:
+                raise ValueError(f"{name} is named twice in places, by {pattern!r} and an earlier pattern")
+            found[name] = place
+    return found
+
+
+def _build(name: str, output: Any, place: Place, identity: bool) -> nn.Module:
+    """The mechanism for one submodule, on the device and in the dtype of its output."""
+    mechanism, kwargs = (place, {}) if isinstance(place, str) else (place[0], dict(place[1]))
+    if not isinstance(output, Tensor) or not 3 <= output.dim() <= 5:
+        what = f"a tensor {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ValueError(f"{name} returns {what}, expected one map (B, C, *spatial)")
+    dims = output.dim() - 2
+    if dims != 2:
+        if "dims" not in options(mechanism):
+            raise ValueError(f"{mechanism} works on (B, C, H, W), but {name} returns {tuple(output.shape)}")
+        kwargs.setdefault("dims", dims)
+    module = construct(mechanism, output.shape[1], **kwargs)
+    if identity and not getattr(module, "starts_at_identity", False):
+        module = IdentityStart(module)
+    return module.to(device=output.device, dtype=output.dtype)
+
+
+def _insert(module: nn.Module, attention: nn.Module) -> None:
+    """Make the mechanism a child of the module that runs on its output."""
+    number = 1
+    while hasattr(module, name := "attention" if number == 1 else f"attention{number}"):
+        number += 1
+    attention.train(module.training)
+    module.add_module(name, attention)
+    if type(module).forward is nn.Sequential.forward:
+        return  # it runs its children in order
+    if not isinstance(module, _Attended):
+        module.__class__ = _attended_class(type(module))
+    module.attention_names = (*getattr(module, "attention_names", ()), name)  # type: ignore[assignment]
+
+
+def attach(model: nn.Module, places: Mapping[str, Place], example: Tensor, *, identity: bool = False) -> nn.Module:
+    """Put attention behind submodules of a network, in place.
+
+    The channels are found by running the network once on the example, in eval mode. Each mechanism becomes a child,
+    `attention`, of the submodule on whose output it works, so the state-dict keys of everything else stay as they are.
+
+    Args:
+        model: any network.
+        places: submodule name or glob pattern (`*` also matches dots) → name of a mechanism, or (name, options).
+        example: an input of the network; its content does not matter.
+        identity: start as the identity, so that the network first computes what it did before.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: if a pattern matches nothing, a submodule does not run or does not return a map, or the mechanism
+            cannot be built; the model is then unchanged.
+    """
+    found = _match(model, places)
+    modules = {name: model.get_submodule(name) for name in found}
+    outputs = _outputs(model, modules, example)
+    built = {}
+    for name, place in found.items():
+        if name not in outputs:
+            raise ValueError(f"{name} did not run on the example, so its channels are unknown; name one that runs")
+        built[name] = _build(name, outputs[name], place, identity)
+    for name, attention in built.items():
+        _insert(modules[name], attention)
+    return model

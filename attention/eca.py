@@ -1,0 +1,67 @@
+"""ECA: efficient channel attention."""
+
+import math
+
+from torch import Tensor, nn
+
+from attention.ops import expand_as_map, make_gate, odd, one_of, positive, spatial_axes, zero_init
+from attention.registry import ATTENTION
+
+
+def adaptive_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
+    """Kernel size of the paper's rule: the odd number nearest to |log₂(C)/γ + b/γ| from above, at least 3.
+
+    Args:
+        channels: C.
+        gamma: γ.
+        b: b.
+
+    Returns:
+        3 up to 64 channels, 5 up to 1024, 7 for 2048.
+    """
+    size = int(abs((math.log2(channels) + b) / gamma))
+    return max(size if size % 2 else size + 1, 3)
+
+
+@ATTENTION.register("ECA", "ECANet", "EfficientChannelAttention")
+class ECA(nn.Module):
+    """Weigh each channel by the means of its neighbours in channel order, with one shared kernel.
+
+    y = x ⊙ σ(conv1d_k(GAP(x)))
+
+    The convolution slides over the channel index, so the result depends on the order of channels.
+
+    Args:
+        channels: C of input and output, ≥ 1.
+        kernel_size: k, odd; None follows the paper's rule (3 up to 64 channels, 5 up to 1024). The authors' code
+            passes 3 to 7 by hand and defaults to 3.
+        gate: sigmoid, 2sigmoid or 1+tanh; the last two start as the identity.
+        dims: number of spatial axes, 1, 2 or 3.
+
+    Shape:
+        input (B, C, *spatial) float; output the same shape, dtype and memory format.
+
+    Raises:
+        ValueError: if kernel_size is even or an argument is out of range.
+
+    Source:
+        Wang et al., ECA-Net, CVPR 2020, arXiv:1910.03151, §3.2 and eq. 12; authors' code BangguWu/ECANet
+        models/eca_module.py. Differs: never a kernel of 1 (the rule gives one for C < 8).
+    """
+
+    def __init__(self, channels: int, kernel_size: int | None = None, *, gate: str = "sigmoid", dims: int = 2) -> None:
+        super().__init__()
+        positive(channels=channels)
+        one_of(dims, (1, 2, 3), "dims")
+        size = adaptive_kernel_size(channels) if kernel_size is None else kernel_size
+        odd(kernel_size=size)
+        self.conv = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
+        self.gate = make_gate(gate)
+        self.starts_at_identity = gate != "sigmoid"
+        if self.starts_at_identity:
+            zero_init(self.conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Weigh the channels of x (B, C, *spatial)."""
+        weights = self.gate(self.conv(x.mean(spatial_axes(x)).unsqueeze(1)).squeeze(1))  # (B, C)
+        return x * expand_as_map(weights, x)

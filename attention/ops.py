@@ -1,0 +1,286 @@
+"""What several mechanisms share: argument checks, gates, convolution + normalisation, precision and memory format."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import fuse_conv_bn_eval
+
+CONVS: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+def positive(**values: object) -> None:
+    """Check that arguments are whole numbers of at least 1.
+
+    Args:
+        **values: argument name → value.
+
+    Raises:
+        ValueError: naming the first argument that is not.
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name}={value!r}, expected a whole number of at least 1")
+
+
+def odd(**values: int) -> None:
+    """Check that kernel sizes are odd, so that the map keeps its size.
+
+    Args:
+        **values: argument name → value.
+
+    Raises:
+        ValueError: naming the first argument that is not a positive odd number.
+    """
+    positive(**values)
+    for name, value in values.items():
+        if value % 2 == 0:
+            raise ValueError(f"{name}={value} is even, expected an odd number such as {value + 1}")
+
+
+def one_of(value: object, allowed: Sequence[object], name: str) -> None:
+    """Check that an option has one of its values.
+
+    Args:
+        value: what was given.
+        allowed: what is possible.
+        name: the option.
+
+    Raises:
+        ValueError: naming the possible values.
+    """
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r}, expected one of {', '.join(map(repr, allowed))}")
+
+
+def hidden_width(channels: int, reduction: float, minimum: int) -> int:
+    """Width of a bottleneck, never below a minimum: thin layers of small detectors would otherwise get a width of 0.
+
+    Args:
+        channels: C.
+        reduction: r.
+        minimum: smallest width.
+
+    Returns:
+        max(C // r, minimum).
+
+    Raises:
+        ValueError: if an argument is not positive.
+    """
+    positive(channels=channels, min_hidden=minimum)
+    if not reduction > 0:
+        raise ValueError(f"reduction={reduction!r}, expected a positive number")
+    return max(int(channels // reduction), minimum)
+
+
+def largest_divisor(channels: int, most: int) -> int:
+    """Largest number of equal groups that is at most the wanted one.
+
+    Args:
+        channels: what is divided.
+        most: the number wanted.
+
+    Returns:
+        The largest divisor of channels that does not exceed most.
+
+    Raises:
+        ValueError: if an argument is below 1.
+    """
+    positive(channels=channels, groups=most)
+    return next(n for n in range(min(most, channels), 0, -1) if channels % n == 0)
+
+
+class DoubleSigmoid(nn.Module):
+    """2σ(z): a gate in (0, 2) that is 1 at 0."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Apply it element by element; z of any shape."""
+        return 2 * torch.sigmoid(z)
+
+
+class OnePlusTanh(nn.Module):
+    """1 + tanh(z): a gate in (0, 2) that is 1 at 0, twice as steep as 2σ."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Apply it element by element; z of any shape."""
+        return 1 + torch.tanh(z)
+
+
+GATES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "2sigmoid": DoubleSigmoid, "1+tanh": OnePlusTanh}
+
+
+def make_gate(name: str) -> nn.Module:
+    """The gate function of a name.
+
+    Args:
+        name: sigmoid, 2sigmoid or 1+tanh. The last two are 1 at 0: a mechanism that is built with one of them starts
+            the layer before the gate at zero, and so starts as the identity.
+
+    Returns:
+        A module that works element by element.
+
+    Raises:
+        ValueError: if there is no such gate.
+    """
+    one_of(name, tuple(GATES), "gate")
+    return GATES[name]()
+
+
+def zero_init(layer: nn.Module) -> None:
+    """Set weight and bias of a layer to zero.
+
+    Args:
+        layer: a convolution, linear or normalisation layer.
+    """
+    for parameter in layer.parameters(recurse=False):
+        nn.init.zeros_(parameter)
+
+
+class _SingleValueSafe(_BatchNorm):
+    """Batch normalisation that uses the running statistics where a batch has one value per channel.
+
+    PyTorch raises there (a batch of one picture, pooled to 1 × 1): a variance cannot be taken of one value. Names and
+    values of the state dict are those of the PyTorch class.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"expected (B, C, ...), got {tuple(input.shape)}")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (B, C, ...)."""
+        if self.training and input.numel() == input.shape[1]:
+            return F.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(input)
+
+
+class BatchNorm1d(_SingleValueSafe, nn.BatchNorm1d):
+    """Of (B, C) or (B, C, L)."""
+
+
+class BatchNorm2d(_SingleValueSafe, nn.BatchNorm2d):
+    """Of (B, C, H, W)."""
+
+
+class BatchNorm3d(_SingleValueSafe, nn.BatchNorm3d):
+    """Of (B, C, D, H, W)."""
+
+
+NORMS: dict[int, type[_BatchNorm]] = {1: BatchNorm1d, 2: BatchNorm2d, 3: BatchNorm3d}
+
+
+class ConvNorm(nn.Module):
+    """Convolution that keeps the size, batch normalisation, activation; the first two merge at inference.
+
+    Args:
+        c_in: channels of the input.
+        c_out: channels of the output.
+        kernel: size, odd; one number or one per axis.
+        dims: number of spatial axes.
+        dilation: spacing of the kernel.
+        groups: of the convolution.
+        bias: whether the convolution has one.
+        norm: whether there is a normalisation.
+        act: activation, or None.
+        eps: of the normalisation.
+        momentum: of the normalisation.
+
+    Shape:
+        (B, c_in, *spatial) → (B, c_out, *spatial).
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int | Sequence[int] = 1,
+        *,
+        dims: int = 2,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        norm: bool = True,
+        act: nn.Module | None = None,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        size = (kernel,) * dims if isinstance(kernel, int) else tuple(kernel)
+        padding = tuple(dilation * (k // 2) for k in size)
+        self.conv = CONVS[dims](c_in, c_out, size, padding=padding, dilation=dilation, groups=groups, bias=bias)  # type: ignore[arg-type]
+        self.bn: nn.Module = NORMS[dims](c_out, eps=eps, momentum=momentum) if norm else nn.Identity()
+        self.act = act if act is not None else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the three in order."""
+        return self.act(self.bn(self.conv(x)))
+
+    def fuse(self) -> None:
+        """Merge the normalisation into the convolution, in place; only in eval mode, a second call does nothing.
+
+        Raises:
+            RuntimeError: in training mode, where the statistics are not constant.
+        """
+        if isinstance(self.bn, nn.Identity):
+            return
+        if self.training:
+            raise RuntimeError("fuse() needs eval mode: call .eval() first")
+        self.conv = fuse_conv_bn_eval(self.conv, self.bn)  # type: ignore[arg-type]
+        self.bn = nn.Identity()
+
+
+def upcast(x: Tensor) -> Tensor:
+    """To float32 where half precision would overflow or lose the sum; wider types stay.
+
+    Args:
+        x: any shape.
+
+    Returns:
+        x, in float32 if it was float16 or bfloat16.
+    """
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def expand_as_map(gate: Tensor, x: Tensor) -> Tensor:
+    """Give a vector per picture the axes and the type of the map that it multiplies.
+
+    Args:
+        gate: (B, C).
+        x: (B, C, *spatial).
+
+    Returns:
+        (B, C, 1, …) of the type of x.
+    """
+    return gate.reshape(gate.shape + (1,) * (x.dim() - 2)).to(x.dtype)
+
+
+def spatial_axes(x: Tensor) -> list[int]:
+    """Axes of a map after batch and channels.
+
+    Args:
+        x: (B, C, *spatial).
+
+    Returns:
+        [2, …].
+    """
+    return list(range(2, x.dim()))
+
+
+def select(branches: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """Sum of branches, each weighed per channel; no stack of the branches is made.
+
+    Args:
+        branches: maps (B, C, *spatial).
+        weights: as many, (B, C).
+
+    Returns:
+        Σ weights ⊙ branches, (B, C, *spatial).
+    """
+    out = branches[0] * expand_as_map(weights[0], branches[0])
+    for branch, weight in zip(branches[1:], weights[1:], strict=True):
+        out = torch.addcmul(out, branch, expand_as_map(weight, branch))
+    return out

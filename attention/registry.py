@@ -1,0 +1,150 @@
+"""Names → constructors: a small registry, and the one of the attention mechanisms."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import Any, Generic, TypeVar
+
+from torch import nn
+
+T = TypeVar("T")
+Entry = TypeVar("Entry")
+
+
+class Registry(Generic[T]):
+    """A dictionary that is filled by a decorator, refuses duplicates and suggests near names on a miss.
+
+    Args:
+        kind: what the entries are, as it reads in messages ("attention mechanism").
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+        self._aliases: dict[str, str] = {}
+
+    def register(self, name: str, *aliases: str) -> Callable[[Entry], Entry]:
+        """Return a decorator that enters what it decorates under a name.
+
+        Args:
+            name: the canonical name.
+            *aliases: other names that find the same entry.
+
+        Returns:
+            The decorator; it returns its argument unchanged.
+
+        Raises:
+            ValueError: if one of the names is taken.
+        """
+
+        def enter(entry: Entry) -> Entry:
+            for new in (name, *aliases):
+                if new in self:
+                    raise ValueError(f"{self.kind} {new!r} is registered already, as {self.canonical(new)!r}")
+            self._entries[name] = entry  # type: ignore[assignment]
+            self._aliases.update(dict.fromkeys(aliases, name))
+            return entry
+
+        return enter
+
+    def names(self) -> list[str]:
+        """Canonical names, sorted without regard to case."""
+        return sorted(self._entries, key=str.lower)
+
+    def aliases(self) -> dict[str, str]:
+        """Alias → canonical name."""
+        return dict(self._aliases)
+
+    def canonical(self, name: str) -> str:
+        """The canonical form of a name or alias.
+
+        Args:
+            name: a name or an alias.
+
+        Returns:
+            The name under which the entry was registered.
+
+        Raises:
+            ValueError: if there is no such entry; the message suggests near names.
+        """
+        if name in self._entries:
+            return name
+        if name in self._aliases:
+            return self._aliases[name]
+        by_lower = {known.lower(): known for known in (*self._aliases, *self._entries)}
+        near = [by_lower[found] for found in get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.6)]
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.names())}"
+        raise ValueError(f"unknown {self.kind} {name!r}; {hint}")
+
+    def get(self, name: str) -> T:
+        """The entry of a name or alias; same as indexing.
+
+        Args:
+            name: a name or an alias.
+
+        Returns:
+            What was registered.
+
+        Raises:
+            ValueError: if there is no such entry.
+        """
+        return self._entries[self.canonical(name)]
+
+    def __getitem__(self, name: str) -> T:
+        return self.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._aliases
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+ATTENTION: Registry[type[nn.Module]] = Registry("attention mechanism")
+
+
+def options(name: str) -> dict[str, Any]:
+    """Options of a mechanism with their defaults.
+
+    Args:
+        name: a name or an alias.
+
+    Returns:
+        Option → default, without `channels`.
+
+    Raises:
+        ValueError: if there is no such mechanism.
+    """
+    parameters = inspect.signature(ATTENTION[name]).parameters.values()
+    return {p.name: p.default for p in parameters if p.name != "channels"}
+
+
+def construct(name: str, channels: int, **kwargs: Any) -> nn.Module:
+    """Construct a mechanism and turn every mistake in the arguments into one readable error.
+
+    Args:
+        name: a name or an alias.
+        channels: C of input and output.
+        **kwargs: options of the mechanism.
+
+    Returns:
+        The module.
+
+    Raises:
+        ValueError: for an unknown name, an unknown option or a value that the mechanism cannot take.
+    """
+    cls, allowed = ATTENTION[name], options(name)
+    for key in kwargs:
+        if key not in allowed:
+            near = get_close_matches(key, allowed, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"{name} has no option {key!r}; {hint}it takes {', '.join(allowed) or 'no options'}")
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+        raise ValueError(f"{name}: channels={channels!r}, expected a whole number of at least 1")
+    try:
+        return cls(channels, **kwargs)
+    except TypeError as error:
+        raise ValueError(f"{name}: an option has a value of the wrong type ({error})") from error
