@@ -1,0 +1,17 @@
+"""Training, validation and detection: subclasses of ultralytics' engine.
+
+Light to import: the names below load torch and ultralytics when they are first used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {"detect": "engine.detection", "train": "engine.training", "validate": "engine.validation"}
+
+__all__ = ["detect", "train", "validate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'engine' has no attribute '{name}'; it has {', '.join(__all__)}")

@@ -1,0 +1,83 @@
+"""Every patch of ultralytics in one place. Each has a test in tests/engine/test_contract.py that says what it relies on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from engine import env
+
+# isort: split
+import torch
+import ultralytics
+from ultralytics.engine import model as model_module
+from ultralytics.engine import trainer as trainer_module
+from ultralytics.engine import validator as validator_module
+from ultralytics.nn import tasks
+from ultralytics.utils import nms, torch_utils
+
+SUPPORTED = "8.4.190"
+
+
+def _load_checkpoint(weight: Any, device: Any = None, inplace: bool = True, fuse: bool = False) -> tuple[Any, dict]:
+    """Stand in for ultralytics' loader, which would execute the file's pickle: read any checkpoint that we know, safely.
+
+    Args:
+        weight: path of the file.
+        device: where the model goes.
+        inplace: kept for the signature; our heads have no other way.
+        fuse: merge batch norms into convolutions.
+
+    Returns:
+        The model in eval mode, and an empty dictionary: training state is read by engine/state.py.
+    """
+    from models import load_model
+
+    model = load_model(weight)
+    model = model.fuse() if fuse else model
+    return model.eval().to(device), {}
+
+
+def apply() -> None:
+    """Apply the lasting patches; calling it again changes nothing.
+
+    - NMS without a wall-clock limit: on a busy machine it empties images without an error.
+    - One safe reader for checkpoints, wherever ultralytics loads one.
+    - Threads: `select_device` would set ultralytics' own number, which is 1 on two cores.
+    - The run's arguments are printed by us, compactly.
+
+    Raises:
+        ImportError: if another ultralytics than the supported one is installed.
+    """
+    if ultralytics.__version__ != SUPPORTED:
+        raise ImportError(
+            f"ultralytics {ultralytics.__version__} is installed, this program subclasses {SUPPORTED}; "
+            f"run: pip install ultralytics=={SUPPORTED}"
+        )
+    if not isinstance(nms.non_max_suppression, partial):
+        nms.non_max_suppression = partial(nms.non_max_suppression, max_time_img=float("inf"))
+    for module in (tasks, trainer_module, model_module):
+        module.load_checkpoint = _load_checkpoint
+    torch_utils.NUM_THREADS = env.threads()
+    torch.set_num_threads(env.threads())
+    trainer_module.print_args = lambda *args, **kwargs: None
+
+
+@contextmanager
+def swapped(module: ModuleType, name: str, replacement: Callable) -> Iterator[None]:
+    """Replace a function in one module for the time of a block."""
+    original = getattr(module, name)
+    setattr(module, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
+
+
+def dataset_described_by(info: dict) -> Any:
+    """Return a context in which ultralytics' validator takes `info` for the data set instead of reading a YAML itself."""
+    return swapped(validator_module, "check_det_dataset", lambda *args, **kwargs: info)
+
+
+apply()

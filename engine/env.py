@@ -1,0 +1,150 @@
+"""What must be settled before ultralytics is imported: no network, no installs, own folders, sensible threads.
+
+Importing this module prepares the process; it imports neither torch nor ultralytics and may be imported any number of times.
+"""
+
+import ctypes
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+# Experiment loggers that may talk to a server run only when asked for by name: YOLO_ATTENTION_LOGGERS="wandb mlflow".
+REMOTE_LOGGERS = ("clearml", "comet", "dvc", "mlflow", "raytune", "wandb")
+SETTINGS_VERSION = "0.0.8"  # the schema of the pinned ultralytics; tests/engine/test_contract.py watches it
+
+
+def cache_folder() -> Path:
+    """Return the folder for everything that this project writes outside runs: settings, fonts, exports.
+
+    `YOLO_ATTENTION_CACHE` chooses it; otherwise the user's cache folder. Where that cannot be written, a private folder of the
+    user's under the system's temporary one takes its place.
+    """
+    chosen = os.environ.get("YOLO_ATTENTION_CACHE")
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "yolo-attention"
+    folder = Path(chosen).expanduser() if chosen else default
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.W_OK)
+    except OSError:
+        usable = False
+    if usable:
+        return folder.resolve()
+    private = Path(tempfile.mkdtemp(prefix="yolo-attention-"))
+    os.environ["YOLO_ATTENTION_CACHE"] = str(private)  # child processes share it
+    return private
+
+
+def usable_cores() -> int:
+    """Count the physical cores that this process may use: affinity, without the second threads, within the cgroup's share."""
+    try:
+        allowed = os.sched_getaffinity(0)
+    except AttributeError:  # not on macOS and Windows
+        return max(1, os.cpu_count() or 1)
+    cores = set()
+    for cpu in allowed:
+        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
+        try:
+            cores.add(tuple((topology / part).read_text() for part in ("physical_package_id", "core_id")))
+        except OSError:
+            cores.add((str(cpu), ""))
+    return max(1, min(len(cores), _cgroup_share(len(cores))))
+
+
+def _cgroup_share(cores: int) -> int:
+    """Return how many whole cores the container's CPU quota allows."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return cores if quota == "max" else max(1, int(quota) // int(period))
+    except (OSError, ValueError):
+        return cores
+
+
+def threads() -> int:
+    """Return the number of compute threads: OMP_NUM_THREADS where the user set it, else the usable cores."""
+    try:
+        return max(1, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
+    except (KeyError, ValueError):
+        return usable_cores()
+
+
+def _settings() -> dict[str, object]:
+    """Return ultralytics' settings file as it should be: nothing sent anywhere, TensorBoard where it is installed."""
+    wanted = set(os.environ.get("YOLO_ATTENTION_LOGGERS", "").replace(",", " ").split())
+    cache = cache_folder()
+    return {
+        "settings_version": SETTINGS_VERSION,
+        "datasets_dir": str(cache / "datasets"),
+        "weights_dir": str(cache / "weights"),
+        "runs_dir": str(cache / "runs"),
+        "uuid": "",
+        "sync": False,
+        "api_key": "",
+        "openai_api_key": "",
+        **{name: name in wanted for name in REMOTE_LOGGERS},
+        "tensorboard": importlib.util.find_spec("tensorboard") is not None,
+        "vscode_msg": False,
+        "openvino_msg": False,
+    }
+
+
+def _write_settings(folder: Path) -> None:
+    """Put the settings file in place before ultralytics reads it, whole or not at all."""
+    path = folder / "settings.json"
+    text = json.dumps(_settings(), indent=2)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as draft:
+        draft.write(text)
+    Path(draft.name).replace(path)
+
+
+def _place_font(folder: Path) -> None:
+    """Give ultralytics the font that matplotlib ships, under the name that it would otherwise download."""
+    spec = importlib.util.find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        return
+    font = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+    for name in ("Arial.ttf", "Arial.Unicode.ttf"):
+        if font.is_file() and not (folder / name).is_file():
+            shutil.copyfile(font, folder / name)
+
+
+def _keep_memory() -> None:
+    """Tell glibc to keep freed memory: giving it back to the system and asking again costs CPU inference a third of its time."""
+    if not sys.platform.startswith("linux"):
+        return
+    if any(name.startswith("MALLOC_") for name in os.environ):  # the user's own choice
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, 1 << 30)
+    mallopt(top_pad, 1 << 26)
+
+
+def prepare() -> None:
+    """Prepare this process and its children for ultralytics; runs once, when this module is imported."""
+    cache = cache_folder()
+    os.environ["YOLO_OFFLINE"] = "1"
+    os.environ["YOLO_AUTOINSTALL"] = "0"
+    os.environ["YOLO_CONFIG_DIR"] = str(cache)
+    os.environ.pop("ULTRALYTICS_API_KEY", None)  # its presence alone would upload the run
+    os.environ.setdefault("MPLCONFIGDIR", str(cache / "matplotlib"))
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads()))  # ultralytics would set 1
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # broken pictures are reported by us, once
+    folder = cache / "Ultralytics"
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_settings(folder)
+    _place_font(folder)
+    _keep_memory()
+
+
+prepare()
