@@ -1,0 +1,1 @@
+"""Weight files: official checkpoints read inertly, our own format, downloads, alignment."""
