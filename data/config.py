@@ -1,0 +1,308 @@
+"""Data YAML → DataConfig: what the file says, checked, paths resolved, nothing of the data read yet."""
+
+import difflib
+import os
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data.errors import DataError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SPLITS = ("train", "val", "test")
+FORMATS = ("yolo", "voc", "coco")
+CORNERS = ("plain", "devkit")
+_MAX_YAML = 4 << 20  # bytes; the largest published class lists take a tenth
+_FOREIGN_TASKS = {
+    "segment": "segmentation",
+    "seg": "segmentation",
+    "segmentation": "segmentation",
+    "semantic": "segmentation",
+    "pose": "pose",
+    "keypoints": "pose",
+    "classify": "classification",
+    "cls": "classification",
+    "classification": "classification",
+    "obb": "oriented boxes",
+    "depth": "depth",
+}
+_FOREIGN_KEYS = {
+    "kpt_shape": "pose",
+    "flip_idx": "pose",
+    "kpt_names": "pose",
+    "masks_dir": "segmentation",
+    "max_depth": "depth",
+    "depth_scale": "depth",
+}
+_FOREIGN_ENDINGS = ("-seg", "-pose", "-cls", "-obb", "_seg", "_pose", "_cls", "_obb")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place that a split is read from.
+
+    Args:
+        path: folder, list file or glob of pictures; for VOC a list of ids; for COCO the folder of pictures or None.
+        annotations: the JSON file of COCO, else None.
+    """
+
+    path: Path | None
+    annotations: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """A data YAML, checked.
+
+    Args:
+        file: the YAML, or what stands for it in messages.
+        name: its name without suffix.
+        root: folder that relative entries refer to.
+        splits: split → places, for the splits that the file has.
+        names: class names in order; None when they are to be found in the data (VOC, COCO).
+        format: "yolo", "voc", "coco"; None when it is to be recognised.
+        corners: how VOC corners are meant, see formats/voc.py.
+        download: the `download` entry as written; never executed.
+        generate: name of an embedded data set that can be made on the spot.
+    """
+
+    file: Path
+    name: str
+    root: Path
+    splits: dict[str, tuple[Source, ...]]
+    names: tuple[str, ...] | None
+    format: str | None = None
+    corners: str = "plain"
+    download: str | None = None
+    generate: str | None = None
+
+    def sources(self, split: str) -> tuple[Source, ...]:
+        """The places of a split.
+
+        Raises:
+            DataError: if the file does not have it.
+        """
+        if split not in self.splits:
+            have = ", ".join(self.splits)
+            raise DataError(
+                f"{self.file}: key '{split}' is missing (there is {have}); write {split}: FOLDER or LIST.txt"
+            )
+        return self.splits[split]
+
+
+def read_config(source: str | Path | Mapping[str, Any], data_root: str | Path | None = None) -> DataConfig:
+    """Read and check a data YAML.
+
+    Args:
+        source: path of a YAML, name of one in data/ ("digits", "bccd.yaml"), a folder that holds one (or a PASCAL VOC
+            tree), or the content as a mapping.
+        data_root: takes the place of the file's `path`.
+
+    Raises:
+        DataError: one line naming the file, the key and what to write.
+    """
+    if isinstance(source, Mapping):
+        return _build(dict(source), Path("<data>"), data_root)
+    file = find_yaml(source)
+    return _build(_folder_content(file) if file.is_dir() else _load_yaml(file), file, data_root)
+
+
+def find_yaml(source: str | Path) -> Path:
+    """The YAML (or VOC folder) that a user means by a path or a name.
+
+    Raises:
+        DataError: if there is none.
+    """
+    given = Path(source).expanduser()
+    name = given.name if given.suffix in (".yaml", ".yml") else f"{given.name}.yaml"
+    places = (given, CHECKOUT / given, CHECKOUT / "data" / name)
+    for candidate in places:
+        if candidate.is_file():
+            return candidate
+    for folder in places[:2]:
+        if folder.is_dir():
+            inside = sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+            if len(inside) == 1:
+                return inside[0]
+            if (folder / "Annotations").is_dir():
+                return folder
+            found = f"{len(inside)} YAML files" if inside else "no YAML file"
+            raise DataError(f"{folder}: folder with {found}; name the data YAML itself")
+    known = sorted(path.stem for path in (CHECKOUT / "data").glob("*.yaml"))
+    near = difflib.get_close_matches(given.stem, known, 1)
+    hint = f"; did you mean {near[0]}?" if near else f"; the included ones are {', '.join(known)}"
+    raise DataError(f"{source}: no such data YAML{hint}")
+
+
+def _folder_content(folder: Path) -> dict[str, Any]:
+    """What a YAML for a bare VOC tree would say."""
+    lists = folder / "ImageSets" / "Main"
+    splits: dict[str, Any] = {name: name for name in SPLITS if (lists / f"{name}.txt").is_file()}
+    return {"path": str(folder), "format": "voc", **(splits or {"train": "."})}
+
+
+def _load_yaml(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > _MAX_YAML:
+            raise DataError(f"{file}: larger than {_MAX_YAML >> 20} MB; a data YAML is a short text file")
+        text = file.read_text(encoding="utf-8-sig")
+        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{file}: cannot be read as text: {_one_line(error)}") from None
+    except yaml.YAMLError as error:
+        raise DataError(f"{file}: is not valid YAML: {_one_line(error)}") from None
+    if content is None:
+        raise DataError(f"{file}: is empty; a data YAML needs path, train, val and names")
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: holds a {type(content).__name__}, not keys such as path, train, val, names")
+    return content
+
+
+def _build(content: dict[str, Any], file: Path, data_root: str | Path | None) -> DataConfig:
+    _refuse_other_tasks(content, file)
+    form = _choice(content, file, "format", FORMATS)
+    root = _root(content, file, data_root)
+    splits = _splits(content, file, root)
+    names = _names(content, file)
+    if form in ("voc", "coco") and names and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{file}: key 'names': {twice!r} stands there twice, but {form} refers to classes by name")
+    download = content.get("download")
+    return DataConfig(
+        file=file,
+        name=file.stem if file != Path("<data>") else "data",
+        root=root,
+        splits=splits,
+        names=names,
+        format=form,
+        corners=_choice(content, file, "corners", CORNERS) or "plain",
+        download=download if isinstance(download, str) and download.strip() else None,
+        generate=_choice(content, file, "generate", ("digits",)),
+    )
+
+
+def _refuse_other_tasks(content: dict[str, Any], file: Path) -> None:
+    task = str(content.get("task", "detect")).lower()
+    word, why = None, ""
+    if task not in ("detect", "detection"):
+        word, why = _FOREIGN_TASKS.get(task, task[:40]), f"task: {task[:40]}"
+    for key, meaning in _FOREIGN_KEYS.items():
+        if word is None and key in content:
+            word, why = meaning, f"key '{key}'"
+    ending = next((end for end in _FOREIGN_ENDINGS if file.stem.lower().endswith(end)), None)
+    if word is None and ending:
+        word, why = _FOREIGN_TASKS[ending[1:]], f"the name ends in {ending}"
+    if word is None and file.stem.lower() == "imagenet":
+        word, why = "classification", "ImageNet"
+    if word:
+        raise DataError(f"{file}: is a {word} data set ({why}); this project detects: it needs boxes (YOLO, VOC, COCO)")
+
+
+def _choice(content: dict[str, Any], file: Path, key: str, allowed: tuple[str, ...]) -> str | None:
+    value = content.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or value.lower() not in allowed:
+        raise DataError(f"{file}: key '{key}' is {reprlib.repr(value)}; write one of {', '.join(allowed)}")
+    return value.lower()
+
+
+def _root(content: dict[str, Any], file: Path, data_root: str | Path | None) -> Path:
+    home = file if file.is_dir() else file.parent
+    if data_root is not None:
+        root = _absolute(Path(data_root).expanduser())
+        if not root.is_dir():
+            raise DataError(f"--data-root {data_root}: no such folder")
+        return root
+    value = content.get("path")
+    if value is None:
+        return _absolute(home)
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise DataError(f"{file}: key 'path' is {reprlib.repr(value)}; write the data set's folder as text")
+    path = Path(value).expanduser()
+    tried = [_absolute(base / path) for base in (home, CHECKOUT, Path.cwd(), CHECKOUT / "datasets")]
+    existing = next((candidate for candidate in tried if candidate.is_dir()), None)
+    return existing or (tried[1] if home.resolve() == CHECKOUT / "data" else tried[0])
+
+
+def _splits(content: dict[str, Any], file: Path, root: Path) -> dict[str, tuple[Source, ...]]:
+    if content.get("val") is None:
+        old = next((key for key in ("validation", "valid") if content.get(key) is not None), None)
+        content = {**content, "val": content[old]} if old else content
+    splits = {}
+    for split in SPLITS:
+        value = content.get(split)
+        if value is None or value in ("", []):
+            continue
+        entries = value if isinstance(value, list) else [value]
+        splits[split] = tuple(_source(entry, file, split, root, content) for entry in entries)
+    if not splits:
+        near = next((near for key in content for near in difflib.get_close_matches(str(key), SPLITS, 1)), None)
+        hint = f"; did you mean {near}?" if near else ""
+        raise DataError(f"{file}: keys 'train', 'val' are missing{hint}; write train: FOLDER or LIST.txt")
+    return splits
+
+
+def _source(entry: Any, file: Path, split: str, root: Path, content: dict[str, Any]) -> Source:
+    """One entry of a split: text, or for COCO {images: FOLDER, annotations: FILE.json}."""
+    if isinstance(entry, dict) and set(entry) <= {"images", "annotations"} and entry.get("annotations"):
+        images, annotations = entry.get("images"), entry["annotations"]
+    else:
+        images, annotations = entry, None
+        beside = content.get("annotations")
+        if isinstance(beside, dict) and beside.get(split):
+            annotations = beside[split]
+        elif isinstance(entry, str) and entry.lower().endswith(".json"):
+            images, annotations = None, entry
+    for value in (images, annotations):
+        if value is not None and (not isinstance(value, str) or not value.strip() or "\0" in value):
+            raise DataError(f"{file}: key '{split}' has {reprlib.repr(value)}; write a folder, list or JSON as text")
+    return Source(
+        resolve(images, root, file) if images is not None else None,
+        resolve(annotations, root, file) if annotations is not None else None,
+    )
+
+
+def resolve(entry: str, root: Path, file: Path) -> Path:
+    """Absolute path of a split entry: under `root`, else where YOLOv5's and Roboflow's habits put it."""
+    path = Path(entry).expanduser()
+    tried = [root / path]
+    if path.parts[:1] == ("..",):
+        tried.append(root / Path(*path.parts[1:]))  # Roboflow writes ../train/images beside the YAML
+    tried += [file.parent / path, CHECKOUT / path]
+    return _absolute(next((candidate for candidate in tried if candidate.exists()), tried[0]))
+
+
+def _names(content: dict[str, Any], file: Path) -> tuple[str, ...] | None:
+    value, nc = content.get("names"), content.get("nc")
+    if nc is not None and (not isinstance(nc, int) or isinstance(nc, bool) or not 1 <= nc <= 100_000):
+        raise DataError(f"{file}: key 'nc' is {reprlib.repr(nc)}; write the number of classes")
+    if value is None:
+        return tuple(f"class{number}" for number in range(nc)) if nc is not None else None
+    if isinstance(value, dict):
+        if sorted(map(str, value)) != sorted(map(str, range(len(value)))):
+            raise DataError(f"{file}: key 'names' must number the classes 0 … {len(value) - 1} without gaps")
+        value = [content_value for _, content_value in sorted(value.items(), key=lambda item: int(item[0]))]
+    if not isinstance(value, list) or not value:
+        raise DataError(f"{file}: key 'names' is {reprlib.repr(value)}; write a list of class names")
+    for number, name in enumerate(value):
+        if isinstance(name, bool) or not isinstance(name, (str, int, float)) or not str(name).strip():
+            raise DataError(f"{file}: key 'names': class {number} is {reprlib.repr(name)}; write its name in quotes")
+    if nc is not None and nc != len(value):
+        raise DataError(f"{file}: key 'nc' is {nc} but 'names' has {len(value)} entries; leave nc out or correct it")
+    return tuple(str(name) for name in value)
+
+
+def _absolute(path: Path) -> Path:
+    """Absolute without `..`; links are kept, since labels are found from the picture's path as written."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

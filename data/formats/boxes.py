@@ -1,0 +1,133 @@
+"""Repair of faulty boxes, one box at a time: a bad box never costs its picture."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from data.formats.records import Issue, Record
+
+EDGE_TOLERANCE = 0.5  # pixels: labels with few decimals miss the edge by less than this, which is no fault
+MIN_SIDE = 1e-3  # pixels: below it a box has no size
+
+
+@dataclass(slots=True)
+class RawObjects:
+    """The objects of one picture as written, before any check; parallel lists.
+
+    Units:
+        boxes: (x1, y1, x2, y2) in pixels. area: square pixels, NaN where the file gives none.
+    """
+
+    file: Path
+    rows: list[int | str] = field(default_factory=list)
+    classes: list[int] = field(default_factory=list)
+    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+    difficult: list[bool] = field(default_factory=list)
+    crowd: list[bool] = field(default_factory=list)
+    area: list[float] = field(default_factory=list)
+
+    def add(
+        self,
+        row: int | str,
+        cls: int,
+        box: tuple[float, float, float, float],
+        *,
+        difficult: bool = False,
+        crowd: bool = False,
+        area: float = float("nan"),
+    ) -> None:
+        """Append one object."""
+        self.rows.append(row)
+        self.classes.append(cls)
+        self.boxes.append(box)
+        self.difficult.append(difficult)
+        self.crowd.append(crowd)
+        self.area.append(area)
+
+
+def make_record(path: Path, width: int, height: int, raw: RawObjects, issues: list[Issue]) -> Record:
+    """Check and repair the objects of one picture.
+
+    Corners in the wrong order are swapped, boxes over the edge clipped; boxes without size, outside the picture,
+    not finite, or written twice are dropped. Each leaves an Issue in `issues`.
+
+    Args:
+        path: the picture.
+        width: its width in pixels, as shown.
+        height: its height in pixels, as shown.
+        raw: its objects, class numbers already known to be valid.
+        issues: list to which what is found is appended.
+
+    Returns:
+        The record, image_id not yet set.
+    """
+    boxes = np.array(raw.boxes, dtype=np.float64).reshape(-1, 4)
+    classes = np.array(raw.classes, dtype=np.int64)
+    limit = np.array([width, height, width, height], dtype=np.float64)
+    keep = np.ones(len(boxes), dtype=bool)
+    for index in np.flatnonzero(_suspect(boxes, limit)):
+        fault = _repair(boxes, int(index), limit)
+        issues.extend(Issue(raw.file, raw.rows[index], kind, text, action) for kind, text, action in fault)
+        keep[index] = not any(action == "dropped" for _, _, action in fault)
+    np.clip(boxes, 0.0, limit, out=boxes, where=keep[:, None])
+    crowd = np.array(raw.crowd, dtype=bool)
+    _drop_copies(raw, boxes, classes, crowd, keep, issues)
+    sides = boxes[keep, 2:] - boxes[keep, :2]
+    area = np.array(raw.area, dtype=np.float64)[keep]
+    area = np.where(np.isfinite(area) & (area >= 0), area, sides[:, 0] * sides[:, 1])
+    difficult = np.array(raw.difficult, dtype=bool)
+    return Record(path, width, height, classes[keep], boxes[keep], difficult[keep], crowd[keep], area)
+
+
+def _suspect(boxes: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Mask of the boxes that need a closer look; NaN compares false, so it is caught."""
+    with np.errstate(invalid="ignore"):
+        ordered = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE).all(1)
+        inside = ((boxes >= -EDGE_TOLERANCE) & (boxes <= limit + EDGE_TOLERANCE)).all(1)
+        sized = (np.clip(boxes, 0, limit)[:, 2:] - np.clip(boxes, 0, limit)[:, :2] >= MIN_SIDE).all(1)
+    return ~(ordered & inside & sized)
+
+
+def _repair(boxes: np.ndarray, index: int, limit: np.ndarray) -> list[tuple[str, str, str]]:
+    """Mend boxes[index] in place; what was wrong as (kind, message, action), empty if nothing."""
+    box = boxes[index]
+    shown = "[" + ", ".join(f"{value:.6g}" for value in box) + "]"
+    if not np.isfinite(box).all():
+        return [("not-a-number", f"box {shown} is not finite", "dropped")]
+    found = []
+    if box[2] < box[0] or box[3] < box[1]:
+        found.append(("reversed", f"box {shown} has its corners in the wrong order", "swapped"))
+        box[:] = np.minimum(box[:2], box[2:]).tolist() + np.maximum(box[:2], box[2:]).tolist()
+    if (box[2:] - box[:2] < MIN_SIDE).any():
+        return [*found, ("zero-size", f"box {shown} has no width or height", "dropped")]
+    clipped = np.clip(box, 0.0, limit)
+    size = f"{limit[0]:g}×{limit[1]:g}"
+    if (clipped[2:] - clipped[:2] < MIN_SIDE).any():
+        return [*found, ("outside", f"box {shown} lies outside the {size} image", "dropped")]
+    if (np.abs(clipped - box) > EDGE_TOLERANCE).any():
+        found.append(("over-edge", f"box {shown} reaches over the edge of the {size} image", "clipped"))
+    return found
+
+
+def _drop_copies(
+    raw: RawObjects,
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    crowd: np.ndarray,
+    keep: np.ndarray,
+    issues: list[Issue],
+) -> None:
+    """Clear keep[i] of each object that repeats an earlier one: class, crowd flag and box."""
+    if len(boxes) < 2:
+        return
+    table = np.column_stack([boxes, classes, crowd])
+    if len(np.unique(table[keep], axis=0)) == keep.sum():
+        return
+    seen: dict[bytes, int] = {}
+    for index in np.flatnonzero(keep).tolist():
+        first = seen.setdefault(table[index].tobytes(), index)
+        if first != index:
+            keep[index] = False
+            text = f"the same class and box as row {raw.rows[first]}"
+            issues.append(Issue(raw.file, raw.rows[index], "repeated", text, "dropped"))

@@ -1,0 +1,241 @@
+"""COCO JSON: images, categories with any ids, crowd flags, boxes from segmentations where there is no other."""
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from data.config import Source
+from data.errors import DataError
+from data.formats.boxes import RawObjects, make_record
+from data.formats.json_stream import iter_members
+from data.formats.masks import segmentation_box
+from data.formats.records import Issue, Split
+from data.formats.yolo import Probe
+from data.images import ImageFacts, probe_all
+
+
+@dataclass(slots=True)
+class CocoFile:
+    """What a COCO JSON says, annotations as columns (some 80 bytes each).
+
+    Shape:
+        image_of, category, ident (n,) int64; numbers (n, 5) float64: x, y, w, h in pixels and area (NaN if not given);
+        crowd (n,) int8.
+    """
+
+    file: Path
+    images: dict[int, tuple[str, float, float]] = field(default_factory=dict)  # id → (file name, width, height)
+    categories: dict[int, str] = field(default_factory=dict)
+    image_of: array = field(default_factory=lambda: array("q"))
+    category: array = field(default_factory=lambda: array("q"))
+    ident: array = field(default_factory=lambda: array("q"))
+    numbers: array = field(default_factory=lambda: array("d"))
+    crowd: array = field(default_factory=lambda: array("b"))
+    issues: list[Issue] = field(default_factory=list)
+
+
+def read_json(file: Path) -> CocoFile:
+    """Read a COCO JSON in one pass, whatever the order of its parts.
+
+    Raises:
+        DataError: if it is no COCO JSON with images and annotations.
+    """
+    content = CocoFile(file)
+    readers = {"images": _read_image, "categories": _read_category, "annotations": _read_annotation}
+    seen = set()
+    for key, element in iter_members(file):
+        seen.add(key)
+        if key in readers:
+            if isinstance(element, dict):
+                readers[key](content, element)
+            else:
+                text = f"'{key}' has {type(element).__name__}, expected objects"
+                content.issues.append(Issue(file, None, "bad-entry", text, "dropped"))
+    if not content.images:
+        raise DataError(f"{file}: has no images (its keys: {', '.join(sorted(seen))[:200]}); expected a COCO JSON")
+    return content
+
+
+def find_categories(sources: Sequence[Source]) -> dict[int, str]:
+    """Categories of some COCO files joined, id → name, in the order of the ids.
+
+    Raises:
+        DataError: if two files give one id two names, or there are none.
+    """
+    found: dict[int, str] = {}
+    for file in dict.fromkeys(source.annotations for source in sources if source.annotations):
+        for ident, name in read_json(file).categories.items():
+            if found.setdefault(ident, name) != name:
+                raise DataError(f"{file}: category {ident} is {name!r} here, {found[ident]!r} in another split")
+    if not found:
+        raise DataError("no categories in the COCO files; write names: in the data YAML")
+    return dict(sorted(found.items()))
+
+
+def read_split(
+    name: str, sources: Sequence[Source], names: tuple[str, ...], root: Path, probe: Probe = probe_all
+) -> tuple[Split, dict[int, int]]:
+    """Read one split of a COCO data set.
+
+    Args:
+        name: the split's name.
+        sources: annotation files, each with its folder of pictures if that is known.
+        names: class names; categories of other names are dropped with an Issue.
+        root: the data set's folder, where pictures are looked for.
+        probe: how the pictures' facts are found.
+
+    Returns:
+        The split, and class number → category id.
+
+    Raises:
+        DataError: if a file cannot be read or no picture is found.
+    """
+    split = Split(name)
+    category_ids: dict[int, int] = {}
+    for source in sources:
+        if source.annotations is None:
+            raise DataError(f"{source.path}: no annotation file for split '{name}'; write {name}: FILE.json")
+        content = read_json(source.annotations)
+        split.issues += content.issues
+        to_class = _to_class(content, names)
+        category_ids |= {cls: ident for ident, cls in to_class.items() if cls >= 0}
+        folder = source.path or _image_folder(content, name, root)
+        _add_records(split, content, to_class, folder, probe)
+    if not split.records:
+        raise DataError(f"{sources[0].annotations}: none of its images was found; write images: FOLDER beside it")
+    return split, dict(sorted(category_ids.items()))
+
+
+def _add_records(split: Split, content: CocoFile, to_class: dict[int, int], folder: Path, probe: Probe) -> None:
+    image_of = np.frombuffer(content.image_of, dtype=np.int64)
+    order = np.argsort(image_of, kind="stable")
+    starts = np.searchsorted(image_of[order], np.array(list(content.images), dtype=np.int64), "left")
+    ends = np.searchsorted(image_of[order], np.array(list(content.images), dtype=np.int64), "right")
+    numbers = np.frombuffer(content.numbers, dtype=np.float64).reshape(-1, 5)
+    _report_orphans(content, image_of, split.issues)
+    paths = [folder / file_name for file_name, _, _ in content.images.values()]
+    all_facts = probe(paths)
+    for index, (ident, (_, width, height)) in enumerate(content.images.items()):
+        facts = all_facts[index]
+        split.issues.extend(facts.issues)
+        if not facts.width:
+            continue
+        _check_size(content.file, ident, (width, height), facts, split.issues)
+        raw = RawObjects(content.file)
+        for at in order[starts[index] : ends[index]].tolist():
+            cls = to_class.get(content.category[at], -1)
+            if cls >= 0:
+                x, y, w, h, area = numbers[at].tolist()
+                raw.add(content.ident[at], cls, (x, y, x + w, y + h), crowd=bool(content.crowd[at]), area=area)
+        record = make_record(paths[index], facts.width, facts.height, raw, split.issues)
+        record.image_id = ident
+        split.records.append(record)
+
+
+def _read_image(content: CocoFile, entry: dict[str, Any]) -> None:
+    ident, name = entry.get("id"), entry.get("file_name")
+    if not _is_id(ident) or not isinstance(name, str) or not name or "\0" in name:
+        content.issues.append(Issue(content.file, _shown(ident), "bad-entry", "needs id and file_name", "dropped"))
+    elif ident in content.images:
+        content.issues.append(Issue(content.file, ident, "repeated", f"second image of id {ident}", "dropped"))
+    else:
+        content.images[ident] = (name, _number(entry.get("width")), _number(entry.get("height")))
+
+
+def _read_category(content: CocoFile, entry: dict[str, Any]) -> None:
+    ident, name = entry.get("id"), entry.get("name")
+    if not _is_id(ident) or not isinstance(name, str) or not name.strip():
+        content.issues.append(Issue(content.file, _shown(ident), "bad-entry", "needs id and name", "dropped"))
+    else:
+        content.categories[ident] = name.strip()
+
+
+def _read_annotation(content: CocoFile, entry: dict[str, Any]) -> None:
+    ident = entry.get("id")
+    ident = ident if _is_id(ident) else -1 - len(content.ident)
+    image, category = entry.get("image_id"), entry.get("category_id")
+    if not _is_id(image) or not _is_id(category):
+        text = "annotation without image_id and category_id as whole numbers"
+        content.issues.append(Issue(content.file, ident, "bad-entry", text, "dropped"))
+        return
+    box = entry.get("bbox")
+    if box is None and entry.get("segmentation"):
+        box = segmentation_box(entry["segmentation"])
+        text = "no bbox; the box around its segmentation" if box else "no bbox and an unreadable segmentation"
+        content.issues.append(Issue(content.file, ident, "segmentation", text, "used" if box else "dropped"))
+        if box is None:
+            return
+    if not isinstance(box, (list, tuple)) or len(box) != 4:
+        content.issues.append(Issue(content.file, ident, "no-box", "expected bbox: [x, y, width, height]", "dropped"))
+        return
+    content.ident.append(ident)
+    content.image_of.append(image)
+    content.category.append(category)
+    content.numbers.extend([_number(value) for value in box] + [_number(entry.get("area"))])
+    content.crowd.append(1 if entry.get("iscrowd") in (1, True) else 0)
+
+
+def _to_class(content: CocoFile, names: tuple[str, ...]) -> dict[int, int]:
+    """Category id → class number, −1 for categories that the data YAML does not have."""
+    index = {name: number for number, name in enumerate(names)}
+    to_class = {ident: index.get(name, -1) for ident, name in content.categories.items()}
+    counts = Counter(content.category)
+    for ident, number in sorted(counts.items()):
+        if to_class.get(ident, -1) < 0:
+            what = f"category {ident} ({content.categories.get(ident, 'not listed in the file')})"
+            text = f"{what} is not in the data YAML's names: {number} annotations"
+            content.issues.append(Issue(content.file, None, "unknown-class", text, "dropped"))
+    if content.categories and not any(cls >= 0 for cls in to_class.values()):
+        shown = ", ".join(list(content.categories.values())[:5])
+        raise DataError(f"{content.file}: none of its categories ({shown} …) is in the data YAML's names")
+    return to_class
+
+
+def _report_orphans(content: CocoFile, image_of: np.ndarray, issues: list[Issue]) -> None:
+    known = np.fromiter(content.images, dtype=np.int64)
+    for at in np.flatnonzero(~np.isin(image_of, known)).tolist():
+        text = f"image {content.image_of[at]} is not listed in the file"
+        issues.append(Issue(content.file, content.ident[at], "no-image", text, "dropped"))
+
+
+def _check_size(file: Path, ident: int, written: tuple[float, float], facts: ImageFacts, issues: list[Issue]) -> None:
+    if written != (facts.width, facts.height) and not np.isnan(written).any():
+        text = f"says {written[0]:g}×{written[1]:g} for image {ident}, which shows as {facts.width}×{facts.height}"
+        issues.append(Issue(file, ident, "size-mismatch", text, "the image's own size used"))
+
+
+def _image_folder(content: CocoFile, split: str, root: Path) -> Path:
+    """Where the pictures of a JSON file lie, judged by the first few of them."""
+    sample = [name for name, _, _ in list(content.images.values())[:20]]
+    stem = content.file.stem
+    years = [stem.removeprefix("instances_"), split]
+    bases = [root, root / "images", content.file.parent, content.file.parent / "images", content.file.parent.parent]
+    candidates = [base / part for base in bases for part in ("", *years)]
+    candidates += [content.file.parent.parent / "images" / part for part in ("", *years)]
+    best = max(candidates, key=lambda folder: sum((folder / name).is_file() for name in sample))
+    if any((best / name).is_file() for name in sample):
+        return best
+    raise DataError(
+        f"{content.file}: its images (first: {sample[0]}) are not in {root}; "
+        f"write {split}: {{images: FOLDER, annotations: {content.file.name}}}"
+    )
+
+
+def _is_id(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 62
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else float("nan")
+    except OverflowError:
+        return float("inf")
+
+
+def _shown(value: Any) -> str | None:
+    return None if value is None else str(value)[:40]

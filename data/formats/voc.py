@@ -1,0 +1,212 @@
+"""PASCAL VOC trees: Annotations/*.xml, JPEGImages, ImageSets/Main/*.txt; or pictures with an XML beside each.
+
+Corners. PASCAL's own annotations number pixels from 1 and include both corners, so the box covers [xmin − 1, xmax] in
+continuous coordinates (as detectron2 reads it; intersections are then exactly those of the VOC devkit's "+1" rule).
+What users draw with labelImg, CVAT or Label Studio are continuous coordinates already ("plain", as torchvision and
+most converters read it; labelImg merely avoids 0). The data YAML says which with `corners: plain|devkit`, plain being
+the default; data/VOC.yaml says devkit. (YOLOv5's VOC converter shifts both corners by −1, which fits neither.)
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from data.config import Source
+from data.errors import DataError
+from data.formats.boxes import RawObjects, make_record
+from data.formats.records import Issue, Split
+from data.formats.yolo import Probe
+from data.images import SUFFIXES, probe_all
+
+_MAX_XML = 16 << 20  # bytes of one annotation file
+_IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "img", "")
+
+
+def read_split(
+    name: str,
+    sources: Sequence[Source],
+    names: tuple[str, ...],
+    corners: str = "plain",
+    probe: Probe = probe_all,
+) -> Split:
+    """Read one split of a PASCAL VOC data set.
+
+    Args:
+        name: the split's name.
+        sources: lists of ids (ImageSets/Main/x.txt, or its short form TREE/x), or folders with XML files.
+        names: class names; objects of others are dropped with an Issue.
+        corners: "plain" or "devkit", see above.
+        probe: how the pictures' facts are found.
+
+    Raises:
+        DataError: if a place does not exist or names no pictures.
+    """
+    split = Split(name)
+    index = {class_name: number for number, class_name in enumerate(names)}
+    files = [pair for source in sources for pair in find_pairs(source, split.issues)]
+    if not files:
+        places = ", ".join(str(source.path) for source in sources)
+        raise DataError(f"{places}: no annotated images for split '{name}'; expected XML files in Annotations/")
+    for (image, xml), facts in zip(files, probe([image for image, _ in files]), strict=True):
+        split.issues.extend(facts.issues)
+        if not facts.width:
+            continue
+        root = parse_xml(xml, split.issues)
+        if root is None:
+            continue
+        _check_size(root, xml, facts.width, facts.height, split.issues)
+        raw = _objects(root, xml, index, corners, split.issues)
+        record = make_record(image, facts.width, facts.height, raw, split.issues)
+        record.image_id = len(split.records)
+        split.records.append(record)
+    return split
+
+
+def find_classes(sources: Sequence[Source]) -> tuple[str, ...]:
+    """All class names in the XML files of some sources, in alphabetical order."""
+    found = set()
+    ignored: list[Issue] = []
+    for source in sources:
+        for _, xml in find_pairs(source, ignored):
+            root = parse_xml(xml, ignored)
+            if root is not None:
+                found |= {_text(item, "name") for item in root.iter("object")}
+    return tuple(sorted(found - {""}))
+
+
+def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
+    """(picture, XML) of one source.
+
+    Raises:
+        DataError: if the place does not exist.
+    """
+    path = list_file(source)
+    if path.is_dir():
+        folder = path / "Annotations" if (path / "Annotations").is_dir() else path
+        homes = [folder] if folder == path else [path]
+        xmls = sorted(folder.glob("*.xml"))
+    else:
+        folder, homes = path.parents[2] / "Annotations", [path.parents[2]]
+        xmls = [folder / f"{stem}.xml" for stem in _ids(path, issues)]
+    listings: dict[Path, dict[str, Path]] = {}
+    return [(_image_of(xml, homes[0], listings), xml) for xml in xmls]
+
+
+def list_file(source: Source) -> Path:
+    """The list of ids or the folder that a source means.
+
+    Raises:
+        DataError: if there is none.
+    """
+    path = source.path
+    if path is None:
+        raise DataError(f"{source.annotations}: a JSON file needs format: coco")
+    short = path.parent / "ImageSets" / "Main" / f"{path.name}.txt"
+    for candidate in (path, short, path.with_suffix(".txt")):
+        if candidate.is_dir() or (candidate.is_file() and len(candidate.parents) > 2):
+            return candidate
+    raise DataError(f"{path}: no such list or folder (nor {short}); put the VOC tree there or use --data-root")
+
+
+def parse_xml(file: Path, issues: list[Issue]) -> ElementTree.Element | None:
+    """Root of an annotation file; None and an Issue if it is missing or malformed."""
+
+    def skip(kind: str, text: str) -> ElementTree.Element | None:
+        issues.append(Issue(file, None, kind, text, "image skipped"))
+        return None
+
+    try:
+        if file.stat().st_size > _MAX_XML:
+            return skip("unreadable-label", f"over {_MAX_XML >> 20} MB")
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return skip("no-label", "there is no such annotation file")
+    except OSError as error:
+        return skip("unreadable-label", error.strerror or str(error))
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        return skip("unreadable-label", "declares a document type; annotation files need none")
+    try:
+        return ElementTree.fromstring(content)  # noqa: S314 - no entities, bounded size
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        return skip("unreadable-label", f"is not well-formed XML: {error}")
+
+
+def _objects(
+    root: ElementTree.Element, file: Path, index: dict[str, int], corners: str, issues: list[Issue]
+) -> RawObjects:
+    raw = RawObjects(file)
+    shift = 1.0 if corners == "devkit" else 0.0
+    for number, item in enumerate(root.iter("object"), 1):
+        name = _text(item, "name")
+        if name not in index:
+            text = f"class {name[:60]!r} is not in the data YAML's names"
+            issues.append(Issue(file, number, "unknown-class", text, "dropped"))
+            continue
+        box = item.find("bndbox")
+        if box is None:
+            issues.append(Issue(file, number, "no-box", "object without <bndbox>", "dropped"))
+            continue
+        x1, y1, x2, y2 = (_number(box, key) for key in ("xmin", "ymin", "xmax", "ymax"))
+        if x1 == x2 or y1 == y2:  # nobody draws a box of one pixel: under either reading it has no size
+            text = f"box [{x1:g}, {y1:g}, {x2:g}, {y2:g}] has no width or height"
+            issues.append(Issue(file, number, "zero-size", text, "dropped"))
+            continue
+        low_x, high_x = (shift, 0.0) if x1 < x2 else (0.0, shift)  # the smaller corner is the one that moves
+        low_y, high_y = (shift, 0.0) if y1 < y2 else (0.0, shift)
+        difficult = _text(item, "difficult").lower() in ("1", "true")
+        raw.add(number, index[name], (x1 - low_x, y1 - low_y, x2 - high_x, y2 - high_y), difficult=difficult)
+    return raw
+
+
+def _check_size(root: ElementTree.Element, file: Path, width: int, height: int, issues: list[Issue]) -> None:
+    size = root.find("size")
+    if size is None:
+        return
+    written = (_number(size, "width"), _number(size, "height"))
+    if written != (width, height):
+        text = f"says {written[0]:g}×{written[1]:g} but the image shows as {width}×{height}"
+        issues.append(Issue(file, None, "size-mismatch", text, "the image's own size used"))
+
+
+def _text(element: ElementTree.Element, key: str) -> str:
+    return (element.findtext(key) or "").strip()
+
+
+def _number(element: ElementTree.Element, key: str) -> float:
+    try:
+        return float(_text(element, key))
+    except ValueError:
+        return math.nan
+
+
+def _ids(file: Path, issues: list[Issue]) -> list[str]:
+    """First column of a list; the devkit's class lists have a second one."""
+    ids = []
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        stem = line.strip() if len(words) > 1 and words[-1] not in ("-1", "0", "1") else words[0]
+        if "\0" in stem or "/" in stem or "\\" in stem or len(stem) > 255:
+            issues.append(Issue(file, number, "bad-path", "is not an image id", "line skipped"))
+            continue
+        ids.append(stem[: -len(Path(stem).suffix)] if Path(stem).suffix.lower() in SUFFIXES else stem)
+    return ids
+
+
+def _image_of(xml: Path, home: Path, listings: dict[Path, dict[str, Path]]) -> Path:
+    """The picture of an XML: same stem, any image suffix, in one of the usual folders."""
+    for name in _IMAGE_FOLDERS:
+        folder = home / name if name else home
+        if folder not in listings:
+            listings[folder] = _images_in(folder)
+        if xml.stem in listings[folder]:
+            return listings[folder][xml.stem]
+    return home / "JPEGImages" / f"{xml.stem}.jpg"
+
+
+def _images_in(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        return {}
+    return {path.stem: path.absolute() for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}

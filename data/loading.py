@@ -1,0 +1,110 @@
+"""load_dataset: any data YAML → Dataset."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from data.config import DataConfig, Source, read_config
+from data.errors import DataError
+from data.formats import coco, voc, yolo
+from data.formats.records import Dataset, Split
+from data.formats.yolo import Probe
+from data.images import ImageFacts, probe_all
+
+_WITH_BAR = 2000  # pictures from which on a progress bar is worth its line
+
+
+def load_dataset(
+    source: str | Path | Mapping[str, Any] | DataConfig,
+    split: str | None = None,
+    data_root: str | Path | None = None,
+    *,
+    download: bool = False,
+) -> Dataset:
+    """Read a data set into memory: class names, and per picture its path, size and boxes.
+
+    Nothing is written beside the user's files. Faulty boxes are repaired or dropped one by one, unusable pictures are
+    skipped, and each case is an Issue of its split.
+
+    Args:
+        source: a data YAML, the name of an included one ("digits", "bccd"), a folder with one, a VOC tree, the
+            YAML's content as a mapping, or a DataConfig.
+        split: "train", "val" or "test" to read only that; None for all that the YAML has.
+        data_root: the data set's folder, instead of the YAML's `path`.
+        download: fetch the data if they are missing and the YAML says from where.
+
+    Returns:
+        The data set; `.records` and `.issues` run over the splits that were read, `dataset["val"]` is one of them.
+
+    Raises:
+        DataError: one line naming file, key and remedy.
+    """
+    config = source if isinstance(source, DataConfig) else read_config(source, data_root)
+    wanted = list(config.splits) if split is None else [split]
+    sources = {name: config.sources(name) for name in wanted}
+    _provide(config, download)
+    form = config.format or recognise(config)
+    names, reader = _reader(config, form)
+    splits: dict[str, Split] = {}
+    category_ids: dict[int, int] = {}
+    for name in wanted:
+        splits[name], ids = reader(name, sources[name])
+        category_ids |= ids
+    return Dataset(config.name, dict(enumerate(names)), form, splits, category_ids)
+
+
+def recognise(config: DataConfig) -> str:
+    """The format of a data set whose YAML does not name it, by the look of its first split."""
+    first = next(iter(config.splits.values()))[0]
+    if first.annotations is not None:
+        return "coco"
+    path = first.path or config.root
+    if path.is_dir():
+        tree = (path / "Annotations").is_dir() or next(path.glob("*.xml"), None) is not None
+    else:
+        tree = path.parent.name == "Main" or (path.parent / "ImageSets" / "Main").is_dir()
+    return "voc" if tree else "yolo"
+
+
+def _reader(config: DataConfig, form: str) -> tuple[tuple[str, ...], Any]:
+    """Class names, and a function (split, sources) → (Split, category ids)."""
+    everything = [source for entries in config.splits.values() for source in entries]
+    probe: Probe = _probe_with_bar
+    if form == "coco":
+        names = config.names or tuple(dict.fromkeys(coco.find_categories(everything).values()))
+        return names, partial(coco.read_split, names=names, root=config.root, probe=probe)
+    if form == "voc":
+        names = config.names or voc.find_classes(everything)
+        if not names:
+            raise DataError(f"{config.file}: no objects in its XML files; write names: in the data YAML")
+
+        def read_voc(name: str, sources: Sequence[Source]) -> tuple[Split, dict[int, int]]:
+            return voc.read_split(name, sources, names, config.corners, probe), {}
+
+        return names, read_voc
+    if config.names is None:
+        raise DataError(f"{config.file}: key 'names' is missing; write names: [first class, second class, …]")
+    given = config.names
+
+    def read_yolo(name: str, sources: Sequence[Source]) -> tuple[Split, dict[int, int]]:
+        return yolo.read_split(name, sources, given, config.root, probe), {}
+
+    return given, read_yolo
+
+
+def _provide(config: DataConfig, download: bool) -> None:
+    """Make or fetch missing data."""
+    if config.generate == "digits":
+        from data.digits import ensure
+
+        ensure(config.root)
+
+
+def _probe_with_bar(paths: Sequence[Path]) -> list[ImageFacts]:
+    if len(paths) < _WITH_BAR:
+        return probe_all(paths)
+    from tqdm import tqdm
+
+    with tqdm(total=len(paths), desc="Checking images", unit="img") as bar:
+        return probe_all(paths, bar.update)
