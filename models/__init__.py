@@ -1,0 +1,33 @@
+"""YOLO detectors from YAML, with attention anywhere; names load when they are first used."""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Detector": "models.detector",
+    "ModelSpec": "models.spec",
+    "SpecError": "models.errors",
+    "CheckpointError": "models.errors",
+    "build_model": "models.build",
+    "import_official": "models.build",
+    "load_model": "models.build",
+    "read_spec": "models.spec",
+}
+
+__all__ = [
+    "CheckpointError",
+    "Detector",
+    "ModelSpec",
+    "SpecError",
+    "build_model",
+    "import_official",
+    "load_model",
+    "read_spec",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'models' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

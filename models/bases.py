@@ -1,0 +1,164 @@
+"""Find a model YAML by path or name, and follow `base:` until one self-contained description is left."""
+
+import re
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from models.errors import SpecError
+from models.yaml_file import check_plain, read_yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+CFG = ROOT / "cfg"
+
+_ULTRALYTICS = "ultralytics/"
+# yolov5s, yolov5n6, yolo11x, yolov8n-ghost-p2: family, version, scale letter, rest
+_SCALED = re.compile(r"^(yolov?\d+)([nstmblxceu])(6?)(.*)$")
+_MAX_CHAIN = 20
+
+# What an overlay may say besides `base` and `attention`; it wins over the base.
+OVERLAY_KEYS = frozenset(
+    {"base", "attention", "identity", "name", "nc", "names", "scale", "anchors", "activation", "inplace", "ch"}
+)
+
+
+def describe(cfg: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return a self-contained model description and what to call it in messages.
+
+    Args:
+        cfg: path or name of a YAML ("yolov5s", "cfg/attention/yolov5n-cbam.yaml", "ultralytics/yolo11n.yaml"), or its
+            content.
+
+    Returns:
+        The description with `base` resolved and the entries of all overlays joined, base's first; and its label.
+
+    Raises:
+        SpecError: if no such file is found, `base` runs in a circle, or an overlay says more than overlays can.
+    """
+    if isinstance(cfg, Mapping):
+        data, label, folder, trail = dict(cfg), str(cfg.get("yaml_file", "model description")), Path.cwd(), []
+        check_plain(data, label)
+    else:
+        path, scale = locate(str(cfg), Path.cwd())
+        data, label, folder, trail = _read(path, scale), _label(path), path.parent, [path]
+        data.setdefault("name", Path(str(cfg)).stem if str(cfg).endswith((".yaml", ".yml")) else Path(str(cfg)).name)
+    layers_of_overlays: list[dict[str, Any]] = []
+    where = label
+    while "base" in data:
+        _check_overlay(data, where)
+        layers_of_overlays.append(data)
+        base = data["base"]
+        if not isinstance(base, str):
+            raise SpecError(f"{where}: base is {base!r}, expected a file or a name such as 'yolov5s'")
+        path, scale = locate(base, folder, asked_by=where)
+        if path in trail or len(trail) > _MAX_CHAIN:
+            raise SpecError(f"{where}: base runs in a circle: {' → '.join(p.name for p in [*trail, path])}")
+        trail.append(path)
+        data, folder, where = _read(path, scale), path.parent, _label(path)
+    merged = {key: value for key, value in data.items() if key != "name" or not layers_of_overlays}
+    for overlay in reversed(layers_of_overlays):
+        entries = [*_entries(merged, where), *_entries(overlay, label)]
+        merged.update({key: value for key, value in overlay.items() if key != "base"})
+        merged["attention"] = entries
+    return merged, label
+
+
+def locate(name: str, folder: Path, asked_by: str = "") -> tuple[Path, str]:
+    """Find the file that a name means, and the scale letter that the name carries.
+
+    Args:
+        name: path, or bare name with or without ".yaml"; "ultralytics/…" means a YAML inside the ultralytics package.
+        folder: where relative paths start.
+        asked_by: file whose `base` this is, for the message.
+
+    Raises:
+        SpecError: listing what there is, if nothing is found.
+    """
+    text = name.strip()
+    candidates = [Path(text)] if text.endswith((".yaml", ".yml")) else [Path(text), Path(f"{text}.yaml")]
+    if not text or "\0" in text or len(text) > 1000:
+        raise SpecError(f"{asked_by or 'cfg'}: {text[:40]!r} is no file name; write a YAML such as yolov5s.yaml")
+    if text.startswith(_ULTRALYTICS):
+        folders = sorted(path for path in _ultralytics_folder().iterdir() if path.is_dir())
+        candidates = [Path(c.name) for c in candidates]
+    else:
+        folders = [folder, ROOT, *sorted(path for path in CFG.iterdir() if path.is_dir())]
+    for candidate in candidates:
+        for place in folders:
+            path = place / candidate.expanduser()
+            if path.suffix in {".yaml", ".yml"} and path.is_file():
+                return path.resolve(), _scale_letter(path.stem)
+    for candidate in candidates:
+        family, scale = _family(candidate.stem if candidate.suffix in {".yaml", ".yml"} else candidate.name)
+        for place in folders if family else ():
+            for path in (place / candidate.parent / f"{family}.yaml", place / f"{family}.yaml"):
+                if path.is_file():
+                    return path.resolve(), scale
+    raise SpecError(
+        f"{asked_by + ': ' if asked_by else ''}no model YAML '{name}'; there are: {', '.join(known_names())}"
+    )
+
+
+def known_names() -> list[str]:
+    """Return the names of our own model YAMLs, a family's scales written out."""
+    names = []
+    for path in sorted(CFG.glob("*/*.yaml")):
+        if path.parent.name in {"hyp", "study"}:
+            continue
+        data = read_yaml(path)
+        scales = data.get("scales")
+        if isinstance(scales, dict) and scales:
+            stem = path.stem.removesuffix("-p6")
+            names += [f"{stem}{letter}{'6' if path.stem.endswith('-p6') else ''}" for letter in scales]
+        else:
+            names.append(path.stem)
+    return names
+
+
+def _read(path: Path, scale: str) -> dict[str, Any]:
+    data = read_yaml(path)
+    if scale and isinstance(data.get("scales"), dict) and scale in data["scales"]:
+        data.setdefault("scale", scale)
+    return data
+
+
+def _scale_letter(stem: str) -> str:
+    match = _SCALED.match(stem)
+    return match[2] if match else ""
+
+
+def _family(stem: str) -> tuple[str, str]:
+    """Split "yolov5n6" into ("yolov5-p6", "n"); ("", "") where the name carries no scale."""
+    match = _SCALED.match(stem)
+    if not match:
+        return "", ""
+    return f"{match[1]}{'-p6' if match[3] else ''}{match[4]}", match[2]
+
+
+def _ultralytics_folder() -> Path:
+    """Return the folder of model YAMLs in the ultralytics package, without importing it."""
+    package = find_spec("ultralytics")
+    if package is None or not package.origin:
+        raise SpecError("ultralytics is not installed, so its YAMLs cannot be used: pip install -r requirements.txt")
+    return Path(package.origin).parent / "cfg" / "models"
+
+
+def _label(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _check_overlay(data: Mapping[str, Any], where: str) -> None:
+    unknown = sorted(str(key) for key in data if key not in OVERLAY_KEYS)
+    if unknown:
+        raise SpecError(
+            f"{where}: an overlay (a file with 'base') cannot say {', '.join(unknown)}; "
+            f"it may say {', '.join(sorted(OVERLAY_KEYS))}"
+        )
+
+
+def _entries(data: Mapping[str, Any], where: str) -> list[Any]:
+    entries = data.get("attention") or []
+    if not isinstance(entries, list | tuple):
+        raise SpecError(f"{where}: attention is {entries!r}, expected a list such as [{{module: CBAM, at: neck.P3}}]")
+    return list(entries)

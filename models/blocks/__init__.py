@@ -1,0 +1,1 @@
+"""Blocks of our own; importing this package registers them all."""

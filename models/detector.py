@@ -1,0 +1,130 @@
+"""The detector: a resolved model as a network that ultralytics' engine takes unchanged."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import SpecError
+from models.heads.anchor import AnchorHead
+from models.losses.anchor import HYP, AnchorLoss
+from models.parser import parse
+from models.spec import ModelSpec
+from models.upstream import Detect, DetectionModel, scale_img
+
+TTA_SCALES = (1.0, 0.83, 0.67)
+TTA_FLIPS = (None, 3, None)  # 3: left-right
+
+
+class Detector(DetectionModel):
+    """A YOLO detector built from a ModelSpec.
+
+    Args:
+        spec: the resolved model.
+        names: class index → name; "0", "1", … by default.
+        hyp: loss gains and thresholds; unknown keys are left to the trainer.
+        seed: of the initial values.
+
+    Shape:
+        input (B, ch, H, W) in 0–1, H and W multiples of the largest stride. Eval output `(decoded, raw)` as in the
+        head; training output raw maps.
+
+    Raises:
+        SpecError: if a layer cannot be constructed, or maps do not fit once they are run.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        names: Mapping[int, str] | None = None,
+        hyp: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> None:
+        # Not DetectionModel.__init__, which would parse the YAML by ultralytics' own rules.
+        nn.Module.__init__(self)
+        self.spec = spec
+        self.yaml = {**spec.yaml, "channels": spec.ch}
+        self.nc = spec.nc
+        self.names = dict(names) if names else {i: str(i) for i in range(spec.nc)}
+        self.inplace = True
+        self.task = "detect"
+        self.model, self.save = parse(spec, seed)
+        head: Any = self.model[-1]
+        head.inplace = True
+        self.hyp: dict[str, Any] = dict(HYP) | dict(hyp or {}) if spec.has_anchors else dict(hyp or {})
+        self._settle_strides(head)
+        self.criterion: Any = None
+
+    def _settle_strides(self, head: Any) -> None:
+        """Take the strides from the spec, or run a small image where only that tells."""
+        levels = head.nl
+        strides = [self.spec.layer(name).stride for name in self.spec.head.reads[:levels]]
+        known = [float(stride) for stride in strides if stride is not None]
+        if len(known) < levels:
+            known = self._measured_strides()
+        self.stride = torch.tensor(known)
+        if not isinstance(head, AnchorHead):
+            head.stride = self.stride.clone()
+            head.bias_init()
+        elif not bool(head.stride.any()):
+            head.set_strides(self.stride.clone())
+
+    @torch.no_grad()
+    def _measured_strides(self) -> list[float]:
+        size = 256
+        sizes: list[int] = []
+        head = self.model[-1]
+        hook = head.register_forward_pre_hook(lambda _, args: sizes.extend(x.shape[-2] for x in args[0]))
+        training = self.training
+        try:
+            self.eval()(torch.zeros(1, self.spec.ch, size, size))
+        except (RuntimeError, TypeError, AttributeError, IndexError, ValueError) as error:
+            if not sizes:
+                text = " ".join(str(error).split())[:300]
+                raise SpecError(f"{self.spec.label}: layers do not fit one another: {text}") from None
+        finally:
+            hook.remove()
+            self.train(training)
+        return [size / s for s in sizes[: getattr(head, "nl", len(sizes))]]
+
+    def init_criterion(self) -> Any:
+        """Return the loss that the head asks for."""
+        if isinstance(self.model[-1], AnchorHead):
+            return AnchorLoss(self)
+        return super().init_criterion()
+
+    def fuse(self, verbose: bool = True, imgsz: int = 640) -> "Detector":
+        """Fold batch normalisation into convolutions, in blocks and in attention; in place, for inference."""
+        super().fuse(verbose=False, imgsz=imgsz)
+        for module in self.model.modules():
+            fold = getattr(module, "fuse", None)
+            if callable(fold) and not isinstance(module, Detect):
+                fold()
+        return self
+
+    def load(self, weights: Any, verbose: bool = True) -> None:
+        """Load a state dict or a module by tensor names; `build_model(weights=…)` is the way that reports and aligns.
+
+        Raises:
+            SpecError: if the tensors do not fit.
+        """
+        state = weights.float().state_dict() if isinstance(weights, nn.Module) else weights
+        try:
+            self.load_state_dict(state)
+        except RuntimeError as error:
+            raise SpecError(
+                f"{self.spec.label}: the weights do not fit: {' '.join(str(error).split())[:300]}"
+            ) from None
+
+    def _predict_augment(self, x: Tensor) -> tuple[Tensor, None]:
+        """Predict at three scales, once mirrored, and join the boxes; ultralytics' version asks for its own head."""
+        if not isinstance(self.model[-1], AnchorHead):
+            return super()._predict_augment(x)  # type: ignore[no-any-return]
+        height_width = x.shape[-2:]
+        found = []
+        for scale, flip in zip(TTA_SCALES, TTA_FLIPS, strict=True):
+            image = scale_img(x.flip(flip) if flip else x, scale, gs=int(self.stride.max()))
+            y = self._predict_once(image)[0]
+            found.append(self._descale_pred(y, flip, scale, height_width))
+        return torch.cat(self._clip_augmented(found), -1), None

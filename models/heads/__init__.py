@@ -1,0 +1,1 @@
+"""Detection heads; each subclasses ultralytics' Detect, so that its validator, predictor and exporter take them."""

@@ -1,0 +1,1 @@
+"""Losses; target assignment stands apart from the loss terms."""

@@ -1,0 +1,191 @@
+"""ModelSpec → nn.Sequential whose children carry the layers' names."""
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from attention import build_attention
+from models.errors import SpecError
+from models.heads.anchor import AnchorHead
+from models.inside import attend
+from models.layer import IMAGE, Attention, Layer
+from models.registry import BLOCKS
+from models.spec import ModelSpec
+from models.stock import NEW_HEAD_BLOCKS, stock_class
+from models.upstream import SPPF, Conv, Detect, v10Detect
+
+ACTIVATIONS = {
+    "SiLU": nn.SiLU,
+    "ReLU": nn.ReLU,
+    "ReLU6": nn.ReLU6,
+    "LeakyReLU": nn.LeakyReLU,
+    "Hardswish": nn.Hardswish,
+    "GELU": nn.GELU,
+    "Mish": nn.Mish,
+    "ELU": nn.ELU,
+    "Identity": nn.Identity,
+}
+
+
+class _NewDetect(Detect):
+    """Detect with the depthwise classification branch; in ultralytics the choice is state of the class."""
+
+    legacy = False
+
+
+class _OldDetect(Detect):
+    """Detect with the classification branch of YOLOv8 and before."""
+
+    legacy = True
+
+
+def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, list[int]]:
+    """Construct all layers.
+
+    Each base layer is constructed under a generator of its own, seeded by (seed, its name), and attention under
+    another, so that two
+    variants with one seed share every initial value that they can share. The global generators are left alone.
+
+    Args:
+        spec: the resolved model.
+        seed: of the initial values.
+
+    Returns:
+        The layers, each with the attributes that ultralytics expects (i, f, type, np), and the positions whose output
+        is read again.
+
+    Raises:
+        SpecError: naming file and row, if a layer cannot be constructed with its arguments.
+    """
+    positions = {layer.name: i for i, layer in enumerate(spec.layers)}
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    saved: set[int] = set()
+    with _default_activation(spec):
+        for i, layer in enumerate(spec.layers):
+            module = _construct(layer, spec, seed)
+            sources = [positions[name] if name != IMAGE else -1 for name in layer.reads]
+            relative = [-1 if source == i - 1 else source for source in sources]
+            facts = {
+                "i": i,
+                "f": relative if layer.reads_list else relative[0],
+                "type": layer.module,  # shadows nn.Module.type, as ultralytics' parser does; its tools print it
+                "np": sum(p.numel() for p in module.parameters()),
+            }
+            for key, value in facts.items():
+                setattr(module, key, value)
+            saved.update(source for source in relative if source != -1)
+            modules[layer.name] = module
+    return nn.Sequential(modules), sorted(saved)
+
+
+def _construct(layer: Layer, spec: ModelSpec, seed: int) -> nn.Module:
+    try:
+        with _generator(seed, layer.name):
+            if layer.attention is not None:
+                channels = layer.channels
+                assert isinstance(channels, int)  # noqa: S101 - the resolver guarantees it; tells the type checker
+                return build(layer.attention, channels)
+            if layer.section == "head":
+                module = _head(layer, spec)
+            else:
+                module = _block(layer)
+            _initialise(module)
+        for k, inner in enumerate(layer.inside):
+            with _generator(seed, f"{layer.name}>{inner.attention.module}-{k}"):
+                attend(module, inner.where, partial(build, inner.attention))
+    except SpecError:
+        raise
+    except (ValueError, TypeError, RuntimeError, AssertionError, IndexError, ZeroDivisionError, OverflowError) as error:
+        origin = layer.inside[-1].attention.origin if layer.inside else layer.origin
+        text = " ".join(str(error).split())[:300] or type(error).__name__
+        raise SpecError(f"{origin}: cannot be constructed: {text}") from None
+    return module
+
+
+def build(attention: Attention, channels: int) -> nn.Module:
+    """Construct one use of a mechanism, several in a row where it repeats."""
+    made = [
+        build_attention(attention.module, channels, identity=attention.identity, **attention.kwargs)
+        for _ in range(attention.repeats)
+    ]
+    return made[0] if len(made) == 1 else nn.Sequential(*made)
+
+
+def _block(layer: Layer) -> nn.Module:
+    cls = BLOCKS[layer.module].cls if layer.module in BLOCKS else stock_class(layer.module)
+    call = layer.call
+    made: list[Any] = [cls(*call.args) for _ in range(call.repeats)]
+    if cls is SPPF and len(call.args) <= 3:
+        for block in made:
+            # A row of the form before YOLO26 means an activated first convolution.
+            block.cv1.act = Conv.default_act
+    return made[0] if len(made) == 1 else nn.Sequential(*made)
+
+
+def _head(layer: Layer, spec: ModelSpec) -> nn.Module:
+    channels = list(layer.call.args[-1])
+    if spec.anchors is not None:
+        strides = [spec.layer(name).stride for name in layer.reads[: len(spec.anchors)]]
+        known = [float(stride) for stride in strides if stride is not None]
+        return AnchorHead(spec.nc, spec.anchors, channels, known if len(known) == len(strides) else None)
+    if layer.module == "v10Detect":
+        return v10Detect(spec.nc, channels)
+    new = any(other.module in NEW_HEAD_BLOCKS for other in spec.layers)
+    reg_max, end2end = spec.yaml.get("reg_max", 16), spec.yaml.get("end2end")
+    return (_NewDetect if new else _OldDetect)(spec.nc, reg_max, end2end, channels)
+
+
+def _initialise(module: nn.Module) -> None:
+    """Set the batch normalisation of the YOLO papers' code; attention keeps its authors' own."""
+    for child in module.modules():
+        if type(child) is nn.BatchNorm2d:
+            child.eps = 1e-3
+            child.momentum = 0.03
+
+
+@contextmanager
+def _generator(seed: int, name: str) -> Iterator[None]:
+    """Draw initial values from a generator of (seed, name), leaving the global ones as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(zlib.crc32(f"{seed}:{name}".encode()))
+        yield
+
+
+@contextmanager
+def _default_activation(spec: ModelSpec) -> Iterator[None]:
+    """Let Conv blocks use the description's activation; a class attribute is ultralytics' only way to say it."""
+    before = Conv.default_act
+    if spec.activation is not None:
+        Conv.default_act = activation(spec.activation, spec.label)
+    try:
+        yield
+    finally:
+        Conv.default_act = before
+
+
+def activation(text: str, label: str) -> nn.Module:
+    """Return the activation that a YAML names, such as "nn.SiLU()" or "torch.nn.LeakyReLU(0.1)"; nothing is evaluated.
+
+    Raises:
+        SpecError: listing the known ones.
+    """
+    name, _, rest = text.strip().removeprefix("torch.").removeprefix("nn.").partition("(")
+    arguments = [part.strip() for part in rest.rstrip(") ").split(",") if part.strip()]
+    if name not in ACTIVATIONS:
+        raise SpecError(f"{label}: activation {text!r} is not known; there are {', '.join(ACTIVATIONS)}")
+    slope = [float(a.split("=")[-1]) for a in arguments if name == "LeakyReLU" and _is_number(a.split("=")[-1])]
+    return nn.LeakyReLU(slope[0], inplace=True) if slope else _plain_activation(ACTIVATIONS[name])
+
+
+def _plain_activation(cls: type[nn.Module]) -> nn.Module:
+    return cls(inplace=True) if cls in (nn.SiLU, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardswish, nn.Mish) else cls()
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("e-", "", 1).isdigit()

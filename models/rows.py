@@ -1,0 +1,287 @@
+"""Rows of a model YAML → base layers with every `from` resolved to a name."""
+
+import ast
+import contextlib
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from attention import ATTENTION
+from models import blocks as _blocks  # noqa: F401 - fills the registry
+from models.errors import SpecError
+from models.layer import IMAGE, Attention, Layer
+from models.registry import BLOCKS
+from models.rules import Call, Reads, Rule, Scale
+from models.stock import STOCK
+
+MAX_ROWS = 2000
+MAX_NUMBER = 1000
+
+# Heads by the name in the YAML; the parser constructs them.
+ANCHOR_HEADS = ("Detect",)
+STOCK_HEADS = ("Detect", "v10Detect")
+OTHER_TASKS = {
+    "segment": "segmentation",
+    "pose": "pose",
+    "classify": "classification",
+    "obb": "oriented-box",
+    "semantic": "segmentation",
+    "depth": "depth",
+}
+NOT_DETECTORS = ("RTDETRDecoder", "WorldDetect", "YOLOEDetect")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What words in a row's arguments stand for, and the model's scale."""
+
+    nc: int
+    anchors: list[list[float]] | None
+    channels: int
+    scale: Scale
+    identity: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as written, split into its parts."""
+
+    index: int
+    section: str
+    source: int | list[int]
+    number: int
+    module: str
+    args: list[Any] | dict[str, Any]
+    alias: str | None
+    origin: str
+
+    def error(self, message: object) -> SpecError:
+        """Return an error that names file and row."""
+        return SpecError(f"{self.origin}: {message}")
+
+
+def split_rows(data: Mapping[str, Any], label: str) -> list[Row]:
+    """Check the form of all rows and split them.
+
+    Raises:
+        SpecError: naming file and row of the first that has another form than [from, number, module, args].
+    """
+    rows: list[Row] = []
+    for section in ("backbone", "head"):
+        part = data.get(section)
+        if not isinstance(part, list) or not part:
+            raise SpecError(
+                f"{label}: {section} is {_short(part)}, expected a list of rows [from, number, module, args]"
+            )
+        rows += [_split_row(row, len(rows) + i, section, label) for i, row in enumerate(part)]
+    if len(rows) > MAX_ROWS:
+        raise SpecError(f"{label}: {len(rows)} rows, more than {MAX_ROWS}")
+    last = rows[-1]
+    rows = [_with_section(row, "neck" if row.section == "head" else row.section) for row in rows[:-1]]
+    rows.append(_with_section(last, "head"))
+    _check_aliases(rows)
+    return rows
+
+
+def resolve_rows(rows: Sequence[Row], words: Vocabulary) -> list[Layer]:
+    """Resolve references, scaling and channels of all rows.
+
+    Raises:
+        SpecError: naming file and row, for an unknown module, a wrong argument, a dangling or forward reference, or
+            maps that do not fit.
+    """
+    layers: list[Layer] = []
+    for row in rows:
+        sources = row.source if isinstance(row.source, list) else [row.source]
+        names = tuple(_source_name(source, row) for source in sources)
+        by_name = {layer.name: layer for layer in layers}
+        read = [by_name.get(name) for name in names]
+        reads = Reads(
+            channels=tuple(words.channels if layer is None else layer.call.channels for layer in read),
+            strides=tuple(Fraction(1) if layer is None else layer.call.stride for layer in read),
+            is_list=isinstance(row.source, list),
+        )
+        layers.append(_resolve_row(row, names, reads, words))
+    return layers
+
+
+def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, words: Vocabulary) -> Layer:
+    common: dict[str, Any] = {
+        "name": str(row.index),
+        "module": row.module,
+        "reads": names,
+        "reads_list": reads.is_list,
+        "section": row.section,
+        "alias": row.alias,
+        "origin": row.origin,
+    }
+    try:
+        if row.section == "head":
+            args = head_arguments(row, words)
+            channels, _ = reads.maps()
+            return Layer(args=args, number=1, call=Call((*args, channels), (), None), **common)
+        if row.module in ATTENTION:
+            attention = row_attention(row, reads, words)
+            channels_in, stride = reads.one()
+            call = Call((), channels_in, stride, attention.repeats)
+            return Layer(
+                args=(dict(attention.kwargs),), number=attention.repeats, call=call, attention=attention, **common
+            )
+        rule = find_rule(row.module)
+        if not isinstance(row.args, list):
+            raise ValueError(f"arguments are {_short(row.args)}, expected a list such as [64, 3, 2]")
+        args = tuple(literal(arg, words) for arg in row.args)
+        number = words.scale.repeats(row.number)
+        return Layer(args=args, number=number, call=rule(args, number, reads, words.scale), **common)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise row.error(error) from None
+
+
+def find_rule(module: str) -> Rule:
+    """Return the channel rule of a block.
+
+    Raises:
+        ValueError: with near names, if no block or mechanism has this name.
+    """
+    if module in BLOCKS:
+        return BLOCKS[module].rule
+    if module in STOCK:
+        return STOCK[module]
+    if module in (*ANCHOR_HEADS, *STOCK_HEADS):
+        raise ValueError(f"the head '{module}' stands before the last row; it must be the last")
+    known = [*BLOCKS.names(), *STOCK, *ATTENTION.names(), *ATTENTION.aliases()]
+    raise ValueError(f"unknown module '{module}'{suggestion(module, known)}")
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """Return "; did you mean X?" where a known word is near, else where to look."""
+    lowered = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.6)
+    if near:
+        return f"; did you mean {' or '.join(lowered[name] for name in near)}?"
+    return "; blocks and mechanisms are listed in docs/yaml.md"
+
+
+def head_arguments(row: Row, words: Vocabulary) -> tuple[Any, ...]:
+    """Return the head's literal arguments after checking that it is one of a detector.
+
+    Raises:
+        ValueError: for another task's head, naming the task, or for arguments that do not fit.
+    """
+    lowered = row.module.lower()
+    for word, task in OTHER_TASKS.items():
+        if word in lowered:
+            raise ValueError(f"'{row.module}' is a {task} head; this project detects: use a model that ends in Detect")
+    if row.module in NOT_DETECTORS:
+        raise ValueError(f"'{row.module}' is not supported; use a model that ends in Detect")
+    if row.module not in (*ANCHOR_HEADS, *STOCK_HEADS) and row.module not in BLOCKS:
+        raise ValueError(f"the last row must be a detection head such as Detect, found '{row.module}'")
+    if not isinstance(row.args, list):
+        raise ValueError(f"arguments are {_short(row.args)}, expected a list such as [nc, anchors]")
+    args = tuple(literal(arg, words) for arg in row.args)
+    if not args or args[0] != words.nc:
+        raise ValueError(f"argument 1 is {args[0] if args else None!r}, expected nc")
+    return args
+
+
+def row_attention(row: Row, reads: Reads, words: Vocabulary) -> Attention:
+    """Read an attention row: [], [{options}], {options}, or the old habit of writing the channels first.
+
+    Raises:
+        ValueError: for any other stray argument, saying what to write.
+    """
+    channels, _ = reads.one()
+    options: dict[str, Any] = {}
+    rest = [row.args] if isinstance(row.args, dict) else list(row.args)
+    if rest and isinstance(rest[0], int) and not isinstance(rest[0], bool):
+        if rest[0] != channels and words.scale.channels(rest[0]) != channels:
+            raise ValueError(
+                f"{rest[0]} is not the number of channels ({channels}), which is inferred: "
+                "write [] or an option by name"
+            )
+        rest = rest[1:]
+    if rest and isinstance(rest[0], dict):
+        options = dict(rest[0])
+        rest = rest[1:]
+    if rest:
+        raise ValueError(
+            f"options of an attention row are written by name, such as {{kernel_size: 7}}; found {_short(rest[0])}"
+        )
+    identity = options.pop("identity", words.identity)
+    if not isinstance(identity, bool):
+        raise ValueError(f"identity is {identity!r}, expected true or false")
+    return Attention(ATTENTION.canonical(row.module), options, identity, row.number, row.origin)
+
+
+def literal(arg: object, words: Vocabulary) -> Any:
+    """Turn a word of a row into its value: nc, anchors, or a Python literal such as 'None'; other text stays text."""
+    if not isinstance(arg, str):
+        return arg
+    if arg == "nc":
+        return words.nc
+    if arg == "anchors":
+        if words.anchors is None:
+            raise ValueError("names 'anchors', but the file has no anchors")
+        return words.anchors
+    if len(arg) <= 200:
+        with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            return ast.literal_eval(arg)
+    return arg
+
+
+def _split_row(row: object, index: int, section: str, label: str) -> Row:
+    origin = f"{label} row {index} {_short(row)}"
+    if not isinstance(row, list | tuple) or len(row) not in (4, 5):
+        raise SpecError(f"{origin}: expected [from, number, module, args]")
+    source, number, module, args = row[:4]
+    sources = source if isinstance(source, list) else [source]
+    if not sources or not all(isinstance(s, int) and not isinstance(s, bool) for s in sources):
+        raise SpecError(f"{origin}: from is {_short(source)}, expected an integer or a list of integers")
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_NUMBER:
+        raise SpecError(f"{origin}: number is {_short(number)}, expected an integer from 1 to {MAX_NUMBER}")
+    if not isinstance(module, str):
+        raise SpecError(f"{origin}: module is {_short(module)}, expected a name such as Conv")
+    if not isinstance(args, list | dict):
+        raise SpecError(f"{origin}: arguments are {_short(args)}, expected a list such as [64, 3, 2]")
+    alias = row[4] if len(row) == 5 else None
+    if isinstance(alias, dict):
+        alias = alias.get("name")
+    if alias is not None and (not isinstance(alias, str) or not alias.isidentifier()):
+        raise SpecError(f"{origin}: the name {_short(alias)} is no plain word such as 'stem'")
+    return Row(index, section, source, number, module, args, alias, origin)
+
+
+def _with_section(row: Row, section: str) -> Row:
+    return replace(row, section=section)
+
+
+def _check_aliases(rows: Sequence[Row]) -> None:
+    first: dict[str, Row] = {}
+    for row in rows:
+        if row.alias is None:
+            continue
+        if row.alias in first:
+            raise row.error(f"the name '{row.alias}' is taken by row {first[row.alias].index}; names are unique")
+        first[row.alias] = row
+
+
+def _source_name(source: int, row: Row) -> str:
+    """Resolve one reference to a layer's name."""
+    target = source if source >= 0 else row.index + source
+    if target == -1 and row.index == 0:
+        return IMAGE
+    if target < 0:
+        raise row.error(
+            f"reads {source}, which lies {-target} rows before the first; rows so far: 0 to {row.index - 1}"
+        )
+    if target >= row.index:
+        what = "itself" if target == row.index else f"row {target}, which comes later"
+        raise row.error(f"reads {what}; a row can read rows 0 to {row.index - 1} only")
+    return str(target)
+
+
+def _short(value: object) -> str:
+    text = str(value) if isinstance(value, list | tuple | dict) else repr(value)
+    return text if len(text) <= 120 else text[:117] + "…"

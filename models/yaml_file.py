@@ -1,0 +1,95 @@
+"""Read a YAML file that may be hostile: plain types only, bounded in size, depth and expansion."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.errors import SpecError
+
+MAX_BYTES = 1_000_000  # the longest detection YAML in use has 12 kB
+MAX_NODES = 100_000  # counted after aliases are expanded, so that an alias bomb is refused
+MAX_DEPTH = 50
+
+# libyaml is seven times faster; a PyYAML built without it still works.
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeyLoader(_Base):
+    """Safe loader that refuses a mapping with the same key twice instead of keeping the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build the mapping after checking its keys for repetition."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key '{key.value}' stands twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML mapping.
+
+    Args:
+        path: file to read; nothing in it is executed.
+
+    Returns:
+        The mapping, of plain types.
+
+    Raises:
+        SpecError: if the file is missing, empty, unreadable, no mapping, too large or too deep; one line that names it.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read ({error.strerror or error}); check the path") from None
+    if len(content) > MAX_BYTES:
+        raise SpecError(f"{path}: larger than {MAX_BYTES} bytes, which no model description is")
+    return parse_yaml(content, str(path))
+
+
+def parse_yaml(content: bytes | str, where: str) -> dict[str, Any]:
+    """Parse YAML text into one mapping; see `read_yaml`, `where` names the text in errors."""
+    try:
+        data = yaml.load(content, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.YAMLError as error:
+        raise SpecError(f"{where}: not valid YAML: {_one_line(error)}") from None
+    except (RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise SpecError(f"{where}: not valid YAML: {_one_line(error)}") from None
+    if data is None:
+        raise SpecError(f"{where}: is empty; expected a mapping such as 'base: yolov5n' or 'backbone: …'")
+    if not isinstance(data, dict):
+        raise SpecError(f"{where}: holds a {type(data).__name__}, expected a mapping such as 'nc: 80'")
+    check_plain(data, where)
+    return data
+
+
+def check_plain(data: object, where: str) -> None:
+    """Refuse data that is too deep or, with aliases expanded, too large, or not of plain types.
+
+    Raises:
+        SpecError: naming the limit that is passed.
+    """
+    nodes = 0
+    stack: list[tuple[object, int]] = [(data, 0)]
+    while stack:
+        item, depth = stack.pop()
+        nodes += 1
+        if nodes > MAX_NODES or depth > MAX_DEPTH:
+            raise SpecError(f"{where}: more than {MAX_NODES} values or {MAX_DEPTH} levels once aliases are expanded")
+        if isinstance(item, dict):
+            stack.extend((value, depth + 1) for pair in item.items() for value in pair)
+        elif isinstance(item, list | tuple):
+            stack.extend((value, depth + 1) for value in item)
+        elif not isinstance(item, str | int | float | bool | type(None)):
+            raise SpecError(f"{where}: holds a value of type {type(item).__name__}; write numbers, text and lists only")
+
+
+def _one_line(error: Exception) -> str:
+    """Return an error's text on one line, with the place that libyaml names."""
+    return " ".join(str(error).split())[:300]
