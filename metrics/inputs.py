@@ -222,15 +222,15 @@ def _check_columns(
 def _check_boxes(where: str, boxes: Floats, count: int) -> None:
     if boxes.shape != (count, 4):
         raise ValueError(f"{where}s: boxes have shape {boxes.shape}; expected ({count}, 4)")
-    if bad := _first(~np.isfinite(boxes).all(1)):
+    if bad := _first(~np.isfinite(boxes).all(axis=1)):
         raise ValueError(f"{where} row {bad[0]}: bbox is {boxes[bad[0]].tolist()}; expected four finite numbers")
-    if bad := _first((boxes[:, 2:] < 0).any(1)):
+    if bad := _first((boxes[:, 2:] < 0).any(axis=1)):
         raise ValueError(
             f"{where} row {bad[0]}: bbox is {boxes[bad[0]].tolist()}; width and height must be >= 0 "
             "(COCO's form is [x, y, width, height])"
         )
 
 
-def _first(wrong: Bools) -> list[int]:
+def _first(wrong: Any) -> list[int]:
     """Position of the first True, as a list that is empty when there is none."""
     return np.flatnonzero(wrong)[:1].tolist()

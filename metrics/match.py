@@ -9,6 +9,7 @@ thresholds and size classes.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ class MatchTable:
     def class_slices(self) -> list[slice]:
         """Rows of each class."""
         edges = np.searchsorted(self.category, np.arange(len(self.names) + 1))
-        return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [slice(a, b) for a, b in pairwise(edges.tolist())]
 
     def save(self, path: str | Path) -> None:
         """Write the table as a compressed .npz of plain arrays."""
@@ -168,7 +169,7 @@ def _greedy(
     turn = _turns(detection, group)
     order = np.argsort(turn, kind="stable")
     edges = np.searchsorted(turn[order], np.arange(int(turn.max()) + 2))
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges.tolist()):
         now = order[a:b]
         objects = local[now]
         priority = quality[now, None] + np.where(counts[objects], np.int32(count), np.int32(0))  # (P, A)

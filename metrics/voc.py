@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from metrics.curve import EPS, envelope, mean_defined
+from metrics.average import envelope, mean_defined
 from metrics.inputs import Bools, Detections, Floats, Ints, Truths, read_detections, read_truths
 from metrics.overlap import overlapping
 
@@ -109,7 +109,7 @@ def _ap(right: Bools, positives: int, use_07: bool) -> float:
         return float("nan")
     found = np.cumsum(right)
     recall = found / positives
-    precision = found / (np.arange(1, len(right) + 1) + EPS)
+    precision = found / np.arange(1, len(right) + 1)
     if use_07:
         at_least = [precision[recall >= t] for t in ELEVEN_RECALLS]
         return float(sum(part.max(initial=0.0) for part in at_least) / len(ELEVEN_RECALLS))

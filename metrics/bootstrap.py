@@ -1,0 +1,91 @@
+"""AP of resampled images, from match tables: no box is compared again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metrics.average import EPS, RECALLS, envelope
+from metrics.inputs import Bools, Floats, Ints
+from metrics.match import IGNORED, IOU_THRESHOLDS, RIGHT, MatchTable
+
+# Cells of the largest temporary array (resamples × detections of a class), 8 bytes each.
+CELLS = 4_000_000
+
+
+def image_resamples(images: int, resamples: int, seed: int) -> Ints:
+    """Draw how often each image occurs in each resample.
+
+    Args:
+        images: number of images, > 0.
+        resamples: number of resamples.
+        seed: of numpy's generator; the same seed pairs the resamples of two models.
+
+    Returns:
+        (resamples, images) counts; each row sums to `images`.
+    """
+    return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
+
+
+def bootstrap_ap(table: MatchTable, counts: Ints, ap50_only: bool = False) -> dict[str, Floats]:
+    """Recompute AP for every resample of the images.
+
+    A resample in which an image occurs twice equals a data set that holds two copies of the image, side by side.
+    Classes without objects in a resample are left out of its mean.
+
+    Args:
+        table: from `match`.
+        counts: (B, I) how often each image of `table.image_ids` occurs, from `image_resamples`.
+        ap50_only: leave out the higher thresholds, for a tenth of the time.
+
+    Returns:
+        AP50 and, unless left out, AP (the mean over IoU 0.5 to 0.95): each (B,) in 0–1, NaN for a resample without
+        any object.
+
+    Raises:
+        ValueError: if `counts` does not fit the table's images.
+    """
+    if counts.ndim != 2 or counts.shape[1] != len(table.image_ids):
+        raise ValueError(f"counts have shape {counts.shape}; expected (resamples, {len(table.image_ids)} images)")
+    thresholds = 1 if ap50_only else len(IOU_THRESHOLDS)
+    classes = len(table.names)
+    ap = np.full((thresholds, classes, len(counts)), np.nan)
+    countable = table.truth_counts[0]
+    # Objects of each image and class: (I, K).
+    cell = table.truth_image[countable] * classes + table.truth_category[countable]
+    objects = np.bincount(cell, minlength=len(table.image_ids) * classes).reshape(-1, classes)
+    positives = counts @ objects  # (B, K)
+    for k, rows in enumerate(table.class_slices()):
+        step = max(1, CELLS // max(rows.stop - rows.start, 1))
+        for start in range(0, len(counts), step):
+            part = slice(start, start + step)
+            copies = counts[part][:, table.image[rows]]  # (b, detections of the class)
+            for t in range(thresholds):
+                state = table.state[0, t, rows]
+                if t == 0 or (state == IGNORED).any():
+                    passed = np.cumsum(copies * (state != IGNORED), axis=1)
+                ap[t, k, part] = _weighted_ap(state == RIGHT, copies, passed, positives[part, k])
+    defined = ~np.isnan(ap)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(defined, ap, 0.0).sum(1) / defined.sum(1)  # (T, B)
+    return {"AP50": mean[0]} if ap50_only else {"AP50": mean[0], "AP": mean.mean(0)}
+
+
+def _weighted_ap(right: Bools, copies: Ints, passed: Ints, positives: Ints) -> Floats:
+    """AP of one class for each resample; NaN where it has no object.
+
+    Args:
+        right: (d,) by falling score: whether the detection found an object.
+        copies: (b, d) how often each detection occurs.
+        passed: (b, d) how many that are not ignored occur up to it.
+        positives: (b,) objects to be found.
+    """
+    result = np.where(positives > 0, 0.0, np.nan)
+    if not right.any():
+        return result
+    found = np.cumsum(copies[:, right], axis=1)
+    best = envelope(found / (passed[:, right] + EPS))
+    recall = found / np.maximum(positives, 1)[:, None]
+    # How many of the 101 recalls each right detection is the first to reach.
+    reached = np.searchsorted(RECALLS, recall, side="right")
+    result += (np.diff(reached, axis=1, prepend=0) * best).sum(1) / len(RECALLS)
+    return result
