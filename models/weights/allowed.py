@@ -204,7 +204,7 @@ def _numpy_scalar(kind: Any, data: Any = b"", *_: Any) -> Any:
     order = kind.extra[1] if type(kind.extra) is tuple and len(kind.extra) > 1 else "="
     if order not in ("<", ">", "=", "|"):
         raise ValueError("a byte order")
-    return np.frombuffer(data, np.dtype(code).newbyteorder(order), count=1)[0].item()
+    return np.frombuffer(data, np.dtype(f"{order}{code}"), count=1)[0].item()
 
 
 _CALLS: dict[str, Callable[..., Any]] = {

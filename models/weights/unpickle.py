@@ -13,7 +13,7 @@ import io
 import pickletools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 from models.errors import CheckpointError
 
@@ -95,7 +95,7 @@ class PickleMachine:
         """
         self.stack, self.memo = [], {}
         try:
-            for count, (op, argument, _) in enumerate(pickletools.genops(_Bounded(stream))):
+            for count, (op, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], _Bounded(stream)))):
                 if count > MAX_OPCODES:
                     raise CheckpointError(
                         f"{self.name}: the pickle has more than {MAX_OPCODES} opcodes; not a checkpoint"
@@ -262,7 +262,7 @@ _DAMAGE = (
     MemoryError,
 )
 
-_Handler = Callable[[PickleMachine, Any], None]
+_Handler = Callable[[PickleMachine, Any], object]
 
 
 def _push(machine: PickleMachine, value: Any) -> None:

@@ -1,0 +1,143 @@
+"""Which layer of one model description is which of another, when hand edits have shifted the numbers.
+
+The two lists of layers are aligned like two texts (the heaviest common subsequence): a pair needs the same type and
+weighs more with equal arguments, equal tensor shapes and corresponding inputs. Inputs correspond through the alignment
+itself, so it is refined until it stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+Shapes = Mapping[str, tuple[int, ...]]  # a layer's tensors: name within the layer → shape
+
+_SAME_TYPE, _SAME_ARGS, _SAME_SHAPES, _SAME_READS, _READS_THROUGH = 4.0, 2.0, 4.0, 2.0, 1.5
+_ROUNDS = 4
+
+
+class LayerLike(Protocol):
+    """What the alignment needs to know of a layer."""
+
+    @property
+    def name(self) -> str:
+        """The name in state-dict keys: `model.<name>.…`; of base layers the row number."""
+
+    @property
+    def module(self) -> str:
+        """The layer's type, as the YAML says it."""
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The arguments of the row."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names of the layers that it reads."""
+
+
+def align_layers(
+    source: Sequence[LayerLike],
+    target: Sequence[LayerLike],
+    source_shapes: Mapping[str, Shapes],
+    target_shapes: Mapping[str, Shapes],
+) -> dict[str, str]:
+    """Pair the layers of two models.
+
+    Layers keep their names when only attention was placed (its layers have a "+" in their names), and then names
+    decide. Otherwise the lists are aligned.
+
+    Args:
+        source: layers that have weights to give.
+        target: layers of the new model.
+        source_shapes: tensors of each source layer.
+        target_shapes: tensors of each target layer.
+
+    Returns:
+        Target layer name → source layer name, for the layers that have a counterpart.
+    """
+    if _same_base(source, target):
+        types = {layer.name: layer.module for layer in source}
+        return {layer.name: layer.name for layer in target if types.get(layer.name) == layer.module}
+    pairs: dict[str, str] = {}
+    for _ in range(_ROUNDS):
+        scores = _scores(source, target, source_shapes, target_shapes, pairs)
+        found = _heaviest(scores, len(source), len(target))
+        refined = {target[j].name: source[i].name for i, j in found}
+        if refined == pairs:
+            break
+        pairs = refined
+    return pairs
+
+
+def is_head(module: str) -> bool:
+    """Whether a layer type is a detection head; heads correspond whatever their dialect (Detect, IDetect, …)."""
+    return "Detect" in module
+
+
+def _same_base(source: Sequence[LayerLike], target: Sequence[LayerLike]) -> bool:
+    base = [{layer.name: layer.module for layer in layers if "+" not in layer.name} for layers in (source, target)]
+    return base[0] == base[1]
+
+
+def _scores(
+    source: Sequence[LayerLike],
+    target: Sequence[LayerLike],
+    source_shapes: Mapping[str, Shapes],
+    target_shapes: Mapping[str, Shapes],
+    pairs: Mapping[str, str],
+) -> dict[tuple[int, int], float]:
+    """The weight of every admissible pair (source position, target position)."""
+    back = {layer: name for name, layer in pairs.items()}
+    through = _seen_through(target, pairs)
+    scores: dict[tuple[int, int], float] = {}
+    for i, old in enumerate(source):
+        wanted = {back.get(name) for name in old.reads}
+        for j, new in enumerate(target):
+            if old.module != new.module and not (is_head(old.module) and is_head(new.module)):
+                continue
+            score = _SAME_TYPE + _SAME_ARGS * (tuple(old.args) == tuple(new.args))
+            score += _SAME_SHAPES * _agreement(source_shapes.get(old.name, {}), target_shapes.get(new.name, {}))
+            if wanted == set(new.reads):
+                score += _SAME_READS
+            elif wanted == {through[name] for name in new.reads if name in through}:
+                score += _READS_THROUGH
+            scores[i, j] = score
+    return scores
+
+
+def _seen_through(target: Sequence[LayerLike], pairs: Mapping[str, str]) -> dict[str, str]:
+    """For each target layer the nearest layer at or before it that has a counterpart, past single-input insertions."""
+    through: dict[str, str] = {}
+    for layer in target:
+        if layer.name in pairs or len(layer.reads) != 1:
+            through[layer.name] = layer.name
+        else:
+            through[layer.name] = through.get(layer.reads[0], layer.reads[0])
+    return through
+
+
+def _agreement(old: Shapes, new: Shapes) -> float:
+    """The share of the new layer's tensors that the old one has in the same shape; 1 if it has none."""
+    if not new:
+        return 1.0
+    return sum(old.get(name) == shape for name, shape in new.items()) / len(new)
+
+
+def _heaviest(scores: Mapping[tuple[int, int], float], rows: int, columns: int) -> list[tuple[int, int]]:
+    """The heaviest sequence of pairs in which both positions increase."""
+    best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+    for i in range(rows - 1, -1, -1):
+        for j in range(columns - 1, -1, -1):
+            skip = max(best[i + 1][j], best[i][j + 1])
+            best[i][j] = max(skip, best[i + 1][j + 1] + scores[i, j]) if (i, j) in scores else skip
+    pairs, i, j = [], 0, 0
+    while i < rows and j < columns:
+        if (i, j) in scores and best[i][j] == best[i + 1][j + 1] + scores[i, j]:
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            j += 1
+    return pairs
