@@ -1,14 +1,141 @@
 """Build a detector from a YAML, or load one from a checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from models.detector import Detector
-from models.errors import CheckpointError
+from models.errors import CheckpointError, SpecError
 from models.spec import ModelSpec, read_spec
+from models.weights.checkpoint import is_ours, read_checkpoint
+from models.weights.importer import read_official
 from models.weights.names import to_ours
+from models.weights.transfer import TransferReport, apply_transfer, plan_transfer
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint of any readable kind, in our terms.
+
+    Attributes:
+        path: the file.
+        state: tensors under our names.
+        names: class names; empty where the file has none.
+        spec: the model it describes; None where it describes none that can be read.
+        hyp: loss gains and thresholds it was trained with.
+        reason: why spec is None.
+    """
+
+    path: Path
+    state: Mapping[str, Tensor]
+    names: Mapping[int, str]
+    spec: ModelSpec | None
+    hyp: Mapping[str, Any]
+    reason: str = ""
+
+
+def read_source(path: str | Path) -> Source:
+    """Read a checkpoint: ours, official YOLOv5 or YOLOv7, ultralytics', or plain tensors. Nothing in it is executed.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or of another task.
+    """
+    path = Path(path)
+    if is_ours(path):
+        content = read_checkpoint(path)
+        spec, reason = _described(content["spec"], path)
+        return Source(path, content["weights"], content["names"], spec, content.get("hyp") or {}, reason)
+    official = read_official(path)
+    description = official.yaml
+    if description is not None and official.nc:
+        description = {**description, "nc": official.nc}
+    spec, reason = _described(description, path)
+    return Source(path, to_ours(official.state), official.names, spec, {}, reason)
+
+
+def build_model(
+    cfg: str | Path | Mapping[str, Any],
+    nc: int | None = None,
+    ch: int = 3,
+    attention: Sequence[str | Mapping[str, Any]] = (),
+    weights: str | Path | None = None,
+    identity: bool | None = None,
+    seed: int = 0,
+    *,
+    names: Mapping[int, str] | None = None,
+    hyp: Mapping[str, float] | None = None,
+) -> Detector:
+    """Build a detector, with pretrained weights where they are given.
+
+    Args:
+        cfg: path, name or content of a model YAML, or a checkpoint (.pt) whose model is meant.
+        nc: number of classes; the description's by default.
+        ch: channels of the image.
+        attention: further placements, such as "CBAM@neck.P3,neck.P4".
+        weights: checkpoint to take tensors from; `.transfer_report` of the detector says what became of each.
+        identity: whether placed attention starts as the identity; None follows the YAML.
+        seed: of the initial values.
+        names: class names, by which rows of the head are matched; the checkpoint's where the number of classes is its
+            own.
+        hyp: loss gains and thresholds.
+
+    Raises:
+        SpecError: if the description does not fit together.
+        CheckpointError: if the weights cannot be read.
+    """
+    spec = read_spec(_cfg_content(cfg), attention, nc=nc, ch=ch, identity=identity)
+    source = read_source(weights) if weights is not None else None
+    if names is None and source is not None and len(source.names) == spec.nc:
+        names = source.names
+    detector = Detector(spec, names, hyp, seed)
+    if source is not None:
+        transfer(source, detector)
+    return detector
+
+
+def transfer(source: Source, detector: Detector) -> TransferReport:
+    """Take over the tensors that correspond; the report is returned and kept as `detector.transfer_report`."""
+    target = detector.state_dict()
+    report = plan_transfer(
+        source.spec.layers if source.spec else None,
+        detector.spec.layers,
+        source.state,
+        {key: tuple(value.shape) for key, value in target.items()},
+        source.names,
+        detector.names,
+    )
+    apply_transfer(report, source.state, target)
+    detector.transfer_report = report
+    return report
+
+
+def load_model(path: str | Path, nc: int | None = None) -> Detector:
+    """Load any readable checkpoint: ours, official YOLOv5 or YOLOv7, ultralytics'.
+
+    Args:
+        path: the file.
+        nc: number of classes for a new head; by default the file's own.
+
+    Returns:
+        The detector, in eval mode.
+
+    Raises:
+        CheckpointError: if the file cannot be read, or describes no model of ours.
+    """
+    source = read_source(path)
+    if source.spec is None:
+        raise CheckpointError(f"{path}: {source.reason}; say which model it is: build_model(cfg, weights=…) or --cfg")
+    if nc is not None and nc != source.spec.nc:
+        spec = read_spec(source.spec.yaml, nc=nc)
+        detector = Detector(spec, hyp=source.hyp)
+        transfer(source, detector)
+        return detector.eval()
+    detector = Detector(source.spec, source.names if len(source.names) == source.spec.nc else None, source.hyp)
+    load_exactly(detector, source.state, str(path))
+    return detector.eval()
 
 
 def import_official(state_dict: Mapping[str, Tensor], cfg: Any, hyp: Mapping[str, float] | None = None) -> Detector:
@@ -49,10 +176,29 @@ def load_exactly(detector: Detector, state: Mapping[str, Tensor], label: str) ->
     for what, keys in (("misses", missing), ("has left over", left_over), ("has of another shape", wrong)):
         if keys:
             more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise CheckpointError(
-                f"{label}: the checkpoint {what} {', '.join(keys[:3])}{more}; it belongs to another model"
-            )
+            found = f"{', '.join(keys[:3])}{more}"
+            raise CheckpointError(f"{label}: the checkpoint {what} {found}; it belongs to another model")
     detector.load_state_dict(state, strict=False)
+
+
+def _described(description: Mapping[str, Any] | None, path: Path) -> tuple[ModelSpec | None, str]:
+    """Return the model that a checkpoint describes, or why there is none."""
+    if description is None:
+        return None, "it holds tensors but no model description"
+    try:
+        return read_spec({**description, "yaml_file": str(path), "name": description.get("name", path.stem)}), ""
+    except SpecError as error:
+        return None, f"its model description cannot be used ({error})"
+
+
+def _cfg_content(cfg: str | Path | Mapping[str, Any]) -> str | Path | Mapping[str, Any]:
+    """Return the description in a checkpoint where cfg is one, else cfg."""
+    if isinstance(cfg, Mapping) or Path(cfg).suffix not in {".pt", ".pth", ".safetensors"}:
+        return cfg
+    spec = read_source(cfg).spec
+    if spec is None:
+        raise CheckpointError(f"{cfg}: holds no model description; give a YAML such as yolov5n")
+    return spec.yaml
 
 
 def _fitting(spec: ModelSpec, state: Mapping[str, Tensor]) -> ModelSpec:
