@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from data.config import DataConfig, Source, read_config
+from data.download import fetch, is_missing
 from data.errors import DataError
 from data.formats import coco, voc, yolo
 from data.formats.records import Dataset, Split
 from data.formats.yolo import Probe
-from data.images import ImageFacts, probe_all
+from data.images import ImageFacts
+from data.storage import probe_cached
 
 _WITH_BAR = 2000  # pictures from which on a progress bar is worth its line
 
@@ -43,7 +45,7 @@ def load_dataset(
     config = source if isinstance(source, DataConfig) else read_config(source, data_root)
     wanted = list(config.splits) if split is None else [split]
     sources = {name: config.sources(name) for name in wanted}
-    _provide(config, download)
+    provide(config, wanted, download)
     form = config.format or recognise(config)
     names, reader = _reader(config, form)
     splits: dict[str, Split] = {}
@@ -93,18 +95,24 @@ def _reader(config: DataConfig, form: str) -> tuple[tuple[str, ...], Any]:
     return given, read_yolo
 
 
-def _provide(config: DataConfig, download: bool) -> None:
-    """Make or fetch missing data."""
+def provide(config: DataConfig, splits: Sequence[str], download: bool = False) -> None:
+    """Make the embedded data set or fetch missing data.
+
+    Raises:
+        DataError: if the places of these splits do not exist and nothing was fetched.
+    """
     if config.generate == "digits":
         from data.digits import ensure
 
         ensure(config.root)
+    elif is_missing(config, splits):
+        fetch(config, download)
 
 
 def _probe_with_bar(paths: Sequence[Path]) -> list[ImageFacts]:
     if len(paths) < _WITH_BAR:
-        return probe_all(paths)
+        return probe_cached(paths)
     from tqdm import tqdm
 
     with tqdm(total=len(paths), desc="Checking images", unit="img") as bar:
-        return probe_all(paths, bar.update)
+        return probe_cached(paths, bar.update)

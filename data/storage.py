@@ -1,0 +1,86 @@
+"""Where this project keeps what it remembers of the user's data: never beside them."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from data.config import CHECKOUT
+from data.formats.records import Issue
+from data.images import ImageFacts, probe_all
+
+_WORTHWHILE = 500  # pictures from which on remembering their headers saves time
+_VERSION = 1  # of what is remembered about a picture
+
+
+def cache_folder() -> Path:
+    """$YOLO_ATTENTION_CACHE, else .cache in the checkout; made if missing."""
+    folder = Path(os.environ.get("YOLO_ATTENTION_CACHE") or CHECKOUT / ".cache").expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write a file so that readers see the old content or the new one, never a part."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def probe_cached(paths: Sequence[Path], progress: Callable[[int], object] | None = None) -> list[ImageFacts]:
+    """probe_all() that remembers its findings, each as long as the picture's size and time of change stay the same."""
+    if len(paths) < _WORTHWHILE:
+        return probe_all(paths, progress)
+    listing = hashlib.blake2b("\0".join(map(str, paths)).encode(errors="surrogateescape"), digest_size=16)
+    file = cache_folder() / "images" / f"{listing.hexdigest()}.json"
+    known = _load(file)
+    stamps = [_stamp(path) for path in paths]
+    found: dict[int, ImageFacts] = {}
+    for index, (path, stamp) in enumerate(zip(paths, stamps, strict=True)):
+        entry = known.get(str(path))
+        if stamp and entry and entry[0] == stamp:
+            found[index] = _facts(path, entry)
+    if progress:
+        progress(len(found))
+    new = [index for index in range(len(paths)) if index not in found]
+    found.update(zip(new, probe_all([paths[index] for index in new], progress), strict=True))
+    if new:
+        entries = {str(path): _entry(stamps[index], found[index]) for index, path in enumerate(paths)}
+        try:
+            write_atomically(file, json.dumps({"version": _VERSION, "images": entries}).encode())
+        except OSError:  # a read-only or full disk: the headers are read again next time
+            pass
+    return [found[index] for index in range(len(paths))]
+
+
+def _stamp(path: Path) -> list[int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _entry(stamp: list[int] | None, facts: ImageFacts) -> list:
+    return [stamp, facts.width, facts.height, [[issue.kind, issue.message, issue.action] for issue in facts.issues]]
+
+
+def _facts(path: Path, entry: list) -> ImageFacts:
+    _, width, height, issues = entry
+    return ImageFacts(width, height, tuple(Issue(path, None, kind, text, action) for kind, text, action in issues))
+
+
+def _load(file: Path) -> dict[str, list]:
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content["images"] if isinstance(content, dict) and content.get("version") == _VERSION else {}
