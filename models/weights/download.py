@@ -1,0 +1,172 @@
+"""Find weights by path or official name, and fetch official ones when, and only when, that is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+from tqdm import tqdm
+
+from models.errors import CheckpointError
+from models.weights.storing import write_atomically
+from models.weights.torchfile import open_torch_file
+
+_V5 = "https://github.com/ultralytics/yolov5/releases/download/v7.0/"
+_V7 = "https://github.com/WongKinYiu/yolov7/releases/download/v0.1/"
+_V5_NAMES = [f"yolov5{size}{six}" for six in ("", "6") for size in "nsmlx"]
+_V7_NAMES = ["yolov7-tiny"]
+_V7_NAMES += [f"yolov7{size}{kind}" for size in ("", "x", "-w6", "-e6", "-d6", "-e6e") for kind in ("", "_training")]
+
+OFFICIAL = {f"{name}.pt": f"{_V5}{name}.pt" for name in _V5_NAMES} | {
+    f"{name}.pt": f"{_V7}{name}.pt" for name in _V7_NAMES
+}
+KNOWN_SHA256 = {"yolov5n.pt": "4f180cf23ba0717ada0badd6c685026d73d48f184d00fc159c2641284b2ac0a3"}
+
+_REMEMBERED = "sha256.json"  # in the cache folder: what earlier downloads had
+_MAX_BYTES = 1 << 30  # the largest official file has 0.3 GB
+_CHUNK = 1 << 20
+_TIMEOUT = 30.0  # seconds without an answer
+
+Opener = Callable[[str], Any]
+
+
+def resolve_weights(
+    name: str | Path, download: bool = False, *, folder: Path | None = None, opener: Opener | None = None
+) -> Path:
+    """The file that a `--weights` argument means.
+
+    An existing path is taken as it is. An official name (`yolov5n`, `yolov5n.pt`, `yolov7-tiny` …) is looked for in the
+    working folder, in `weights/` and in the cache folder, and fetched from the official release if `download` is set.
+
+    Args:
+        name: path or official name.
+        download: whether the network may be used.
+        folder: cache folder for weights; by default `weights` in the project's cache folder.
+        opener: opens an address and gives a response with `read(n)` and `headers`, for tests.
+
+    Raises:
+        CheckpointError: if there is no such file, it cannot be fetched, or its content is not what it was.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    official = path.name if path.suffix == ".pt" else f"{path.name}.pt"
+    if len(path.parts) != 1 or official not in OFFICIAL:
+        if path.is_dir():
+            raise CheckpointError(f"{name}: a folder; give the .pt or .safetensors file in it")
+        raise CheckpointError(f"{name}: no such file; check the path, or give an official name such as yolov5n.pt")
+    folder = folder or _cache_folder()
+    for place in (Path(official), Path("weights") / official):
+        if place.is_file():
+            return place
+    target = folder / official
+    if target.is_file():
+        _check_sha(target, _sha256(target), folder, "delete it and fetch it again with --download")
+        return target
+    if not download:
+        raise CheckpointError(
+            f"{official}: no such file. It is official: run again with --download, or get {OFFICIAL[official]} "
+            f"and put it at {target}"
+        )
+    _fetch(OFFICIAL[official], target, opener or _open)
+    return target
+
+
+def _fetch(address: str, target: Path, opener: Opener) -> None:
+    """Download to `target`, with a line, a bar and a check; the file appears complete or not at all."""
+    sys.stderr.write(f"Downloading {address} to {target}\n")
+    part = target.with_name(f".{target.name}.part")
+    remedy = f"get {address} yourself and put it at {target}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sha = _receive(address, part, opener)
+        with open_torch_file(part, stand_ins=True):  # a login page of a network is no checkpoint
+            pass
+        _check_sha(target, sha, target.parent, remedy)
+        part.replace(target)
+        _remember(target, sha)
+    except HTTPError as error:
+        raise CheckpointError(f"{target.name}: the server answers {error.code} {error.reason}; {remedy}") from None
+    except (URLError, HTTPException, TimeoutError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise CheckpointError(f"{target.name}: cannot be downloaded ({reason}); {remedy}") from None
+    except CheckpointError as error:
+        raise CheckpointError(str(error).replace(str(part), f"{target.name} as downloaded")) from None
+    except OSError as error:
+        raise CheckpointError(f"{target.name}: cannot be saved ({error.strerror or error}); {remedy}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _receive(address: str, part: Path, opener: Opener) -> str:
+    """Write the response to `part`; the SHA-256 of what came."""
+    digest, received = hashlib.sha256(), 0
+    with opener(address) as response, part.open("wb") as stream:
+        length = str(response.headers.get("Content-Length") or "")
+        expected = int(length) if re.fullmatch(r"\d{1,12}", length) else None
+        with tqdm(total=expected, unit="B", unit_scale=True, desc=part.name.strip(".").removesuffix(".part")) as bar:
+            while chunk := response.read(_CHUNK):
+                received += len(chunk)
+                if received > _MAX_BYTES:
+                    raise CheckpointError(f"{part}: more than {_MAX_BYTES >> 20} MB; not the official file")
+                stream.write(chunk)
+                digest.update(chunk)
+                bar.update(len(chunk))
+        stream.flush()
+        os.fsync(stream.fileno())
+    if expected is not None and received != expected:
+        raise CheckpointError(f"{part}: {received} of {expected} bytes arrived; try again")
+    return digest.hexdigest()
+
+
+def _check_sha(target: Path, sha: str, folder: Path, remedy: str) -> None:
+    expected = KNOWN_SHA256.get(target.name) or _remembered(folder).get(target.name)
+    if expected not in (None, sha):
+        raise CheckpointError(f"{target}: its sha256 is {sha}, expected {expected}; {remedy}")
+
+
+def _remember(target: Path, sha: str) -> None:
+    """Say the checksum, and keep it for the next time."""
+    known = target.name in KNOWN_SHA256
+    sys.stderr.write(f"{target.name}: sha256 {sha} ({'as expected' if known else 'not known before; remembered'})\n")
+    text = json.dumps({**_remembered(target.parent), target.name: sha}, indent=1, sort_keys=True)
+    write_atomically(target.parent / _REMEMBERED, lambda stream: stream.write(text.encode()))
+
+
+def _remembered(folder: Path) -> dict[str, str]:
+    try:
+        content = json.loads((folder / _REMEMBERED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _open(address: str) -> Any:
+    return urlopen(address, timeout=_TIMEOUT)  # noqa: S310 - addresses come from the table above
+
+
+def _cache_folder() -> Path:
+    """`weights` in the folder that `YOLO_ATTENTION_CACHE` or the user's cache convention gives."""
+    chosen = os.environ.get("YOLO_ATTENTION_CACHE")
+    if chosen:
+        return Path(chosen).expanduser() / "weights"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "yolo-attention" / "weights"
