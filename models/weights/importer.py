@@ -164,6 +164,8 @@ def _head(modules: Mapping[str, Instance]) -> Instance:
 def _kind(root: Instance, types: Mapping[str, str]) -> str:
     if root.cls.module.startswith("ultralytics."):
         return "ultralytics"
+    if not root.cls.module.startswith("models."):
+        return "other"
     return "yolov7" if _V7_ONLY & set(types.values()) else "yolov5"
 
 

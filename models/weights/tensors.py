@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from models.errors import CheckpointError
+from models.weights.torchfile import check_regular
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -18,11 +19,10 @@ def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str
     Raises:
         CheckpointError: if the file is missing, unreadable or damaged.
     """
+    check_regular(path)
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; check the path") from None
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path}: not a readable safetensors file ({' '.join(str(error).split())[:160]})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import stat
 import struct
 import sys
 import zipfile
@@ -70,7 +71,8 @@ class TorchFile:
             self._read += length
             if self._read > 2 * self.size:
                 raise CheckpointError(f"{self.path}: its tensors are larger than the file; it is damaged or cut off")
-            data = bytearray(self.read(ref.key, length))
+            with _explained(self.path):
+                data = bytearray(self.read(ref.key, length))
             if len(data) != length:
                 raise CheckpointError(
                     f"{self.path}: a tensor has {len(data)} of {length} bytes; the file is damaged or cut off"
@@ -202,19 +204,43 @@ def open_torch_file(path: Path, stand_ins: bool) -> Iterator[TorchFile]:
     Raises:
         CheckpointError: if it is missing, no checkpoint, damaged, or asks for something that is refused.
     """
+    check_regular(path)
+    with _explained(path):
+        stream = path.open("rb")
+    with stream:
+        with _explained(path):
+            file = _opened(path, stream, stand_ins)
+        yield file
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no file, or would never end (pipes, devices).
+
+    Raises:
+        CheckpointError: saying what it is.
+    """
+    with _explained(path):
+        mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise CheckpointError(f"{path}: a folder; give the .pt or .safetensors file in it")
+    if not stat.S_ISREG(mode):
+        raise CheckpointError(f"{path}: a pipe or device; give a .pt or .safetensors file")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """What goes wrong while reading, as CheckpointError."""
     try:
-        with path.open("rb") as stream:
-            yield _opened(path, stream, stand_ins)
+        yield
+    except CheckpointError:
+        raise
     except FileNotFoundError:
-        raise CheckpointError(
-            f"{path}: no such file; check the path, or give an official name with --download"
-        ) from None
-    except IsADirectoryError:
-        raise CheckpointError(f"{path}: a folder; give the .pt or .safetensors file in it") from None
-    except (zipfile.BadZipFile, struct.error, EOFError, NotImplementedError, UnicodeError) as error:
-        raise CheckpointError(f"{path}: the archive is damaged or cut off ({error})") from None
+        raise CheckpointError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (zipfile.BadZipFile, struct.error, EOFError, RuntimeError, ValueError, LookupError, MemoryError) as error:
+        text = " ".join(str(error).split())[:120] or type(error).__name__
+        raise CheckpointError(f"{path}: the archive is damaged or cut off ({text})") from None
 
 
 def _opened(path: Path, stream: BinaryIO, stand_ins: bool) -> TorchFile:
