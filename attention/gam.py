@@ -1,9 +1,8 @@
 """GAM: global attention mechanism."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import ConvNorm, hidden_width, make_gate, odd, one_of, positive, zero_init
+from attention.ops import ConvNorm, hidden_width, make_gate, odd, one_of, positive, shuffle_channels, zero_init
 from attention.registry import ATTENTION
 
 
@@ -74,5 +73,5 @@ class GAM(nn.Module):
         x = x * self.channel_gate(self.fc2(self.act(self.fc1(x)))).to(x.dtype)
         hidden = self.squeeze(x)
         if self.groups > 1:
-            hidden = F.channel_shuffle(hidden, self.groups)
+            hidden = shuffle_channels(hidden, self.groups)
         return x * self.gate(self.expand(hidden)).to(x.dtype)

@@ -1,6 +1,7 @@
 """What several mechanisms share: argument checks, gates, convolution + normalisation, precision and memory format."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -284,3 +285,70 @@ def select(branches: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     for branch, weight in zip(branches[1:], weights[1:], strict=True):
         out = torch.addcmul(out, branch, expand_as_map(weight, branch))
     return out
+
+
+def keep_format(out: Tensor, x: Tensor) -> Tensor:
+    """Give a result the dtype and the memory format of the map that it was made from.
+
+    Args:
+        out: the result, (B, C, H, W).
+        x: the map.
+
+    Returns:
+        out, converted where it differs.
+    """
+    last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return out.to(x.dtype).contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+def shuffle_channels(x: Tensor, groups: int) -> Tensor:
+    """Interleave groups of channels: channel j of group i becomes channel j·groups + i.
+
+    Args:
+        x: (B, C, H, W), C divisible by groups.
+        groups: number of groups.
+
+    Returns:
+        The same shape.
+    """
+    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
+def tokens(x: Tensor, heads: int = 1) -> Tensor:
+    """Positions of a map as a sequence, for scaled_dot_product_attention.
+
+    Args:
+        x: (B, C, *spatial).
+        heads: the channels are split into this many equal runs.
+
+    Returns:
+        (B, heads, N, C / heads), contiguous: the memory-saving kernels need that.
+    """
+    return x.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3).contiguous()
+
+
+def from_tokens(sequence: Tensor, x: Tensor) -> Tensor:
+    """The inverse of `tokens`.
+
+    Args:
+        sequence: (B, heads, N, d).
+        x: a map (B, any, *spatial) with N positions, for its size.
+
+    Returns:
+        (B, heads · d, *spatial).
+    """
+    return sequence.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:])
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Context in which autocast is off, for what half precision cannot hold; combine with `upcast`.
+
+    Args:
+        x: any tensor, for its device.
+
+    Returns:
+        A context manager; one that does nothing where autocast is off anyway.
+    """
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return nullcontext()
