@@ -119,11 +119,12 @@ def find_yaml(source: str | Path) -> Path:
     """
     given = Path(source).expanduser()
     name = given.name if given.suffix in (".yaml", ".yml") else f"{given.name}.yaml"
-    places = (given, CHECKOUT / given, CHECKOUT / "data" / name)
-    for candidate in places:
+    places = (given, CHECKOUT / given)
+    included = (CHECKOUT / "data" / name,) if len(given.parts) == 1 else ()
+    for candidate in (*places, *included):
         if candidate.is_file():
             return candidate
-    for folder in places[:2]:
+    for folder in places:
         if folder.is_dir():
             inside = sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
             if len(inside) == 1:

@@ -24,66 +24,96 @@ class Archive:
         md5: its published checksum; None where none is known.
         into: folder below the data set's root that it is unpacked into.
         skip_top: whether a single top folder inside is left out.
+        gives: places below the root; where one of them exists the archive is not fetched again.
     """
 
     url: str
     md5: str | None = None
     into: str = "."
     skip_top: bool = False
+    gives: tuple[str, ...] = ()
 
 
 _COCO = "http://images.cocodataset.org"
+_SIZES = {"voc": "2.8 GB", "coco": "20.4 GB", "coco128": "7 MB"}
 _KNOWN = {
-    "coco": (
-        "20.4 GB",
-        [
-            Archive(f"{_COCO}/annotations/annotations_trainval2017.zip", "f4bbac642086de4f52a3fdda2de5fa2c"),
-            Archive(f"{_COCO}/zips/val2017.zip", "442b8da7639aecaf257c1dceb8ba8c80", "images"),
-            Archive(f"{_COCO}/zips/train2017.zip", "cced6f7f71b7629ddf16f17bbcfab6b2", "images"),
-        ],
-    ),
-    "coco128": (
-        "7 MB",
-        [Archive("https://github.com/ultralytics/assets/releases/download/v0.0.0/coco128.zip", skip_top=True)],
-    ),
+    "coco": [
+        Archive(
+            f"{_COCO}/annotations/annotations_trainval2017.zip",
+            "f4bbac642086de4f52a3fdda2de5fa2c",
+            gives=("annotations/instances_train2017.json",),
+        ),
+        Archive(
+            f"{_COCO}/zips/val2017.zip",
+            "442b8da7639aecaf257c1dceb8ba8c80",
+            "images",
+            gives=("images/val2017", "val2017"),
+        ),
+        Archive(
+            f"{_COCO}/zips/train2017.zip",
+            "cced6f7f71b7629ddf16f17bbcfab6b2",
+            "images",
+            gives=("images/train2017", "train2017"),
+        ),
+    ],
+    "coco128": [
+        Archive(
+            "https://github.com/ultralytics/assets/releases/download/v0.0.0/coco128.zip",
+            skip_top=True,
+            gives=("images/train2017",),
+        )
+    ],
 }
 
 
-def fetch(config: DataConfig, allowed: bool) -> None:
+def fetch(config: DataConfig, allowed: bool, missing: bool = True) -> None:
     """Fetch a missing data set, or say how to.
 
     Args:
         config: its YAML.
         allowed: whether the user asked for it with --download.
+        missing: whether what is wanted now is not there; otherwise only archives not fetched yet are completed.
 
     Raises:
         DataError: if it was not asked for, cannot be fetched, or a checksum differs.
     """
+    if not missing and (not allowed or _size(config.download or "") is None):
+        return
     put = f"put the data in {config.root} or name their folder with --data-root"
     if config.download is None:
         raise DataError(f"{config.file}: its data are not there ({_first_missing(config)}); {put}")
-    size, archives = plan(config)
-    if not archives:
+    size = _size(config.download)
+    if size is None:
         raise DataError(f"{config.file}: its data are not there; its download entry is a script, never run here; {put}")
     if not allowed:
         raise DataError(f"{config.file}: its data are not there; {put}, or fetch them with --download ({size})")
-    for archive in archives:
-        _fetch_one(archive, config.root)
+    for archive in plan(config):
+        there = any((config.root / place).exists() for place in archive.gives) if archive.gives else not missing
+        if not there:
+            _fetch_one(archive, config.root)
 
 
-def plan(config: DataConfig) -> tuple[str, list[Archive]]:
-    """What --download would fetch: its size in words, and the archives; none for a script."""
+def _size(entry: str) -> str | None:
+    """What a user should know before saying --download; None for a script."""
+    word = entry.strip()
+    if word.startswith(("https://", "http://")) and len(word.split()) == 1:
+        return f"from {word[:200]}"
+    return _SIZES.get(word)
+
+
+def plan(config: DataConfig) -> list[Archive]:
+    """What --download fetches; nothing for a script."""
     word = (config.download or "").strip()
     if word == "voc":
         from torchvision.datasets.voc import DATASET_YEAR_DICT  # torchvision keeps addresses and checksums current
 
-        years = [DATASET_YEAR_DICT[year] for year in ("2007", "2007-test", "2012")]
-        return "2.8 GB", [Archive(year["url"], year["md5"]) for year in years]
+        lists = {"2007": "VOC2007/ImageSets/Main/trainval.txt", "2007-test": "VOC2007/ImageSets/Main/test.txt"}
+        lists["2012"] = "VOC2012/ImageSets/Main/trainval.txt"
+        years = {key: DATASET_YEAR_DICT[key] for key in lists}
+        return [Archive(year["url"], year["md5"], gives=(f"VOCdevkit/{lists[key]}",)) for key, year in years.items()]
     if word in _KNOWN:
         return _KNOWN[word]
-    if word.startswith(("https://", "http://")) and len(word.split()) == 1:
-        return f"from {word[:200]}", [Archive(word, skip_top=True)]
-    return "", []
+    return [Archive(word, skip_top=True)] if _size(word) else []
 
 
 def is_missing(config: DataConfig, splits: Iterable[str]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from data.formats.records import Issue
 
@@ -20,7 +21,10 @@ _OWN_SUFFIXES = {
 }
 _HEADER_IS_ENOUGH = {"JPEG", "MPO", "PNG", "BMP", "WEBP"}  # what cv2 always decodes when Pillow likes the header
 _TAIL = 4096  # bytes at the end of a JPEG among which its end marker is looked for
+_BATCH = 4096  # files handed to the threads at a time
 _SWAPPING = {5, 6, 7, 8}  # EXIF orientations that exchange width and height
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,25 @@ def probe_all(
     paths: Sequence[Path], progress: Callable[[int], object] | None = None, workers: int | None = None
 ) -> list[ImageFacts]:
     """probe() for many files, in their order; `progress` is called with 1 after each."""
-    found = []
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers or min(8, (os.cpu_count() or 1) * 2)) as pool:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd EXIF data, which concerns nobody here
-        for facts in pool.map(_probe, paths):
-            found.append(facts)
-            if progress:
-                progress(1)
+        return in_threads(_probe, paths, progress, workers)
+
+
+def in_threads(
+    function: Callable[[Path], Result],
+    paths: Sequence[Path],
+    progress: Callable[[int], object] | None = None,
+    workers: int | None = None,
+) -> list[Result]:
+    """Results of a function for many files, in their order. Reading and decoding leave Python's lock, so threads do."""
+    found: list[Result] = []
+    with ThreadPoolExecutor(workers or min(8, (os.cpu_count() or 1) * 2)) as pool:
+        for start in range(0, len(paths), _BATCH):  # not all at once: a waiting task takes a kilobyte
+            for result in pool.map(function, paths[start : start + _BATCH]):
+                found.append(result)
+                if progress:
+                    progress(1)
     return found
 
 

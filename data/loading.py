@@ -105,8 +105,8 @@ def provide(config: DataConfig, splits: Sequence[str], download: bool = False) -
         from data.digits import ensure
 
         ensure(config.root)
-    elif is_missing(config, splits):
-        fetch(config, download)
+    else:
+        fetch(config, download, missing=is_missing(config, splits))
 
 
 def _probe_with_bar(paths: Sequence[Path]) -> list[ImageFacts]:

@@ -71,6 +71,8 @@ def make_record(path: Path, width: int, height: int, raw: RawObjects, issues: li
         issues.extend(Issue(raw.file, raw.rows[index], kind, text, action) for kind, text, action in fault)
         keep[index] = not any(action == "dropped" for _, _, action in fault)
     np.clip(boxes, 0.0, limit, out=boxes, where=keep[:, None])
+    # A millionth of a pixel is below every format's precision; it makes whole pixels whole again after YOLO's division.
+    np.round(boxes, 6, out=boxes)
     crowd = np.array(raw.crowd, dtype=bool)
     _drop_copies(raw, boxes, classes, crowd, keep, issues)
     sides = boxes[keep, 2:] - boxes[keep, :2]

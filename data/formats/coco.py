@@ -25,7 +25,7 @@ class CocoFile:
 
     Shape:
         image_of, category, ident (n,) int64; numbers (n, 5) float64: x, y, w, h in pixels and area (NaN if not given);
-        crowd (n,) int8.
+        crowd, difficult (n,) int8.
     """
 
     file: Path
@@ -36,6 +36,7 @@ class CocoFile:
     ident: array = field(default_factory=lambda: array("q"))
     numbers: array = field(default_factory=lambda: array("d"))
     crowd: array = field(default_factory=lambda: array("b"))
+    difficult: array = field(default_factory=lambda: array("b"))  # VOC's flag, an extra key that our writer adds
     issues: list[Issue] = field(default_factory=list)
 
 
@@ -131,7 +132,8 @@ def _add_records(split: Split, content: CocoFile, to_class: dict[int, int], fold
             cls = to_class.get(content.category[at], -1)
             if cls >= 0:
                 x, y, w, h, area = numbers[at].tolist()
-                raw.add(content.ident[at], cls, (x, y, x + w, y + h), crowd=bool(content.crowd[at]), area=area)
+                flags = {"crowd": bool(content.crowd[at]), "difficult": bool(content.difficult[at])}
+                raw.add(content.ident[at], cls, (x, y, x + w, y + h), area=area, **flags)
         record = make_record(paths[index], facts.width, facts.height, raw, split.issues)
         record.image_id = ident
         split.records.append(record)
@@ -178,6 +180,7 @@ def _read_annotation(content: CocoFile, entry: dict[str, Any]) -> None:
     content.category.append(category)
     content.numbers.extend([_number(value) for value in box] + [_number(entry.get("area"))])
     content.crowd.append(1 if entry.get("iscrowd") in (1, True) else 0)
+    content.difficult.append(1 if entry.get("difficult") in (1, True) else 0)
 
 
 def _to_class(content: CocoFile, names: tuple[str, ...]) -> dict[int, int]:
