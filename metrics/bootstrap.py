@@ -29,8 +29,9 @@ def image_resamples(images: int, resamples: int, seed: int) -> Ints:
 def bootstrap_ap(table: MatchTable, counts: Ints, ap50_only: bool = False) -> dict[str, Floats]:
     """Recompute AP for every resample of the images.
 
-    A resample in which an image occurs twice equals a data set that holds two copies of the image, side by side.
-    Classes without objects in a resample are left out of its mean.
+    A resample in which an image occurs twice equals a data set that holds two copies of the image, side by side (where
+    detections of one image and class tie in score, their order among the copies differs). Classes without objects in a
+    resample are left out of its mean.
 
     Args:
         table: from `match`.
@@ -59,10 +60,10 @@ def bootstrap_ap(table: MatchTable, counts: Ints, ap50_only: bool = False) -> di
         for start in range(0, len(counts), step):
             part = slice(start, start + step)
             copies = counts[part][:, table.image[rows]]  # (b, detections of the class)
-            for t in range(thresholds):
-                state = table.state[0, t, rows]
-                if t == 0 or (state == IGNORED).any():
-                    passed = np.cumsum(copies * (state != IGNORED), axis=1)
+            ignored = table.state[0, :thresholds, rows] == IGNORED
+            for t, state in enumerate(table.state[0, :thresholds, rows]):
+                if t == 0 or ignored.any():
+                    passed = np.cumsum(copies * ~ignored[t], axis=1)
                 ap[t, k, part] = _weighted_ap(state == RIGHT, copies, passed, positives[part, k])
     defined = ~np.isnan(ap)
     with np.errstate(invalid="ignore"):

@@ -81,8 +81,8 @@ def confusion_matrix(
 ) -> Ints:
     """Count which class was taken for which.
 
-    Boxes are paired whatever their class, the largest overlap first. Crowds are no objects here, and a detection that
-    matched one is not counted.
+    Boxes are paired whatever their class, the largest overlap first, then the higher score. Crowds are no objects
+    here, and a detection that matched one is not counted.
 
     Args:
         table: from `match`.
@@ -96,7 +96,8 @@ def confusion_matrix(
     """
     classes = len(table.names)
     use = (table.score[pairs.detection] >= confidence) & (pairs.iou > iou) & ~truths.crowd[pairs.truth]
-    detection, truth = _one_to_one(pairs.detection[use], pairs.truth[use], pairs.iou[use])
+    order = np.lexsort((pairs.truth[use], -table.score[pairs.detection[use]], -pairs.iou[use]))
+    detection, truth = _one_to_one(pairs.detection[use][order], pairs.truth[use][order])
     free_detection = (table.score >= confidence) & (table.state[0, 0] != IGNORED)
     free_detection[detection] = False
     free_truth = ~truths.crowd
@@ -108,10 +109,8 @@ def confusion_matrix(
     return matrix
 
 
-def _one_to_one(detection: Ints, truth: Ints, iou: Floats) -> tuple[Ints, Ints]:
-    """Pair greedily, the largest overlap first."""
-    order = np.lexsort((truth, detection, -iou))
-    detection, truth = detection[order], truth[order]
+def _one_to_one(detection: Ints, truth: Ints) -> tuple[Ints, Ints]:
+    """Take pairs in the order given unless one of the boxes has been taken."""
     chosen: list[tuple[Ints, Ints]] = []
     while len(detection):
         # A pair that is the first for both of its boxes would be taken by the one-by-one walk, too.

@@ -215,8 +215,11 @@ def _check_columns(
     for name, column, size in (("image", image, images), ("category", category, categories)):
         if column.shape != (count,) or column.dtype.kind not in "iu":
             raise ValueError(f"{where}s: {name} is {column.dtype}{column.shape}; expected {count} integer positions")
-        if bad := _first((column < 0) | (column >= (np.iinfo(np.int64).max if size is None else size))):
-            raise ValueError(f"{where} row {bad[0]}: {name} position {column[bad[0]]} is not in 0 … {size}")
+        limit = np.iinfo(np.int64).max if size is None else size
+        if bad := _first((column < 0) | (column >= limit)):
+            raise ValueError(
+                f"{where} row {bad[0]}: {name} position {column[bad[0]]}; expected 0 <= position < {limit}"
+            )
 
 
 def _check_boxes(where: str, boxes: Floats, count: int) -> None:

@@ -125,11 +125,12 @@ def tide_from_table(table: MatchTable, errors: ErrorKinds) -> dict[str, Any]:
     positives = table.positives()
     missed = np.bincount(table.truth_category[errors.missed], minlength=len(positives))
     unfound = np.bincount(table.truth_category[table.truth_counts[0] & ~errors.found], minlength=len(positives))
-    mended = np.where(errors.mends, table.truth_category[errors.target], table.category)
+    mended = table.category.copy()
+    mended[errors.mends] = table.truth_category[errors.target[errors.mends]]
     scored = np.flatnonzero(positives)
 
     def ap(right: Bools, kept: Bools, positives: Ints, category: Ints = table.category) -> float:
-        order = np.lexsort((table.row, -table.score, category))
+        order = np.lexsort((-table.score, category))  # stable: ties stay in the order of the table
         order = order[kept[order]]
         edges = np.searchsorted(category[order], np.arange(len(positives) + 1))
         # A class whose objects were all forgiven keeps an AP of 0, so that the mean is over the same classes.
@@ -190,7 +191,7 @@ def plot_tide(results: Mapping[str, Mapping[str, Any]], path: str | Path) -> Non
 
 
 def _largest(pairs: Pairs, wanted: Bools, count: int) -> tuple[Floats, Ints]:
-    """Largest overlap of each detection among the wanted pairs and its object, the first of equals; 0 and -1 if none."""
+    """Largest overlap of each detection among the wanted pairs and its object (first of equals); 0 and -1 if none."""
     detection, truth, iou = pairs.detection[wanted], pairs.truth[wanted], pairs.iou[wanted]
     order = np.lexsort((truth, -iou, detection))
     first = order[np.diff(detection[order], prepend=-1) != 0]
