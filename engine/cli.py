@@ -1,4 +1,4 @@
-"""From a command line to one call: errors of the user become one line and exit code 2, anything else 1. No heavy imports."""
+"""From a command line to one call: errors of the user become one line and exit code 2. No heavy imports."""
 
 import importlib.util
 import sys
@@ -52,8 +52,8 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
         argv: words after the script's name; those of the process where None.
 
     Returns:
-        The exit code: 0 done, 2 the input is wrong (one line on standard error), 130 interrupted. Other errors are raised,
-        which Python turns into a traceback and exit code 1.
+        The exit code: 0 done, 2 the input is wrong (one line on standard error), 130 interrupted. Other errors are
+        raised, which Python turns into a traceback and exit code 1.
     """
     make_parser, target = COMMANDS[command]
     words = list(sys.argv[1:] if argv is None else argv)

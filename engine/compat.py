@@ -1,4 +1,4 @@
-"""Every patch of ultralytics in one place. Each has a test in tests/engine/test_contract.py that says what it relies on."""
+"""Every patch of ultralytics, in one place; tests/engine/test_contract.py says what each relies on."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ SUPPORTED = "8.4.190"
 
 
 def _load_checkpoint(weight: Any, device: Any = None, inplace: bool = True, fuse: bool = False) -> tuple[Any, dict]:
-    """Stand in for ultralytics' loader, which would execute the file's pickle: read any checkpoint that we know, safely.
+    """Stand in for ultralytics' loader, which would execute the file's pickle: read any known checkpoint safely.
 
     Args:
         weight: path of the file.
@@ -76,7 +76,7 @@ def swapped(module: ModuleType, name: str, replacement: Callable) -> Iterator[No
 
 
 def dataset_described_by(info: dict) -> Any:
-    """Return a context in which ultralytics' validator takes `info` for the data set instead of reading a YAML itself."""
+    """Return a context in which ultralytics' validator takes `info` for the data set instead of reading a YAML."""
     return swapped(validator_module, "check_det_dataset", lambda *args, **kwargs: info)
 
 

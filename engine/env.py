@@ -1,6 +1,6 @@
 """What must be settled before ultralytics is imported: no network, no installs, own folders, sensible threads.
 
-Importing this module prepares the process; it imports neither torch nor ultralytics and may be imported any number of times.
+Importing this module prepares the process; it imports neither torch nor ultralytics.
 """
 
 import ctypes
@@ -20,8 +20,8 @@ SETTINGS_VERSION = "0.0.8"  # the schema of the pinned ultralytics; tests/engine
 def cache_folder() -> Path:
     """Return the folder for everything that this project writes outside runs: settings, fonts, exports.
 
-    `YOLO_ATTENTION_CACHE` chooses it; otherwise the user's cache folder. Where that cannot be written, a private folder of the
-    user's under the system's temporary one takes its place.
+    `YOLO_ATTENTION_CACHE` chooses it; otherwise the user's cache folder. Where that cannot be written, a private folder
+    under the system's temporary one takes its place.
     """
     chosen = os.environ.get("YOLO_ATTENTION_CACHE")
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "yolo-attention"
@@ -39,7 +39,7 @@ def cache_folder() -> Path:
 
 
 def usable_cores() -> int:
-    """Count the physical cores that this process may use: affinity, without the second threads, within the cgroup's share."""
+    """Count the physical cores that this process may use, by affinity and by the container's share."""
     try:
         allowed = os.sched_getaffinity(0)
     except AttributeError:  # not on macOS and Windows
@@ -114,7 +114,7 @@ def _place_font(folder: Path) -> None:
 
 
 def _keep_memory() -> None:
-    """Tell glibc to keep freed memory: giving it back to the system and asking again costs CPU inference a third of its time."""
+    """Tell glibc to keep freed memory: giving it back and asking again costs CPU inference a third of its time."""
     if not sys.platform.startswith("linux"):
         return
     if any(name.startswith("MALLOC_") for name in os.environ):  # the user's own choice

@@ -1,4 +1,4 @@
-"""Command-line flags of train.py, val.py and detect.py: YOLOv5's names and defaults, and this project's own. No heavy imports."""
+"""Flags of train.py, val.py and detect.py: YOLOv5's names and defaults, and our own. No heavy imports."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ DETECT_REPLACED = {
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are UsageErrors of one line, and that knows what became of YOLOv5's other flags."""
+    """A parser whose complaints are UsageErrors of one line, and that knows what became of YOLOv5's other flags."""
 
     def __init__(self, *args: Any, replaced: dict[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kwargs)
@@ -217,7 +217,7 @@ def detect_parser() -> Parser:
     """Return the parser of detect.py."""
     parser = Parser(
         prog="detect.py",
-        description="Find objects in pictures, videos and streams. Without any argument: digits in the digits' test pictures.",
+        description="Find objects in pictures, videos and streams. Without any argument: digits in test pictures.",
         replaced=DETECT_REPLACED,
     )
     _add_model(parser, "checkpoint or exported model")

@@ -1,0 +1,83 @@
+"""Data loaders whose content depends on seed and epoch alone, not on the number of workers or on what ran before."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from engine.dataset import Draw
+
+
+class EpochSampler(Sampler):
+    """Order of one epoch's training samples, a function of (seed, epoch).
+
+    Args:
+        size: pictures in the data set.
+        seed: the run's seed.
+        shuffle: whether the order changes from epoch to epoch.
+        mosaic_until: from this epoch on, pictures are not combined any more.
+        rank: this process's number among `world`.
+        world: processes that share the data; each draws every `world`-th sample of the common order.
+    """
+
+    def __init__(self, size: int, seed: int, shuffle: bool, mosaic_until: int, rank: int = 0, world: int = 1) -> None:
+        self.size, self.seed, self.shuffle, self.mosaic_until = size, seed, shuffle, mosaic_until
+        self.rank, self.world = rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration belongs to."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.size // self.world)
+
+    def __iter__(self) -> Iterator[Draw]:
+        epoch = self.epoch
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            order = torch.randperm(self.size, generator=generator).tolist()
+        else:
+            order = list(range(self.size))
+        order += order[: len(self) * self.world - self.size]  # the same number for every process
+        for index in order[self.rank :: self.world]:
+            yield Draw(self.seed, epoch, index, epoch < self.mosaic_until)
+
+
+class EpochLoader(DataLoader):
+    """A loader with the two methods that ultralytics' trainer calls on its own one."""
+
+    def reset(self) -> None:
+        """Do nothing: workers get everything that changes with each sample's key."""
+
+    def close(self) -> None:
+        """Stop the workers."""
+        if self._iterator is not None and hasattr(self._iterator, "_shutdown_workers"):
+            self._iterator._shutdown_workers()
+        self._iterator = None
+
+
+def make_loader(dataset: Any, batch: int, workers: int, sampler: Sampler | None, device: torch.device) -> EpochLoader:
+    """Return a loader over a data set.
+
+    Args:
+        dataset: with a `collate_fn`.
+        batch: pictures a batch.
+        workers: processes at most; never more than batches, and none for a single batch.
+        sampler: order of training samples; None for validation, in order.
+        device: where batches go; a GPU gets pinned memory.
+    """
+    batch = min(batch, len(dataset))
+    batches = -(-len(dataset) // batch)
+    workers = min(workers, batches) if batches > 1 else 0
+    return EpochLoader(
+        dataset,
+        batch_size=batch,
+        sampler=sampler,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+        collate_fn=dataset.collate_fn,
+    )

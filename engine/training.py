@@ -1,0 +1,293 @@
+"""train.py as a function: flags → data, model, trainer."""
+
+import signal
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine import compat  # noqa: F401 - before any other part of ultralytics
+
+# isort: split
+from engine import hyp as hyperparameters
+from engine.data_source import data_name, load_data
+from engine.dataset import boxes_in_pixels, describe
+from engine.errors import UsageError
+from engine.flags import train_parser
+from engine.log import LOGGER
+from engine.places import DIGITS_SIZE, DIGITS_WEIGHTS, latest_checkpoint, run_folder
+from engine.state import fingerprint
+from engine.trainer import DetectorTrainer
+from engine.weights import find_weights
+
+DEMO_EPOCHS = 3
+SPLITS = ("train", "val")
+
+
+def train(**options: Any) -> DetectorTrainer:
+    """Train from Python; options are train.py's flags with underscores, for example data="data/bccd.yaml", epochs=20.
+
+    Returns:
+        The trainer after training; `save_dir`, `metrics` and `best` say the outcome.
+
+    Raises:
+        UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
+    """
+    settings = train_parser().parse_args([])
+    for name, value in options.items():
+        if not hasattr(settings, name):
+            raise UsageError(f"train() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
+        setattr(settings, name, value)
+    settings.demo = not options
+    return run(settings)
+
+
+def run(options: Namespace) -> DetectorTrainer:
+    """Do what train.py was asked to.
+
+    Raises:
+        UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
+    """
+    resume_from, folder = None, None
+    if options.resume:
+        options, resume_from, folder = _continue(options)
+    else:
+        _fill_in(options)
+    _check_device(options.device)
+    names, splits = load_data(options.data, SPLITS, options.data_root, options.download)
+    info = describe(names, splits, options.single_cls)
+    prints = {split: fingerprint(splits[split].records) for split in SPLITS}
+    if resume_from is not None:
+        _check_unchanged(resume_from, prints, options)
+    model = _build(options, info, resume_from)
+    hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})
+    loss = hyperparameters.scaled_loss(hyp.loss, len(model.stride), info["nc"], options.imgsz)
+    model.hyp = {**model.hyp, **loss, "label_smoothing": options.label_smoothing}
+    folder = folder or run_folder(options.project, options.name, options.exist_ok)
+    trainer = DetectorTrainer(
+        model,
+        info,
+        vars(options),
+        _overrides(options, hyp, folder),
+        resume_from=resume_from,
+        data_label=data_name(options.data),
+        data_fingerprints=prints,
+    )
+    _record(folder, options, hyp)
+    _check_anchors(trainer, options)
+    with _stopping_cleanly(trainer):
+        trainer.train()
+    _report(trainer)
+    return trainer
+
+
+def _fill_in(options: Namespace) -> None:
+    """Choose weights and data where none were given, and say so."""
+    if options.weights is None and not options.cfg:
+        if options.data is None or data_name(options.data) == "digits":
+            options.weights = str(DIGITS_WEIGHTS)
+            LOGGER.info(f"no --weights and no --cfg: starting from {DIGITS_WEIGHTS.name}")
+        else:
+            options.weights = "yolov5s.pt"
+            LOGGER.info("no --weights and no --cfg: starting from yolov5s.pt, as YOLOv5 does")
+    if options.data is None:
+        options.data = "digits"
+        LOGGER.info("no --data: training on data/digits.yaml")
+    if options.demo:
+        options.epochs, options.imgsz = DEMO_EPOCHS, DIGITS_SIZE
+        LOGGER.info(
+            f"no flags at all: {DEMO_EPOCHS} epochs at {DIGITS_SIZE} px; `python train.py --help` lists the flags"
+        )
+    if not options.weights and not options.cfg:
+        raise UsageError("--weights '' starts from scratch and needs a model: add --cfg yolov5n, say")
+
+
+def _check_device(device: str) -> None:
+    """Refuse several GPUs in one process, and GPUs that are not there.
+
+    Raises:
+        UsageError: in these cases.
+    """
+    import torch
+
+    words = [word for word in str(device).replace("cuda:", "").split(",") if word]
+    if len(words) > 1:
+        raise UsageError(f"--device {device}: this process trains on one device; give one of {', '.join(words)}")
+    if words and words[0].isdigit() and int(words[0]) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise UsageError(
+            f"--device {device}: there {'are' if count != 1 else 'is'} {count} GPUs here; try --device cpu"
+        )
+
+
+def _continue(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
+    """Return the flags, the state and the folder of the run to continue.
+
+    Raises:
+        UsageError: if there is none, or it is finished.
+        CheckpointError: if its file cannot be read.
+    """
+    from models.weights.checkpoint import read_checkpoint
+
+    path = latest_checkpoint(options.project) if options.resume is True else Path(options.resume)
+    if not path.is_file():
+        raise UsageError(f"--resume {path}: there is no such file; give RUN/weights/last.pt")
+    content = read_checkpoint(path)
+    training = content.get("training")
+    if training is None:
+        raise UsageError(
+            f"--resume {path}: holds weights only; give the run's last.pt, or start anew with --weights {path}"
+        )
+    done = training["epoch"] + 1
+    if training["stopped"] or done >= training["epochs"]:
+        raise UsageError(
+            f"--resume {path}: the run is finished ({done} of {training['epochs']} epochs); "
+            f"to train further start a new run with --weights {path}"
+        )
+    saved = Namespace(**training["options"])
+    saved.resume, saved.exist_ok, saved.demo = str(path), True, False
+    saved.device = options.device or saved.device
+    LOGGER.info(f"continuing {path.parents[1]} after {done} of {training['epochs']} epochs")
+    return saved, content, path.resolve().parents[1]
+
+
+def _check_unchanged(content: dict[str, Any], prints: dict[str, str], options: Namespace) -> None:
+    """Refuse to continue a run on other data.
+
+    Raises:
+        UsageError: if the data changed.
+    """
+    changed = [split for split, value in content["training"]["data"].items() if prints.get(split) != value]
+    if changed:
+        raise UsageError(
+            f"--resume: the data of {options.data} changed since this run began ({', '.join(changed)}); "
+            f"start a new run with --weights {options.resume}"
+        )
+
+
+def _build(options: Namespace, info: dict[str, Any], resume_from: dict[str, Any] | None) -> Any:
+    """Build the model, and report what was taken over from the weights.
+
+    Raises:
+        UsageError: with --strict-transfer, if unchanged tensors were not taken over.
+    """
+    from models import build_model
+
+    if resume_from is not None:
+        return build_model(resume_from["spec"], nc=info["nc"], names=info["names"])
+    weights = find_weights(options.weights, options.download) if options.weights else None
+    model = build_model(
+        options.cfg or str(weights),
+        nc=info["nc"],
+        attention=options.attention,
+        weights=weights,
+        identity=True if options.identity else None,
+        seed=options.seed,
+        names=info["names"],
+    )
+    if weights is not None:
+        report = model.transfer_report
+        LOGGER.info(f"{weights}: {report.summary()}")
+        if options.transfer_report:
+            _list_transfer(report)
+        if options.strict_transfer and not report.complete:
+            left = [*report.missing, *report.lost]
+            raise UsageError(f"--strict-transfer: {len(left)} unchanged tensors were not taken over, first {left[0]}")
+    return model
+
+
+def _list_transfer(report: Any) -> None:
+    for title in ("transferred", "new", "missing", "mismatched"):
+        for name in getattr(report, title):
+            reason = report.reasons.get(name)
+            LOGGER.info(f"  {title:<12} {name}{f'  ({reason})' if reason else ''}")
+
+
+def _overrides(options: Namespace, hyp: hyperparameters.Hyp, folder: Path) -> dict[str, Any]:
+    """Return the run's settings in ultralytics' words."""
+    settings = {
+        "task": "detect",
+        "mode": "train",
+        "model": options.cfg or str(options.weights),
+        "data": str(options.data),
+        "epochs": options.epochs,
+        "patience": options.patience,
+        "batch": options.batch_size,
+        "imgsz": options.imgsz,
+        "save": not options.nosave,
+        "save_period": options.save_period,
+        "device": options.device,
+        "workers": 0,  # ours are counted apart
+        "project": str(folder.parent),
+        "name": folder.name,
+        "exist_ok": True,
+        "optimizer": options.optimizer,
+        "seed": options.seed,
+        "single_cls": options.single_cls,
+        "rect": options.rect,
+        "cos_lr": options.cos_lr,
+        "multi_scale": 0.5 if options.multi_scale else 0.0,
+        "amp": False,  # decided by engine/precision.py; stock's check would fetch a model
+        "val": not options.noval,
+        "plots": not options.noplots,
+        "iou": 0.6,  # of NMS in validation, as YOLOv5
+        "close_mosaic": 0,  # YOLOv5 never closes it; a hyperparameter file may
+        "cls_pw": 0.0,  # means something else there; the loss's own stands in Detector.hyp
+    }
+    integers = {key: int(value) for key, value in hyp.engine.items() if key in ("close_mosaic", "nbs")}
+    return settings | hyp.engine | integers
+
+
+def _record(folder: Path, options: Namespace, hyp: hyperparameters.Hyp) -> None:
+    """Write the flags and hyperparameters beside the results, as YOLOv5 does."""
+    for name, content in (("opt.yaml", vars(options)), ("hyp.yaml", {**hyp.engine, **hyp.loss})):
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _check_anchors(trainer: DetectorTrainer, options: Namespace) -> None:
+    """Replace anchors that fit the data badly, before training begins."""
+    if options.noautoanchor or trainer.resume_from is not None or not hasattr(trainer.model.model[-1], "anchor_wh"):
+        return
+    from models.anchors import check_anchors
+
+    stride = max(int(trainer.model.stride.max()), 32)
+    dataset = trainer.build_dataset(trainer.info["train"], "val", batch=1)
+    check_anchors(trainer.model, boxes_in_pixels(dataset), -(-options.imgsz // stride) * stride)
+
+
+@contextmanager
+def _stopping_cleanly(trainer: DetectorTrainer) -> Iterator[None]:
+    """Turn SIGTERM and Ctrl-C into an end that says how to continue."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if trainer.last.exists():
+            LOGGER.info(f"\nstopped; continue with: python train.py --resume {trainer.last}")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _report(trainer: DetectorTrainer) -> None:
+    """Say how good the best weights are, and where everything is."""
+    metrics = trainer.metrics or {}
+    figures = ", ".join(f"{name} {metrics[key]:.3f}" for name, key in _FIGURES if key in metrics)
+    LOGGER.info(f"best epoch {trainer.stopper.best_epoch}: {figures}")
+    LOGGER.info(f"weights, results.csv and plots in {trainer.save_dir}")
+
+
+_FIGURES = (
+    ("precision", "metrics/precision(B)"),
+    ("recall", "metrics/recall(B)"),
+    ("mAP50", "metrics/mAP50(B)"),
+    ("mAP50-95", "metrics/mAP50-95(B)"),
+)
