@@ -3,11 +3,12 @@
 import argparse
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 from data.errors import DataError
 from data.formats.records import Dataset, Record
-from data.formats.writers import WRITERS
+from data.formats.writers import WRITERS, PlaceImage
 from data.loading import load_dataset
 
 IMAGES = ("copy", "link")
@@ -32,11 +33,17 @@ def convert(dataset: Dataset, out: Path, form: str, images: str = "copy") -> dic
         raise DataError(f"format {form!r} is unknown; write one of {', '.join(WRITERS)}")
     if images not in IMAGES:
         raise DataError(f"images={images!r}; write one of {', '.join(IMAGES)}")
+    return write_dataset(dataset, out, form, _link if images == "link" else _copy)
+
+
+def write_dataset(dataset: Dataset, out: Path, form: str, place: PlaceImage) -> dict[str, int]:
+    """convert() with a function that puts the pictures in their places."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
             raise DataError(f"{out}: is not empty; name a new folder")
-        losses = WRITERS[form](dataset, out, _link if images == "link" else _copy)
+        losses = WRITERS[form](dataset, out, place)
+        losses += sum((split.not_kept for split in dataset.splits.values()), Counter())
     except OSError as error:
         raise DataError(f"{out}: cannot be written: {error.strerror or error}") from None
     return {what: number for what, number in losses.items() if number}

@@ -11,13 +11,13 @@ from typing import TypeVar
 from data.formats.records import Issue
 
 SUFFIXES = frozenset(".bmp .dib .jpe .jpeg .jpg .jp2 .mpo .pbm .pgm .png .pnm .ppm .tif .tiff .webp .avif .gif".split())
-_OWN_SUFFIXES = {
-    "JPEG": {".jpg", ".jpeg", ".jpe", ".mpo"},
-    "MPO": {".jpg", ".jpeg", ".jpe", ".mpo"},
-    "PNG": {".png"},
-    "BMP": {".bmp", ".dib"},
-    "WEBP": {".webp"},
-    "TIFF": {".tif", ".tiff"},
+_OWN_SUFFIXES = {  # by Pillow's name of the format, the usual one first
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".mpo"),
+    "MPO": (".jpg", ".jpeg", ".jpe", ".mpo"),
+    "PNG": (".png",),
+    "BMP": (".bmp", ".dib"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
 }
 _HEADER_IS_ENOUGH = {"JPEG", "MPO", "PNG", "BMP", "WEBP"}  # what cv2 always decodes when Pillow likes the header
 _TAIL = 4096  # bytes at the end of a JPEG among which its end marker is looked for
@@ -86,7 +86,8 @@ def _probe(path: Path) -> ImageFacts:
     try:
         return _probe_with_pillow(path)
     except Exception as error:  # noqa: BLE001 - decoders raise anything on hostile files; the reason is reported
-        return _unusable(path, "unreadable", f"is no readable image: {_short(error)}")
+        reason = _short(error).replace(f" '{path}'", "")
+        return _unusable(path, "unreadable", f"is no readable image: {reason}")
 
 
 def _probe_with_pillow(path: Path) -> ImageFacts:
@@ -110,7 +111,7 @@ def _probe_with_pillow(path: Path) -> ImageFacts:
         width, height = height, width
         text = f"EXIF orientation {orientation}: used as shown, {width}×{height}"
         notes.append(Issue(path, None, "exif-rotated", text, "used"))
-    if path.suffix.lower() not in _OWN_SUFFIXES.get(kind, {path.suffix.lower()}):
+    if path.suffix.lower() not in _OWN_SUFFIXES.get(kind, (path.suffix.lower(),)):
         notes.append(Issue(path, None, "wrong-suffix", f"is a {kind} file", "used"))
     if kind in ("JPEG", "MPO") and not _ends_properly(path):
         if not _decodes_to_the_end(path):
@@ -158,6 +159,13 @@ def _unusable(path: Path, kind: str, text: str) -> ImageFacts:
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def proper_suffix(path: Path) -> str:
+    """The suffix that a picture should have: its own if that fits its content."""
+    kind = sniff(path)
+    fitting = _OWN_SUFFIXES.get(kind or "", (path.suffix.lower(),))
+    return path.suffix if path.suffix.lower() in fitting else fitting[0]
 
 
 def sniff(path: Path) -> str | None:

@@ -38,6 +38,7 @@ class CocoFile:
     crowd: array = field(default_factory=lambda: array("b"))
     difficult: array = field(default_factory=lambda: array("b"))  # VOC's flag, an extra key that our writer adds
     issues: list[Issue] = field(default_factory=list)
+    not_kept: Counter[str] = field(default_factory=Counter)
 
 
 def read_json(file: Path) -> CocoFile:
@@ -103,6 +104,7 @@ def read_split(
             raise DataError(f"{source.path}: no annotation file for split '{name}'; write {name}: FILE.json")
         content = read_json(source.annotations)
         split.issues += content.issues
+        split.not_kept += content.not_kept
         to_class = _to_class(content, names)
         category_ids |= {cls: ident for ident, cls in to_class.items() if cls >= 0}
         folder = source.path or _image_folder(content, name, root)
@@ -175,6 +177,8 @@ def _read_annotation(content: CocoFile, entry: dict[str, Any]) -> None:
     if not isinstance(box, (list, tuple)) or len(box) != 4:
         content.issues.append(Issue(content.file, ident, "no-box", "expected bbox: [x, y, width, height]", "dropped"))
         return
+    for key in ("segmentation", "keypoints", "caption"):
+        content.not_kept[f"{key}s"] += bool(entry.get(key))
     content.ident.append(ident)
     content.image_of.append(image)
     content.category.append(category)

@@ -60,11 +60,15 @@ class Record:
 
 @dataclass(slots=True)
 class Split:
-    """The pictures of one split, in a fixed order, and what was found wrong on the way."""
+    """The pictures of one split, in a fixed order, and what was found wrong on the way.
+
+    `not_kept` counts what the files say beyond boxes and this form does not hold, such as outlines and poses.
+    """
 
     name: str
     records: list[Record] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
+    not_kept: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -8,6 +8,7 @@ the default; data/VOC.yaml says devkit. (YOLOv5's VOC converter shifts both corn
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -57,6 +58,7 @@ def read_split(
             continue
         _check_size(root, xml, facts.width, facts.height, split.issues)
         raw = _objects(root, xml, index, corners, split.issues)
+        _count_extras(root, split.not_kept)
         record = make_record(image, facts.width, facts.height, raw, split.issues)
         record.image_id = len(split.records)
         split.records.append(record)
@@ -84,13 +86,14 @@ def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
     path = list_file(source)
     if path.is_dir():
         folder = path / "Annotations" if (path / "Annotations").is_dir() else path
-        homes = [folder] if folder == path else [path]
+        home = path.parent if path.name == "Annotations" else path
         xmls = sorted(folder.glob("*.xml"))
     else:
-        folder, homes = path.parents[2] / "Annotations", [path.parents[2]]
+        home = path.parents[2]
+        folder = home / "Annotations"
         xmls = [folder / f"{stem}.xml" for stem in _ids(path, issues)]
     listings: dict[Path, dict[str, Path]] = {}
-    return [(_image_of(xml, homes[0], listings), xml) for xml in xmls]
+    return [(_image_of(xml, home, listings), xml) for xml in xmls]
 
 
 def list_file(source: Source) -> Path:
@@ -157,6 +160,14 @@ def _objects(
         difficult = _text(item, "difficult").lower() in ("1", "true")
         raw.add(number, index[name], (x1 - low_x, y1 - low_y, x2 - high_x, y2 - high_y), difficult=difficult)
     return raw
+
+
+def _count_extras(root: ElementTree.Element, not_kept: Counter[str]) -> None:
+    for item in root.iter("object"):
+        not_kept["poses"] += _text(item, "pose") not in ("", "Unspecified")
+        not_kept["truncated flags"] += _text(item, "truncated") == "1"
+        not_kept["occluded flags"] += _text(item, "occluded") == "1"
+        not_kept["object parts"] += len(item.findall("part"))
 
 
 def _check_size(root: ElementTree.Element, file: Path, width: int, height: int, issues: list[Issue]) -> None:

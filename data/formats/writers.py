@@ -10,18 +10,19 @@ import numpy as np
 import yaml
 
 from data.formats.records import Dataset, Record, Split
+from data.images import proper_suffix
 
 Losses = Counter  # what the target cannot hold → how often
 PlaceImage = Callable[[Record, Path], None]  # puts a record's picture at a path
 
 
 def file_names(dataset: Dataset) -> dict[tuple[str, int], str]:
-    """A file name for every picture, (split, position) → name, no two with the same stem (in any case of letters)."""
+    """A file name for every picture, (split, position) → name; no two stems alike, suffixes as the files' content."""
     taken: set[str] = set()
     names = {}
     for split in dataset.splits.values():
         for index, record in enumerate(split):
-            stem, suffix = record.path.stem, record.path.suffix
+            stem, suffix = record.path.stem, proper_suffix(record.path)
             for wanted in (stem, f"{split.name}_{stem}", f"{record.path.parent.name}_{stem}"):
                 if wanted.casefold() not in taken:
                     break
@@ -133,7 +134,8 @@ def _child(parent: ElementTree.Element, tag: str, text: str) -> None:
 def _coco_text(
     split: Split, names: dict[tuple[str, int], str], ids: dict[int, int], categories: list[dict[str, object]]
 ) -> str:
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     own_ids = len({record.image_id for record in split}) == len(split)
     for index, record in enumerate(split):
         ident = record.image_id if own_ids else index

@@ -1,0 +1,88 @@
+"""Pictures compared by what they show: duplicates within a split, and the same picture in two splits."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from data.formats.records import Dataset, Issue
+from data.images import in_threads
+
+
+@dataclass(slots=True)
+class Repeats:
+    """What the comparison found.
+
+    Args:
+        issues: (split, issue) of kind "unreadable", "duplicate" (in the same split), "two-splits" and "same-splits".
+        groups: (split, file) of the pictures that show the same, two or more in each group.
+    """
+
+    issues: list[tuple[str, Issue]] = field(default_factory=list)
+    groups: list[list[tuple[str, Path]]] = field(default_factory=list)
+
+
+def fingerprint(path: Path) -> bytes | None:
+    """Digest of the decoded picture, as cv2.imread shows it; None if it does not decode."""
+    import cv2
+
+    shown = cv2.imread(str(path))
+    if shown is None:
+        return None
+    digest = hashlib.blake2b(str(shown.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(shown).data)
+    return digest.digest()
+
+
+def compare(dataset: Dataset, progress: Callable[[int], object] | None = None, workers: int | None = None) -> Repeats:
+    """Decode every picture once; find those that do not decode and those that occur again.
+
+    Two splits that are the same list of files (VOC's val and test, COCO128's train and val) count as one finding.
+    """
+    found = Repeats()
+    paths = list(dict.fromkeys(record.path for record in dataset))
+    digests = dict(zip(paths, in_threads(fingerprint, paths, progress, workers), strict=True))
+    same = _same_splits(dataset, found)
+    shown_in: dict[bytes, list[tuple[str, Path]]] = defaultdict(list)
+    for name, split in dataset.splits.items():
+        for record in split:
+            digest = digests[record.path]
+            if digest is None:
+                issue = Issue(record.path, None, "unreadable", "its header is fine but it does not decode", "kept")
+                found.issues.append((name, issue))
+            elif name not in same:
+                shown_in[digest].append((name, record.path))
+    for members in shown_in.values():
+        if len(members) > 1:
+            found.groups.append(members)
+            _report(members, found)
+    return found
+
+
+def _same_splits(dataset: Dataset, found: Repeats) -> set[str]:
+    """Names of the splits that repeat an earlier one file by file; each leaves an issue."""
+    files = {name: {record.path for record in split} for name, split in dataset.splits.items()}
+    same = set()
+    for first, second in combinations(dataset.splits, 2):
+        if files[first] == files[second] and second not in same:
+            same.add(second)
+            kind = "same-splits" if "train" not in (first, second) else "two-splits"
+            text = f"{first} and {second} are the same {len(files[first])} images"
+            found.issues.append((second, Issue(Path(dataset.name), None, kind, text, "kept")))
+    return same
+
+
+def _report(members: list[tuple[str, Path]], found: Repeats) -> None:
+    first: dict[str, Path] = {}
+    for name, path in members:
+        if name in first:
+            text = f"shows the same as {first[name]}"
+            found.issues.append((name, Issue(path, None, "duplicate", text, "kept")))
+        elif first:
+            others = ", ".join(f"{other_path} of split {other}" for other, other_path in first.items())
+            found.issues.append((name, Issue(path, None, "two-splits", f"shows the same as {others}", "kept")))
+        first.setdefault(name, path)

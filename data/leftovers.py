@@ -1,0 +1,48 @@
+"""Files that belong to a data set but that no split uses: labels without a picture, annotations in no list."""
+
+from pathlib import Path
+
+from data.config import DataConfig
+from data.formats.records import Dataset, Issue
+from data.formats.voc import find_pairs
+from data.formats.yolo import find_images, label_path
+
+
+def find_leftovers(config: DataConfig, dataset: Dataset) -> list[tuple[str, Issue]]:
+    """(split, issue) for label files without picture (YOLO) and annotation files in no list (VOC)."""
+    if dataset.format == "yolo":
+        return _yolo(config)
+    if dataset.format == "voc":
+        return _voc(config)
+    return []
+
+
+def _yolo(config: DataConfig) -> list[tuple[str, Issue]]:
+    """Only folders are searched: a list of pictures may leave out what it wants."""
+    found = []
+    for name, sources in config.splits.items():
+        for source in sources:
+            if source.path is None or not source.path.is_dir():
+                continue
+            wanted = {label_path(image) for image in find_images(source, config.root, [])}
+            folder = label_path(source.path / "x").parent
+            for file in sorted(folder.rglob("*.txt")) if folder.is_dir() else []:
+                if file not in wanted and file.name not in ("classes.txt", "labels.txt"):
+                    issue = Issue(file, None, "no-image", "label file without an image", "not used")
+                    found.append((name, issue))
+    return found
+
+
+def _voc(config: DataConfig) -> list[tuple[str, Issue]]:
+    used: set[Path] = set()
+    for sources in config.splits.values():
+        for source in sources:
+            used |= {xml for _, xml in find_pairs(source, [])}
+    split = next(iter(config.splits))
+    text = "annotation file that no split lists"
+    return [
+        (split, Issue(file, None, "unlisted", text, "not used"))
+        for folder in sorted({xml.parent for xml in used})
+        for file in sorted(folder.glob("*.xml"))
+        if file not in used
+    ]

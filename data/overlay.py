@@ -1,0 +1,77 @@
+"""A sheet of sample pictures with their labels drawn in: the quickest way to see that labels mean what one thinks."""
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data.errors import DataError
+from data.formats.records import Dataset, Record
+
+_CELL = 480  # pixels, side of one picture on the sheet
+
+
+def write_overlay(dataset: Dataset, file: Path, count: int = 16, seed: int = 0) -> int:
+    """Draw a random sample of the pictures that have objects.
+
+    Args:
+        dataset: the pictures.
+        file: picture to write; its suffix says the format.
+        count: how many to draw.
+        seed: which.
+
+    Returns:
+        The number drawn.
+
+    Raises:
+        DataError: if there is nothing to draw or the file cannot be written.
+    """
+    pool = [record for record in dataset if len(record)]
+    if not pool:
+        raise DataError(f"{dataset.name}: has no pictures with objects to draw")
+    picks = np.random.default_rng(seed).permutation(len(pool))[:count]
+    cells = [draw(pool[pick], dataset.names) for pick in sorted(picks.tolist())]
+    columns = math.ceil(math.sqrt(len(cells)))
+    blank = np.full_like(cells[0], 255)
+    cells += [blank] * (-len(cells) % columns)
+    sheet = np.vstack([np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        written = cv2.imwrite(str(file), sheet)
+    except cv2.error:
+        written = False
+    if not written:
+        raise DataError(f"{file}: cannot be written as a picture; use a name that ends in .jpg or .png")
+    return len(picks)
+
+
+def draw(record: Record, names: dict[int, str], side: int = _CELL) -> np.ndarray:
+    """One picture with its boxes, fitted into a square; difficult and crowd objects are marked.
+
+    Shape:
+        (side, side, 3) uint8 BGR.
+    """
+    canvas = np.full((side, side, 3), 114, dtype=np.uint8)
+    image = cv2.imread(str(record.path))
+    if image is None:
+        return canvas
+    scale = side / max(record.width, record.height)
+    size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
+    canvas[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    for index, box in enumerate(record.boxes_xyxy * scale):
+        cls = int(record.classes[index])
+        colour = _colour(cls)
+        x1, y1, x2, y2 = (round(value) for value in box.tolist())
+        cv2.rectangle(canvas, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), colour, 1)
+        mark = " crowd" if record.crowd[index] else " difficult" if record.difficult[index] else ""
+        label = names[cls].encode("ascii", "replace").decode() + mark  # OpenCV's fonts know no other letters
+        cv2.putText(canvas, label, (x1 + 1, max(9, y1 - 2)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
+    return canvas
+
+
+def _colour(cls: int) -> tuple[int, int, int]:
+    """A strong colour for each class; neighbours differ by the golden angle."""
+    hue = np.array([[[int(cls * 111.25) % 180, 230, 255]]], dtype=np.uint8)
+    blue, green, red = cv2.cvtColor(hue, cv2.COLOR_HSV2BGR)[0, 0].tolist()
+    return blue, green, red

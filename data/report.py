@@ -1,0 +1,132 @@
+"""What the doctor found, as text for people and plain types for programs."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data.formats.records import Dataset, Issue
+
+# Worth knowing, but nothing to mend: these do not fail --strict.
+NOTES = frozenset({"exif-rotated", "no-label", "polygon", "same-splits", "segmentation", "unlisted"})
+_EXAMPLES = 3
+
+
+@dataclass(slots=True)
+class Report:
+    """The state of a data set.
+
+    Args:
+        dataset: as read, repairs done.
+        imgsz: training resolution in pixels, for object sizes and anchors.
+        splits: split name → figures.
+        balance: class balance over all splits.
+        anchors: fit of the anchors.
+        issues: (split, issue) in the order found.
+        groups: (split, file) of the pictures that show the same.
+    """
+
+    dataset: Dataset
+    imgsz: int
+    splits: dict[str, dict[str, Any]]
+    balance: dict[str, Any]
+    anchors: dict[str, Any]
+    issues: list[tuple[str, Issue]] = field(default_factory=list)
+    groups: list[list[tuple[str, Path]]] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[Issue]:
+        """The issues that ask for a remedy."""
+        return [issue for _, issue in self.issues if issue.kind not in NOTES]
+
+    def by_kind(self) -> dict[str, list[Issue]]:
+        """Issues by kind, problems first, the most frequent first."""
+        groups: dict[str, list[Issue]] = defaultdict(list)
+        for _, issue in self.issues:
+            groups[issue.kind].append(issue)
+        return dict(sorted(groups.items(), key=lambda item: (item[0] in NOTES, -len(item[1]), item[0])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain types, ready for JSON."""
+        return {
+            "name": self.dataset.name,
+            "format": self.dataset.format,
+            "names": {str(number): name for number, name in self.dataset.names.items()},
+            "imgsz": self.imgsz,
+            "splits": self.splits,
+            "balance": self.balance,
+            "anchors": self.anchors,
+            "counts": {kind: len(issues) for kind, issues in self.by_kind().items()},
+            "problems": len(self.problems),
+            "issues": [
+                {
+                    "split": split,
+                    "file": str(issue.file),
+                    "row": issue.row,
+                    "kind": issue.kind,
+                    "message": issue.message,
+                    "action": issue.action,
+                    "problem": issue.kind not in NOTES,
+                }
+                for split, issue in self.issues
+            ],
+        }
+
+    def text(self, examples: int = _EXAMPLES) -> str:
+        """The report as lines of text with some examples of each kind of issue."""
+        lines = [f"{self.dataset.name}: {self.dataset.format}, {self.dataset.nc} classes"]
+        for name, figures in self.splits.items():
+            lines += _split_lines(name, figures, self.imgsz)
+        lines += _class_table(self.splits, list(self.dataset.names.values()))
+        ratio = self.balance["largest to smallest class"]
+        lines.append(f"Largest to smallest class: {ratio if ratio is not None else 'no boxes'}")
+        lines += [
+            f"No boxes in {split} of: {', '.join(missing[:20])}{' …' if len(missing) > 20 else ''}"
+            for split, missing in self.balance["classes without boxes"].items()
+            if missing
+        ]
+        if self.anchors["best possible recall"] is not None:
+            lines.append(
+                f"Anchors ({self.anchors['source']}) at {self.imgsz} px: best possible recall "
+                f"{self.anchors['best possible recall']:.4f}, {self.anchors['anchors per box']:.2f} fit a box"
+            )
+        lines += self._issue_lines(examples)
+        return "\n".join(lines)
+
+    def _issue_lines(self, examples: int) -> list[str]:
+        lines = []
+        for kind, issues in self.by_kind().items():
+            lines.append(f"{'note' if kind in NOTES else 'PROBLEM'} {kind}: {len(issues)}")
+            lines += [f"    {issue}" for issue in issues[:examples]]
+            if len(issues) > examples:
+                lines.append(f"    … and {len(issues) - examples} more")
+        lines.append(f"{len(self.problems)} problems" if self.problems else "No problems found")
+        return lines
+
+
+def _split_lines(name: str, figures: dict[str, Any], imgsz: int) -> list[str]:
+    shares = ", ".join(f"{key} {share:.1%}" for key, share in figures["AP sizes"].items())
+    lines = [
+        f"{name}: {figures['images']} images ({figures['without objects']} without objects), {figures['boxes']} boxes"
+        f" ({figures['difficult']} difficult, {figures['crowd']} crowd)",
+        "  image sizes: " + ", ".join(f"{size} ({number})" for size, number in figures["image sizes"].items()),
+    ]
+    if figures["boxes"]:
+        sides = figures["box sides"]
+        low, middle, high = (f"{sides['width'][key]:g}×{sides['height'][key]:g}" for key in ("5%", "50%", "95%"))
+        lines += [
+            f"  objects at {imgsz} px: {shares}; width × height 5% {low}, median {middle}, 95% {high}",
+            f"  boxes of one pixel: {figures['one pixel']}; "
+            f"under two pixels at {imgsz} px: {figures['under two pixels in training']}",
+        ]
+    return lines
+
+
+def _class_table(splits: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
+    """Boxes (and pictures) of each class in each split."""
+    width = max([len(name) for name in names] + [5])
+    lines = [f"{'class':<{width}}" + "".join(f"{split:>18}" for split in splits)]
+    for name in names:
+        cells = (figures["classes"][name] for figures in splits.values())
+        lines.append(f"{name:<{width}}" + "".join(f"{cell['boxes']:>9} in {cell['images']:<5}" for cell in cells))
+    return lines
