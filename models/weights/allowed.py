@@ -96,7 +96,8 @@ class Vocabulary:
         if self.stand_ins and (text in _RECORDS or _is_stand_in(target)):
             return target
         raise CheckpointError(
-            f"{self.name}: the file asks for {module}.{name}, which is refused; nothing was run; {_REMEDY}"
+            f"{self.name}: the file asks for {_shown(module)}.{_shown(name)}, which is refused; "
+            f"nothing was run; {_REMEDY}"
         )
 
     def call(self, target: Global, arguments: tuple[Any, ...]) -> Any:
@@ -116,6 +117,11 @@ class Vocabulary:
 
 def _is_stand_in(target: Global) -> bool:
     return f"{target.module}.".startswith(_MODULE_PREFIXES) and _is_dotted(target.module) and _is_dotted(target.name)
+
+
+def _shown(text: str) -> str:
+    """A name from the file in a message: short, and without line breaks or terminal codes."""
+    return text[:80] if text.isprintable() else ascii(text[:80])
 
 
 def _is_dotted(text: str) -> bool:

@@ -128,9 +128,12 @@ def _check_format(value: Any, path: Path) -> None:
     """Same family and major number; a newer minor number ("…/1.2") only adds what may be ignored."""
     major = value.partition("/")[2].partition(".")[0] if _family(value) == _FAMILY else ""
     if not (major.isdecimal() and len(major) < 6):
-        raise CheckpointError(f"{path}: format {str(value)[:40]!r} is not one of this project; expected {FORMAT}")
+        found = repr(value[:40]) if type(value) is str else _kind(value)  # anything may be nested deeply
+        raise CheckpointError(f"{path}: its format is {found}, not one of this project; expected {FORMAT!r}")
     if int(major) != _MAJOR:
-        raise CheckpointError(f"{path}: written in format {value}, this version reads {FORMAT}; update this program")
+        raise CheckpointError(
+            f"{path}: written in format {value[:40]!r}, this version reads {FORMAT}; update this program"
+        )
 
 
 def _from_table(text: str | None, path: Path) -> dict[str, Any]:
@@ -160,7 +163,7 @@ def _check(data: dict[str, Any], path: Path) -> None:
 
 def _check_values(names: dict[Any, Any], stride: list[Any], weights: dict[Any, Any], path: Path) -> None:
     if len(names) > _MAX_CLASSES or list(names) != list(range(len(names))):
-        raise CheckpointError(f"{path}: 'names' must map 0, 1, … to texts; found keys {list(names)[:5]}")
+        raise CheckpointError(f"{path}: 'names' must map 0, 1, … to texts; found {len(names)} other keys")
     if not all(type(name) is str for name in names.values()):
         raise CheckpointError(f"{path}: 'names' must map 0, 1, … to texts; found another value")
     if not (1 <= len(stride) <= 8 and all(type(step) in (int, float) and 1 <= step <= 4096 for step in stride)):

@@ -90,9 +90,10 @@ def _find_model(file: TorchFile) -> Instance | dict[str, TensorRef]:
             tensors = {key: value for key, value in candidate.items() if isinstance(value, TensorRef)}
             if len(tensors) == len(candidate):
                 return tensors
-    content = sorted(map(str, file.root)) if isinstance(file.root, dict) else [type(file.root).__name__]
+    keys = [key for key in file.root if type(key) is str] if isinstance(file.root, dict) else []
+    content = [repr(key[:40]) for key in keys[:8]] or [f"a {type(file.root).__name__}"]
     raise CheckpointError(
-        f"{file.path}: holds {', '.join(content[:8])} but no model; "
+        f"{file.path}: holds {', '.join(content)} but no model; "
         "expected a checkpoint with 'ema', 'model' or a state dict"
     )
 

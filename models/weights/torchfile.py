@@ -22,7 +22,7 @@ import torch
 
 from models.errors import CheckpointError
 from models.weights.allowed import STORAGES, Vocabulary
-from models.weights.unpickle import MAX_BYTES, StorageRef, TensorRef, unpickle
+from models.weights.unpickle import MAX_BYTES, Global, StorageRef, TensorRef, unpickle
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -86,16 +86,15 @@ class TorchFile:
         """The `length` bytes of a storage."""
         raise NotImplementedError
 
-    def persistent(self, identity: Any) -> StorageRef:
-        """The storage that a persistent id means: ("storage", class, key, device, numel[, view])."""
+    def persistent(self, identity: Any) -> StorageRef | Global:
+        """What a persistent id means: a storage, or a class beside its source text (streams before torch 1.6)."""
         match identity:
-            case ("storage", kind, str(key), _, int(numel), *view) if not any(part is not None for part in view):
-                name = getattr(kind, "name", None)
-                if getattr(kind, "module", None) == "torch" and name in STORAGES and 0 <= numel < 1 << 48:
+            case ("storage", Global(module="torch", name=name), str(key), _, int(numel), *view):
+                if name in STORAGES and 0 <= numel < 1 << 48 and all(part is None for part in view):
                     return StorageRef(name, key, numel)
-                raise CheckpointError(
-                    f"{self.path}: tensors of type {kind} are not supported; save the model in float32"
-                )
+                raise CheckpointError(f"{self.path}: a {name} is not supported; save the tensors as float32")
+            case ("module", Global() as kind, _, _):
+                return kind
         raise CheckpointError(f"{self.path}: the pickle refers to something outside the file; refused")
 
 
@@ -161,9 +160,10 @@ class _LegacyTorchFile(TorchFile):
         self.root = part()
         self.positions = self._positions(part())
 
-    def persistent(self, identity: Any) -> StorageRef:
+    def persistent(self, identity: Any) -> StorageRef | Global:
         ref = super().persistent(identity)
-        self.kinds[ref.key] = ref.kind
+        if isinstance(ref, StorageRef):
+            self.kinds[ref.key] = ref.kind
         return ref
 
     def _positions(self, keys: Any) -> dict[str, tuple[int, int]]:
