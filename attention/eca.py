@@ -1,26 +1,9 @@
 """ECA: efficient channel attention."""
 
-import math
-
 from torch import Tensor, nn
 
-from attention.ops import expand_as_map, make_gate, odd, one_of, positive, spatial_axes, zero_init
+from attention.ops import adaptive_kernel_size, expand_as_map, make_gate, odd, one_of, positive, spatial_axes, zero_init
 from attention.registry import ATTENTION
-
-
-def adaptive_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
-    """Kernel size of the paper's rule: the odd number nearest to |log₂(C)/γ + b/γ| from above, at least 3.
-
-    Args:
-        channels: C.
-        gamma: γ.
-        b: b.
-
-    Returns:
-        3 up to 64 channels, 5 up to 1024, 7 for 2048.
-    """
-    size = int(abs((math.log2(channels) + b) / gamma))
-    return max(size if size % 2 else size + 1, 3)
 
 
 @ATTENTION.register("ECA", "ECANet", "EfficientChannelAttention")

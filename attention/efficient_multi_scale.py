@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import keep_format, largest_divisor, make_gate, upcast, zero_init
+from attention.ops import group_norm, keep_format, largest_divisor, make_gate, upcast, zero_init
 from attention.registry import ATTENTION
 
 
@@ -52,10 +52,7 @@ class EfficientMultiScale(nn.Module):
         maps = x.unflatten(1, (self.groups, -1)).flatten(0, 1)  # (B·g, c, H, W)
         strips = torch.sigmoid(self.strips(torch.cat((maps.mean(3), maps.mean(2)), 2)))
         gated = maps * strips[..., :height].unsqueeze(3).to(x.dtype) * strips[..., height:].unsqueeze(2).to(x.dtype)
-        # The functional form refuses a single value per channel; here it becomes the shift, as it should.
-        first = torch.group_norm(gated, self.norm.num_groups, self.norm.weight, self.norm.bias, self.norm.eps).flatten(
-            2
-        )
+        first = group_norm(self.norm, gated).flatten(2)
         second = self.local(maps).flatten(2)  # (B·g, c, H·W)
         of_first = self.norm.bias.softmax(0).expand(second.shape[0], 1, -1)
         of_second = upcast(second.mean(2, keepdim=True)).softmax(1).transpose(1, 2)

@@ -1,10 +1,9 @@
 """MHSA2D: multi-head self-attention with relative positions."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import from_tokens, keep_format, largest_divisor, positive, tokens
+from attention.ops import attend, from_tokens, keep_format, largest_divisor, positive, tokens
 from attention.registry import ATTENTION
 
 
@@ -60,8 +59,7 @@ class MHSA2D(nn.Module):
         query, key, value = (tokens(part, self.heads) for part in self.qkv(x).chunk(3, 1))
         if self.position:
             query, key = self._with_positions(query, key, x.shape[2], x.shape[3])
-            value = F.pad(value, (0, query.shape[-1] - self.width))  # the memory-saving kernel wants equal widths
-        out = F.scaled_dot_product_attention(query, key, value, scale=self.width**-0.5)[..., : self.width]
+        out = attend(query, key, value, self.width**-0.5)
         return keep_format(from_tokens(out, x), x)
 
     def _with_positions(self, query: Tensor, key: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:

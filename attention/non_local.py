@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import CONVS, ConvNorm, from_tokens, full_precision, hidden_width, one_of, tokens, upcast
+from attention.ops import CONVS, ConvNorm, attend, from_tokens, full_precision, hidden_width, one_of, tokens, upcast
 from attention.registry import ATTENTION
 
 MODES = ("embedded", "gaussian", "dot", "concat")
@@ -80,7 +80,7 @@ class NonLocal(nn.Module):
         source = self._pool(x) if self.subsample else x
         query, key, value = tokens(self.theta(x)), tokens(self.phi(source)), tokens(self.g(source))
         if self.mode == "embedded":
-            mean = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
+            mean = attend(query, key, value, self.scale)
         else:
             with full_precision(x):
                 mean = self._unscaled(upcast(query), upcast(key), upcast(value))
@@ -89,8 +89,7 @@ class NonLocal(nn.Module):
     def _unscaled(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """The three modes whose sums may leave the range of half precision; all (B, 1, N, d)."""
         if self.mode == "gaussian":
-            wide = F.pad(value, (0, query.shape[-1] - value.shape[-1]))  # the memory-saving kernel wants equal widths
-            return F.scaled_dot_product_attention(query, key, wide, scale=1.0)[..., : value.shape[-1]]
+            return attend(query, key, value, 1.0)
         if self.mode == "dot":
             return query @ (key.transpose(2, 3) @ value / key.shape[2])
         weight = upcast(self.pair.weight).flatten()  # type: ignore[arg-type,operator]

@@ -1,5 +1,6 @@
 """What several mechanisms share: argument checks, gates, convolution + normalisation, precision and memory format."""
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -91,6 +92,21 @@ def largest_divisor(channels: int, most: int) -> int:
     """
     positive(channels=channels, groups=most)
     return next(n for n in range(min(most, channels), 0, -1) if channels % n == 0)
+
+
+def adaptive_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
+    """Kernel size of the paper's rule: the odd number nearest to |log₂(C)/γ + b/γ| from above, at least 3.
+
+    Args:
+        channels: C.
+        gamma: γ.
+        b: b.
+
+    Returns:
+        3 up to 64 channels, 5 up to 1024, 7 for 2048.
+    """
+    size = int(abs((math.log2(channels) + b) / gamma))
+    return max(size if size % 2 else size + 1, 3)
 
 
 class DoubleSigmoid(nn.Module):
@@ -352,3 +368,75 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
     if torch.is_autocast_enabled(x.device.type):
         return torch.autocast(x.device.type, enabled=False)
     return nullcontext()
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
+    """softmax(scale · q kᵀ + mask) v, without the matrix of all pairs.
+
+    Args:
+        query: (B, heads, N, d), contiguous, as the other two.
+        key: (B, heads, M, d).
+        value: (B, heads, M, e); where d and e differ, the narrower one is padded, as the memory-saving kernels want.
+        scale: of the logits.
+        mask: added to the logits, of a shape that broadcasts to (B, heads, N, M).
+
+    Returns:
+        (B, heads, N, e).
+    """
+    extra = query.shape[-1] - value.shape[-1]
+    if extra > 0:
+        wide = F.scaled_dot_product_attention(query, key, F.pad(value, (0, extra)), mask, scale=scale)
+        return wide[..., : value.shape[-1]]
+    if extra < 0:
+        query, key = F.pad(query, (0, -extra)), F.pad(key, (0, -extra))
+    return F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
+
+
+def neighbours(x: Tensor, kernel: int) -> list[Tensor]:
+    """The map shifted to each position of a k × k window, zeros from outside; views of one padded copy.
+
+    Args:
+        x: (…, H, W).
+        kernel: k, odd.
+
+    Returns:
+        k² maps (…, H, W), row by row: entry i·k + j holds x at (y + i − k//2, x + j − k//2).
+    """
+    half, (height, width) = kernel // 2, x.shape[-2:]
+    padded = F.pad(x, (half,) * 4)
+    return [padded[..., i : i + height, j : j + width] for i in range(kernel) for j in range(kernel)]
+
+
+def group_norm(layer: nn.GroupNorm, x: Tensor) -> Tensor:
+    """Group normalisation that takes a single value per group too, which then becomes the shift.
+
+    Args:
+        layer: the layer.
+        x: (B, C, *any).
+
+    Returns:
+        The same shape.
+    """
+    return torch.group_norm(x, layer.num_groups, layer.weight, layer.bias, layer.eps)
+
+
+def pooling_matrix(size: int, cells: int, like: Tensor) -> Tensor:
+    """Adaptive average pooling along one axis as a matrix, which exports for any size.
+
+    Args:
+        size: length of the axis.
+        cells: number of cells, more than size if need be.
+        like: tensor of the wanted dtype and device.
+
+    Returns:
+        (cells, size); row i averages positions ⌊i·size/cells⌋ … ⌈(i+1)·size/cells⌉ − 1.
+    """
+    cell = torch.arange(cells, device=like.device)[:, None]
+    at = torch.arange(size, device=like.device)[None]
+    start, end = cell * size // cells, ((cell + 1) * size + cells - 1) // cells
+    return ((at >= start) & (at < end)).to(like.dtype) / (end - start).to(like.dtype)
+
+
+def exporting() -> bool:
+    """Whether the network is being traced or exported, so that a branch on a size would be baked in."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()

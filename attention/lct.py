@@ -1,0 +1,49 @@
+"""LCT: linear context transform."""
+
+import torch
+from torch import Tensor, nn
+
+from attention.ops import expand_as_map, largest_divisor, make_gate, positive, zero_init
+from attention.registry import ATTENTION
+
+
+@ATTENTION.register("LCT")
+class LCT(nn.Module):
+    """Normalise the channel means within groups and gate each channel by a line through its own.
+
+    ẑ = (z − mean_g z) / √(var_g z + ε), z = GAP(x);  y = x ⊙ σ(w ẑ + b), w = 0, b = 1 per channel at the start
+
+    Args:
+        channels: C of input and output, ≥ 1.
+        groups: wanted number of groups (64 as the authors). The largest divisor of C that does not exceed it and
+            leaves 4
+            channels to a group is used: a group of one would make the gate constant.
+        gate: sigmoid, 2sigmoid or 1+tanh; the last two start as the identity (b = 0).
+
+    Shape:
+        input (B, C, H, W) float; output the same shape, dtype and memory format.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Source:
+        Ruan et al., Linear Context Transform Block, AAAI 2020, arXiv:1909.03834, §3; no code of the authors. Differs:
+        groups
+        adapt to C.
+    """
+
+    def __init__(self, channels: int, groups: int = 64, *, gate: str = "sigmoid") -> None:
+        super().__init__()
+        positive(channels=channels, groups=groups)
+        self.norm = nn.GroupNorm(largest_divisor(channels, min(groups, max(channels // 4, 1))), channels)
+        zero_init(self.norm)
+        self.gate = make_gate(gate)
+        self.starts_at_identity = gate != "sigmoid"
+        if not self.starts_at_identity:
+            nn.init.ones_(self.norm.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Weigh the channels of x (B, C, H, W)."""
+        norm = self.norm
+        logits = torch.group_norm(x.mean((2, 3)), norm.num_groups, norm.weight, norm.bias, norm.eps)
+        return x * expand_as_map(self.gate(logits), x)
