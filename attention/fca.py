@@ -5,7 +5,17 @@ import math
 import torch
 from torch import Tensor, nn
 
-from attention.ops import expand_as_map, hidden_width, largest_divisor, make_gate, pooling_matrix, positive, zero_init
+from attention.ops import (
+    expand_as_map,
+    full_precision,
+    hidden_width,
+    largest_divisor,
+    make_gate,
+    pooling_matrix,
+    positive,
+    upcast,
+    zero_init,
+)
 from attention.registry import ATTENTION
 
 # The authors' ranking of the frequencies (u along the height, v along the width) of a 7 × 7 transform, best first.
@@ -13,11 +23,12 @@ TOP_U = (0, 0, 6, 0, 0, 1, 1, 4, 5, 1, 3, 0, 0, 0, 3, 2)
 TOP_V = (0, 1, 0, 5, 2, 0, 2, 0, 0, 6, 0, 4, 6, 3, 5, 2)
 
 
-def _basis(frequency: int, size: int) -> Tensor:
-    """One row of the orthonormal type 2 cosine transform, (size,) float64."""
-    at = torch.arange(size, dtype=torch.float64)
-    scale = math.sqrt((1 if frequency == 0 else 2) / size)
-    return scale * torch.cos(math.pi * frequency * (at + 0.5) / size)
+def _waves(frequencies: Tensor, size: int, like: Tensor) -> Tensor:
+    """Rows of the orthonormal type 2 cosine transform, (frequencies, size), of the dtype of `like`."""
+    at = torch.arange(size, device=like.device).to(like.dtype) + 0.5
+    angles = frequencies.to(like.dtype).unsqueeze(1) * at * (math.pi / size)
+    energy = (frequencies > 0).to(like.dtype) + 1  # 1 for the constant, 2 for a wave
+    return angles.cos() * (energy / size).sqrt().unsqueeze(1)
 
 
 @ATTENTION.register("FcaNet", "FCA")
@@ -45,8 +56,8 @@ class FcaNet(nn.Module):
         layer.py. Differs: groups adapt to C; the waves are computed in float64.
     """
 
-    rows: Tensor
-    columns: Tensor
+    of_rows: Tensor
+    of_columns: Tensor
 
     def __init__(
         self,
@@ -66,10 +77,8 @@ class FcaNet(nn.Module):
         groups = largest_divisor(channels, frequencies)
         self.size = size
         step = size // 7  # the ranking is of a 7 × 7 transform
-        rows = torch.stack([_basis(u * step, size) for u in TOP_U[:groups]])
-        columns = torch.stack([_basis(v * step, size) for v in TOP_V[:groups]])
-        self.register_buffer("rows", rows.to(torch.get_default_dtype()), persistent=False)
-        self.register_buffer("columns", columns.to(torch.get_default_dtype()), persistent=False)
+        self.register_buffer("of_rows", step * torch.tensor(TOP_U[:groups]), persistent=False)
+        self.register_buffer("of_columns", step * torch.tensor(TOP_V[:groups]), persistent=False)
         self.fc1 = nn.Linear(channels, hidden, bias=False)
         self.act = nn.ReLU(inplace=True)
         self.fc2 = nn.Linear(hidden, channels, bias=False)
@@ -81,8 +90,10 @@ class FcaNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels of x (B, C, H, W)."""
         # Averaging to the grid and the wave are one weight per row and column of the map.
-        rows = self.rows @ pooling_matrix(x.shape[2], self.size, self.rows)  # (groups, H)
-        columns = self.columns @ pooling_matrix(x.shape[3], self.size, self.columns)  # (groups, W)
+        wide = upcast(x[:0])  # only for its dtype and device
+        with full_precision(x):
+            rows = _waves(self.of_rows, self.size, wide) @ pooling_matrix(x.shape[2], self.size, wide)  # (groups, H)
+            columns = _waves(self.of_columns, self.size, wide) @ pooling_matrix(x.shape[3], self.size, wide)
         waves = (rows.unsqueeze(2) * columns.unsqueeze(1)).to(x.dtype)  # (groups, H, W)
         pooled = torch.einsum("bgchw,ghw->bgc", x.unflatten(1, (waves.shape[0], -1)), waves).flatten(1)
         return x * expand_as_map(self.gate(self.fc2(self.act(self.fc1(pooled)))), x)

@@ -177,7 +177,9 @@ CASES: list[tuple[Any, str, int, tuple[int, ...], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize(("oracle", "name", "channels", "shape", "kwargs"), CASES, ids=lambda v: v.__name__ if callable(v) else str(v))
+@pytest.mark.parametrize(
+    ("oracle", "name", "channels", "shape", "kwargs"), CASES, ids=lambda v: v.__name__ if callable(v) else str(v)
+)
 def test_equals_the_formula(
     ref: Ref, oracle: Any, name: str, channels: int, shape: tuple[int, ...], kwargs: dict[str, Any], training: bool
 ) -> None:

@@ -22,7 +22,7 @@ def test_a_registry_finds_names_and_aliases_and_refuses_duplicates() -> None:
 
 
 def test_a_miss_suggests_near_names() -> None:
-    with pytest.raises(ValueError, match=r"unknown attention mechanism 'CBAMM'; did you mean CBAM\?"):
+    with pytest.raises(ValueError, match=r"unknown attention mechanism 'CBAMM'; did you mean CBAM"):
         build_attention("CBAMM", 64)
     with pytest.raises(ValueError, match=r"there are: .*CBAM.*SE"):
         build_attention("xyzzy", 64)
