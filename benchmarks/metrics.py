@@ -2,8 +2,8 @@
 
     python benchmarks/metrics.py [--images 5000 --truths 36000 --detections 300000]
 
-Each evaluator runs in a process of its own on the same dictionaries; processor time and memory are what it adds to them. It takes
-about two minutes on Linux; the goal is at most a third of pycocotools' time and no more memory.
+Each evaluator runs in a process of its own on the same dictionaries; processor time and memory are what it adds to
+them. It takes about two minutes, on Linux; the goal is at most a third of pycocotools' time and no more memory.
 """
 
 from __future__ import annotations
