@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -11,11 +10,14 @@ from engine import env
 # isort: split
 import torch
 import ultralytics
+from PIL import Image
 from ultralytics.engine import model as model_module
 from ultralytics.engine import trainer as trainer_module
 from ultralytics.engine import validator as validator_module
 from ultralytics.nn import tasks
-from ultralytics.utils import nms, torch_utils
+from ultralytics.utils import nms, patches, torch_utils
+
+from engine.nms import suppress
 
 SUPPORTED = "8.4.190"
 
@@ -46,6 +48,7 @@ def apply() -> None:
     - One safe reader for checkpoints, wherever ultralytics loads one.
     - Threads: `select_device` would set ultralytics' own number, which is 1 on two cores.
     - The run's arguments are printed by us, compactly.
+    - Pillow opens files itself again: ultralytics' opener answers an unreadable one by installing a package.
 
     Raises:
         ImportError: if another ultralytics than the supported one is installed.
@@ -55,12 +58,12 @@ def apply() -> None:
             f"ultralytics {ultralytics.__version__} is installed, this program subclasses {SUPPORTED}; "
             f"run: pip install ultralytics=={SUPPORTED}"
         )
-    if not isinstance(nms.non_max_suppression, partial):
-        nms.non_max_suppression = partial(nms.non_max_suppression, max_time_img=float("inf"))
+    nms.non_max_suppression = suppress
     for module in (tasks, trainer_module, model_module):
         module.load_checkpoint = _load_checkpoint
     torch_utils.NUM_THREADS = env.threads()
     torch.set_num_threads(env.threads())
+    Image.open = patches._image_open
     trainer_module.print_args = lambda *args, **kwargs: None
 
 

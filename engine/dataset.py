@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine import compat  # noqa: F401 - before any other part of ultralytics
+from engine import compat, pictures  # noqa: F401 - before any other part of ultralytics
 from engine.errors import UsageError
 
 # isort: split
@@ -16,14 +16,10 @@ import cv2
 import psutil
 from ultralytics.data.augment import Compose, Mosaic
 from ultralytics.data.dataset import YOLODataset
-from ultralytics.utils.patches import imread
 
 from engine.log import LOGGER
 
-AUTO_SHARE, AUTO_BYTES = (
-    0.25,
-    4 << 30,
-)  # pictures are kept in memory unasked up to this share of what is free, and this much
+AUTO_SHARE, AUTO_BYTES = 0.25, 4 << 30  # of free memory, and in all, that pictures may take unasked
 FORCED_SHARE = 0.8  # with --cache ram
 
 
@@ -151,7 +147,7 @@ class RecordDataset(YOLODataset):
         """
         if self.ims[i] is not None:
             return self.ims[i], self.im_hw0[i], self.im_hw[i]
-        picture = imread(self.im_files[i], flags=self.cv2_flag)
+        picture = pictures.read(self.im_files[i])
         if picture is None:
             raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more")
         height, width = picture.shape[:2]

@@ -9,7 +9,8 @@ from typing import Any
 from engine.errors import UsageError
 from engine.flags import ROOT, detect_parser
 from engine.outputs import Outputs, check_display
-from engine.places import DIGITS_WEIGHTS, run_folder
+from engine.places import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
+from engine.sources import is_live, list_files
 
 LISTED = 20  # skipped inputs and notes named one by one in the summary
 
@@ -38,19 +39,20 @@ def detect(weights: Any, source: Any, **options: Any) -> Iterator[Any]:
         if not hasattr(settings, name):
             raise UsageError(f"detect() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
         setattr(settings, name, value)
-    predictor, model = _prepare(weights, settings, folder=None)
-    return predictor(source, model=model, stream=True)
-
-
-def _prepare(weights: Any, options: Namespace, folder: Path | None) -> tuple[Any, Any]:
-    """Return a predictor, and the model to give it."""
-    from engine.predictor import Predictor
     from engine.weights import load_weights
+
+    model = load_weights(weights, download=settings.download)
+    _check_classes(settings.classes, model)
+    return _predictor(settings, Path(settings.project).absolute() / settings.name)(source, model=model, stream=True)
+
+
+def _predictor(options: Namespace, folder: Path) -> Any:
+    """Return a predictor with these options."""
+    from engine.predictor import Predictor
 
     imgsz = options.imgsz if isinstance(options.imgsz, int) else list(options.imgsz)
     if isinstance(imgsz, list) and len(imgsz) > 2:
         raise UsageError(f"--imgsz {' '.join(map(str, imgsz))}: give one number, or height and width")
-    model = load_weights(weights, download=options.download)
     overrides = {
         "task": "detect",
         "mode": "predict",
@@ -69,13 +71,11 @@ def _prepare(weights: Any, options: Namespace, folder: Path | None) -> tuple[Any
         "vid_stride": options.vid_stride,
         "save": False,
         "verbose": False,
-        "project": str(folder.parent if folder else Path(options.project).absolute()),
-        "name": folder.name if folder else options.name,
+        "project": str(folder.parent),
+        "name": folder.name,
         "exist_ok": True,
     }
-    predictor = Predictor(overrides=overrides)
-    _check_classes(options.classes, model)
-    return predictor, model
+    return Predictor(overrides=overrides)
 
 
 def _check_classes(classes: list[int] | None, model: Any) -> None:
@@ -93,12 +93,18 @@ def run(options: Namespace) -> None:
     Raises:
         UsageError: if a flag or the source is wrong, or nothing in the source can be used.
     """
+    from engine.weights import load_weights
+
     if options.weights is None:
         options.weights = str(DIGITS_WEIGHTS)
-    if options.source is None:
-        options.source = _demo_source(options)
     if options.view_img:
         check_display()
+    model = load_weights(options.weights, download=options.download)
+    _check_classes(options.classes, model)
+    if options.source is None:
+        options.source = _demo_source(options)
+    elif not is_live(options.source):
+        list_files(options.source)  # complains before a folder is made
     folder = run_folder(options.project, options.name, options.exist_ok)
     outputs = Outputs(
         folder,
@@ -113,8 +119,7 @@ def run(options: Namespace) -> None:
             "conf": not options.hide_conf,
         },
     )
-    predictor, model = _prepare(options.weights, options, folder)
-    _work(predictor, model, options, outputs)
+    _work(_predictor(options, folder), model, options, outputs)
 
 
 def _demo_source(options: Namespace) -> Any:
@@ -122,7 +127,7 @@ def _demo_source(options: Namespace) -> Any:
     from engine.data_source import load_split
     from engine.log import LOGGER
 
-    options.imgsz = [320] if options.imgsz == [640] else options.imgsz
+    options.imgsz = [DIGITS_SIZE] if options.demo else options.imgsz
     split = load_split("digits", "test")
     LOGGER.info(
         f"No --source: finding digits in the {len(split)} test pictures of data/digits.yaml at {options.imgsz[0]} px"
@@ -176,6 +181,8 @@ def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options
 
     tally = predictor.dataset.tally
     if not seen:
+        if not any(outputs.folder.iterdir()):
+            outputs.folder.rmdir()
         name, reason = tally.skipped[0] if tally.skipped else (options.source, "nothing in it")
         more = f" (and {len(tally.skipped) - 1} more)" if len(tally.skipped) > 1 else ""
         raise UsageError(f"--source: nothing usable: {name} {reason}{more}")

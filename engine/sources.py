@@ -4,7 +4,6 @@ import math
 import re
 import urllib.error
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from engine import pictures
 from engine.errors import UsageError
 
 VIDEOS = frozenset(".asf .avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .wmv .webm".split())
@@ -60,14 +60,12 @@ class Tally:
     notes: list[tuple[str, str]] = field(default_factory=list)
 
     def summary(self) -> str:
-        """Return one line: what was used, and what was skipped for which reasons."""
+        """Return one line: what was used, and how much was skipped."""
         used = [f"{self.images} image{'s' * (self.images != 1)}"] if self.images or not self.frames else []
         if self.frames:
             what = f"{self.videos} video{'s' * (self.videos != 1)}" if self.videos else "streams"
             used.append(f"{what} ({self.frames} frames)")
-        reasons = Counter(reason for _, reason in self.skipped)
-        why = f" ({', '.join(f'{number} {reason}' for reason, number in reasons.most_common())})" if reasons else ""
-        return f"used {' and '.join(used)}, skipped {len(self.skipped)}{why}"
+        return f"used {' and '.join(used)}, skipped {len(self.skipped)}"
 
 
 def is_live(source: str) -> bool:
@@ -153,12 +151,12 @@ class Files:
     def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
         """Yield batches: paths, pictures (h, w, 3) uint8 BGR, and their shots."""
         shots: list[Shot] = []
-        pictures: list[np.ndarray] = []
+        frames: list[np.ndarray] = []
         for file in self.files:
             if self._is_video(file):
                 if shots:
-                    yield [shot.path for shot in shots], pictures, shots
-                    shots, pictures = [], []
+                    yield [shot.path for shot in shots], frames, shots
+                    shots, frames = [], []
                 yield from self._video_batches(file)
                 continue
             picture = self._read_picture(file)
@@ -166,12 +164,12 @@ class Files:
                 continue
             self.tally.images += 1
             shots.append(Shot(file))
-            pictures.append(picture)
+            frames.append(picture)
             if len(shots) == self.bs:
-                yield [shot.path for shot in shots], pictures, shots
-                shots, pictures = [], []
+                yield [shot.path for shot in shots], frames, shots
+                shots, frames = [], []
         if shots:
-            yield [shot.path for shot in shots], pictures, shots
+            yield [shot.path for shot in shots], frames, shots
 
     def close(self) -> None:
         """Nothing stays open between batches but a video, which its generator closes."""
@@ -199,16 +197,9 @@ class Files:
         if not facts.width:
             self._skip(file, "; ".join(issue.message for issue in facts.issues))
             return None
-        return self._decode(file, np.fromfile(path, np.uint8))
+        return self._decoded(file, pictures.read(path))
 
-    def _decode(self, file: str, content: np.ndarray) -> np.ndarray | None:
-        import cv2
-
-        try:
-            picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-        except cv2.error as error:
-            self._skip(file, f"OpenCV cannot decode it: {' '.join(str(error).split())[:120]}")
-            return None
+    def _decoded(self, file: str, picture: np.ndarray | None) -> np.ndarray | None:
         if picture is None:
             self._skip(file, "OpenCV cannot decode it")
         return picture
@@ -225,7 +216,7 @@ class Files:
         if len(content) > MAX_DOWNLOAD:
             self._skip(address, f"is larger than {MAX_DOWNLOAD >> 20} MB")
             return None
-        return self._decode(address, np.frombuffer(content, np.uint8))
+        return self._decoded(address, pictures.decode(content))
 
     def _video_batches(self, file: str) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
         """Yield a video's frames; a video that breaks off ends there, with a note."""
@@ -248,7 +239,7 @@ class Files:
         rate = capture.get(cv2.CAP_PROP_FPS)
         fps = (rate if 0 < rate < 1000 else FPS_UNKNOWN) / self.vid_stride
         shots: list[Shot] = []
-        pictures: list[np.ndarray] = []
+        frames: list[np.ndarray] = []
         read = 0
         while capture.grab():
             read += 1
@@ -260,12 +251,12 @@ class Files:
             self.tally.frames += 1
             number = (read - 1) // self.vid_stride + 1
             shots.append(Shot(file, "video", number, announced // self.vid_stride, fps))
-            pictures.append(picture)
+            frames.append(picture)
             if len(shots) == self.bs:
-                yield [shot.path for shot in shots], pictures, shots
-                shots, pictures = [], []
+                yield [shot.path for shot in shots], frames, shots
+                shots, frames = [], []
         if shots:
-            yield [shot.path for shot in shots], pictures, shots
+            yield [shot.path for shot in shots], frames, shots
         if not read:
             self._skip(file, "has no frame that can be decoded")
             return
@@ -306,7 +297,8 @@ class Streams:
             self.inner = LoadStreams(source, vid_stride=vid_stride)
         except (ConnectionError, FileNotFoundError, OSError) as error:
             what = "webcam" if source.isnumeric() else "stream"
-            raise UsageError(f"--source {source}: the {what} cannot be opened: {error}") from None
+            why = "" if isinstance(error, ConnectionError) else f": {error}"
+            raise UsageError(f"--source {source}: the {what} cannot be opened{why}") from None
         self.mode, self.bs, self.vid_stride = "stream", self.inner.bs, vid_stride
         self.tally = Tally()
 
@@ -314,10 +306,10 @@ class Streams:
         return self.bs
 
     def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
-        for number, (paths, pictures, _) in enumerate(self.inner, 1):
-            self.tally.frames += len(pictures)
+        for number, (paths, frames, _) in enumerate(self.inner, 1):
+            self.tally.frames += len(frames)
             rates = [fps / self.vid_stride for fps in self.inner.fps]
-            yield paths, pictures, [Shot(p, "stream", number, 0, fps) for p, fps in zip(paths, rates, strict=True)]
+            yield paths, frames, [Shot(p, "stream", number, 0, fps) for p, fps in zip(paths, rates, strict=True)]
 
     def close(self) -> None:
         """Stop reading."""
