@@ -12,6 +12,7 @@ _HOMES = {
     "import_official": "models.build",
     "load_model": "models.build",
     "read_spec": "models.spec",
+    "reparameterize": "models.deploy",
 }
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "import_official",
     "load_model",
     "read_spec",
+    "reparameterize",
 ]
 
 

@@ -1,14 +1,16 @@
 """Build a detector from a YAML, or load one from a checkpoint."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from models.deploy import PLAIN, deploy_spec, reparameterize
 from models.detector import Detector
 from models.errors import CheckpointError, SpecError
+from models.flat import from_flat, has_blocks, is_flat, to_flat
 from models.spec import ModelSpec, read_spec
 from models.weights.checkpoint import is_ours, read_checkpoint
 from models.weights.importer import read_official
@@ -52,6 +54,8 @@ def read_source(path: str | Path) -> Source:
     description = official.yaml
     if description is not None and official.nc:
         description = {**description, "nc": official.nc}
+    if description is not None and official.kind == "yolov7":
+        description = _of_yolov7(description)
     spec, reason = _described(description, path)
     return Source(path, to_ours(official.state), official.names, spec, {}, reason)
 
@@ -99,6 +103,7 @@ def build_model(
 def transfer(source: Source, detector: Detector) -> TransferReport:
     """Take over the tensors that correspond; the report is returned and kept as `detector.transfer_report`."""
     target = detector.state_dict()
+    source = _in_form_of(source, detector)
     report = plan_transfer(
         source.spec.layers if source.spec else None,
         detector.spec.layers,
@@ -153,7 +158,12 @@ def import_official(state_dict: Mapping[str, Tensor], cfg: Any, hyp: Mapping[str
         CheckpointError: if a tensor is missing, left over or of another shape.
     """
     state = to_ours(state_dict)
-    spec = _fitting(read_spec(cfg), state)
+    spec = read_spec(cfg)
+    if spec.head.module in PLAIN and not any(".ia." in key for key in state):
+        spec = deploy_spec(spec, merge=any(".rbr_reparam." in key for key in state))
+    if is_flat(state, spec.layers):
+        state = from_flat(state, spec.layers, _shapes(Detector(spec)))
+    spec = _fitting(spec, state)
     detector = Detector(spec, hyp=hyp)
     load_exactly(detector, state, spec.label)
     return detector.eval()
@@ -179,6 +189,39 @@ def load_exactly(detector: Detector, state: Mapping[str, Tensor], label: str) ->
             found = f"{', '.join(keys[:3])}{more}"
             raise CheckpointError(f"{label}: the checkpoint {what} {found}; it belongs to another model")
     detector.load_state_dict(state, strict=False)
+
+
+def _of_yolov7(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a deploy file's description with its head named as ours: there, `Detect` is YOLOv5's too."""
+    *rows, head = description.get("head") or [[]]
+    if len(head) == 4 and head[2] == "Detect":
+        head = [*head[:2], "PlainDetect", head[3]]
+    return {**description, "head": [*rows, head]}
+
+
+def _in_form_of(source: Source, detector: Detector) -> Source:
+    """Return a YOLOv7 checkpoint in the form of the detector: deploy or training, flat rows or blocks."""
+    spec, layers = source.spec, detector.spec.layers
+    if spec and spec.head.module in PLAIN and detector.spec.head.module == "PlainDetect":
+        trained = Detector(spec)
+        load_exactly(trained, source.state, str(source.path))
+        merge = any(".rbr_reparam." in key for key in detector.state_dict())
+        deployed = reparameterize(trained, merge=merge)
+        source = replace(source, spec=deployed.spec, state=deployed.state_dict())
+        spec = deployed.spec
+    renamed: Mapping[str, Tensor] = {}
+    if is_flat(source.state, layers):
+        renamed = from_flat(source.state, layers, _shapes(detector))
+    elif spec and has_blocks(spec.layers) and not has_blocks(layers):
+        renamed = to_flat(source.state, spec.layers, _shapes(detector))
+    found = sum(key.startswith("model.") for key in renamed)
+    if 2 * found <= len(renamed) or not renamed:
+        return source  # another family
+    return replace(source, spec=None, state=renamed)
+
+
+def _shapes(detector: Detector) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in detector.state_dict().items()}
 
 
 def _described(description: Mapping[str, Any] | None, path: Path) -> tuple[ModelSpec | None, str]:

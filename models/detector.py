@@ -8,13 +8,19 @@ from torch import Tensor, nn
 
 from models.errors import SpecError
 from models.heads.anchor import AnchorHead
-from models.losses.anchor import HYP, AnchorLoss
+from models.heads.implicit import PlainHead
+from models.losses.anchor import AnchorLoss
+from models.losses.v7 import V7Loss
 from models.parser import parse
 from models.spec import ModelSpec
 from models.upstream import Detect, DetectionModel, scale_img
 
 TTA_SCALES = (1.0, 0.83, 0.67)
 TTA_FLIPS = (None, 3, None)  # 3: left-right
+
+
+class _Enough(Exception):
+    """Ends a run at the head."""
 
 
 class Detector(DetectionModel):
@@ -52,18 +58,26 @@ class Detector(DetectionModel):
         self.model, self.save = parse(spec, seed)
         head: Any = self.model[-1]
         head.inplace = True
-        self.hyp: dict[str, Any] = dict(HYP) | dict(hyp or {}) if spec.has_anchors else dict(hyp or {})
+        loss = _loss_class(head)
+        self.hyp: dict[str, Any] = {**(loss.defaults if loss else {}), **(hyp or {})}
         self._settle_strides(head)
         self.criterion: Any = None
 
     def _settle_strides(self, head: Any) -> None:
-        """Take the strides from the spec, or run a small image where only that tells."""
+        """Run a small image through the layers: they must fit one another and give maps of the strides expected."""
         levels = head.nl
-        strides = [self.spec.layer(name).stride for name in self.spec.head.reads[:levels]]
-        known = [float(stride) for stride in strides if stride is not None]
-        if len(known) < levels:
-            known = self._measured_strides()
-        self.stride = torch.tensor(known)
+        expected = [self.spec.layer(name).stride for name in self.spec.head.reads[:levels]]
+        known = [int(stride) for stride in expected if stride is not None]
+        size = 2 * max(known) if len(known) == levels else 256
+        cells = self._cells(size)[:levels]
+        strides = [size / count for count in cells]
+        for name, stride, count in zip(self.spec.head.reads, expected, cells, strict=False):
+            if stride is not None and count * stride != size:
+                raise SpecError(
+                    f"{self.spec.head.origin}: layer {name} gives {count} cells for {size} pixels, expected "
+                    f"{size / stride:g}; check kernels and paddings of the rows before it"
+                )
+        self.stride = torch.tensor(strides)
         if not isinstance(head, AnchorHead):
             head.stride = self.stride.clone()
             head.bias_init()
@@ -71,28 +85,33 @@ class Detector(DetectionModel):
             head.set_strides(self.stride.clone())
 
     @torch.no_grad()
-    def _measured_strides(self) -> list[float]:
-        size = 256
-        sizes: list[int] = []
-        head = self.model[-1]
-        hook = head.register_forward_pre_hook(lambda _, args: sizes.extend(x.shape[-2] for x in args[0]))
+    def _cells(self, size: int) -> list[int]:
+        """Return the height of each map that the head reads from an image of `size` pixels."""
+        found: list[int] = []
+
+        def stop(_: nn.Module, args: tuple[list[Tensor]]) -> None:
+            found.extend(x.shape[-2] for x in args[0])
+            raise _Enough
+
+        hook = self.model[-1].register_forward_pre_hook(stop)
         training = self.training
         try:
-            self.eval()(torch.zeros(1, self.spec.ch, size, size))
-        except (RuntimeError, TypeError, AttributeError, IndexError, ValueError) as error:
-            if not sizes:
-                text = " ".join(str(error).split())[:300]
-                raise SpecError(f"{self.spec.label}: layers do not fit one another: {text}") from None
+            with torch.random.fork_rng(devices=[]):
+                self.eval()(torch.zeros(1, self.spec.ch, size, size))
+        except _Enough:
+            pass
+        except (RuntimeError, TypeError, AttributeError, LookupError, ValueError, AssertionError, MemoryError) as error:
+            text = " ".join(str(error).split())[:300]
+            raise SpecError(f"{self.spec.label}: layers do not fit one another: {text}") from None
         finally:
             hook.remove()
             self.train(training)
-        return [size / s for s in sizes[: getattr(head, "nl", len(sizes))]]
+        return found
 
     def init_criterion(self) -> Any:
         """Return the loss that the head asks for."""
-        if isinstance(self.model[-1], AnchorHead):
-            return AnchorLoss(self)
-        return super().init_criterion()
+        loss = _loss_class(self.model[-1])
+        return loss(self) if loss else super().init_criterion()
 
     def fuse(self, verbose: bool = True, imgsz: int = 640) -> "Detector":
         """Fold batch normalisation into convolutions, in blocks and in attention; in place, for inference."""
@@ -128,3 +147,10 @@ class Detector(DetectionModel):
             y = self._predict_once(image)[0]
             found.append(self._descale_pred(y, flip, scale, height_width))
         return torch.cat(self._clip_augmented(found), -1), None
+
+
+def _loss_class(head: nn.Module) -> type[AnchorLoss] | None:
+    """Return the loss of an anchor-based head, None for ultralytics' own heads."""
+    if isinstance(head, PlainHead):
+        return V7Loss
+    return AnchorLoss if isinstance(head, AnchorHead) else None

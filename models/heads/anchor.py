@@ -1,7 +1,7 @@
 """The anchor-based head of YOLOv5."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -63,15 +63,22 @@ class AnchorHead(Detect):
 
     def bias_init(self) -> None:
         """Add the priors of Lin et al. (RetinaNet) §3.3: 8 objects in an image of 640 px, classes equally likely."""
-        for conv, stride in zip(self.m, self.stride, strict=False):
+        self.add_priors(self.m)
+
+    def add_priors(self, convs: Iterable[nn.Module]) -> None:
+        """Add the priors to the biases of output convolutions, one a level."""
+        for conv, stride in zip(convs, self.stride, strict=False):
             bias = conv.bias.detach().view(self.na, -1)  # type: ignore[union-attr,operator]
             bias[:, 4] += math.log(8 / (640 / float(stride)) ** 2)
             bias[:, 5 : 5 + self.nc] += math.log(0.6 / (self.nc - self.class_prior_offset))
 
     def raw(self, x: Sequence[Tensor]) -> list[Tensor]:
         """Run the output convolutions: per level (B, na, H, W, 5 + nc) logits."""
-        maps = [conv(level) for conv, level in zip(self.m, x, strict=False)]
-        return [m.view(m.shape[0], self.na, self.no, *m.shape[2:]).permute(0, 1, 3, 4, 2) for m in maps]
+        return [self.split(conv(level)) for conv, level in zip(self.m, x, strict=False)]
+
+    def split(self, m: Tensor) -> Tensor:
+        """View a convolution's output (B, na · (5 + nc), H, W) as (B, na, H, W, 5 + nc)."""
+        return m.view(m.shape[0], self.na, self.no, *m.shape[2:]).permute(0, 1, 3, 4, 2)
 
     def forward(self, x: list[Tensor]) -> list[Tensor] | Tensor | tuple[Tensor, list[Tensor]]:
         """Predict; see the class for shapes."""

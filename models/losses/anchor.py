@@ -32,14 +32,19 @@ class AnchorLoss:
     Args:
         model: detector whose last layer has `anchor_wh`, `nc`, `na`, and whose `hyp` holds the keys of `HYP`.
 
+    Attributes:
+        defaults: gains and thresholds that a detector with this loss starts with.
+
     Source:
         Published with YOLOv5 (v6 and later); CIoU from Zheng et al., AAAI 2020, arXiv:1911.08287.
     """
 
+    defaults: Mapping[str, float] = HYP
+
     def __init__(self, model: nn.Module) -> None:
         head: Any = model.model[-1]  # type: ignore[index]
         self.head = head
-        self.hyp: Mapping[str, float] = {**HYP, **model.hyp}  # type: ignore[dict-item]
+        self.hyp: Mapping[str, float] = {**self.defaults, **model.hyp}  # type: ignore[dict-item]
         self.balance = BALANCE.get(head.nl, BALANCE[5][: head.nl])
 
     def __call__(self, preds: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -68,13 +73,18 @@ class AnchorLoss:
             objectness = torch.zeros(p.shape[:4], device=p.device)
             if len(match.image):
                 chosen = p[match.image, match.anchor, match.y, match.x].float()
-                overlap = bbox_iou(decode_cells(chosen, match.anchor_wh), match.box, xywh=True, CIoU=True).squeeze(-1)
+                overlap = self.overlap(decode_cells(chosen, match.anchor_wh), match.box)
                 box = box + (1 - overlap).mean()
                 objectness[match.image, match.anchor, match.y, match.x] = overlap.detach().clamp(min=0)
                 if self.head.nc > 1:
                     cls = cls + self.score(chosen[:, 5:], self.class_targets(chosen[:, 5:], match.cls), "cls_pw")
             obj = obj + self.score(p[..., 4].float(), objectness, "obj_pw") * balance
         return box * self.hyp["box"], obj * self.hyp["obj"], cls * self.hyp["cls"]
+
+    def overlap(self, boxes: Tensor, targets: Tensor) -> Tensor:
+        """Return the CIoU (n,) of boxes (n, 4) and targets (n, 4), both centre and size in cells."""
+        ciou: Tensor = bbox_iou(boxes, targets, xywh=True, CIoU=True)
+        return ciou.squeeze(-1)
 
     def class_targets(self, logits: Tensor, cls: Tensor) -> Tensor:
         """Return smoothed one-hot targets (n, nc)."""

@@ -1,0 +1,399 @@
+"""The blocks of YOLOv7, named as in its paper; each stands for several rows of the original flat YAML."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.registry import register
+from models.rules import Call, Reads, Scale, add, integer, scaled
+
+
+def convolution(c1: int, c2: int, k: int = 1, s: int = 1) -> nn.Module:
+    """Return a convolution with normalisation and the model's activation.
+
+    Imported here, so that reading a model description does not load ultralytics.
+    """
+    from models.upstream import Conv
+
+    conv: nn.Module = Conv(c1, c2, k, s)
+    return conv
+
+
+def _times(reads: Reads, factor: int, stride: int) -> tuple[int, int, Fraction | None]:
+    """Return channels read, channels times factor, and the stride times `stride`."""
+    channels, before = reads.one()
+    return channels, channels * factor, None if before is None else before * stride
+
+
+def _pool(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
+    """Rule of MP rows `[kernel]`: the kernel is the stride."""
+    _, channels, stride = _times(reads, 1, integer(args, 0, "kernel size", 2))
+    return Call(args, channels, stride)
+
+
+def _same_pool(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
+    """Rule of SP rows `[kernel, stride]`."""
+    _, channels, stride = _times(reads, 1, integer(args, 1, "stride", 1))
+    return Call(args, channels, stride)
+
+
+def _reorg(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
+    _, channels, stride = _times(reads, 4, 2)
+    return Call((), channels, stride)
+
+
+def _shortcut(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
+    """Rule of Shortcut rows; their argument, a dimension, has no effect in the original either."""
+    call = add((), number, reads, scale)
+    return Call((), call.channels, call.stride)
+
+
+def _down(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
+    """Rule of DownC rows `[c2, stride]`; their number is ignored, as in the original."""
+    c1, _, stride = _times(reads, 1, integer(args, 1, "stride", 2))
+    c2 = scale.channels(integer(args, 0, "channels"))
+    return Call((c1, c2, number, *args[1:]), c2, stride)
+
+
+def _elan(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
+    """Rule of ELAN rows `[c2, hidden, stacked, depth]`; the number counts the stacked units."""
+    c1, stride = reads.one()
+    if len(args) > 4:
+        raise ValueError(f"has {len(args)} arguments, expected [channels, hidden, stacked, depth]")
+    c2, hidden = (scale.channels(integer(args, i, what)) for i, what in enumerate(("channels", "hidden channels")))
+    stacked = scale.channels(integer(args, 2, "stacked channels", args[1]))
+    depth = integer(args, 3, "convolutions a unit", 1)
+    return Call((c1, c2, number, hidden, stacked, depth), c2, stride)
+
+
+@register(_pool)
+class MP(nn.Module):
+    """Max-pool that divides the size by its kernel.
+
+    Args:
+        k: kernel and stride.
+
+    Shape:
+        input (B, C, H, W); output (B, C, H // k, W // k).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696; authors' code WongKinYiu/yolov7.
+    """
+
+    def __init__(self, k: int = 2) -> None:
+        super().__init__()
+        self.m = nn.MaxPool2d(k, k)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool."""
+        out: Tensor = self.m(x)
+        return out
+
+
+@register(_same_pool)
+class SP(nn.Module):
+    """Max-pool that keeps the size.
+
+    Args:
+        k: kernel, odd.
+        s: stride.
+
+    Shape:
+        input and output (B, C, H, W) for s = 1.
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696; authors' code WongKinYiu/yolov7.
+    """
+
+    def __init__(self, k: int = 3, s: int = 1) -> None:
+        super().__init__()
+        self.m = nn.MaxPool2d(k, s, k // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool."""
+        out: Tensor = self.m(x)
+        return out
+
+
+@register(_reorg)
+class ReOrg(nn.Module):
+    """Move each 2 × 2 square of pixels into channels.
+
+    Shape:
+        input (B, C, H, W), H and W even; output (B, 4C, H / 2, W / 2), by (row, column) parity (0, 0), (1, 0), (0, 1),
+        (1, 1).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696; authors' code WongKinYiu/yolov7.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rearrange."""
+        parts = [x[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
+        return torch.cat(parts, 1)
+
+
+@register(_shortcut)
+class Shortcut(nn.Module):
+    """Sum of maps.
+
+    Shape:
+        input: list of (B, C, H, W); output (B, C, H, W).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696; authors' code WongKinYiu/yolov7.
+    """
+
+    def forward(self, x: Sequence[Tensor]) -> Tensor:
+        """Add."""
+        total = x[0]
+        for other in x[1:]:
+            total = total + other
+        return total
+
+
+@register(_down)
+class DownC(nn.Module):
+    """Halve the size by a strided convolution beside a pooled one.
+
+    Args:
+        c1: channels read.
+        c2: channels returned, even.
+        n: ignored, as in the original.
+        k: stride.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H / k, W / k).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696, E6 models; authors' code WongKinYiu/yolov7.
+    """
+
+    def __init__(self, c1: int, c2: int, n: int = 1, k: int = 2) -> None:
+        super().__init__()
+        self.cv1 = convolution(c1, c1)
+        self.cv2 = convolution(c1, c2 // 2, 3, k)
+        self.cv3 = convolution(c1, c2 // 2)
+        self.mp = nn.MaxPool2d(k, k)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Join both halves."""
+        return torch.cat((self.cv2(self.cv1(x)), self.cv3(self.mp(x))), 1)
+
+
+@register(scaled(factor=2))
+class MPConv(nn.Module):
+    """Halve the size by max-pooling beside a strided convolution: the transition of yolov7 and yolov7x.
+
+    Args:
+        c1: channels read.
+        c2: channels returned, even.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H / 2, W / 2), the convolved half first.
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696; five rows of the authors' YAML.
+    """
+
+    def __init__(self, c1: int, c2: int) -> None:
+        super().__init__()
+        self.mp = nn.MaxPool2d(2, 2)
+        self.cv1 = convolution(c1, c2 // 2)
+        self.cv2 = convolution(c1, c2 // 2)
+        self.cv3 = convolution(c2 // 2, c2 // 2, 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Join both halves."""
+        return torch.cat((self.cv3(self.cv2(x)), self.cv1(self.mp(x))), 1)
+
+    @staticmethod
+    def flat_units(*args: Any) -> list[str]:
+        """Return what of the block is a row with weights in the original flat YAML, in its order."""
+        return ["cv1", "cv2", "cv3"]
+
+
+@register(scaled(repeats=True))
+class SPPCSPC(nn.Module):
+    """Spatial pyramid pooling beside a bypass (cross stage partial).
+
+    Args:
+        c1: channels read.
+        c2: channels returned.
+        n: ignored, as in the original.
+        shortcut: ignored, as in the original.
+        g: ignored, as in the original.
+        e: the hidden width is int(2 · c2 · e).
+        k: pooling kernels, odd.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H, W).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696; authors' code WongKinYiu/yolov7.
+    """
+
+    def __init__(
+        self,
+        c1: int,
+        c2: int,
+        n: int = 1,
+        shortcut: bool = False,
+        g: int = 1,
+        e: float = 0.5,
+        k: Sequence[int] = (5, 9, 13),
+    ) -> None:
+        super().__init__()
+        hidden = int(2 * c2 * e)
+        self.cv1 = convolution(c1, hidden)
+        self.cv2 = convolution(c1, hidden)
+        self.cv3 = convolution(hidden, hidden, 3)
+        self.cv4 = convolution(hidden, hidden)
+        self.m = nn.ModuleList(nn.MaxPool2d(size, 1, size // 2) for size in k)
+        self.cv5 = convolution((1 + len(k)) * hidden, hidden)
+        self.cv6 = convolution(hidden, hidden, 3)
+        self.cv7 = convolution(2 * hidden, c2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool at several sizes and join with the bypass."""
+        inner = self.cv4(self.cv3(self.cv1(x)))
+        pooled = torch.cat([inner, *(pool(inner) for pool in self.m)], 1)
+        out: Tensor = self.cv7(torch.cat((self.cv6(self.cv5(pooled)), self.cv2(x)), 1))
+        return out
+
+
+@register(scaled())
+class TinySPPCSPC(nn.Module):
+    """SPPCSPC of yolov7-tiny: no convolutions around the pools.
+
+    Args:
+        c1: channels read.
+        c2: channels returned.
+        k: pooling kernels, odd.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H, W).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696; nine rows of the authors' YAML. All pools read one map.
+    """
+
+    def __init__(self, c1: int, c2: int, k: Sequence[int] = (5, 9, 13)) -> None:
+        super().__init__()
+        self.cv1 = convolution(c1, c2)
+        self.cv2 = convolution(c1, c2)
+        self.m = nn.ModuleList(nn.MaxPool2d(size, 1, size // 2) for size in k)
+        self.cv3 = convolution((1 + len(k)) * c2, c2)
+        self.cv4 = convolution(2 * c2, c2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool at several sizes, largest first, and join with the bypass."""
+        inner = self.cv2(x)
+        pooled = torch.cat([*(pool(inner) for pool in reversed(self.m)), inner], 1)  # type: ignore[call-overload]
+        out: Tensor = self.cv4(torch.cat((self.cv3(pooled), self.cv1(x)), 1))
+        return out
+
+    @staticmethod
+    def flat_units(*args: Any) -> list[str]:
+        """Return what of the block is a row with weights in the original flat YAML, in its order."""
+        return ["cv1", "cv2", "cv3", "cv4"]
+
+
+class ConvStack(nn.Module):
+    """Convolutions 3 × 3 one after the other: the repeated unit of ELAN.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H, W).
+    """
+
+    def __init__(self, c1: int, c2: int, depth: int) -> None:
+        super().__init__()
+        for i in range(depth):
+            self.add_module(f"cv{i + 1}", convolution(c2 if i else c1, c2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve."""
+        for conv in self.children():
+            x = conv(x)
+        return x
+
+
+@register(_elan)
+class ELAN(nn.Module):
+    """Efficient layer aggregation: two 1 × 1 branches and the outputs of stacked units, joined.
+
+    Args:
+        c1: channels read.
+        c2: channels returned.
+        units: how many units are stacked on the second branch.
+        hidden: channels of the branches.
+        stacked: channels of each unit.
+        depth: 3 × 3 convolutions a unit.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H, W).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696, fig. 2; 8 to 14 rows of the authors' YAML. Joined newest first.
+    """
+
+    def __init__(self, c1: int, c2: int, units: int, hidden: int, stacked: int, depth: int = 1) -> None:
+        super().__init__()
+        self.cv1 = convolution(c1, hidden)
+        self.cv2 = convolution(c1, hidden)
+        self.m = nn.ModuleList(ConvStack(stacked if i else hidden, stacked, depth) for i in range(units))
+        self.cv3 = convolution(2 * hidden + units * stacked, c2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Aggregate."""
+        maps = [self.cv1(x), self.cv2(x)]
+        for unit in self.m:
+            maps.append(unit(maps[-1]))
+        out: Tensor = self.cv3(torch.cat(maps[::-1], 1))
+        return out
+
+    @staticmethod
+    def flat_units(c1: int, c2: int, units: int, hidden: int, stacked: int, depth: int) -> list[str]:
+        """Return what of the block is a row with weights in the original flat YAML, in its order."""
+        stack = [f"m.{unit}.cv{conv + 1}" for unit in range(units) for conv in range(depth)]
+        return ["cv1", "cv2", *stack, "cv3"]
+
+
+@register(_elan)
+class EELAN(nn.Module):
+    """Extended ELAN as E6E computes it: two ELANs on one map, summed.
+
+    The sum equals group convolution, shuffle and merge of the paper's E-ELAN with two groups.
+
+    Args:
+        c1: channels read.
+        c2: channels returned.
+        units: how many units each ELAN stacks.
+        hidden: channels of the branches.
+        stacked: channels of each unit.
+        depth: 3 × 3 convolutions a unit.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H, W).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696, fig. 2 (d); 21 rows of the authors' YAML.
+    """
+
+    def __init__(self, c1: int, c2: int, units: int, hidden: int, stacked: int, depth: int = 1) -> None:
+        super().__init__()
+        self.m = nn.ModuleList(ELAN(c1, c2, units, hidden, stacked, depth) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Aggregate twice and add."""
+        first, second = (elan(x) for elan in self.m)
+        total: Tensor = second + first
+        return total
+
+    @staticmethod
+    def flat_units(*args: int) -> list[str]:
+        """Return what of the block is a row with weights in the original flat YAML, in its order."""
+        return [f"m.{i}.{unit}" for i in range(2) for unit in ELAN.flat_units(*args)]
