@@ -2,21 +2,18 @@
 
 import difflib
 import os
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data.errors import DataError
+from data.yaml_file import load_yaml, shown
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "val", "test")
 FORMATS = ("yolo", "voc", "coco")
 CORNERS = ("plain", "devkit")
-_MAX_YAML = 4 << 20  # bytes; the largest published class lists take a tenth
 _FOREIGN_TASKS = {
     "segment": "segmentation",
     "seg": "segmentation",
@@ -88,9 +85,7 @@ class DataConfig:
         """
         if split not in self.splits:
             have = ", ".join(self.splits)
-            raise DataError(
-                f"{self.file}: key '{split}' is missing (there is {have}); write {split}: FOLDER or LIST.txt"
-            )
+            raise DataError(f"{self.file}: key '{split}' is missing (it has {have}); write {split}: FOLDER or LIST.txt")
         return self.splits[split]
 
 
@@ -108,7 +103,7 @@ def read_config(source: str | Path | Mapping[str, Any], data_root: str | Path | 
     if isinstance(source, Mapping):
         return _build(dict(source), Path("<data>"), data_root)
     file = find_yaml(source)
-    return _build(_folder_content(file) if file.is_dir() else _load_yaml(file), file, data_root)
+    return _build(_folder_content(file) if file.is_dir() else load_yaml(file), file, data_root)
 
 
 def find_yaml(source: str | Path) -> Path:
@@ -144,25 +139,6 @@ def _folder_content(folder: Path) -> dict[str, Any]:
     lists = folder / "ImageSets" / "Main"
     splits: dict[str, Any] = {name: name for name in SPLITS if (lists / f"{name}.txt").is_file()}
     return {"path": str(folder), "format": "voc", **(splits or {"train": "."})}
-
-
-def _load_yaml(file: Path) -> dict[str, Any]:
-    try:
-        if file.stat().st_size > _MAX_YAML:
-            raise DataError(f"{file}: larger than {_MAX_YAML >> 20} MB; a data YAML is a short text file")
-        text = file.read_text(encoding="utf-8-sig")
-        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{file}: cannot be read as text: {_one_line(error)}") from None
-    except yaml.YAMLError as error:
-        raise DataError(f"{file}: is not valid YAML: {_one_line(error)}") from None
-    if content is None:
-        raise DataError(f"{file}: is empty; a data YAML needs path, train, val and names")
-    if not isinstance(content, dict):
-        raise DataError(f"{file}: holds a {type(content).__name__}, not keys such as path, train, val, names")
-    return content
 
 
 def _build(content: dict[str, Any], file: Path, data_root: str | Path | None) -> DataConfig:
@@ -210,7 +186,7 @@ def _choice(content: dict[str, Any], file: Path, key: str, allowed: tuple[str, .
     if value is None:
         return None
     if not isinstance(value, str) or value.lower() not in allowed:
-        raise DataError(f"{file}: key '{key}' is {reprlib.repr(value)}; write one of {', '.join(allowed)}")
+        raise DataError(f"{file}: key '{key}' is {shown(value)}; write one of {', '.join(allowed)}")
     return value.lower()
 
 
@@ -225,7 +201,7 @@ def _root(content: dict[str, Any], file: Path, data_root: str | Path | None) -> 
     if value is None:
         return _absolute(home)
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise DataError(f"{file}: key 'path' is {reprlib.repr(value)}; write the data set's folder as text")
+        raise DataError(f"{file}: key 'path' is {shown(value)}; write the data set's folder as text")
     path = Path(value).expanduser()
     tried = [_absolute(base / path) for base in (home, CHECKOUT, Path.cwd(), CHECKOUT / "datasets")]
     existing = next((candidate for candidate in tried if candidate.is_dir()), None)
@@ -263,7 +239,7 @@ def _source(entry: Any, file: Path, split: str, root: Path, content: dict[str, A
             images, annotations = None, entry
     for value in (images, annotations):
         if value is not None and (not isinstance(value, str) or not value.strip() or "\0" in value):
-            raise DataError(f"{file}: key '{split}' has {reprlib.repr(value)}; write a folder, list or JSON as text")
+            raise DataError(f"{file}: key '{split}' has {shown(value)}; write a folder, list or JSON as text")
     return Source(
         resolve(images, root, file) if images is not None else None,
         resolve(annotations, root, file) if annotations is not None else None,
@@ -283,7 +259,7 @@ def resolve(entry: str, root: Path, file: Path) -> Path:
 def _names(content: dict[str, Any], file: Path) -> tuple[str, ...] | None:
     value, nc = content.get("names"), content.get("nc")
     if nc is not None and (not isinstance(nc, int) or isinstance(nc, bool) or not 1 <= nc <= 100_000):
-        raise DataError(f"{file}: key 'nc' is {reprlib.repr(nc)}; write the number of classes")
+        raise DataError(f"{file}: key 'nc' is {shown(nc)}; write the number of classes")
     if value is None:
         return tuple(f"class{number}" for number in range(nc)) if nc is not None else None
     if isinstance(value, dict):
@@ -291,10 +267,10 @@ def _names(content: dict[str, Any], file: Path) -> tuple[str, ...] | None:
             raise DataError(f"{file}: key 'names' must number the classes 0 … {len(value) - 1} without gaps")
         value = [content_value for _, content_value in sorted(value.items(), key=lambda item: int(item[0]))]
     if not isinstance(value, list) or not value:
-        raise DataError(f"{file}: key 'names' is {reprlib.repr(value)}; write a list of class names")
+        raise DataError(f"{file}: key 'names' is {shown(value)}; write a list of class names")
     for number, name in enumerate(value):
         if isinstance(name, bool) or not isinstance(name, (str, int, float)) or not str(name).strip():
-            raise DataError(f"{file}: key 'names': class {number} is {reprlib.repr(name)}; write its name in quotes")
+            raise DataError(f"{file}: key 'names': class {number} is {shown(name)}; write its name in quotes")
     if nc is not None and nc != len(value):
         raise DataError(f"{file}: key 'nc' is {nc} but 'names' has {len(value)} entries; leave nc out or correct it")
     return tuple(str(name) for name in value)
@@ -303,7 +279,3 @@ def _names(content: dict[str, Any], file: Path) -> tuple[str, ...] | None:
 def _absolute(path: Path) -> Path:
     """Absolute without `..`; links are kept, since labels are found from the picture's path as written."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

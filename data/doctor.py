@@ -20,6 +20,7 @@ from data.loading import load_dataset
 from data.overlay import write_overlay
 from data.report import Report
 from data.storage import write_atomically
+from data.yaml_file import load_yaml
 
 
 def doctor(
@@ -81,16 +82,11 @@ def read_anchors(anchors: str | Path | Sequence[Sequence[float]] | None) -> tupl
         return "YOLOv5, P3 to P5", np.array(YOLOV5_ANCHORS, dtype=np.float64).reshape(-1, 2)
     name, rows = "given", cast(Any, anchors)
     if isinstance(anchors, (str, Path)):
-        import yaml
-
         name = str(anchors)
-        try:
-            content = yaml.safe_load(Path(anchors).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise DataError(f"{anchors}: cannot be read: {' '.join(str(error).split())[:200]}") from None
-        rows = content.get("anchors") if isinstance(content, dict) else None
+        rows = load_yaml(Path(anchors)).get("anchors")
     try:
-        table = np.concatenate([np.asarray(row, dtype=np.float64).reshape(-1, 2) for row in rows])
+        flat = [[float(value) for value in row] for row in rows]  # float() refuses nested lists, which could be endless
+        table = np.concatenate([np.array(row).reshape(-1, 2) for row in flat])
     except (TypeError, ValueError):
         table = np.empty((0, 2))
     if not len(table) or not (np.isfinite(table) & (table > 0)).all():

@@ -66,7 +66,9 @@ def draw(record: Record, names: dict[int, str], side: int = _CELL) -> np.ndarray
         cv2.rectangle(canvas, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), colour, 1)
         mark = " crowd" if record.crowd[index] else " difficult" if record.difficult[index] else ""
         label = names[cls].encode("ascii", "replace").decode() + mark  # OpenCV's fonts know no other letters
-        cv2.putText(canvas, label, (x1 + 1, max(9, y1 - 2)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
+        at = (x1 + 1, max(9, y1 - 2))
+        for shade, thickness in (((0, 0, 0), 3), (colour, 1)):  # black behind, so that it stands out on any picture
+            cv2.putText(canvas, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, shade, thickness, cv2.LINE_AA)
     return canvas
 
 

@@ -70,11 +70,11 @@ def make_record(path: Path, width: int, height: int, raw: RawObjects, issues: li
         fault = _repair(boxes, int(index), limit)
         issues.extend(Issue(raw.file, raw.rows[index], kind, text, action) for kind, text, action in fault)
         keep[index] = not any(action == "dropped" for _, _, action in fault)
-    np.clip(boxes, 0.0, limit, out=boxes, where=keep[:, None])
-    # A millionth of a pixel is below every format's precision; it makes whole pixels whole again after YOLO's division.
-    np.round(boxes, 6, out=boxes)
+    with np.errstate(invalid="ignore"):  # dropped boxes may hold NaN
+        # A millionth of a pixel is below every format's precision; it makes whole pixels whole again after a division.
+        boxes = np.minimum(np.maximum(boxes, 0.0), limit).round(6)
     crowd = np.array(raw.crowd, dtype=bool)
-    _drop_copies(raw, boxes, classes, crowd, keep, issues)
+    _drop_copies(raw, boxes, crowd, keep, issues)
     sides = boxes[keep, 2:] - boxes[keep, :2]
     area = np.array(raw.area, dtype=np.float64)[keep]
     area = np.where(np.isfinite(area) & (area >= 0), area, sides[:, 0] * sides[:, 1])
@@ -85,10 +85,9 @@ def make_record(path: Path, width: int, height: int, raw: RawObjects, issues: li
 def _suspect(boxes: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Mask of the boxes that need a closer look; NaN compares false, so it is caught."""
     with np.errstate(invalid="ignore"):
-        ordered = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE).all(1)
-        inside = ((boxes >= -EDGE_TOLERANCE) & (boxes <= limit + EDGE_TOLERANCE)).all(1)
-        sized = (np.clip(boxes, 0, limit)[:, 2:] - np.clip(boxes, 0, limit)[:, :2] >= MIN_SIDE).all(1)
-    return ~(ordered & inside & sized)
+        inside = np.minimum(np.maximum(boxes, 0.0), limit)
+        sides = inside[:, 2:] - inside[:, :2]
+        return (sides.min(1) < MIN_SIDE) | ~(np.abs(inside - boxes).max(1) <= EDGE_TOLERANCE)
 
 
 def _repair(boxes: np.ndarray, index: int, limit: np.ndarray) -> list[tuple[str, str, str]]:
@@ -112,24 +111,11 @@ def _repair(boxes: np.ndarray, index: int, limit: np.ndarray) -> list[tuple[str,
     return found
 
 
-def _drop_copies(
-    raw: RawObjects,
-    boxes: np.ndarray,
-    classes: np.ndarray,
-    crowd: np.ndarray,
-    keep: np.ndarray,
-    issues: list[Issue],
-) -> None:
+def _drop_copies(raw: RawObjects, boxes: np.ndarray, crowd: np.ndarray, keep: np.ndarray, issues: list[Issue]) -> None:
     """Clear keep[i] of each object that repeats an earlier one: class, crowd flag and box."""
-    if len(boxes) < 2:
-        return
-    table = np.column_stack([boxes, classes, crowd])
-    if len(np.unique(table[keep], axis=0)) == keep.sum():
-        return
-    seen: dict[bytes, int] = {}
-    for index in np.flatnonzero(keep).tolist():
-        first = seen.setdefault(table[index].tobytes(), index)
-        if first != index:
+    seen: dict[tuple, int] = {}
+    for index, item in enumerate(zip(raw.classes, crowd.tolist(), *boxes.T.tolist(), strict=True)):
+        if keep[index] and (first := seen.setdefault(item, index)) != index:
             keep[index] = False
             text = f"the same class and box as row {raw.rows[first]}"
             issues.append(Issue(raw.file, raw.rows[index], "repeated", text, "dropped"))

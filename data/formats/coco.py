@@ -103,9 +103,9 @@ def read_split(
         if source.annotations is None:
             raise DataError(f"{source.path}: no annotation file for split '{name}'; write {name}: FILE.json")
         content = read_json(source.annotations)
+        to_class = _to_class(content, names)
         split.issues += content.issues
         split.not_kept += content.not_kept
-        to_class = _to_class(content, names)
         category_ids |= {cls: ident for ident, cls in to_class.items() if cls >= 0}
         folder = source.path or _image_folder(content, name, root)
         _add_records(split, content, to_class, folder, probe)

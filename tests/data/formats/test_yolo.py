@@ -1,0 +1,146 @@
+"""YOLO text: rows, where labels lie, lists and folders, garbage."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from data import DataError, load_dataset
+from data.config import Source
+from data.formats.records import Issue
+from data.formats.yolo import find_images, label_path, read_labels
+
+
+def rows(tmp_path: Path, text: str | bytes, nc: int = 2) -> tuple[list, list[Issue]]:
+    file = tmp_path / "x.txt"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    issues: list[Issue] = []
+    raw = read_labels(file, 100, 80, nc, issues)
+    return list(zip(raw.classes, raw.boxes, strict=True)), issues
+
+
+def test_a_row_by_hand(tmp_path: Path) -> None:
+    found, issues = rows(tmp_path, "1 0.5 0.25 0.2 0.1\n\n0.0 .1 .1 .2 .2\n")
+    assert not issues
+    assert found[0][0] == 1
+    np.testing.assert_allclose(found[0][1], (40, 16, 60, 24))
+    np.testing.assert_allclose(found[1][1], (0, 0, 20, 16), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "word"),
+    [
+        ("0 0.5 0.5 0.1", "columns", "4 columns"),
+        ("0 0.5 0.5 0.1 0.1 0.9", "columns", "6 columns"),
+        ("0,0.5,0.5,0.1,0.1", "columns", "1 columns"),
+        ("cat 0.5 0.5 0.1 0.1", "not-a-number", "'cat'"),
+        ("0 0.5 0.5 0.1 x", "not-a-number", "'x'"),
+        ("2 0.5 0.5 0.1 0.1", "unknown-class", "0 … 1"),
+        ("-1 0.5 0.5 0.1 0.1", "unknown-class", "class -1"),
+        ("0.5 0.5 0.5 0.1 0.1", "unknown-class", "class 0.5"),
+        ("nan 0.5 0.5 0.1 0.1", "unknown-class", "class nan"),
+        ("inf 0.5 0.5 0.1 0.1", "unknown-class", "class inf"),
+    ],
+)
+def test_a_bad_row_is_dropped_alone(tmp_path: Path, line: str, kind: str, word: str) -> None:
+    found, issues = rows(tmp_path, f"0 0.5 0.5 0.1 0.1\n{line}\n1 0.2 0.2 0.1 0.1\n")
+    assert [cls for cls, _ in found] == [0, 1]
+    assert [(issue.row, issue.kind, issue.action) for issue in issues] == [(2, kind, "dropped")]
+    assert word in issues[0].message
+
+
+def test_an_outline_becomes_the_box_around_it(tmp_path: Path) -> None:
+    found, issues = rows(tmp_path, "0 0.1 0.1 0.5 0.2 0.3 0.9\n")
+    np.testing.assert_allclose(found[0][1], (10, 8, 50, 72))
+    assert issues[0].kind == "polygon"
+
+
+def test_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
+    found, issues = rows(tmp_path, b"\xef\xbb\xbf0 0.5 0.5 0.1 0.1\r\n1 0.5 0.5 0.2 0.2\r\n")
+    assert len(found) == 2
+    assert not issues
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
+        st.lists(
+            st.lists(st.sampled_from("0 1 2 -1 0.5 1e400 -1e400 nan inf 1_0 ٣ x".split()), max_size=8), max_size=5
+        ).map(lambda lines: "\n".join(map(" ".join, lines)).encode()),
+    )
+)
+def test_no_garbage_raises_and_every_line_is_accounted_for(tmp_path: Path, content: bytes) -> None:
+    found, issues = rows(tmp_path, content)
+    text = content.decode("utf-8-sig", "replace")
+    lines = [line for line in text.splitlines() if line.split()]
+    assert len(found) + sum(issue.action == "dropped" for issue in issues) == len(lines)
+    assert all(0 <= cls < 2 for cls, _ in found)
+
+
+def test_labels_lie_in_the_folder_labels_or_beside() -> None:
+    assert label_path(Path("/a/images/train/x.y.jpg")) == Path("/a/labels/train/x.y.txt")
+    assert label_path(Path("/images/b/images/x.jpg")) == Path("/images/b/labels/x.txt")
+    assert label_path(Path("/a/b/images.jpg")) == Path("/a/b/images.txt")
+
+
+def test_no_label_file_means_no_objects(yolo_set: Callable[..., Path]) -> None:
+    dataset = load_dataset(yolo_set({"train": {"a": None, "b": "", "c": "0 .5 .5 .1 .1"}}))
+    assert [len(record) for record in dataset["train"]] == [0, 0, 1]
+    assert [issue.kind for issue in dataset.issues] == ["no-label"]
+
+
+def test_lists_refer_to_themselves_or_to_the_root(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    for name in ("in list.png", "b.png", "c.png"):
+        picture(tmp_path / "root" / "images" / name)
+    file = tmp_path / "root" / "lists" / "train.txt"
+    file.parent.mkdir()
+    absolute = tmp_path / "root" / "images" / "c.png"
+    file.write_text(f"./../images/in list.png\n\nimages/b.png\n{absolute}\nimages/gone.png\n", encoding="utf-8")
+    dataset = load_dataset({"path": str(tmp_path / "root"), "train": "lists/train.txt", "names": ["x"]})
+    assert [record.path.name for record in dataset["train"]] == ["in list.png", "b.png", "c.png"]
+    assert [(issue.kind, issue.file.name) for issue in dataset.issues if issue.kind != "no-label"] == [
+        ("missing", "gone.png")
+    ]
+
+
+def test_globs_subfolders_links_and_their_loops(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    picture(tmp_path / "images" / "a" / "1.png")
+    picture(tmp_path / "images" / "b" / "2.JPG")
+    (tmp_path / "images" / "b" / "loop").symlink_to(tmp_path / "images")
+    (tmp_path / "images" / ".hidden.png").write_bytes(b"")
+    found = find_images(Source(tmp_path / "images"), tmp_path, [])
+    assert [path.name for path in found] == ["1.png", "2.JPG"]
+    found = find_images(Source(tmp_path / "images" / "*" / "*.png"), tmp_path, [])
+    assert [path.name for path in found] == ["1.png"]
+
+
+def test_names_that_mislead_are_reported(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    real = picture(tmp_path / "real.png")
+    (tmp_path / "images").mkdir()
+    real.rename(tmp_path / "images" / "no_suffix")
+    (tmp_path / "images" / "folder.jpg").mkdir()
+    (tmp_path / "images" / "dangling.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "images" / "notes.doc").write_text("no image", encoding="utf-8")
+    picture(tmp_path / "images" / "good.png")
+    dataset = load_dataset({"path": str(tmp_path), "train": "images", "names": ["x"]})
+    assert len(dataset) == 1
+    kinds = {issue.file.name: issue.kind for issue in dataset.issues if issue.kind != "no-label"}
+    assert kinds == {"no_suffix": "no-suffix", "folder.jpg": "not-a-file", "dangling.jpg": "missing"}
+
+
+def test_places_that_are_not_there(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"no images for split 'train'"):
+        load_dataset({"path": str(tmp_path), "train": "empty", "names": ["x"]})
+    with pytest.raises(DataError, match=r"data are not there .*nowhere\); put the data in"):
+        load_dataset({"path": str(tmp_path), "train": "nowhere", "names": ["x"]})
+    with pytest.raises(DataError, match="key 'names' is missing"):
+        load_dataset({"path": str(tmp_path), "train": "empty"})
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(DataError, match="is no text file"):
+        load_dataset({"path": str(tmp_path), "train": "list.txt", "names": ["x"]})
