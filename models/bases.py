@@ -1,7 +1,8 @@
 """Find a model YAML by path or name, and follow `base:` until one self-contained description is left."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ _ULTRALYTICS = "ultralytics/"
 # yolov5s, yolov5n6, yolo11x, yolov8n-ghost-p2: family, version, scale letter, rest
 _SCALED = re.compile(r"^(yolov?\d+)([nstmblxceu])(6?)(.*)$")
 _MAX_CHAIN = 20
+MAX_ENTRIES = 500
 
 # What an overlay may say besides `base` and `attention`; it wins over the base.
 OVERLAY_KEYS = frozenset(
@@ -23,15 +25,27 @@ OVERLAY_KEYS = frozenset(
 )
 
 
-def describe(cfg: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return a self-contained model description and what to call it in messages.
+@dataclass(frozen=True)
+class Description:
+    """A self-contained model description.
+
+    Attributes:
+        data: the base with the overlays' words over it; no `base`, and no `attention`.
+        label: what to call it in messages.
+        entries: the attention entries of all files, the base's first, each with the file and position it stands at.
+    """
+
+    data: dict[str, Any]
+    label: str
+    entries: tuple[tuple[object, str], ...] = ()
+
+
+def describe(cfg: str | Path | Mapping[str, Any]) -> Description:
+    """Return a self-contained model description.
 
     Args:
         cfg: path or name of a YAML ("yolov5s", "cfg/attention/yolov5n-cbam.yaml", "ultralytics/yolo11n.yaml"), or its
             content.
-
-    Returns:
-        The description with `base` resolved and the entries of all overlays joined, base's first; and its label.
 
     Raises:
         SpecError: if no such file is found, `base` runs in a circle, or an overlay says more than overlays can.
@@ -43,11 +57,9 @@ def describe(cfg: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         path, scale = locate(str(cfg), Path.cwd())
         data, label, folder, trail = _read(path, scale), _label(path), path.parent, [path]
         data.setdefault("name", Path(str(cfg)).stem if str(cfg).endswith((".yaml", ".yml")) else Path(str(cfg)).name)
-    layers_of_overlays: list[dict[str, Any]] = []
-    where = label
+    parts, where = [(data, label)], label
     while "base" in data:
         _check_overlay(data, where)
-        layers_of_overlays.append(data)
         base = data["base"]
         if not isinstance(base, str):
             raise SpecError(f"{where}: base is {base!r}, expected a file or a name such as 'yolov5s'")
@@ -56,12 +68,31 @@ def describe(cfg: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
             raise SpecError(f"{where}: base runs in a circle: {' → '.join(p.name for p in [*trail, path])}")
         trail.append(path)
         data, folder, where = _read(path, scale), path.parent, _label(path)
-    merged = {key: value for key, value in data.items() if key != "name" or not layers_of_overlays}
-    for overlay in reversed(layers_of_overlays):
-        entries = [*_entries(merged, where), *_entries(overlay, label)]
-        merged.update({key: value for key, value in overlay.items() if key != "base"})
-        merged["attention"] = entries
-    return merged, label
+        parts.append((data, where))
+    merged: dict[str, Any] = {}
+    entries: list[tuple[object, str]] = []
+    for part, place in reversed(parts):
+        merged.update({key: value for key, value in part.items() if key not in {"base", "attention"}})
+        entries += entries_of(part.get("attention"), place)
+    merged["name"] = str(parts[0][0].get("name") or Path(label).stem)
+    return Description(merged, label, tuple(entries))
+
+
+def entries_of(entries: object, where: str) -> Iterator[tuple[object, str]]:
+    """Yield the entries of one attention section, each with the place to name in messages.
+
+    Raises:
+        SpecError: if it is no list, or a very long one.
+    """
+    if entries is None:
+        return
+    if not isinstance(entries, list | tuple) or len(entries) > MAX_ENTRIES:
+        raise SpecError(
+            f"{where}: attention is {str(entries)[:80]}, expected a list of at most {MAX_ENTRIES} entries "
+            "such as [{module: CBAM, at: neck.P3}]"
+        )
+    for index, entry in enumerate(entries):
+        yield entry, f"{where} attention[{index}] {str(entry)[:120]}"
 
 
 def locate(name: str, folder: Path, asked_by: str = "") -> tuple[Path, str]:
@@ -76,9 +107,9 @@ def locate(name: str, folder: Path, asked_by: str = "") -> tuple[Path, str]:
         SpecError: listing what there is, if nothing is found.
     """
     text = name.strip()
-    candidates = [Path(text)] if text.endswith((".yaml", ".yml")) else [Path(text), Path(f"{text}.yaml")]
     if not text or "\0" in text or len(text) > 1000:
         raise SpecError(f"{asked_by or 'cfg'}: {text[:40]!r} is no file name; write a YAML such as yolov5s.yaml")
+    candidates = [Path(text)] if text.endswith((".yaml", ".yml")) else [Path(text), Path(f"{text}.yaml")]
     if text.startswith(_ULTRALYTICS):
         folders = sorted(path for path in _ultralytics_folder().iterdir() if path.is_dir())
         candidates = [Path(c.name) for c in candidates]
@@ -86,18 +117,32 @@ def locate(name: str, folder: Path, asked_by: str = "") -> tuple[Path, str]:
         folders = [folder, ROOT, *sorted(path for path in CFG.iterdir() if path.is_dir())]
     for candidate in candidates:
         for place in folders:
-            path = place / candidate.expanduser()
-            if path.suffix in {".yaml", ".yml"} and path.is_file():
+            path = _join(place, candidate)
+            if path.suffix in {".yaml", ".yml"} and _is_file(path):
                 return path.resolve(), _scale_letter(path.stem)
     for candidate in candidates:
         family, scale = _family(candidate.stem if candidate.suffix in {".yaml", ".yml"} else candidate.name)
         for place in folders if family else ():
-            for path in (place / candidate.parent / f"{family}.yaml", place / f"{family}.yaml"):
-                if path.is_file():
+            for path in (_join(place, candidate.parent) / f"{family}.yaml", place / f"{family}.yaml"):
+                if _is_file(path):
                     return path.resolve(), scale
     raise SpecError(
         f"{asked_by + ': ' if asked_by else ''}no model YAML '{name}'; there are: {', '.join(known_names())}"
     )
+
+
+def _join(folder: Path, path: Path) -> Path:
+    try:
+        return folder / path.expanduser()
+    except RuntimeError:  # "~somebody" without a home
+        return folder / path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system takes, or a folder that may not be read
+        return False
 
 
 def known_names() -> list[str]:
@@ -155,10 +200,3 @@ def _check_overlay(data: Mapping[str, Any], where: str) -> None:
             f"{where}: an overlay (a file with 'base') cannot say {', '.join(unknown)}; "
             f"it may say {', '.join(sorted(OVERLAY_KEYS))}"
         )
-
-
-def _entries(data: Mapping[str, Any], where: str) -> list[Any]:
-    entries = data.get("attention") or []
-    if not isinstance(entries, list | tuple):
-        raise SpecError(f"{where}: attention is {entries!r}, expected a list such as [{{module: CBAM, at: neck.P3}}]")
-    return list(entries)

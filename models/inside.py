@@ -1,31 +1,104 @@
 """Attention inside a block: after the last convolution of its units, or after its output convolution.
 
-The convolution is swapped for a subclass of its own class with a child `attention`, so the block's state-dict keys
-stay as they are and
-copies (the EMA's among them) carry the attention along, which closures and hooks would not.
+The convolution is swapped for a subclass of its own class with children `attention`, `attention_2`, …, so the block's
+state-dict keys stay as they are and copies (the EMA's among them) carry the attention along, which closures and hooks
+would not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from torch import Tensor, nn
+from torchvision.models.mobilenetv3 import InvertedResidual
+from torchvision.models.resnet import BasicBlock
+from torchvision.models.resnet import Bottleneck as ResNetBottleneck
 
-from models.upstream import Conv
+from models.blocks import v7, v7_rep
+from models.upstream import block as blocks
+from models.upstream import conv as convolutions
+
+# Repeated units, and the child after which attention goes: the last before the unit's shortcut is added.
+UNITS: dict[type[nn.Module], str] = {
+    blocks.Bottleneck: "cv2",
+    blocks.GhostBottleneck: "conv.-1",
+    blocks.CIB: "cv1.-1",
+    blocks.PSABlock: "ffn.-1",
+    blocks.ABlock: "mlp.-1",
+    v7.ConvStack: "-1",
+    BasicBlock: "bn2",
+    ResNetBottleneck: "bn3",
+    InvertedResidual: "block.-1.1",
+}
+# Blocks whose units are plain layers of their child `m`.
+_PLAIN_UNITS = (blocks.C1, blocks.RepC3)
+# Blocks whose output convolution is not simply their highest cvN.
+OUTPUTS: dict[type[nn.Module], str] = {blocks.C1: "m.-1", blocks.RepC3: "cv3", convolutions.Focus: "conv"}
+# Blocks that join or sum branches at the end, so that no single convolution makes their output.
+_BRANCHED = (blocks.ADown, v7.DownC, v7.MPConv, v7.EELAN)
 
 
-class AttendedConv(Conv):
-    """A Conv whose output goes through attention."""
+class Attended:
+    """Mixed in before a layer's own class: its output goes through attention."""
 
-    attention: nn.Module
+    attention_names: tuple[str, ...]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve, normalise, activate, attend."""
-        attended: Tensor = self.attention(super().forward(x))
-        return attended
+        """Run the layer, then attend."""
+        return self._attend(super().forward(x))  # type: ignore[misc]
 
     def forward_fuse(self, x: Tensor) -> Tensor:
         """Do the same once convolution and normalisation are one; ultralytics' fuse() switches to this."""
-        attended: Tensor = self.attention(super().forward_fuse(x))
-        return attended
+        return self._attend(super().forward_fuse(x))  # type: ignore[misc]
+
+    def _attend(self, x: Tensor) -> Tensor:
+        for name in self.attention_names:
+            x = getattr(self, name)(x)
+        return x
+
+
+class AttendedConv(Attended, convolutions.Conv):
+    """A Conv with attention on its output."""
+
+
+class AttendedDWConv(Attended, convolutions.DWConv):
+    """A DWConv with attention on its output."""
+
+
+class AttendedGhostConv(Attended, convolutions.GhostConv):
+    """A GhostConv with attention on its output."""
+
+
+class AttendedRepConv(Attended, convolutions.RepConv):
+    """A RepConv of ultralytics with attention on its output."""
+
+
+class AttendedRepConvV7(Attended, v7_rep.RepConv):
+    """A RepConv of YOLOv7 with attention on its output."""
+
+
+class AttendedConv2d(Attended, nn.Conv2d):
+    """A bare convolution with attention on its output."""
+
+
+class AttendedBatchNorm2d(Attended, nn.BatchNorm2d):
+    """The normalisation after a convolution of torchvision's models, with attention on its output."""
+
+
+class AttendedIdentity(Attended, nn.Identity):
+    """What stands for an output convolution where widths agree, with attention on it."""
+
+
+# What can be swapped: the class that it becomes, and its output channels.
+KINDS: dict[type[nn.Module], tuple[type[nn.Module], Callable[[Any], int]]] = {
+    convolutions.Conv: (AttendedConv, lambda m: m.conv.out_channels),
+    convolutions.DWConv: (AttendedDWConv, lambda m: m.conv.out_channels),
+    convolutions.GhostConv: (AttendedGhostConv, lambda m: m.cv1.conv.out_channels + m.cv2.conv.out_channels),
+    convolutions.RepConv: (AttendedRepConv, lambda m: m.c2),
+    v7_rep.RepConv: (AttendedRepConvV7, lambda m: m.rbr_dense[0].out_channels),
+    nn.Conv2d: (AttendedConv2d, lambda m: m.out_channels),
+    nn.BatchNorm2d: (AttendedBatchNorm2d, lambda m: m.num_features),
+}
+KINDS |= {attended: (attended, channels) for attended, channels in KINDS.values()}  # a second mechanism
 
 
 def attend(block: nn.Module, where: str, make: Callable[[int], nn.Module]) -> None:
@@ -33,55 +106,84 @@ def attend(block: nn.Module, where: str, make: Callable[[int], nn.Module]) -> No
 
     Args:
         block: the layer, already constructed.
-        where: "each" or "last".
+        where: "each": after the last convolution of every repeated unit, before its shortcut; in a block without units
+            the same as "last". "last": after the convolution that makes the block's output.
         make: called with the channels of each place; returns the mechanism.
 
     Raises:
-        ValueError: if the block has no inside, or the convolution there is of a kind that cannot take attention.
+        ValueError: if the block has no such place.
     """
-    blocks = list(block) if type(block) is nn.Sequential else [block]  # number > 1
-    for one in blocks:
-        for conv in _places(one, where):
-            mechanism = make(conv.conv.out_channels)
-            if type(conv) is Conv:
-                conv.__class__ = AttendedConv
-                conv.attention = mechanism
-            elif type(conv) is AttendedConv:
-                conv.attention = nn.Sequential(*_chain(conv.attention), mechanism)
-            else:
-                raise ValueError(
-                    f"the convolution there is a {type(conv).__name__}, which cannot take attention inside; use at"
-                )
+    copies = list(block) if type(block) is nn.Sequential else [block]  # number > 1
+    for copy in copies:
+        for place, channels in places(copy, where):
+            _attach(place, make(channels))
 
 
-def _chain(attention: nn.Module) -> list[nn.Module]:
-    return list(attention) if type(attention) is nn.Sequential else [attention]
+def places(block: nn.Module, where: str) -> list[tuple[nn.Module, int]]:
+    """Return the layers after which attention goes, with their output channels.
+
+    Raises:
+        ValueError: naming the block, if it has none.
+    """
+    found = list(_units(block)) if where == "each" else []
+    if not found:
+        found = [_output(block)]
+    return [(place, _channels(place, block)) for place in found]
 
 
-def _places(block: nn.Module, where: str) -> list[Conv]:
-    """Return the convolutions after which attention goes."""
-    units = _units(block) if where == "each" else []
-    found = [_last_conv(unit) for unit in units] if units else [_last_conv(block)]
-    places = [conv for conv in found if conv is not None]
-    if not places:
-        raise ValueError(f"a {type(block).__name__} has no inside; use at")
-    return places
+def _units(block: nn.Module) -> Iterator[nn.Module]:
+    """Yield the place in each repeated unit of a block, the block itself included."""
+    for kind, path in UNITS.items():
+        if isinstance(block, kind):
+            yield _child(block, path)
+            return
+    if isinstance(block, _PLAIN_UNITS):
+        yield from block.m  # type: ignore[misc]
+        return
+    if not isinstance(block, Attended):
+        for child in block.children():
+            yield from _units(child)
 
 
-def _units(block: nn.Module) -> list[nn.Module]:
-    """Return the repeated units of a block (the Bottlenecks of a C3, say); none where it has none."""
-    repeated = getattr(block, "m", None)
-    if isinstance(repeated, nn.Sequential | nn.ModuleList):
-        return [unit for child in repeated for unit in (_units(child) or [child]) if _last_conv(unit) is not None]
-    return []
-
-
-def _last_conv(block: nn.Module) -> Conv | None:
-    """Return the convolution that makes a block's output: the highest-numbered cvN, or the block itself."""
-    if isinstance(block, Conv):
+def _output(block: nn.Module) -> nn.Module:
+    """Return the layer that makes a block's output."""
+    if type(block) in KINDS:
         return block
-    named = {name: child for name, child in block.named_children() if name.startswith("cv") and name[2:].isdigit()}
-    for name in sorted(named, key=lambda n: int(n[2:]), reverse=True):
-        if isinstance(named[name], Conv):
-            return named[name]  # type: ignore[return-value]
-    return None
+    for kind, path in (*OUTPUTS.items(), *UNITS.items()):
+        if isinstance(block, kind):
+            return _child(block, path)
+    name = type(block).__name__
+    if isinstance(block, _BRANCHED):
+        raise ValueError(f"the output of {name} is joined from branches, so no convolution makes it alone; use at")
+    numbered = [key for key, _ in block.named_children() if key.startswith("cv") and key[2:].isdigit()]
+    last: nn.Module = getattr(block, max(numbered, key=lambda key: int(key[2:]))) if numbered else block
+    if type(last) not in KINDS:
+        raise ValueError(f"{name} has no inside; use at")
+    return last
+
+
+def _child(block: nn.Module, path: str) -> nn.Module:
+    """Return a descendant by its path; a negative number counts from the end."""
+    for part in path.split("."):
+        block = list(block.children())[int(part)] if part.lstrip("-").isdigit() else getattr(block, part)
+    return block
+
+
+def _channels(place: nn.Module, block: nn.Module) -> int:
+    if type(place) in KINDS:
+        return KINDS[type(place)][1](place)
+    if isinstance(block, blocks.RepC3) and isinstance(place, nn.Identity):
+        return int(block.cv2.conv.out_channels)
+    raise ValueError(f"the place in {type(block).__name__} is a {type(place).__name__}, which cannot take it; use at")
+
+
+def _attach(place: nn.Module, mechanism: nn.Module) -> None:
+    """Give a layer one more mechanism; earlier ones keep their names."""
+    attended: Any = place
+    if not isinstance(place, Attended):
+        attended.__class__ = KINDS[type(place)][0] if type(place) in KINDS else AttendedIdentity
+        attended.attention_names = ()
+    number = len(attended.attention_names) + 1
+    name = f"attention_{number}" if number > 1 else "attention"
+    attended.add_module(name, mechanism)
+    attended.attention_names = (*attended.attention_names, name)

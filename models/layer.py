@@ -16,7 +16,7 @@ class Attention:
     """One use of a mechanism.
 
     Attributes:
-        module: its name in the attention registry.
+        module: its canonical name, see `models/custom.py`.
         kwargs: its options; channels are inferred.
         identity: whether it starts as the identity, x + γ·(A(x) − x) with γ = 0.
         repeats: how many stand in a row.

@@ -1,5 +1,6 @@
 """ModelSpec → nn.Sequential whose children carry the layers' names."""
 
+import re
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -10,11 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from attention import build_attention
+from models.custom import build_mechanism
 from models.errors import SpecError
-from models.heads.anchor import AnchorHead
+from models.heads.implicit import HEADS
 from models.inside import attend
 from models.layer import IMAGE, Attention, Layer
+from models.limits import MAX_PARAMETERS, check_size
 from models.registry import BLOCKS
 from models.spec import ModelSpec
 from models.stock import NEW_HEAD_BLOCKS, stock_class
@@ -31,6 +33,24 @@ ACTIVATIONS = {
     "ELU": nn.ELU,
     "Identity": nn.Identity,
 }
+
+
+_ACTIVATION = re.compile(
+    r"\s*(?:torch\.)?(?:nn\.)?(?P<name>\w+)"
+    r"(?:\(\s*(?:(?:negative_slope\s*=\s*)?(?P<value>\d*\.?\d+(?:e-?\d+)?))?\s*,?\s*(?:inplace\s*=\s*(?:True|False))?\s*\))?\s*"
+)
+
+# What constructors of layers raise on arguments that they cannot take.
+_MISTAKES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class _NewDetect(Detect):
@@ -66,11 +86,15 @@ def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, list[int]]:
     positions = {layer.name: i for i, layer in enumerate(spec.layers)}
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     saved: set[int] = set()
+    parameters = 0
     with _default_activation(spec):
         for i, layer in enumerate(spec.layers):
             module = _construct(layer, spec, seed)
             sources = [positions[name] if name != IMAGE else -1 for name in layer.reads]
             relative = [-1 if source == i - 1 else source for source in sources]
+            parameters += sum(p.numel() for p in module.parameters())
+            if parameters > MAX_PARAMETERS:
+                raise SpecError(f"{layer.origin}: the model has more than {MAX_PARAMETERS:,} parameters so far")
             facts = {
                 "i": i,
                 "f": relative if layer.reads_list else relative[0],
@@ -85,33 +109,38 @@ def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, list[int]]:
 
 
 def _construct(layer: Layer, spec: ModelSpec, seed: int) -> nn.Module:
+    origin, make = layer.origin, partial(_plain, layer, spec)
     try:
+        check_size(layer, make)
         with _generator(seed, layer.name):
-            if layer.attention is not None:
-                channels = layer.channels
-                assert isinstance(channels, int)  # noqa: S101 - the resolver guarantees it; tells the type checker
-                return build(layer.attention, channels)
-            if layer.section == "head":
-                module = _head(layer, spec)
-            else:
-                module = _block(layer)
-            _initialise(module)
+            module = make()
         for k, inner in enumerate(layer.inside):
+            origin = inner.attention.origin
             with _generator(seed, f"{layer.name}>{inner.attention.module}-{k}"):
                 attend(module, inner.where, partial(build, inner.attention))
     except SpecError:
         raise
-    except (ValueError, TypeError, RuntimeError, AssertionError, IndexError, ZeroDivisionError, OverflowError) as error:
-        origin = layer.inside[-1].attention.origin if layer.inside else layer.origin
+    except _MISTAKES as error:
         text = " ".join(str(error).split())[:300] or type(error).__name__
         raise SpecError(f"{origin}: cannot be constructed: {text}") from None
+    return module
+
+
+def _plain(layer: Layer, spec: ModelSpec) -> nn.Module:
+    """Construct a layer without the attention inside it."""
+    if layer.attention is not None:
+        channels = layer.channels
+        assert isinstance(channels, int)  # noqa: S101 - the resolver guarantees it; tells the type checker
+        return build(layer.attention, channels)
+    module = _head(layer, spec) if layer.section == "head" else _block(layer)
+    _initialise(module)
     return module
 
 
 def build(attention: Attention, channels: int) -> nn.Module:
     """Construct one use of a mechanism, several in a row where it repeats."""
     made = [
-        build_attention(attention.module, channels, identity=attention.identity, **attention.kwargs)
+        build_mechanism(attention.module, channels, identity=attention.identity, **attention.kwargs)
         for _ in range(attention.repeats)
     ]
     return made[0] if len(made) == 1 else nn.Sequential(*made)
@@ -120,7 +149,7 @@ def build(attention: Attention, channels: int) -> nn.Module:
 def _block(layer: Layer) -> nn.Module:
     cls = BLOCKS[layer.module].cls if layer.module in BLOCKS else stock_class(layer.module)
     call = layer.call
-    made: list[Any] = [cls(*call.args) for _ in range(call.repeats)]
+    made: list[Any] = [cls(*_arguments(layer)) for _ in range(call.repeats)]
     if cls is SPPF and len(call.args) <= 3:
         for block in made:
             # A row of the form before YOLO26 means an activated first convolution.
@@ -128,12 +157,20 @@ def _block(layer: Layer) -> nn.Module:
     return made[0] if len(made) == 1 else nn.Sequential(*made)
 
 
+def _arguments(layer: Layer) -> list[Any]:
+    """Return the constructor's arguments; an activation written in a row, such as nn.LeakyReLU(0.1), as a module."""
+    return [
+        activation(value, layer.origin) if isinstance(value, str) and value.startswith(("nn.", "torch.nn.")) else value
+        for value in layer.call.args
+    ]
+
+
 def _head(layer: Layer, spec: ModelSpec) -> nn.Module:
     channels = list(layer.call.args[-1])
     if spec.anchors is not None:
         strides = [spec.layer(name).stride for name in layer.reads[: len(spec.anchors)]]
         known = [float(stride) for stride in strides if stride is not None]
-        return AnchorHead(spec.nc, spec.anchors, channels, known if len(known) == len(strides) else None)
+        return HEADS[layer.module](spec.nc, spec.anchors, channels, known if len(known) == len(strides) else None)
     if layer.module == "v10Detect":
         return v10Detect(spec.nc, channels)
     new = any(other.module in NEW_HEAD_BLOCKS for other in spec.layers)
@@ -153,7 +190,8 @@ def _initialise(module: nn.Module) -> None:
 def _generator(seed: int, name: str) -> Iterator[None]:
     """Draw initial values from a generator of (seed, name), leaving the global ones as they were."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(zlib.crc32(f"{seed}:{name}".encode()))
+        # Not torch.manual_seed, which would seed the devices' generators too.
+        torch.default_generator.manual_seed(zlib.crc32(f"{seed}:{name}".encode()))
         yield
 
 
@@ -175,17 +213,13 @@ def activation(text: str, label: str) -> nn.Module:
     Raises:
         SpecError: listing the known ones.
     """
-    name, _, rest = text.strip().removeprefix("torch.").removeprefix("nn.").partition("(")
-    arguments = [part.strip() for part in rest.rstrip(") ").split(",") if part.strip()]
-    if name not in ACTIVATIONS:
-        raise SpecError(f"{label}: activation {text!r} is not known; there are {', '.join(ACTIVATIONS)}")
-    slope = [float(a.split("=")[-1]) for a in arguments if name == "LeakyReLU" and _is_number(a.split("=")[-1])]
-    return nn.LeakyReLU(slope[0], inplace=True) if slope else _plain_activation(ACTIVATIONS[name])
-
-
-def _plain_activation(cls: type[nn.Module]) -> nn.Module:
+    match = _ACTIVATION.fullmatch(text) if len(text) < 100 else None
+    if match is None or match["name"] not in ACTIVATIONS:
+        raise SpecError(f"{label}: activation {text[:100]!r} is not known; there are {', '.join(ACTIVATIONS)}")
+    name, value = match["name"], match["value"]
+    if value is not None:
+        if name != "LeakyReLU":
+            raise SpecError(f"{label}: activation {text!r}: a number goes with LeakyReLU only; write nn.{name}()")
+        return nn.LeakyReLU(float(value), inplace=True)
+    cls = ACTIVATIONS[name]
     return cls(inplace=True) if cls in (nn.SiLU, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardswish, nn.Mish) else cls()
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).replace("e-", "", 1).isdigit()

@@ -1,232 +1,176 @@
 """Attention entries → edits of a list of layers. No torch; the base's own names never move."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
-from attention import ATTENTION
+from models.entries import Entry
 from models.errors import SpecError
-from models.layer import Attention, InnerAttention, Layer
-from models.rows import suggestion
+from models.layer import InnerAttention, Layer
 from models.rules import Call
 from models.selectors import select
 
-FORMS = ("at", "inside", "between")
-KEYS = ("module", *FORMS, "where", "args", "name", "identity", "repeat")
-MAX_ENTRIES = 500
+MAX_PLACED = 5000  # mechanisms of all entries together
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One attention entry.
+@dataclass
+class _Plan:
+    """What the entries add to the base.
 
     Attributes:
-        form: "at", "inside" or "between".
-        selectors: as written; for "between" the two ends.
-        attention: the mechanism to place.
-        where: "each" or "last", for "inside".
-        name: alias of the new layer.
-        origin: file and position, for messages.
+        base: the base's layers by name.
+        after: attention `at` each base layer, in the order in which it is applied.
+        between: (source, reader) → attention on that connection, in order.
+        inside: attention within each base layer.
+        taken: names of all layers.
+        aliases: alias → layer placed `at`, and the base layer that it follows.
     """
 
-    form: str
-    selectors: tuple[str | int, ...]
-    attention: Attention
-    where: str
-    name: str | None
-    origin: str
+    base: dict[str, Layer]
+    after: dict[str, list[Layer]] = field(default_factory=dict)
+    between: dict[tuple[str, str], list[Layer]] = field(default_factory=dict)
+    inside: dict[str, list[InnerAttention]] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    aliases: dict[str, tuple[Layer, str]] = field(default_factory=dict)
+    placed: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the entry as a YAML would write it."""
-        entry: dict[str, Any] = {"module": self.attention.module, self.form: list(self.selectors)}
-        if self.form == "inside":
-            entry["where"] = self.where
-        if self.attention.kwargs:
-            entry["args"] = dict(self.attention.kwargs)
-        if self.name:
-            entry["name"] = self.name
-        entry["identity"] = self.attention.identity
-        if self.attention.repeats > 1:
-            entry["repeat"] = self.attention.repeats
-        return entry
-
-
-def read_entries(entries: Sequence[object], label: str, identity: bool) -> list[Entry]:
-    """Check and split the entries of an attention section.
-
-    Args:
-        entries: mappings as in a YAML, or "CBAM@neck.P3,neck.P4" as on the command line.
-        label: file, for messages.
-        identity: what entries that do not say so mean.
-
-    Raises:
-        SpecError: naming the entry.
-    """
-    if not isinstance(entries, list | tuple) or len(entries) > MAX_ENTRIES:
-        raise SpecError(f"{label}: attention is {str(entries)[:80]}, expected a list of at most {MAX_ENTRIES} entries")
-    read = []
-    for index, entry in enumerate(entries):
-        origin = f"{label} attention[{index}] {str(entry)[:120]}"
-        mapping = _parse(entry, origin) if isinstance(entry, str) else entry
-        if not isinstance(mapping, Mapping):
-            raise SpecError(f"{origin}: expected {{module: CBAM, at: neck.P3}} or 'CBAM@neck.P3'")
-        read.append(_read_entry(mapping, origin, identity))
-    return read
+    def count(self, entry: Entry) -> None:
+        """Refuse a plan that grows beyond any use."""
+        self.placed += entry.attention.repeats
+        if self.placed > MAX_PLACED:
+            raise SpecError(f"{entry.origin}: places more than {MAX_PLACED} mechanisms in all; select fewer layers")
 
 
 def apply_entries(layers: Sequence[Layer], entries: Sequence[Entry]) -> list[Layer]:
     """Place all entries: `at` and `inside` in the order written, then `between`.
 
+    Args:
+        layers: the base, every reference resolved.
+        entries: what to place.
+
+    Returns:
+        The layers in the order in which they run. Base layers keep their names; of what they read, only what now has
+        attention after it is renamed.
+
     Raises:
         SpecError: if a selector matches nothing or a layer cannot take attention there.
     """
-    placed = list(layers)
+    plan = _Plan({layer.name: layer for layer in layers}, taken={layer.name for layer in layers})
     for entry in entries:
         if entry.form == "at":
-            for target in select(layers, entry.selectors, entry.origin):
-                placed = _insert_at(placed, target, entry)
+            _plan_at(plan, layers, entry)
         elif entry.form == "inside":
-            for target in select(layers, entry.selectors, entry.origin):
-                placed = _put_inside(placed, target, entry)
+            _plan_inside(plan, layers, entry)
     for entry in entries:
         if entry.form == "between":
-            placed = _insert_between(placed, layers, entry)
-    return placed
+            _plan_between(plan, layers, entry)
+    return list(_assemble(plan, layers))
 
 
-def tail(layers: Sequence[Layer], name: str) -> Layer:
-    """Return the layer whose output stands for base layer `name`: itself, or the last attention placed `at` it."""
-    current = next(layer for layer in layers if layer.name == name)
-    while True:
-        after = next((layer for layer in layers if _stands_at(layer, name) and layer.reads == (current.name,)), None)
-        if after is None:
-            return current
-        current = after
+def _plan_at(plan: _Plan, layers: Sequence[Layer], entry: Entry) -> None:
+    """Note attention after layers (and after what was placed there before); every reader sees the attended map."""
+    for selector in entry.selectors:
+        if isinstance(selector, str) and selector in plan.aliases:
+            before, home = plan.aliases[selector]
+            _append(plan, entry, plan.base[home], before)
+            continue
+        for target in select(layers, [selector], entry.origin):
+            _append(plan, entry, target, None)
 
 
-def _stands_at(layer: Layer, name: str) -> bool:
-    return layer.placed == "at" and layer.name.startswith(f"{name}+")
+def _append(plan: _Plan, entry: Entry, target: Layer, before: Layer | None) -> None:
+    """Put new attention after the last at a base layer, or right after one that was placed there by name."""
+    new = _new_layer(plan, target, entry)
+    chain = plan.after.setdefault(target.name, [])
+    chain.insert(chain.index(before) + 1 if before else len(chain), new)
+    if entry.name:
+        plan.aliases[entry.name] = (new, target.name)
 
 
-def _insert_at(layers: list[Layer], target: Layer, entry: Entry) -> list[Layer]:
-    """Insert after a layer (and after what was placed there before); every reader sees the attended map."""
-    previous = tail(layers, target.name)
-    new = _new_layer(layers, target, previous, entry)
-    position = layers.index(previous) + 1
-    readers = [_redirect(layer, previous.name, new.name) for layer in layers[position:]]
-    return [*layers[:position], new, *readers]
+def _plan_inside(plan: _Plan, layers: Sequence[Layer], entry: Entry) -> None:
+    for target in select(layers, entry.selectors, entry.origin):
+        if target.section == "head" or target.attention is not None:
+            raise SpecError(f"{entry.origin}: layer {target.name} ({target.module}) has no inside; use at")
+        plan.count(entry)
+        plan.inside.setdefault(target.name, []).append(InnerAttention(entry.attention, entry.where))
 
 
-def _insert_between(layers: list[Layer], base: Sequence[Layer], entry: Entry) -> list[Layer]:
-    """Insert on one connection; other readers keep the map that they read."""
-    ends = [select(base, (selector,), entry.origin) for selector in entry.selectors]
-    for selector, found in zip(entry.selectors, ends, strict=True):
-        if len(found) != 1:
-            raise SpecError(f"{entry.origin}: between joins two single layers, but {selector} matches {len(found)}")
-    source, reader = ends[0][0], next(layer for layer in layers if layer.name == ends[1][0].name)
-    previous = tail(layers, source.name)
-    if previous.name not in reader.reads:
-        reads = ", ".join(name.split("+")[0] for name in reader.reads)
-        raise SpecError(f"{entry.origin}: layer {reader.name} does not read layer {source.name}; it reads {reads}")
-    new = _new_layer(layers, source, previous, entry)
-    position = layers.index(reader)
-    return [*layers[:position], new, _redirect(reader, previous.name, new.name), *layers[position + 1 :]]
+def _plan_between(plan: _Plan, layers: Sequence[Layer], entry: Entry) -> None:
+    """Note attention on the connection to one reader or several; other readers keep the map that they read."""
+    sources = select(layers, entry.selectors[:1], entry.origin)
+    if len(sources) != 1:
+        raise SpecError(
+            f"{entry.origin}: between starts at a single layer, but {entry.selectors[0]} matches {len(sources)}"
+        )
+    source, readers = sources[0], select(layers, entry.selectors[1:], entry.origin)
+    readers = sorted(readers, key=lambda layer: int(layer.name))
+    for reader in readers:
+        if source.name not in reader.reads:
+            reads = ", ".join(reader.reads)
+            raise SpecError(f"{entry.origin}: layer {reader.name} does not read layer {source.name}; it reads {reads}")
+    chains = [plan.between.setdefault((source.name, reader.name), []) for reader in readers]
+    if any([layer.name for layer in chain] != [layer.name for layer in chains[0]] for chain in chains):
+        raise SpecError(f"{entry.origin}: these readers see different maps of layer {source.name} already; split them")
+    new = _new_layer(plan, source, entry)
+    for chain in chains:
+        chain.append(new)
 
 
-def _put_inside(layers: list[Layer], target: Layer, entry: Entry) -> list[Layer]:
-    if target.section == "head" or target.attention is not None:
-        raise SpecError(f"{entry.origin}: layer {target.name} ({target.module}) has no inside; use at")
-    inner = InnerAttention(entry.attention, entry.where)
-    return [replace(layer, inside=(*layer.inside, inner)) if layer.name == target.name else layer for layer in layers]
+def _assemble(plan: _Plan, layers: Sequence[Layer]) -> Iterable[Layer]:
+    """Yield the layers in running order, each with what it reads now."""
+    seen: set[str] = set()
+    for layer in layers:
+        reads = []
+        for source in layer.reads:
+            current = _tail(plan, source)
+            for new in plan.between.get((source, layer.name), ()):
+                if new.name not in seen:  # with several readers it runs before the first
+                    seen.add(new.name)
+                    yield replace(new, reads=(current,))
+                current = new.name
+            reads.append(current)
+        inside = (*layer.inside, *plan.inside.get(layer.name, ()))
+        yield replace(layer, reads=tuple(reads), inside=inside) if inside or tuple(reads) != layer.reads else layer
+        previous = layer.name
+        for new in plan.after.get(layer.name, ()):
+            yield replace(new, reads=(previous,))
+            previous = new.name
 
 
-def _new_layer(layers: Sequence[Layer], target: Layer, previous: Layer, entry: Entry) -> Layer:
-    if target.section == "head" or not isinstance(previous.channels, int):
+def _tail(plan: _Plan, name: str) -> str:
+    """Return the layer whose map stands for base layer `name`: itself, or the last attention placed `at` it."""
+    chain = plan.after.get(name)
+    return chain[-1].name if chain else name
+
+
+def _new_layer(plan: _Plan, target: Layer, entry: Entry) -> Layer:
+    """Return attention on the map of a base layer; what it reads is settled at the end."""
+    if target.section == "head" or not isinstance(target.channels, int):
         what = "is the head" if target.section == "head" else "returns a list of maps"
         raise SpecError(
             f"{entry.origin}: layer {target.name} ({target.module}) {what}; "
             "place attention at a layer with one output map"
         )
+    plan.count(entry)
     attention = entry.attention
-    name = f"{target.name}+{attention.module}"
-    taken = {layer.name for layer in layers}
-    if name in taken:
-        name = next(f"{name}-{i}" for i in range(2, len(taken) + 3) if f"{name}-{i}" not in taken)
-    if entry.name and any(entry.name == layer.alias for layer in layers):
+    first = name = f"{target.name}+{attention.module.rpartition('.')[2]}"  # torch refuses dots in names
+    number = 1
+    while name in plan.taken:
+        number += 1
+        name = f"{first}-{number}"
+    plan.taken.add(name)
+    if entry.name and (entry.name in plan.aliases or any(entry.name == old.alias for old in plan.base.values())):
         raise SpecError(f"{entry.origin}: the name '{entry.name}' is taken; names are unique")
     return Layer(
         name=name,
         module=attention.module,
         args=(dict(attention.kwargs),),
-        reads=(previous.name,),
+        reads=(target.name,),
         reads_list=False,
         number=attention.repeats,
         section=target.section,
-        call=Call((), previous.channels, previous.call.stride, attention.repeats),
+        call=Call((), target.channels, target.call.stride, attention.repeats),
         alias=entry.name,
         attention=attention,
         placed=entry.form,
         origin=entry.origin,
     )
-
-
-def _redirect(layer: Layer, old: str, new: str) -> Layer:
-    if old not in layer.reads:
-        return layer
-    return replace(layer, reads=tuple(new if name == old else name for name in layer.reads))
-
-
-def _parse(text: str, origin: str) -> dict[str, Any]:
-    """Read "CBAM@neck.P3,neck.P4"."""
-    module, at, selectors = text.partition("@")
-    parts = [part.strip() for part in selectors.split(",")]
-    if not at or not module.strip() or not all(parts):
-        raise SpecError(f"{origin}: expected MECHANISM@SELECTOR[,SELECTOR …], such as CBAM@neck.P3,neck.P4")
-    return {"module": module.strip(), "at": [int(part) if part.lstrip("-").isdigit() else part for part in parts]}
-
-
-def _read_entry(entry: Mapping[Any, Any], origin: str, identity: bool) -> Entry:
-    unknown = [str(key) for key in entry if key not in KEYS]
-    if unknown:
-        raise SpecError(f"{origin}: unknown key {', '.join(unknown)}; an entry has {', '.join(KEYS)}")
-    form, selectors = _place(entry, origin)
-    where, name = entry.get("where", "each"), entry.get("name")
-    if where not in ("each", "last") or ("where" in entry and form != "inside"):
-        raise SpecError(f"{origin}: where is {where!r}; it goes with inside and is 'each' or 'last'")
-    if name is not None and (not isinstance(name, str) or not name.isidentifier()):
-        raise SpecError(f"{origin}: name is {name!r}, expected a plain word")
-    return Entry(form, selectors, _mechanism(entry, origin, identity), where, name, origin)
-
-
-def _place(entry: Mapping[Any, Any], origin: str) -> tuple[str, tuple[str | int, ...]]:
-    """Return which of at, inside, between the entry says, and its selectors."""
-    forms = [form for form in FORMS if form in entry]
-    if len(forms) != 1:
-        found = " and ".join(forms) or "no place"
-        raise SpecError(f"{origin}: says {found}; expected exactly one of {', '.join(FORMS)}")
-    form = forms[0]
-    selectors = entry[form] if isinstance(entry[form], list | tuple) else [entry[form]]
-    if not selectors or not all(isinstance(s, str | int) and not isinstance(s, bool) for s in selectors):
-        raise SpecError(f"{origin}: {form} is {entry[form]!r}, expected row numbers or selectors such as neck.P3")
-    if form == "between" and len(selectors) != 2:
-        raise SpecError(f"{origin}: between is {entry[form]!r}, expected two layers such as [4, 12]")
-    return form, tuple(selectors)
-
-
-def _mechanism(entry: Mapping[Any, Any], origin: str, identity: bool) -> Attention:
-    """Return what the entry places."""
-    module = entry.get("module")
-    if not isinstance(module, str):
-        raise SpecError(f"{origin}: module is {module!r}, expected a mechanism such as CBAM")
-    if module not in ATTENTION:
-        known = [*ATTENTION.names(), *ATTENTION.aliases()]
-        raise SpecError(f"{origin}: unknown attention mechanism '{module}'{suggestion(module, known)}")
-    args = entry.get("args") or {}
-    if not isinstance(args, Mapping) or not all(isinstance(key, str) for key in args):
-        raise SpecError(f"{origin}: args is {args!r}, expected options by name such as {{kernel_size: 7}}")
-    starts, repeat = entry.get("identity", identity), entry.get("repeat", 1)
-    if not isinstance(starts, bool):
-        raise SpecError(f"{origin}: identity is {starts!r}, expected true or false")
-    if isinstance(repeat, bool) or not isinstance(repeat, int) or not 1 <= repeat <= 100:
-        raise SpecError(f"{origin}: repeat is {repeat!r}, expected an integer from 1 to 100")
-    return Attention(ATTENTION.canonical(module), dict(args), starts, repeat, origin)

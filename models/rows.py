@@ -10,6 +10,7 @@ from typing import Any
 
 from attention import ATTENTION
 from models import blocks as _blocks  # noqa: F401 - fills the registry
+from models.custom import canonical, is_mechanism
 from models.errors import SpecError
 from models.layer import IMAGE, Attention, Layer
 from models.registry import BLOCKS
@@ -18,9 +19,12 @@ from models.stock import STOCK
 
 MAX_ROWS = 2000
 MAX_NUMBER = 1000
+MAX_UNITS = 5000  # repetitions of all rows together; the largest model in use has 200
+MAX_STRIDE = 1024
+MAX_LEVELS = 16  # maps that a head reads, auxiliary ones included
 
 # Heads by the name in the YAML; the parser constructs them.
-ANCHOR_HEADS = ("Detect",)
+ANCHOR_HEADS = ("Detect", "IDetect", "IAuxDetect", "PlainDetect")  # YOLOv5's, then YOLOv7's
 STOCK_HEADS = ("Detect", "v10Detect")
 OTHER_TASKS = {
     "segment": "segmentation",
@@ -93,17 +97,23 @@ def resolve_rows(rows: Sequence[Row], words: Vocabulary) -> list[Layer]:
             maps that do not fit.
     """
     layers: list[Layer] = []
+    by_name: dict[str, Layer] = {}
+    units = 0
     for row in rows:
         sources = row.source if isinstance(row.source, list) else [row.source]
         names = tuple(_source_name(source, row) for source in sources)
-        by_name = {layer.name: layer for layer in layers}
         read = [by_name.get(name) for name in names]
         reads = Reads(
             channels=tuple(words.channels if layer is None else layer.call.channels for layer in read),
             strides=tuple(Fraction(1) if layer is None else layer.call.stride for layer in read),
             is_list=isinstance(row.source, list),
         )
-        layers.append(_resolve_row(row, names, reads, words))
+        layer = _resolve_row(row, names, reads, words)
+        units += layer.number
+        if units > MAX_UNITS:
+            raise row.error(f"the rows so far repeat {units} times, more than {MAX_UNITS}; lower the numbers")
+        layers.append(layer)
+        by_name[layer.name] = layer
     return layers
 
 
@@ -121,8 +131,10 @@ def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, words: Vocabula
         if row.section == "head":
             args = head_arguments(row, words)
             channels, _ = reads.maps()
+            if len(channels) > MAX_LEVELS:
+                raise ValueError(f"reads {len(channels)} maps, expected at most {MAX_LEVELS}")
             return Layer(args=args, number=1, call=Call((*args, channels), (), None), **common)
-        if row.module in ATTENTION:
+        if row.module not in BLOCKS and row.module not in STOCK and is_mechanism(row.module):
             attention = row_attention(row, reads, words)
             channels_in, stride = reads.one()
             call = Call((), channels_in, stride, attention.repeats)
@@ -133,10 +145,32 @@ def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, words: Vocabula
         if not isinstance(row.args, list):
             raise ValueError(f"arguments are {_short(row.args)}, expected a list such as [64, 3, 2]")
         args = tuple(literal(arg, words) for arg in row.args)
+        if row.module in STOCK and row.module != "nn.Upsample":
+            _refuse_text(args)
         number = words.scale.repeats(row.number)
-        return Layer(args=args, number=number, call=rule(args, number, reads, words.scale), **common)
+        call = rule(_conv_arguments(args) if row.module == "Conv" else args, number, reads, words.scale)
+        if call.stride is not None and not 1 <= call.stride <= MAX_STRIDE:
+            raise ValueError(f"its map would have stride {call.stride}; expected 1 to {MAX_STRIDE} pixels of the image")
+        return Layer(args=args, number=number, call=call, **common)
     except (ValueError, TypeError, OverflowError) as error:
         raise row.error(error) from None
+
+
+def _refuse_text(args: Sequence[Any]) -> None:
+    """Refuse text that no layer of ultralytics or torch takes; an activation such as "nn.SiLU()" is made later.
+
+    Their constructors would take an unknown text for "no activation" without a word.
+    """
+    for index, arg in enumerate(args):
+        if isinstance(arg, str) and not arg.removeprefix("torch.").startswith("nn."):
+            raise ValueError(f"argument {index + 1} is the text {_short(arg)}, expected a number, True or None")
+
+
+def _conv_arguments(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Insert the dilation that Conv rows of YOLOv7 do not have: [c2, k, s, p, g, act] → [c2, k, s, p, g, d, act]."""
+    if len(args) == 6 and isinstance(args[5], bool | str):
+        return (*args[:5], 1, args[5])
+    return args
 
 
 def find_rule(module: str) -> Rule:
@@ -151,6 +185,8 @@ def find_rule(module: str) -> Rule:
         return STOCK[module]
     if module in (*ANCHOR_HEADS, *STOCK_HEADS):
         raise ValueError(f"the head '{module}' stands before the last row; it must be the last")
+    if "." in module and not module.startswith("nn."):
+        canonical(module)  # names what is listed of torch, torchvision and timm
     known = [*BLOCKS.names(), *STOCK, *ATTENTION.names(), *ATTENTION.aliases()]
     raise ValueError(f"unknown module '{module}'{suggestion(module, known)}")
 
@@ -183,6 +219,8 @@ def head_arguments(row: Row, words: Vocabulary) -> tuple[Any, ...]:
     args = tuple(literal(arg, words) for arg in row.args)
     if not args or args[0] != words.nc:
         raise ValueError(f"argument 1 is {args[0] if args else None!r}, expected nc")
+    if len(args) > 2 or (len(args) == 2 and row.module == "v10Detect"):
+        raise ValueError(f"has {len(args)} arguments, expected [nc, anchors], or [nc] for a head free of anchors")
     return args
 
 
@@ -212,7 +250,8 @@ def row_attention(row: Row, reads: Reads, words: Vocabulary) -> Attention:
     identity = options.pop("identity", words.identity)
     if not isinstance(identity, bool):
         raise ValueError(f"identity is {identity!r}, expected true or false")
-    return Attention(ATTENTION.canonical(row.module), options, identity, row.number, row.origin)
+    repeats = words.scale.repeats(row.number)
+    return Attention(canonical(row.module), options, identity, repeats, row.origin)
 
 
 def literal(arg: object, words: Vocabulary) -> Any:
@@ -273,12 +312,12 @@ def _source_name(source: int, row: Row) -> str:
     if target == -1 and row.index == 0:
         return IMAGE
     if target < 0:
-        raise row.error(
-            f"reads {source}, which lies {-target} rows before the first; rows so far: 0 to {row.index - 1}"
-        )
+        there = f"rows 0 to {row.index - 1}" if row.index else "no rows, only the image (-1)"
+        raise row.error(f"reads {source}, which lies before the first row; there are {there} before it")
     if target >= row.index:
         what = "itself" if target == row.index else f"row {target}, which comes later"
-        raise row.error(f"reads {what}; a row can read rows 0 to {row.index - 1} only")
+        can = f"rows 0 to {row.index - 1}" if row.index else "the image (-1)"
+        raise row.error(f"reads {what}; it can read {can} only")
     return str(target)
 
 

@@ -139,8 +139,8 @@ def upsampling(*, size_at: int, scale_at: int) -> Rule:
         factor = args[scale_at] if scale_at < len(args) else None
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 64:
             raise ValueError(f"scale factor is {factor!r}, expected a number such as 2")
-        out = None if stride is None else stride / Fraction(factor).limit_denominator(64)
-        return Call(args, channels, out, number)
+        step = 1 / Fraction(factor).limit_denominator(64)
+        return Call(args, channels, _after(stride, step, number), number)
 
     return rule
 
@@ -149,8 +149,10 @@ def transposed_conv(args: tuple[Any, ...], number: int, reads: Reads, scale: Sca
     """Rule of nn.ConvTranspose2d rows `[c2, kernel, stride, padding]`."""
     c1, stride = reads.one()
     c2 = scale.channels(integer(args, 0, "channels"))
-    step = integer(args, 2, "stride", 1)
-    return Call((c1, c2, *args[1:]), c2, None if stride is None else stride / step, number)
+    step = Fraction(1, integer(args, 2, "stride", 1))
+    if number > 1 and c1 != c2:
+        raise ValueError(f"number {number} repeats a layer from {c1} to {c2} channels: write 1")
+    return Call((c1, c2, *args[1:]), c2, _after(stride, step, number), number)
 
 
 def pooling(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
@@ -158,7 +160,7 @@ def pooling(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> C
     channels, stride = reads.one()
     kernel = integer(args, 0, "kernel size")
     step = integer(args, 1, "stride", kernel)
-    return Call(args, channels, None if stride is None else stride * step, number)
+    return Call(args, channels, _after(stride, step, number), number)
 
 
 def keep(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
@@ -171,6 +173,25 @@ def keep_with_channels(args: tuple[Any, ...], number: int, reads: Reads, scale: 
     """Rule of layers whose first constructor argument is the channels that they keep."""
     channels, stride = reads.one()
     return Call((channels, *args), channels, stride, number)
+
+
+def once(number: int) -> None:
+    """Refuse repetition of a layer that reads several maps and returns one.
+
+    Raises:
+        ValueError: if number is not 1.
+    """
+    if number != 1:
+        raise ValueError(f"number is {number}, but a layer that reads several maps cannot be repeated: write 1")
+
+
+def _after(stride: Stride, step: Fraction | int, number: int) -> Stride:
+    """Return the stride after `number` copies in a row that each multiply it by `step`."""
+    if stride is None:
+        return None
+    if number > 20 and step != 1:
+        raise ValueError(f"number {number} repeats a layer that changes the size of the map")
+    return stride * step**number
 
 
 def same_stride(strides: Sequence[Stride]) -> Stride:
@@ -190,13 +211,15 @@ def concat(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Ca
     """Rule of Concat rows `[[-1, 6], 1, Concat, [1]]`: channels add up, strides must agree."""
     channels, strides = reads.maps()
     if args not in ((), (1,)):
-        raise ValueError(f"joins along dimension {args!r}, expected [1] (channels)")
+        raise ValueError(f"joins along {list(args)!r}, expected [1] (channels)")
+    once(number)
     return Call(args, sum(channels), same_stride(strides))
 
 
 def add(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
     """Rule of layers that sum maps: channels and strides must agree."""
     channels, strides = reads.maps()
+    once(number)
     if len(set(channels)) > 1:
         raise ValueError(f"sums maps of {', '.join(map(str, channels))} channels, expected equal numbers")
     return Call(args, channels[0], same_stride(strides))

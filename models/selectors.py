@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from models.errors import SpecError
 from models.layer import Layer
 
-_STAGE = re.compile(r"^(backbone|neck)\.P(\d+)$")
-_TYPE = re.compile(r"^(?:(backbone|neck)\.)?([A-Za-z][\w.]*?)(?:\[(-?\d+)\])?$")
+_ROW = re.compile(r"\d{1,6}", re.ASCII)
+_STAGE = re.compile(r"(backbone|neck)\.P(\d{1,2})", re.ASCII)
+_TYPE = re.compile(r"(?:(backbone|neck)\.)?([A-Za-z][\w.]*?)(?:\[(-?\d{1,6})\])?", re.ASCII)
 
 
 def select(layers: Sequence[Layer], selectors: Sequence[str | int], origin: str) -> list[Layer]:
@@ -29,15 +30,15 @@ def select(layers: Sequence[Layer], selectors: Sequence[str | int], origin: str)
 
 
 def _select_one(layers: Sequence[Layer], selector: str | int, origin: str) -> list[Layer]:
-    if isinstance(selector, int) or selector.isdigit():
+    if isinstance(selector, int) or _ROW.fullmatch(selector):
         return [_row(layers, int(selector), origin)]
     named = [layer for layer in layers if layer.alias == selector]
     if named:
         return named
-    stage = _STAGE.match(selector)
+    stage = _STAGE.fullmatch(selector)
     if stage:
         return [_stage(layers, stage[1], int(stage[2]), origin)]
-    typed = _TYPE.match(selector)
+    typed = _TYPE.fullmatch(selector)
     if typed:
         return _types(layers, typed[1], typed[2], typed[3], selector, origin)
     raise SpecError(
@@ -83,16 +84,15 @@ def _types(
     layers: Sequence[Layer], section: str | None, module: str, index: str | None, selector: str, origin: str
 ) -> list[Layer]:
     inside = [layer for layer in layers if section in (None, layer.section) and layer.section != "head"]
-    found = [layer for layer in inside if layer.module == module]
+    found = [layer for layer in inside if module in (layer.module, layer.attention and layer.attention.module)]
     if not found:
         names = sorted({layer.alias for layer in layers if layer.alias} | {layer.module for layer in inside})
         near = get_close_matches(module, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise SpecError(
-            f"{origin}: {selector!r} matches nothing{hint} There are the types and names {', '.join(names)}"
-        )
+        hint = f"; did you mean {near[0]}?" if near else ";"
+        where = f" in the {section}" if section else ""
+        raise SpecError(f"{origin}: {selector!r} matches nothing{hint} there are{where} {', '.join(names)}")
     if index is None:
         return found
     if not -len(found) <= int(index) < len(found):
-        raise SpecError(f"{origin}: {selector!r}: there are {len(found)}, numbered from 0")
+        raise SpecError(f"{origin}: {selector!r}: there are {len(found)}, numbered 0 to {len(found) - 1}")
     return [found[int(index)]]

@@ -3,17 +3,25 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from models.bases import describe
+from models.entries import Entry, read_entries
 from models.errors import SpecError
 from models.layer import Layer
-from models.placement import Entry, apply_entries, read_entries
-from models.rows import ANCHOR_HEADS, Vocabulary, resolve_rows, split_rows
+from models.placement import apply_entries
+from models.rows import ANCHOR_HEADS, Row, Vocabulary, resolve_rows, split_rows
 from models.rules import Scale
 
 MAX_CLASSES = 100_000
+
+# What a model YAML of YOLOv5, YOLOv7 or ultralytics says; other keys are left alone unless they look misspelt.
+KEYS = frozenset(
+    "nc names ch channels scales scale depth_multiple width_multiple anchors activation act inplace backbone head "
+    "identity name end2end reg_max kpt_shape task yaml_file".split()
+)
 
 
 @dataclass(frozen=True)
@@ -87,48 +95,57 @@ def read_spec(
     Raises:
         SpecError: one line with file, row and remedy, for whatever does not fit.
     """
-    data, label = describe(cfg)
+    description = describe(cfg)
+    data, label = description.data, description.label
+    entries = list(description.entries)
     if isinstance(attention, str):
         attention = [attention]
-    if attention:
-        data["attention"] = [*(data.get("attention") or []), *attention]
+    entries += [(entry, f"attention[{i}] {str(entry)[:120]}") for i, entry in enumerate(attention)]
     if nc is not None:
         data = {key: value for key, value in data.items() if key != "names"} | {"nc": nc}
     if ch is not None:
         data["ch"] = ch
     if identity is not None:
         data["identity"] = identity
-        entries = data.get("attention") or []
-        data["attention"] = [{**e, "identity": identity} if isinstance(e, Mapping) else e for e in entries]
-    return resolve(data, label)
+        entries = [({**e, "identity": identity} if isinstance(e, Mapping) else e, at) for e, at in entries]
+    return resolve(data, label, entries)
 
 
-def resolve(data: dict[str, Any], label: str) -> ModelSpec:
-    """Resolve a self-contained description; see `read_spec`."""
+def resolve(data: dict[str, Any], label: str, places: Sequence[tuple[object, str]] = ()) -> ModelSpec:
+    """Resolve a self-contained description; see `read_spec`.
+
+    Args:
+        data: model description without `base` and `attention`.
+        label: file, for messages.
+        places: attention entries, each with the position to name in messages.
+    """
+    _check_keys(data, label)
     for key in ("backbone", "head"):
         if key not in data:
             raise SpecError(f"{label}: has no '{key}'; a model YAML has backbone and head, an overlay has base")
     nc = _count(data, "nc", label, MAX_CLASSES, 80)
     ch = _count(data, "ch", label, 64, _count(data, "channels", label, 64, 3))
     names = data.get("names")
-    if isinstance(names, list | dict) and len(names) != nc:
+    if names is not None and not isinstance(names, list | dict):
+        raise SpecError(f"{label}: names is {str(names)[:80]}, expected a list such as [cat, dog]")
+    if names is not None and len(names) != nc:
         raise SpecError(f"{label}: nc is {nc}, but {len(names)} names are given; make them agree")
     scale = _scale(data, label)
     identity = data.get("identity", False)
     if not isinstance(identity, bool):
         raise SpecError(f"{label}: identity is {identity!r}, expected true or false")
     rows = split_rows(data, label)
-    anchors = _anchors(data, rows[-1].module, label)
+    anchors = _anchors(data, rows[-1], label)
     words = Vocabulary(nc, [list(level) for level in anchors] if anchors else None, ch, scale, identity)
     layers = resolve_rows(rows, words)
     if anchors is not None:
         _check_anchor_head(layers, anchors)
-    entries = read_entries(data.get("attention") or [], label, identity)
-    plain = _plain(data, label, nc, ch, entries)
+    entries = read_entries(places, identity)
+    plain = _plain(data, nc, ch, entries)
     placed = apply_entries(layers, entries)
     return ModelSpec(
         label=label,
-        name=str(data.get("name") or Path(label).stem),
+        name=plain["name"],
         layers=tuple(placed),
         nc=nc,
         ch=ch,
@@ -140,15 +157,28 @@ def resolve(data: dict[str, Any], label: str) -> ModelSpec:
     )
 
 
-def _plain(data: Mapping[str, Any], label: str, nc: int, ch: int, entries: Sequence[Entry]) -> dict[str, Any]:
+def _plain(data: Mapping[str, Any], nc: int, ch: int, entries: Sequence[Entry]) -> dict[str, Any]:
     """Return the description that a checkpoint stores."""
     kept = {
         str(key): value for key, value in data.items() if key not in {"attention", "yaml_file", "channels", "names"}
     }
-    kept.update({"name": str(data.get("name") or Path(label).stem), "nc": nc, "ch": ch})
+    kept.update({"nc": nc, "ch": ch})
     if entries:
         kept["attention"] = [entry.to_dict() for entry in entries]
     return kept
+
+
+def _check_keys(data: Mapping[str, Any], label: str) -> None:
+    """Refuse what looks like a misspelt setting, and rows in a section that nothing reads."""
+    for key in data:
+        if key in KEYS:
+            continue
+        value = data[key]
+        if isinstance(value, list) and any(isinstance(row, list) and len(row) == 4 for row in value):
+            raise SpecError(f"{label}: rows in '{key}' are not read; rows stand in backbone, then head")
+        near = get_close_matches(str(key), KEYS, n=1, cutoff=0.8)
+        if near:
+            raise SpecError(f"{label}: unknown key '{key}'; did you mean {near[0]}?")
 
 
 def _count(data: Mapping[str, Any], key: str, label: str, most: int, default: int) -> int:
@@ -162,9 +192,11 @@ def _scale(data: Mapping[str, Any], label: str) -> Scale:
     """Return the scaling that the description asks for: a letter of `scales`, or depth_multiple and width_multiple."""
     scales = data.get("scales")
     letter = data.get("scale") or ""
+    if not isinstance(letter, str):
+        raise SpecError(f"{label}: scale is {letter!r}, expected a letter such as n")
     if scales is None:
         depth, width = (_factor(data.get(key, 1.0), key, label) for key in ("depth_multiple", "width_multiple"))
-        return Scale(depth, width, math.inf, letter if isinstance(letter, str) else "")
+        return Scale(depth, width, math.inf, letter)
     if not isinstance(scales, dict) or not scales:
         raise SpecError(f"{label}: scales is {scales!r}, expected a mapping such as {{n: [0.33, 0.25]}}")
     if not letter:
@@ -187,19 +219,29 @@ def _factor(value: object, key: str, label: str, most: float = 100) -> float:
     return float(value)
 
 
-def _anchors(data: Mapping[str, Any], head: str, label: str) -> tuple[tuple[float, ...], ...] | None:
-    """Return the anchors per level in pixels, None for a head without."""
-    anchors = data.get("anchors")
-    last = data["head"][-1]
-    asks = isinstance(last, list | tuple) and len(last) > 3 and isinstance(last[3], list) and "anchors" in last[3]
-    if anchors is None or head not in ANCHOR_HEADS:
-        if asks:
-            raise SpecError(f"{label}: the head asks for anchors, but the file has no 'anchors'")
+def _anchors(data: Mapping[str, Any], head: Row, label: str) -> tuple[tuple[float, ...], ...] | None:
+    """Return the anchors per level in pixels, None for a head without.
+
+    The head's row says which: `[nc, anchors]` those of the file, `[nc, [[10, 13, …], …]]` its own, `[nc]` none.
+    """
+    if head.module not in ANCHOR_HEADS or not isinstance(head.args, list):
+        return None
+    asked = head.args[1] if len(head.args) > 1 else None
+    anchors = data.get("anchors") if asked == "anchors" else asked
+    if asked == "anchors" and anchors is None:
+        raise SpecError(f"{label}: the head asks for anchors, but the file has no 'anchors'")
+    if asked is None:
+        if data.get("anchors") is not None and head.module == "Detect":
+            raise head.error(
+                "the file has anchors, which the head does not name: write [nc, anchors], "
+                "or remove them for an anchor-free head"
+            )
         return None
     if isinstance(anchors, int) and not isinstance(anchors, bool) and 1 <= anchors <= 100:
         # A bare number, as YOLOv5 reads it: so many placeholders a level, for autoanchor to replace.
-        levels = len(last[0]) if isinstance(last[0], list) else 1
-        return tuple(tuple(float(i) for i in range(2 * anchors)) for _ in range(levels))
+        levels = len(head.source) if isinstance(head.source, list) else 1
+        sizes = [[2.0 ** (4 + min(level, 8)) * (k + 1) for k in range(anchors)] for level in range(levels)]
+        return tuple(tuple(size for size in level for _ in "wh") for level in sizes)
     if not isinstance(anchors, list) or not all(isinstance(level, list) and level for level in anchors) or not anchors:
         raise SpecError(
             f"{label}: anchors is {str(anchors)[:80]}, expected a list of width, height pairs for each level"
@@ -216,8 +258,12 @@ def _anchors(data: Mapping[str, Any], head: str, label: str) -> tuple[tuple[floa
 
 def _check_anchor_head(layers: Sequence[Layer], anchors: Sequence[Sequence[float]]) -> None:
     head = layers[-1]
-    if len(head.reads) % len(anchors):
-        raise SpecError(f"{head.origin}: reads {len(head.reads)} maps, but there are anchors for {len(anchors)} levels")
+    expected = len(anchors) * (2 if "Aux" in head.module else 1)
+    if len(head.reads) != expected:
+        raise SpecError(
+            f"{head.origin}: reads {len(head.reads)} maps, but there are anchors for {len(anchors)} levels: "
+            f"{expected} maps are expected"
+        )
     by_name = {layer.name: layer for layer in layers}
     strides = [by_name[name].stride for name in head.reads[: len(anchors)] if name in by_name]
     known = [stride for stride in strides if stride is not None]

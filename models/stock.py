@@ -14,6 +14,7 @@ from models.rules import (
     integer,
     keep,
     keep_with_channels,
+    once,
     pooling,
     scaled,
     transposed_conv,
@@ -56,9 +57,18 @@ def _cb_linear(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -
 
 def _cb_fuse(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
     """CBFuse adds one map of each list, resized, to its last input."""
-    last = reads.channels[-1]
+    *lists, last = reads.channels
     if not reads.is_list or not isinstance(last, int):
         raise ValueError("reads a list whose last entry is one map")
+    once(number)
+    if not args or not isinstance(args[0], list | tuple) or len(args[0]) != len(lists):
+        found = args[0] if args else None
+        raise ValueError(f"argument 1 is {found!r}, expected an index for each of the {len(lists)} lists that it reads")
+    for index, channels in zip(args[0], lists, strict=True):
+        if not isinstance(channels, tuple) or not isinstance(index, int) or not 0 <= index < len(channels):
+            raise ValueError(f"index {index!r} picks from {channels!r}, expected a CBLinear with so many maps")
+        if channels[index] != last:
+            raise ValueError(f"adds a map of {channels[index]} channels to one of {last}, expected equal numbers")
     return Call(args, last, reads.strides[-1])
 
 

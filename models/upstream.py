@@ -8,6 +8,7 @@ count) and must not do so before the process is set up.
 # ruff: noqa: I001 - the order is the point
 import engine.env  # noqa: F401
 from ultralytics.nn import tasks
+from ultralytics.nn.modules import block, conv
 from ultralytics.nn.modules.block import SPPF
 from ultralytics.nn.modules.conv import Conv
 from ultralytics.nn.modules.head import Detect, v10Detect
@@ -15,4 +16,15 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.metrics import bbox_iou
 from ultralytics.utils.torch_utils import scale_img
 
-__all__ = ["SPPF", "Conv", "Detect", "DetectionModel", "bbox_iou", "scale_img", "tasks", "v10Detect"]
+__all__ = [
+    "SPPF",
+    "Conv",
+    "Detect",
+    "DetectionModel",
+    "bbox_iou",
+    "block",
+    "conv",
+    "scale_img",
+    "tasks",
+    "v10Detect",
+]

@@ -1,5 +1,6 @@
 """Read a YAML file that may be hostile: plain types only, bounded in size, depth and expansion."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from models.errors import SpecError
 MAX_BYTES = 1_000_000  # the longest detection YAML in use has 12 kB
 MAX_NODES = 100_000  # counted after aliases are expanded, so that an alias bomb is refused
 MAX_DEPTH = 50
+MAX_INTEGER = 10**15  # above any count; longer ones cannot even be printed
 
 # libyaml is seven times faster; a PyYAML built without it still works.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -28,7 +30,8 @@ class _UniqueKeyLoader(_Base):
                         None, None, f"the key '{key.value}' stands twice", key.start_mark
                     )
                 seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -56,7 +59,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def parse_yaml(content: bytes | str, where: str) -> dict[str, Any]:
     """Parse YAML text into one mapping; see `read_yaml`, `where` names the text in errors."""
     try:
+        _check_events(content, where)
         data = yaml.load(content, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of the safe loader
+    except SpecError:
+        raise
     except yaml.YAMLError as error:
         raise SpecError(f"{where}: not valid YAML: {_one_line(error)}") from None
     except (RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
@@ -67,6 +73,29 @@ def parse_yaml(content: bytes | str, where: str) -> dict[str, Any]:
         raise SpecError(f"{where}: holds a {type(data).__name__}, expected a mapping such as 'nc: 80'")
     check_plain(data, where)
     return data
+
+
+def _check_events(content: bytes | str, where: str) -> None:
+    """Refuse, before anything is built, what would exhaust the stack or the memory while it is built.
+
+    libyaml's composer recurses in C without a limit, and merge keys copy what they merge; both are seen in the events.
+    """
+    depth = nodes = 0
+    for event in yaml.parse(content, Loader=_Base):
+        nodes += 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+            line = event.start_mark.line + 1
+            raise SpecError(
+                f"{where}: line {line}: merge keys (<<) are not supported; write the values out, or use base"
+            )
+        if depth > MAX_DEPTH or nodes > 2 * MAX_NODES:
+            raise SpecError(
+                f"{where}: more than {MAX_NODES} values or {MAX_DEPTH} levels, which no model description has"
+            )
 
 
 def check_plain(data: object, where: str) -> None:
@@ -86,10 +115,13 @@ def check_plain(data: object, where: str) -> None:
             stack.extend((value, depth + 1) for pair in item.items() for value in pair)
         elif isinstance(item, list | tuple):
             stack.extend((value, depth + 1) for value in item)
+        elif isinstance(item, int) and abs(item) > MAX_INTEGER:
+            raise SpecError(f"{where}: holds an integer beyond {MAX_INTEGER}; no setting of a model is that large")
         elif not isinstance(item, str | int | float | bool | type(None)):
             raise SpecError(f"{where}: holds a value of type {type(item).__name__}; write numbers, text and lists only")
 
 
 def _one_line(error: Exception) -> str:
     """Return an error's text on one line, with the place that libyaml names."""
-    return " ".join(str(error).split())[:300]
+    text = re.sub(r'in "<(unicode|byte) string>",', "at", str(error))
+    return " ".join(text.split())[:300]
