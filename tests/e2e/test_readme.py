@@ -1,0 +1,141 @@
+"""Every command of the README and the documentation is run, as written, in a copy of the checkout."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from data.digits import ensure
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", "README.zh-CN.md", "docs/yaml.md", "docs/data.md", "docs/placement.md", "docs/yolov7.md")
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PARTS = ("attention", "cfg", "data", "engine", "metrics", "models", "study", "weights", "examples", "requirements.txt")
+# Set up the environment; CI does both before any test runs.
+SETTING_UP = ("python3 -m venv", ".venv/bin/python -m pip", "make ", "python -m venv")
+
+pytestmark = pytest.mark.slow
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Return (language, text) of the page's code blocks."""
+    path = ROOT / page
+    return BLOCK.findall(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def commands(page: str) -> list[str]:
+    """Return the shell commands of a page."""
+    lines = [line for language, text in blocks(page) if language in ("", "sh", "bash") for line in text.splitlines()]
+    shell = [line.split("  #")[0].strip() for line in lines]
+    return [line for line in shell if "python" in line.split(" ")[0] and not line.startswith(SETTING_UP)]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout with what a user would bring: data, a video, official weights."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in PARTS:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif (ROOT / name).exists():
+            shutil.copy(ROOT / name, folder / name)
+    for script in ROOT.glob("*.py"):
+        shutil.copy(script, folder / script.name)
+    _bring_data(folder)
+    _bring_video(folder / "my-video.mp4")
+    _bring_weights(folder / "yolov5n.pt")
+    ensure(folder / "datasets" / "digits")
+    for page in PAGES:
+        for language, text in blocks(page):
+            name = re.match(r"#\s*([\w-]+\.(?:yaml|py))\b", text)
+            if language in ("yaml", "python") and name:
+                (folder / name[1]).write_text(text, encoding="utf-8")
+    return folder
+
+
+def _bring_data(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 8), ("val", 4)):
+        images, labels = folder / "my-data" / "images" / split, folder / "my-data" / "labels" / split
+        images.mkdir(parents=True)
+        labels.mkdir(parents=True)
+        for i in range(count):
+            image = rng.integers(0, 90, (96, 128, 3), dtype=np.uint8)
+            kind = i % 2
+            cv2.rectangle(image, (40, 30), (80, 66), (250, 80, 40) if kind else (40, 200, 250), -1)
+            cv2.imwrite(str(images / f"{i}.jpg"), image)
+            (labels / f"{i}.txt").write_text(f"{kind} 0.46875 0.5 0.3125 0.375\n")
+
+
+def _bring_video(path: Path) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (128, 96))
+    for i in range(5):
+        writer.write(np.full((96, 128, 3), 40 * i, np.uint8))
+    writer.release()
+
+
+def _bring_weights(path: Path) -> None:
+    """Official weights where the reference data has them, else a checkpoint of ours under that name."""
+    shared = Path(os.environ.get("YOLO_ATTENTION_SHARED", ROOT.parent / "shared")) / "weights" / "yolov5n.pt"
+    if shared.exists():
+        shutil.copy(shared, path)
+        return
+    from models import build_model
+    from models.weights.checkpoint import save_checkpoint
+
+    model = build_model("yolov5n")
+    content = {
+        "spec": model.spec.yaml,
+        "names": model.names,
+        "stride": model.stride.tolist(),
+        "weights": model.state_dict(),
+        "hyp": model.hyp,
+        "provenance": {},
+    }
+    save_checkpoint(path, content)
+
+
+def run(words: list[str], folder: Path) -> None:
+    """Run a command in the copied checkout with this interpreter."""
+    python = words[0].endswith("python") or words[0].endswith("python3")
+    env = {**os.environ, "PYTHONPATH": "", "YOLO_ATTENTION_CACHE": str(folder / ".cache")}
+    done = subprocess.run(
+        [sys.executable, *words[1:]] if python else words,
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{shlex.join(words)}\n{(done.stdout + done.stderr)[-3000:]}"
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_run_as_written(page: str, checkout: Path) -> None:
+    found = commands(page)
+    if not (ROOT / page).exists():
+        pytest.skip(f"{page} is not written yet")
+    for command in found:
+        run(shlex.split(command), checkout)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_python_examples_run(page: str, checkout: Path) -> None:
+    found = [text for language, text in blocks(page) if language == "python"]
+    assert found
+    for text in found:
+        run(["python", "-c", text], checkout)
+
+
+def test_both_readmes_show_the_same_commands() -> None:
+    assert commands("README.md") == commands("README.zh-CN.md")
+    assert commands("README.md")
