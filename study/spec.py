@@ -1,0 +1,224 @@
+"""cfg/study/*.yaml → StudySpec: what is compared, on what, how often, checked before anything runs."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UsageError
+from engine.flags import ROOT
+from models.yaml_file import read_yaml
+from study.variants import BASELINE, Variant, read_variants
+
+KEYS = (
+    "name data data_root cfg weights identity variants grid controls seeds train budget evaluate metrics resamples "
+    "latency pictures"
+).split()
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+# Flags of train.py that the study sets itself, or that would make its runs unlike each other.
+RESERVED = frozenset(
+    "weights cfg attention identity data data_root seed project name exist_ok resume download nosave epochs "
+    "device".split()
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,63}")
+_MOST_SEEDS, _MOST_VARIANTS = 1000, 500
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A study.
+
+    Attributes:
+        file: the YAML.
+        name: of the study and its folder.
+        data: data set, as for --data.
+        data_root: where it lies, if not where its YAML says.
+        cfg: base model; empty takes the one in the weights.
+        weights: checkpoint to start from, None for scratch.
+        variants: the baseline first, then as written; controls are not among them.
+        controls: names of the variants that get a control.
+        seeds: one run of every variant for each.
+        train: further flags of train.py, by name with underscores.
+        epochs: of every run; None where `minutes` decides.
+        minutes: of training a run may take; each variant gets as many whole epochs as fit.
+        split: "auto", "test", or "val-half".
+        metrics: which numbers are compared; the first decides the verdict.
+        resamples: image resamples of the bootstrap.
+        latency: rounds of the latency measurement.
+        pictures: how many pictures the page shows.
+    """
+
+    file: Path
+    name: str
+    data: str
+    data_root: str | None
+    cfg: str
+    weights: str | None
+    variants: tuple[Variant, ...]
+    controls: tuple[str, ...]
+    seeds: tuple[int, ...]
+    train: Mapping[str, Any]
+    epochs: int | None
+    minutes: float | None
+    split: str = "auto"
+    metrics: tuple[str, ...] = ("AP", "AP50")
+    resamples: int = 1000
+    latency: int = 30
+    pictures: int = 6
+
+
+def read_study(file: str | Path) -> StudySpec:
+    """Read and check a study.
+
+    Args:
+        file: the YAML; cfg, data and weights in it are looked for beside it, in the current folder and in the checkout.
+
+    Raises:
+        UsageError: one line naming the file, the key and what to write.
+        SpecError: if it is no readable YAML.
+    """
+    path = Path(file)
+    content = read_yaml(path)
+    for key in content:
+        if key not in KEYS:
+            near = get_close_matches(str(key), KEYS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(KEYS)}"
+            raise UsageError(f"{path}: unknown key '{key}'; {hint}")
+    name = _text(content, "name", path) or path.stem
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{path}: name is {name!r}, expected letters, digits and . _ - (it names a folder)")
+    data = _text(content, "data", path)
+    if data is None:
+        raise UsageError(f"{path}: key 'data' is missing; write data: data/bccd.yaml, say")
+    cfg, weights = _text(content, "cfg", path) or "", _text(content, "weights", path)
+    if not cfg and not weights:
+        raise UsageError(f"{path}: neither cfg nor weights is given; write cfg: yolov5n, weights: yolov5n.pt, or both")
+    variants = read_variants(content, path)
+    if len(variants) < 2 or len(variants) > _MOST_VARIANTS:
+        raise UsageError(f"{path}: {len(variants) - 1} variants, expected 1 to {_MOST_VARIANTS}: variants or grid")
+    for variant in variants:
+        if not _NAME.fullmatch(variant.name):
+            raise UsageError(f"{path}: variant {variant.name!r}: expected letters, digits and . _ + @ - in its name")
+    train = _train(content.get("train"), path)
+    epochs, minutes = _budget(content, path)
+    evaluate = _mapping(content, "evaluate", path, ("split",))
+    split = evaluate.get("split", "auto")
+    if split not in ("auto", "test", "val-half"):
+        raise UsageError(f"{path}: evaluate.split is {split!r}, expected auto, test or val-half")
+    return StudySpec(
+        file=path,
+        name=name,
+        data=_found(data, path),
+        data_root=None if content.get("data_root") is None else _found(str(content["data_root"]), path),
+        cfg=_found(cfg, path) if cfg else "",
+        weights=_found(weights, path) if weights else None,
+        variants=tuple(variants),
+        controls=_controls(content.get("controls"), variants, path),
+        seeds=_seeds(content.get("seeds", 5), path),
+        train=train,
+        epochs=epochs,
+        minutes=minutes,
+        split=split,
+        metrics=_metrics(content.get("metrics", ["AP", "AP50"]), path),
+        resamples=_whole(content, "resamples", 1000, 10, 100_000, path),
+        latency=_whole(content, "latency", 30, 1, 10_000, path),
+        pictures=_whole(content, "pictures", 6, 0, 100, path),
+    )
+
+
+def _text(content: Mapping[str, Any], key: str, path: Path) -> str | None:
+    value = content.get(key)
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise UsageError(f"{path}: {key} is {value!r}, expected text")
+    return value
+
+
+def _found(value: str, path: Path) -> str:
+    """Return a path as one that exists, looked for beside the spec, here and in the checkout; names stay as they are."""
+    given = Path(value).expanduser()
+    for folder in (path.parent, Path.cwd(), ROOT):
+        if len(given.parts) > 1 and (folder / given).exists():
+            return str((folder / given).resolve())
+    return value
+
+
+def _mapping(content: Mapping[str, Any], key: str, path: Path, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    value = content.get(key) or {}
+    if not isinstance(value, Mapping) or not set(value) <= set(keys):
+        raise UsageError(f"{path}: {key} is {value!r}, expected a mapping with {', '.join(keys)}")
+    return value
+
+
+def _whole(content: Mapping[str, Any], key: str, default: int, least: int, most: int, path: Path) -> int:
+    value = content.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise UsageError(f"{path}: {key} is {value!r}, expected a whole number from {least} to {most}")
+    return value
+
+
+def _train(value: Any, path: Path) -> dict[str, Any]:
+    """Check the flags against train.py's own parser."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{path}: train is {value!r}, expected flags of train.py such as {{imgsz: 320}}")
+    flags = {str(key).replace("-", "_"): inner for key, inner in value.items()}
+    reserved = sorted(RESERVED & set(flags))
+    if reserved:
+        where = {"epochs": "budget: {epochs: 20}", "device": "the command line: --device 0"}
+        raise UsageError(f"{path}: train.{reserved[0]} is set by the study; {where.get(reserved[0], 'leave it out')}")
+    from study.runs import train_options
+
+    train_options(flags, path)
+    return flags
+
+
+def _budget(content: Mapping[str, Any], path: Path) -> tuple[int | None, float | None]:
+    budget = _mapping(content, "budget", path, ("epochs", "minutes"))
+    if len(budget) != 1:
+        raise UsageError(
+            f"{path}: budget is {dict(budget)!r}, expected {{epochs: 20}}, or {{minutes: 5}} of training a run"
+        )
+    key, value = next(iter(budget.items()))
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e6
+    if not good or (key == "epochs" and not isinstance(value, int)):
+        raise UsageError(f"{path}: budget.{key} is {value!r}, expected a number above 0 (whole for epochs)")
+    return (value, None) if key == "epochs" else (None, float(value))
+
+
+def _seeds(value: Any, path: Path) -> tuple[int, ...]:
+    """Return the seeds: a number n stands for 0 … n − 1."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_SEEDS:
+        return tuple(range(value))
+    if isinstance(value, list) and value and len(value) <= _MOST_SEEDS:
+        good = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 1 << 31 for seed in value)
+        if good and len(set(value)) == len(value):
+            return tuple(value)
+    raise UsageError(f"{path}: seeds is {value!r}, expected how many, or a list of different whole numbers")
+
+
+def _metrics(value: Any, path: Path) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names:
+        raise UsageError(f"{path}: metrics is {value!r}, expected a list such as [AP, AP50]")
+    for name in names:
+        if name not in METRICS:
+            raise UsageError(f"{path}: metrics has {name!r}; there are {', '.join(METRICS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _controls(value: Any, variants: list[Variant], path: Path) -> tuple[str, ...]:
+    known = [variant.name for variant in variants if variant.name != BASELINE]
+    if value is None:
+        return ()
+    if value == "all":
+        return tuple(known)
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list):
+        raise UsageError(f"{path}: controls is {value!r}, expected names of variants, or all")
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{path}: controls has {name!r}, which is no variant; there are {', '.join(known)}")
+    return tuple(dict.fromkeys(names))

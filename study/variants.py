@@ -1,0 +1,125 @@
+"""The variants of a study: named ones, and grids of mechanism × position."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UsageError
+
+BASELINE = "baseline"
+CONTROL = "~control"  # sk~control is the control of sk
+_GRID_KEYS = ("mechanisms", "positions", "identity")
+_VARIANT_KEYS = ("attention", "cfg", "identity")
+
+Entry = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model of a study.
+
+    Attributes:
+        name: in tables and folders.
+        cfg: its own model YAML or overlay; empty for the study's.
+        attention: placements on top of it, as for --attention or as in a YAML's attention section.
+        identity: whether they start as the identity; None follows the YAML.
+    """
+
+    name: str
+    cfg: str = ""
+    attention: tuple[Entry, ...] = ()
+    identity: bool | None = None
+
+
+def read_variants(content: Mapping[str, Any], path: Path) -> list[Variant]:
+    """Return the baseline, then the variants of the keys `variants` and `grid`.
+
+    Args:
+        content: of the study's YAML.
+        path: its file, for messages.
+
+    Raises:
+        UsageError: naming what is wrong.
+    """
+    default = _identity(content.get("identity"), f"{path}: identity")
+    found = [Variant(BASELINE)]
+    named = content.get("variants") or {}
+    if not isinstance(named, Mapping):
+        raise UsageError(f"{path}: variants is {named!r}, expected name: attention, such as se: SE@neck.P3")
+    found += [_named(str(name), value, default, path) for name, value in named.items()]
+    found += list(_grid(content.get("grid"), default, path))
+    names = [variant.name for variant in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UsageError(f"{path}: the variant '{twice}' stands there twice; '{BASELINE}' is the study's own")
+    return found
+
+
+def _named(name: str, value: Any, default: bool | None, path: Path) -> Variant:
+    where = f"{path}: variants.{name}"
+    if isinstance(value, Mapping) and "module" not in value:
+        unknown = [key for key in value if key not in _VARIANT_KEYS]
+        if unknown:
+            raise UsageError(f"{where}: unknown key '{unknown[0]}'; a variant has {', '.join(_VARIANT_KEYS)}")
+        cfg = value.get("cfg", "")
+        if not isinstance(cfg, str):
+            raise UsageError(f"{where}: cfg is {cfg!r}, expected a model YAML")
+        attention = _entries(value["attention"], where) if "attention" in value else ()
+        identity = _identity(value["identity"], f"{where}.identity") if "identity" in value else default
+    elif isinstance(value, str) and re.search(r"\.ya?ml$", value):
+        cfg, attention, identity = value, (), default
+    else:
+        cfg, attention, identity = "", _entries(value, where), default
+    if not cfg and not attention:
+        raise UsageError(f"{where}: places no attention; write SE@neck.P3, or {{cfg: overlay.yaml}}")
+    return Variant(name, cfg and _beside(cfg, path), attention, identity)
+
+
+def _beside(cfg: str, path: Path) -> str:
+    near = path.parent / cfg
+    return str(near.resolve()) if near.is_file() else cfg
+
+
+def _entries(value: Any, where: str) -> tuple[Entry, ...]:
+    entries = value if isinstance(value, list) else [value]
+    if not all(isinstance(entry, str | Mapping) for entry in entries):
+        raise UsageError(f"{where}: expected SE@neck.P3 or {{module: SE, at: neck.P3}}, or a list of these")
+    return tuple(entries)
+
+
+def _identity(value: Any, where: str) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise UsageError(f"{where} is {value!r}, expected true or false")
+    return value
+
+
+def _grid(value: Any, default: bool | None, path: Path) -> Iterator[Variant]:
+    """Yield every mechanism at every position, named MECHANISM@POSITION."""
+    if value is None:
+        return
+    where = f"{path}: grid"
+    if not isinstance(value, Mapping) or not set(value) <= set(_GRID_KEYS):
+        raise UsageError(f"{where} is {value!r}, expected {', '.join(_GRID_KEYS)}")
+    mechanisms, positions = (_labelled(value.get(key), f"{where}.{key}") for key in _GRID_KEYS[:2])
+    identity = value.get("identity", default)
+    starts = identity if isinstance(identity, list) else [identity]
+    for (mechanism, text), (position, place), start in product(mechanisms.items(), positions.items(), starts):
+        suffix = f"-{'identity' if start else 'plain'}" if isinstance(identity, list) else ""
+        name = f"{mechanism}@{position}{suffix}"
+        yield Variant(name, "", (f"{text}@{place}",), _identity(start, f"{where}.identity"))
+
+
+def _labelled(value: Any, where: str) -> dict[str, str]:
+    """Return label → text of a list (the text itself, made short, is the label) or of a mapping."""
+    if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
+        value = {re.sub(r"[^A-Za-z0-9.]+", "-", str(item)).strip("-"): item for item in value}
+    if not isinstance(value, Mapping) or not value:
+        raise UsageError(f"{where} is {value!r}, expected a list such as [SE, CBAM], or label: text")
+    if not all(isinstance(text, str | int | list) for text in value.values()):
+        raise UsageError(f"{where}: expected text, such as neck.P3,neck.P4")
+    return {
+        str(label): ",".join(map(str, text)) if isinstance(text, list) else str(text) for label, text in value.items()
+    }

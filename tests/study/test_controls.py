@@ -1,0 +1,127 @@
+"""Controls: matched in size, at the same places, with the same start; refused where nothing so small exists."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from attention import ATTENTION, IdentityStart, build_attention
+from engine.errors import UsageError
+from models import build_model, read_spec
+from study.controls import BLOCK, control, match_parameters
+
+MECHANISMS = [name for name in ATTENTION.names() if name != BLOCK]
+
+
+def parameters(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def block_size(channels: int, hidden: int, kernel: int) -> int:
+    """conv 1×1, batch normalisation, conv k×k, counted by hand."""
+    return channels * hidden + 2 * hidden + hidden * channels * kernel**2
+
+
+def test_the_block_has_the_parameters_that_the_formula_says() -> None:
+    for channels, hidden, kernel in ((16, 3, 1), (64, 5, 3), (7, 1, 1)):
+        block = build_attention(BLOCK, channels, hidden=hidden, kernel_size=kernel)
+        assert parameters(block) == block_size(channels, hidden, kernel)
+        assert block(torch.rand(2, channels, 5, 4)).shape == (2, channels, 5, 4)
+    with pytest.raises(ValueError, match="kernel_size=2, expected an odd number"):
+        build_attention(BLOCK, 8, kernel_size=2)
+    with pytest.raises(ValueError, match="hidden=0, expected at least 1"):
+        build_attention(BLOCK, 8, hidden=0)
+
+
+def test_a_hand_worked_match() -> None:
+    # 64 channels: a 3×3 block has 642 parameters a hidden channel, a 1×1 block 130.
+    found = match_parameters(6500, [64])
+    assert (found.hidden, found.kernel_size, found.got, found.step) == (10, 3, 6420, 642)
+    found = match_parameters(500, [64])
+    assert (found.hidden, found.kernel_size, found.got) == (4, 1, 520)
+    with pytest.raises(ValueError, match="5 parameters are too few for a control: the smallest .* there has 130"):
+        match_parameters(5, [64])
+
+
+@pytest.mark.parametrize("channels", [16, 64, 256])
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_every_mechanism_is_matched_or_refused(name: str, channels: int) -> None:
+    size = parameters(build_attention(name, channels))
+    smallest = block_size(channels, 1, 1)
+    if 2 * size < smallest:
+        with pytest.raises(ValueError, match="too few for a control"):
+            match_parameters(size, [channels])
+        return
+    found = match_parameters(size, [channels])
+    block = build_attention(BLOCK, channels, hidden=found.hidden, kernel_size=found.kernel_size)
+    step = block_size(channels, 1, found.kernel_size)
+    assert abs(parameters(block) - size) <= max(0.02 * size, step)
+
+
+def test_mechanisms_without_size_are_refused_by_name() -> None:
+    for name in ("SimAM", "ECA"):
+        with pytest.raises(UsageError, match=f"no control for 'v': {name} at 64 channels: .* take it out of controls"):
+            control(read_spec("yolov5n", [f"{name}@neck.P3"]), "v")
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [
+        ["SKAttention@neck.P3,neck.P4,neck.P5"],
+        ["CBAM@inside:backbone.C3", "SE@between:4,16"],
+        ["SE{reduction: 4}@inside/last:neck.C3", "GAM@9", "SE@9"],
+    ],
+)
+def test_a_control_stands_at_the_same_places(attention: list[str]) -> None:
+    spec = read_spec("yolov5n", attention)
+    yaml, matches = control(spec, "v")
+    base, variant, twin = (build_model(cfg) for cfg in ("yolov5n", spec.yaml, yaml))
+    own, other = parameters(variant) - parameters(base), parameters(twin) - parameters(base)
+    assert sum(match.target for match in matches) == own
+    assert sum(match.got for match in matches) == other
+    largest = max(match.step for match in matches)
+    assert abs(own - other) <= max(0.02 * own, largest)
+    places = [(layer.name.partition("+")[0], layer.reads, len(layer.inside)) for layer in spec.layers]
+    expected = [(name, tuple(r.partition("+")[0] for r in reads), n) for name, reads, n in places]
+    found = [
+        (layer.name.partition("+")[0], tuple(r.partition("+")[0] for r in layer.reads), len(layer.inside))
+        for layer in twin.spec.layers
+    ]
+    assert found == expected
+    used = {layer.module for layer in twin.spec.layers if layer.attention is not None}
+    assert used <= {BLOCK}
+
+
+def test_a_control_of_hand_written_rows_takes_their_place() -> None:
+    base = dict(read_spec("yolov5n").yaml)
+    # In place of row 9 (SPPF), whose input and output have the same channels.
+    backbone = [*base["backbone"][:9], [-1, 1, "CBAM", []]]
+    spec = read_spec({**base, "backbone": backbone, "identity": True})
+    yaml, (match,) = control(spec, "v")
+    row = read_spec(yaml).layers[9]
+    assert row.module == BLOCK
+    assert row.attention is not None
+    assert row.attention.identity
+    assert match.target == parameters(build_attention("CBAM", 256))
+
+
+@pytest.mark.parametrize("identity", [True, False])
+def test_a_control_starts_as_its_variant_does(identity: bool) -> None:
+    x = torch.rand(1, 3, 64, 64)
+    spec = read_spec("yolov5n", ["SKAttention@neck.P3"], identity=identity)
+    yaml, _ = control(spec, "v")
+    base, twin = build_model("yolov5n").eval(), build_model(yaml).eval()
+    with torch.no_grad():
+        same = torch.equal(base(x)[0], twin(x)[0])
+    assert same is identity
+
+
+def test_a_mechanism_that_always_starts_at_identity_gets_a_control_that_does() -> None:
+    name = next(n for n in MECHANISMS if starts_there(n) and parameters(build_attention(n, 64)) > 200)
+    yaml, _ = control(read_spec("yolov5n", [f"{name}@neck.P3"]), "v")
+    twin: Any = build_model(yaml)
+    assert isinstance(twin.model.get_submodule(f"17+{BLOCK}"), IdentityStart)
+
+
+def starts_there(name: str) -> bool:
+    return bool(getattr(build_attention(name, 64), "starts_at_identity", False))
