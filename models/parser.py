@@ -69,8 +69,8 @@ def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, list[int]]:
     """Construct all layers.
 
     Each base layer is constructed under a generator of its own, seeded by (seed, its name), and attention under
-    another, so that two
-    variants with one seed share every initial value that they can share. The global generators are left alone.
+    another, so that two variants with one seed share every initial value that they can share. The global generators
+    are left alone.
 
     Args:
         spec: the resolved model.
@@ -87,24 +87,23 @@ def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, list[int]]:
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     saved: set[int] = set()
     parameters = 0
-    with _default_activation(spec):
-        for i, layer in enumerate(spec.layers):
-            module = _construct(layer, spec, seed)
-            sources = [positions[name] if name != IMAGE else -1 for name in layer.reads]
-            relative = [-1 if source == i - 1 else source for source in sources]
-            parameters += sum(p.numel() for p in module.parameters())
-            if parameters > MAX_PARAMETERS:
-                raise SpecError(f"{layer.origin}: the model has more than {MAX_PARAMETERS:,} parameters so far")
-            facts = {
-                "i": i,
-                "f": relative if layer.reads_list else relative[0],
-                "type": layer.module,  # shadows nn.Module.type, as ultralytics' parser does; its tools print it
-                "np": sum(p.numel() for p in module.parameters()),
-            }
-            for key, value in facts.items():
-                setattr(module, key, value)
-            saved.update(source for source in relative if source != -1)
-            modules[layer.name] = module
+    for i, layer in enumerate(spec.layers):
+        module = _construct(layer, spec, seed)
+        sources = [positions[name] if name != IMAGE else -1 for name in layer.reads]
+        relative = [-1 if source == i - 1 else source for source in sources]
+        parameters += sum(p.numel() for p in module.parameters())
+        if parameters > MAX_PARAMETERS:
+            raise SpecError(f"{layer.origin}: the model has more than {MAX_PARAMETERS:,} parameters so far")
+        facts = {
+            "i": i,
+            "f": relative if layer.reads_list else relative[0],
+            "type": layer.module,  # shadows nn.Module.type, as ultralytics' parser does; its tools print it
+            "np": sum(p.numel() for p in module.parameters()),
+        }
+        for key, value in facts.items():
+            setattr(module, key, value)
+        saved.update(source for source in relative if source != -1)
+        modules[layer.name] = module
     return nn.Sequential(modules), sorted(saved)
 
 
@@ -134,6 +133,7 @@ def _plain(layer: Layer, spec: ModelSpec) -> nn.Module:
         return build(layer.attention, channels)
     module = _head(layer, spec) if layer.section == "head" else _block(layer)
     _initialise(module)
+    _activate(module, spec)
     return module
 
 
@@ -195,16 +195,17 @@ def _generator(seed: int, name: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _default_activation(spec: ModelSpec) -> Iterator[None]:
-    """Let Conv blocks use the description's activation; a class attribute is ultralytics' only way to say it."""
-    before = Conv.default_act
-    if spec.activation is not None:
-        Conv.default_act = activation(spec.activation, spec.label)
-    try:
-        yield
-    finally:
-        Conv.default_act = before
+def _activate(module: nn.Module, spec: ModelSpec) -> None:
+    """Put the description's activation where a block took ultralytics' default.
+
+    Ultralytics' own way is to change that default for the whole process while it parses.
+    """
+    if spec.activation is None:
+        return
+    chosen = activation(spec.activation, spec.label)
+    for child in module.modules():
+        if getattr(child, "act", None) is Conv.default_act:
+            child.act = chosen
 
 
 def activation(text: str, label: str) -> nn.Module:
