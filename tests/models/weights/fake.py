@@ -45,7 +45,7 @@ def original_modules() -> Iterator[types.SimpleNamespace]:
                 sys.modules[name] = module
 
 
-def original_model(kinds: types.SimpleNamespace, model: str = "Model", head: str = "Detect", nc: int = 3) -> nn.Module:
+def original_model(kinds: types.SimpleNamespace, model: str = "Model", head: str = "Detect", nc: int = 3) -> Any:
     """A detector of three rows with random weights: Conv, a fork's own attention, a head with two levels."""
     conv = kinds.Conv()
     conv.conv, conv.bn, conv.act = nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.SiLU()
