@@ -231,16 +231,19 @@ class DetectorTrainer(DetectionTrainer):
         return float(results[-1].get("time", 0.0))
 
     def save_model(self) -> bool:
-        """Write last.pt, best.pt when this epoch is the best, and a copy every --save-period epochs."""
+        """Write best.pt when this epoch is the best, a copy every --save-period epochs, and last.pt.
+
+        last.pt comes last: it says that the epoch is done, so a kill in between repeats the epoch and writes all again.
+        """
         from models.weights.checkpoint import save_checkpoint
 
         self.wdir.mkdir(parents=True, exist_ok=True)
         whole = {**weights_content(self, half=False), "training": training_content(self)}
-        save_checkpoint(self.last, whole)
         if self.best_fitness == self.fitness:
             save_checkpoint(self.best, weights_content(self, half=True))
         if self.save_period > 0 and (self.epoch + 1) % self.save_period == 0:
             save_checkpoint(self.wdir / f"epoch{self.epoch + 1}.pt", whole)
+        save_checkpoint(self.last, whole)
         return True
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
