@@ -136,7 +136,7 @@ def _text(content: Mapping[str, Any], key: str, path: Path) -> str | None:
 
 
 def _found(value: str, path: Path) -> str:
-    """Return a path as one that exists, looked for beside the spec, here and in the checkout; names stay as they are."""
+    """Return a path as one that exists: beside the spec, here or in the checkout. Names stay as they are."""
     given = Path(value).expanduser()
     for folder in (path.parent, Path.cwd(), ROOT):
         if len(given.parts) > 1 and (folder / given).exists():

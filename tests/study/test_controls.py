@@ -39,7 +39,7 @@ def test_a_hand_worked_match() -> None:
     assert (found.hidden, found.kernel_size, found.got, found.step) == (10, 3, 6420, 642)
     found = match_parameters(500, [64])
     assert (found.hidden, found.kernel_size, found.got) == (4, 1, 520)
-    with pytest.raises(ValueError, match="5 parameters are too few for a control: the smallest .* there has 130"):
+    with pytest.raises(ValueError, match=r"5 parameters are too few for a control: the smallest .* there has 130"):
         match_parameters(5, [64])
 
 

@@ -1,0 +1,81 @@
+"""Measure one checkpoint on one split: every number, the match table, and the boxes for pictures."""
+
+from pathlib import Path
+from typing import Any
+
+from engine import compat  # noqa: F401 - before any other part of ultralytics
+
+# isort: split
+import numpy as np
+
+from engine.data_source import load_data
+from engine.dataset import describe
+from engine.validator import Validator
+from metrics import evaluate
+from models import load_model
+from study.runs import write_json
+
+CONFIDENCE, IOU, MOST = 0.001, 0.6, 300  # val.py's defaults
+BATCH = 32
+SHOWN = 0.05  # boxes below this confidence are not kept for pictures
+
+
+def measure(weights: Path, data: str, split: str, folder: Path, options: dict[str, Any], device: str = "") -> None:
+    """Measure a checkpoint.
+
+    Args:
+        weights: our checkpoint; its averaged weights are measured in full precision.
+        data: data set, as for --data.
+        split: its name.
+        folder: where metrics.json, matches.npz and boxes.npz are written.
+        options: of the training: imgsz, single_cls, data_root.
+        device: as for --device.
+
+    Raises:
+        CheckpointError, DataError: if the files cannot be read any more.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names, splits = load_data(data, (split,), options.get("data_root"))
+    validator = Validator(
+        save_dir=folder,
+        args=_settings(split, folder, options, device),
+        info=describe(names, splits, options["single_cls"]),
+        keep_boxes=True,
+    )
+    validator.workers = 0
+    validator(model=load_model(weights))
+    truths, found = validator.report_inputs()
+    report = evaluate(truths, found)
+    report.matches.save(folder / "matches.npz")
+    shown = found.score >= SHOWN
+    np.savez_compressed(
+        folder / "boxes.npz",
+        image=found.image[shown],
+        category=found.category[shown],
+        boxes_xywh=found.boxes_xywh[shown],
+        score=found.score[shown],
+    )
+    write_json(folder / "metrics.json", report.to_dict())  # last: it says that the measuring is done
+
+
+def _settings(split: str, folder: Path, options: dict[str, Any], device: str) -> dict[str, Any]:
+    """Return the settings in ultralytics' words."""
+    return {
+        "task": "detect",
+        "mode": "val",
+        "data": "study",
+        "split": split,
+        "batch": BATCH,
+        "imgsz": options["imgsz"],
+        "conf": CONFIDENCE,
+        "iou": IOU,
+        "max_det": MOST,
+        "device": device,
+        "single_cls": options["single_cls"],
+        "plots": False,
+        "verbose": False,
+        "rect": True,
+        "project": str(folder.parent),
+        "name": folder.name,
+        "exist_ok": True,
+    }

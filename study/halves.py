@@ -1,0 +1,57 @@
+"""Where a data set has no test split: one half of val chooses the checkpoint, the other measures."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from data import Dataset, Record, Split
+from data.formats.writers import write_coco
+from engine.state import fingerprint
+
+
+def halves_of(dataset: Dataset) -> Dataset:
+    """Return the data set with val halved: the first half stays val, the second becomes test.
+
+    A picture's half depends on the hash of its file name, so that it stays the same wherever the data lie.
+
+    Args:
+        dataset: with train and val, of two pictures or more.
+    """
+    records = sorted(dataset["val"].records, key=lambda record: hashlib.sha256(record.path.name.encode()).digest())
+    chosen = {id(record) for record in records[: len(records) // 2]}
+    parts: dict[str, list[Record]] = {"val": [], "test": []}
+    for record in dataset["val"]:
+        parts["val" if id(record) in chosen else "test"].append(record)
+    splits = {"train": dataset["train"], **{name: Split(name, part) for name, part in parts.items()}}
+    return Dataset(dataset.name, dataset.names, dataset.format, splits, dataset.category_ids)
+
+
+def write_halves(dataset: Dataset, folder: Path) -> Path:
+    """Write such a data set in COCO's form, pictures linked, not copied.
+
+    Args:
+        dataset: from `halves_of`.
+        folder: to write to. What an earlier start wrote there is kept where it says the same, else replaced.
+
+    Returns:
+        The data YAML.
+    """
+    state = " ".join(f"{name} {fingerprint(split.records)}" for name, split in dataset.splits.items())
+    mark = folder / "fingerprints.txt"
+    if mark.is_file() and mark.read_text(encoding="utf-8") == state:
+        return folder / "data.yaml"
+    draft = folder.with_name(f".{folder.name}-{os.getpid()}")
+    write_coco(dataset, draft, _link)
+    (draft / mark.name).write_text(state, encoding="utf-8")
+    if folder.exists():
+        shutil.rmtree(folder)
+    draft.rename(folder)
+    return folder / "data.yaml"
+
+
+def _link(record: Record, target: Path) -> None:
+    try:
+        target.symlink_to(record.path.resolve())
+    except OSError:  # a file system or an account without links
+        shutil.copyfile(record.path, target)

@@ -1,0 +1,237 @@
+"""StudySpec → Plan: every model resolved, every run addressed by what it depends on, the measuring split chosen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.errors import UsageError
+from engine.state import fingerprint
+from engine.weights import find_weights
+from models import read_spec
+from models.build import read_source
+from models.spec import ModelSpec
+from study.code import code_hash
+from study.controls import Match, control
+from study.halves import halves_of, write_halves
+from study.runs import (
+    DEFAULTS,
+    Run,
+    content_hash,
+    file_hash,
+    hyp_content,
+    read_json,
+    train_options,
+    train_words,
+    write_json,
+    write_whole,
+)
+from study.spec import StudySpec
+from study.variants import CONTROL
+
+TRAINING_CODE, MEASURING_CODE = ("engine.training",), ("study.evaluation",)
+
+
+@dataclass
+class Plan:
+    """A study, ready to run.
+
+    Attributes:
+        spec: what was asked for.
+        folder: of the study.
+        names: class number → name.
+        models: variant → resolved model; controls, named variant~control, included.
+        matches: control → how each placement was matched.
+        data: data set that training reads.
+        split: split that the final numbers are measured on.
+        sizes: split → number of pictures.
+        epochs: variant → epochs of each run.
+        runs: the first seed of every variant, then the second, and so on.
+        warnings: what the report must say about the design.
+    """
+
+    spec: StudySpec
+    folder: Path
+    names: dict[int, str]
+    models: dict[str, ModelSpec]
+    matches: dict[str, list[Match]]
+    data: str
+    split: str
+    sizes: dict[str, int]
+    prints: dict[str, str]
+    weights: Path | None
+    epochs: dict[str, int] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All options of train.py that the runs have in common."""
+        return train_options(self.spec.train, self.spec.file)
+
+    def model_file(self, variant: str) -> Path:
+        """Where a variant's model is written."""
+        return self.folder / "models" / f"{variant}.yaml"
+
+
+def make_plan(spec: StudySpec, project: str | Path, download: bool = False) -> Plan:
+    """Resolve a study.
+
+    Args:
+        spec: from `read_study`.
+        project: folder of studies.
+        download: allow fetching official weights that are not on disk.
+
+    Returns:
+        The plan; `address_runs` fills in its runs once the epochs are known.
+
+    Raises:
+        UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
+    """
+    folder = Path(project).expanduser().absolute() / spec.name
+    weights = find_weights(spec.weights, download) if spec.weights else None
+    data, split, names, records, warnings = _measuring_split(spec, folder)
+    models, matches = resolve_models(spec, weights, len(names))
+    return Plan(
+        spec=spec,
+        folder=folder,
+        names=names,
+        models=models,
+        matches=matches,
+        data=data,
+        split=split,
+        sizes={name: len(part) for name, part in records.items()},
+        prints={name: fingerprint(part.records) for name, part in records.items()},
+        weights=weights,
+        warnings=warnings + _doubts(spec),
+    )
+
+
+def resolve_models(
+    spec: StudySpec, weights: Path | None, classes: int
+) -> tuple[dict[str, ModelSpec], dict[str, list[Match]]]:
+    """Return every variant's model and every control's, and how the controls were matched.
+
+    Args:
+        spec: the study.
+        weights: checkpoint whose model is the base where the study names none.
+        classes: of the data set.
+    """
+    base: str | Mapping[str, Any] = spec.cfg
+    if not spec.cfg:
+        assert weights is not None  # noqa: S101 - the reader of the spec made sure
+        source = read_source(weights)
+        if source.spec is None:
+            raise UsageError(f"{spec.file}: {weights.name} holds no model description; add cfg: yolov5n, say")
+        base = source.spec.yaml
+    models: dict[str, ModelSpec] = {}
+    matches: dict[str, list[Match]] = {}
+    for variant in spec.variants:
+        model = read_spec(variant.cfg or base, variant.attention, nc=classes, identity=variant.identity)
+        models[variant.name] = read_spec({**model.yaml, "name": variant.name})
+        if variant.name in spec.controls:
+            name = f"{variant.name}{CONTROL}"
+            description, matches[name] = control(model, variant.name)
+            models[name] = read_spec({**description, "name": name})
+    return models, matches
+
+
+def address_runs(plan: Plan, epochs: Mapping[str, int]) -> None:
+    """Fill in the runs, and write the models that they train.
+
+    Args:
+        plan: from `make_plan`.
+        epochs: variant → epochs.
+    """
+    plan.epochs = dict(epochs)
+    for name, model in plan.models.items():
+        text = yaml.safe_dump(dict(model.yaml), sort_keys=False, allow_unicode=True, width=110)
+        write_whole(plan.model_file(name), text)
+    plan.runs = [_run(plan, name, seed) for seed in plan.spec.seeds for name in plan.models]
+    write_json(plan.folder / "epochs.json", {"spec": _timing_key(plan), "epochs": plan.epochs})
+
+
+def remembered_epochs(plan: Plan) -> dict[str, int] | None:
+    """Return the epochs that an earlier start of this study settled on, None where it has to be measured."""
+    known = read_json(plan.folder / "epochs.json") or {}
+    epochs = known.get("epochs", {})
+    if plan.spec.epochs is not None:
+        return dict.fromkeys(plan.models, plan.spec.epochs)
+    return dict(epochs) if known.get("spec") == _timing_key(plan) and set(epochs) == set(plan.models) else None
+
+
+def _timing_key(plan: Plan) -> str:
+    parts = [plan.spec.minutes, plan.options, {name: dict(model.yaml) for name, model in plan.models.items()}]
+    return content_hash([*parts, plan.sizes])
+
+
+def _run(plan: Plan, name: str, seed: int) -> Run:
+    spec, model, epochs = plan.spec, plan.models[name], plan.epochs[name]
+    used = sorted({a.module for layer in model.layers for a in _mechanisms(layer)})
+    options = {key: value for key, value in plan.options.items() if key not in ("project", "name", "data", "device")}
+    content = {
+        "model": dict(model.yaml),
+        "names": plan.names,
+        "options": {**options, "epochs": epochs, "workers": None},
+        "hyp": hyp_content(plan.options["hyp"]),
+        "seed": seed,
+        "data": {split: plan.prints[split] for split in ("train", "val")},
+        "weights": file_hash(plan.weights) if plan.weights else None,
+        "code": code_hash(TRAINING_CODE, used),
+    }
+    key = content_hash(content)
+    measured = {"split": plan.split, "data": plan.prints[plan.split], "code": code_hash(MEASURING_CODE, used)}
+    folder = plan.folder / "runs" / name / f"seed{seed}-{key[:10]}"
+    words = ["--weights", str(plan.weights or ""), "--cfg", str(plan.model_file(name)), "--data", plan.data]
+    if spec.data_root and plan.data == spec.data:
+        words += ["--data-root", spec.data_root]
+    words += ["--epochs", str(epochs), "--seed", str(seed), *train_words({**DEFAULTS, **spec.train})]
+    words += ["--project", str(folder), "--name", "train", "--exist-ok"]
+    return Run(name, seed, key, content_hash({**measured, "training": key}), folder, tuple(words), epochs)
+
+
+def _mechanisms(layer: Any) -> list[Any]:
+    return [inner.attention for inner in layer.inside] + ([layer.attention] if layer.attention is not None else [])
+
+
+def _measuring_split(spec: StudySpec, folder: Path) -> tuple[str, str, dict[int, str], dict[str, Any], list[str]]:
+    """Choose a split that does not select checkpoints.
+
+    Returns:
+        data set to train on, split to measure on, class names, split → records, warnings.
+    """
+    from data import load_dataset, read_config
+
+    config = read_config(spec.data, spec.data_root)
+    parts = {name: load_dataset(config, split=name) for name in ("train", "val")}
+    names, records = parts["val"].names, {name: part[name] for name, part in parts.items()}
+    if spec.split != "val-half" and "test" in config.splits:
+        test = load_dataset(config, split="test")["test"]
+        if any(len(record) for record in test):
+            return spec.data, "test", names, {**records, "test": test}, []
+    if spec.split == "test":
+        raise UsageError(f"{spec.file}: evaluate.split is test, but {spec.data} has none with boxes; write val-half")
+    if len(records["val"]) < 2:
+        warning = "The split that measures is the one that chose the best epoch: figures of `best` are too good."
+        return spec.data, "val", names, records, [warning]
+    halved = halves_of(replace(parts["val"], splits=records))
+    yaml_file = write_halves(halved, folder / "data")
+    warning = (
+        f"There is no test split: val was halved by a hash of the file names; {len(halved['val'])} pictures choose the "
+        f"best epoch, the other {len(halved['test'])} measure."
+    )
+    return str(yaml_file), "test", names, dict(halved.splits), [warning]
+
+
+def _doubts(spec: StudySpec) -> list[str]:
+    """Return what about the design weakens its verdicts."""
+    found = []
+    if len(spec.seeds) < 3:
+        found.append(f"{len(spec.seeds)} seed(s): a spread can be judged from three or more, five are usual.")
+    if spec.train.get("patience"):
+        found.append("patience lets runs stop early: budgets are not equal.")
+    if spec.weights is None:
+        found.append("Training starts from scratch: effects of attention on pretrained detectors may differ.")
+    return found

@@ -1,0 +1,125 @@
+"""From a study to its runs: models written out, commands, folders, and what each run's result depends on."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.errors import UsageError
+from engine.flags import train_parser
+
+# Nothing is drawn and nothing stops early: every run gets the whole budget.
+DEFAULTS: Mapping[str, Any] = {"noplots": True, "patience": 0}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+        variant: name.
+        seed: number.
+        key: hash of everything that the trained weights depend on.
+        eval_key: hash of everything that the measured numbers depend on beyond them.
+        folder: where everything of this run lies.
+        words: of the train.py command line, without --device.
+        epochs: of training.
+    """
+
+    variant: str
+    seed: int
+    key: str
+    eval_key: str
+    folder: Path
+    words: tuple[str, ...]
+    epochs: int
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return f"{self.variant} seed {self.seed}"
+
+
+def train_words(flags: Mapping[str, Any]) -> list[str]:
+    """Return flags as words of a command line: {"imgsz": 320, "rect": True} is --imgsz 320 --rect."""
+    words: list[str] = []
+    for name, value in flags.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(flag)
+        elif value is not False and value is not None:
+            words += [flag, *(map(str, value) if isinstance(value, list | tuple) else [str(value)])]
+    return words
+
+
+def train_options(flags: Mapping[str, Any], where: object) -> dict[str, Any]:
+    """Read flags with train.py's own parser.
+
+    Args:
+        flags: by name with underscores; the study's defaults are added.
+        where: what to name in messages.
+
+    Returns:
+        All options of train.py.
+
+    Raises:
+        UsageError: if train.py would not take them.
+    """
+    try:
+        return dict(vars(train_parser().parse_args(train_words({**DEFAULTS, **flags}))))
+    except UsageError as error:
+        raise UsageError(f"{where}: train: {error}") from None
+
+
+@cache
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def content_hash(content: Any) -> str:
+    """Return the SHA-256 of plain values, whatever the order of their keys."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all, whenever the process is killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as draft:
+        draft.write(text)
+        draft.flush()
+        os.fsync(draft.fileno())
+    Path(draft.name).replace(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values, whole or not at all."""
+    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return what `write_json` wrote, None where there is nothing."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def hyp_content(name: str) -> Any:
+    """Return what a hyperparameter file says."""
+    from engine.hyp import find
+
+    return yaml.safe_load(find(name).read_text(encoding="utf-8"))

@@ -1,0 +1,149 @@
+"""One run as a process of its own: `python -m study.work FOLDER` trains, or goes on training, then measures.
+
+The process holds the folder's lock for as long as it lives, so no two ever work on one run, whoever started them.
+"""
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from engine import env  # noqa: F401 - settles threads before torch is imported
+
+# isort: split
+from filelock import FileLock, Timeout
+
+from study.runs import read_json, write_json
+
+BUSY = 75  # exit code: another process has the run
+_TRACE_LINES = 12
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Work on one run.
+
+    Returns:
+        0 done, BUSY if another process has it, 1 failed (failed.json in the folder says why).
+    """
+    parser = argparse.ArgumentParser(prog="python -m study.work", description="Train and measure one run of a study.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--device", default="")
+    options = parser.parse_args(argv)
+    _end_with_parent()
+    try:
+        with FileLock(options.folder / "lock", timeout=0):
+            return _guarded(options.folder, options.device)
+    except Timeout:
+        return BUSY
+
+
+def _guarded(folder: Path, device: str) -> int:
+    (folder / "failed.json").unlink(missing_ok=True)
+    try:
+        work(folder, device)
+    except KeyboardInterrupt:
+        return 130
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a run fails with is recorded, the others go on
+        lines = traceback.format_exc().splitlines()
+        sys.stderr.write("\n".join(lines) + "\n")
+        text = " ".join(str(error).split()) or type(error).__name__
+        write_json(
+            folder / "failed.json",
+            {"error": f"{type(error).__name__}: {text}", "trace": lines[-_TRACE_LINES:], "time": time.time()},
+        )
+        return 1
+    return 0
+
+
+def work(folder: Path, device: str) -> None:
+    """Do what is left to do of a run.
+
+    Args:
+        folder: with run.json.
+        device: as for --device.
+
+    Raises:
+        ValueError: if the folder has no run.json.
+        OSError: if something cannot be written.
+    """
+    run = read_json(folder / "run.json")
+    if run is None:
+        raise ValueError(f"{folder}: has no run.json; study.py writes it")
+    if read_json(folder / "trained.json") is None:
+        started = time.monotonic()
+        train(folder, run, device)
+        write_json(folder / "trained.json", {**_memory(), "threads": run["threads"], "sitting": _since(started)})
+    done = read_json(folder / "done.json")
+    if done is None or done.get("eval_key") != run["eval_key"]:
+        from study.evaluation import measure
+
+        for which in ("last", "best"):
+            weights = folder / "train" / "weights" / f"{which}.pt"
+            measure(weights, run["data"], run["split"], folder / which, run["options"], device)
+        write_json(folder / "done.json", {"key": run["key"], "eval_key": run["eval_key"], "time": time.time()})
+
+
+def train(folder: Path, run: dict[str, Any], device: str) -> None:
+    """Train a run to its end, from wherever it stands.
+
+    Args:
+        folder: of the run.
+        run: content of run.json.
+        device: as for --device.
+    """
+    from engine.flags import train_parser
+    from engine.training import run as run_training
+    from models.weights.checkpoint import read_checkpoint, save_checkpoint
+
+    last = folder / "train" / "weights" / "last.pt"
+    state = read_checkpoint(last).get("training") if last.exists() else None
+    if state is None or not _finished(state):
+        words = list(run["words"]) if state is None else ["--resume", str(last)]
+        run_training(train_parser().parse_args([*words, *(["--device", device] if device else [])]))
+    content = read_checkpoint(last)
+    content.pop("training", None)  # two thirds of the file, and nothing needs it any more
+    save_checkpoint(last, content)
+
+
+def _finished(state: dict[str, Any]) -> bool:
+    """Whether a checkpoint is of the last epoch: a kill after it leaves nothing to train."""
+    return bool(state["stopped"]) or state["epoch"] + 1 >= state["epochs"]
+
+
+def _memory() -> dict[str, Any]:
+    """Return the most memory that this process had at any time, in MiB, and of which kind."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return {"memory_mib": torch.cuda.max_memory_allocated() / 2**20, "memory": torch.cuda.get_device_name()}
+    if sys.platform == "win32":
+        import psutil
+
+        return {"memory_mib": psutil.Process().memory_info().peak_wset / 2**20, "memory": "whole process"}
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10), "memory": "whole process"}
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 1)
+
+
+def _end_with_parent() -> None:
+    """Let the system end this process when the one that started it is killed (Linux; elsewhere it finishes its run)."""
+    if sys.platform.startswith("linux"):
+        parent = os.getppid()
+        death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None).prctl(death_signal, signal.SIGKILL)
+        if os.getppid() != parent:  # it was killed in between
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
