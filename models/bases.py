@@ -1,7 +1,7 @@
 """Find a model YAML by path or name, and follow `base:` until one self-contained description is left."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -115,20 +115,38 @@ def locate(name: str, folder: Path, asked_by: str = "") -> tuple[Path, str]:
         candidates = [Path(c.name) for c in candidates]
     else:
         folders = [folder, ROOT, *sorted(path for path in CFG.iterdir() if path.is_dir())]
+    for path, letter in (*_as_written(candidates, folders), *_as_family(candidates, folders)):
+        if _is_file(path):
+            return path.resolve(), letter
+    hint = "there are"
+    if not text.startswith(_ULTRALYTICS) and _is_in_ultralytics(text):
+        hint = f"did you mean ultralytics/{Path(text).name}? Of our own there are"
+    raise SpecError(f"{asked_by + ': ' if asked_by else ''}no model YAML '{name}'; {hint}: {', '.join(known_names())}")
+
+
+def _as_written(candidates: Sequence[Path], folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     for candidate in candidates:
-        for place in folders:
-            path = _join(place, candidate)
-            if path.suffix in {".yaml", ".yml"} and _is_file(path):
-                return path.resolve(), _scale_letter(path.stem)
+        for folder in folders:
+            path = _join(folder, candidate)
+            if path.suffix in {".yaml", ".yml"}:
+                yield path, _scale_letter(path.stem)
+
+
+def _as_family(candidates: Sequence[Path], folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield the files that a name with a scale in it may mean: yolov5n6 is yolov5-p6.yaml."""
     for candidate in candidates:
-        family, scale = _family(candidate.stem if candidate.suffix in {".yaml", ".yml"} else candidate.name)
-        for place in folders if family else ():
-            for path in (_join(place, candidate.parent) / f"{family}.yaml", place / f"{family}.yaml"):
-                if _is_file(path):
-                    return path.resolve(), scale
-    raise SpecError(
-        f"{asked_by + ': ' if asked_by else ''}no model YAML '{name}'; there are: {', '.join(known_names())}"
-    )
+        family, letter = _family(candidate.stem if candidate.suffix in {".yaml", ".yml"} else candidate.name)
+        for folder in folders if family else ():
+            yield _join(folder, candidate.parent) / f"{family}.yaml", letter
+            yield folder / f"{family}.yaml", letter
+
+
+def _is_in_ultralytics(text: str) -> bool:
+    try:
+        locate(f"{_ULTRALYTICS}{Path(text).name}", Path.cwd())
+    except SpecError:
+        return False
+    return True
 
 
 def _join(folder: Path, path: Path) -> Path:

@@ -26,8 +26,15 @@ class Scale:
     letter: str = ""
 
     def channels(self, channels: int) -> int:
-        """Return a row's channels after width scaling, rounded up to a multiple of 8."""
-        return math.ceil(min(channels, self.max_channels) * self.width / 8) * 8
+        """Return a row's channels after width scaling, rounded up to a multiple of 8.
+
+        Raises:
+            ValueError: if there are more than 65,536.
+        """
+        scaled_channels = math.ceil(min(channels, self.max_channels) * self.width / 8) * 8
+        if scaled_channels > MAX_CHANNELS:
+            raise ValueError(f"{channels} channels are {scaled_channels} after scaling, more than {MAX_CHANNELS}")
+        return scaled_channels
 
     def repeats(self, number: int) -> int:
         """Return a row's number after depth scaling, at least 1."""

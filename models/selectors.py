@@ -42,7 +42,7 @@ def _select_one(layers: Sequence[Layer], selector: str | int, origin: str) -> li
     if typed:
         return _types(layers, typed[1], typed[2], typed[3], selector, origin)
     raise SpecError(
-        f"{origin}: selector {selector!r}: write a row number, a name, backbone.P3, neck.P4, or a type such as C3[0]"
+        f"{origin}: selector {selector[:60]!r}: write a row number, a name, backbone.P3, neck.P4 or a type such as C3[0]"
     )
 
 
@@ -90,9 +90,9 @@ def _types(
         near = get_close_matches(module, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ";"
         where = f" in the {section}" if section else ""
-        raise SpecError(f"{origin}: {selector!r} matches nothing{hint} there are{where} {', '.join(names)}")
+        raise SpecError(f"{origin}: {selector[:60]!r} matches nothing{hint} there are{where} {', '.join(names)}")
     if index is None:
         return found
     if not -len(found) <= int(index) < len(found):
-        raise SpecError(f"{origin}: {selector!r}: there are {len(found)}, numbered 0 to {len(found) - 1}")
+        raise SpecError(f"{origin}: {selector[:60]!r}: there are {len(found)}, numbered 0 to {len(found) - 1}")
     return [found[int(index)]]

@@ -88,7 +88,6 @@ def _check_events(content: bytes | str, where: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         elif isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
-            line = event.start_mark.line + 1
             raise SpecError(
                 f"{where}: line {line}: merge keys (<<) are not supported; write the values out, or use base"
             )
