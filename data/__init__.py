@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from data.config import DataConfig, read_config
-    from data.doctor import doctor
     from data.errors import DataError
+    from data.examine import doctor
     from data.formats.records import Dataset, Issue, Record, Split
     from data.loading import load_dataset
 
@@ -22,7 +22,7 @@ _HOMES = {
     "Issue": "data.formats.records",
     "Record": "data.formats.records",
     "Split": "data.formats.records",
-    "doctor": "data.doctor",
+    "doctor": "data.examine",
     "load_dataset": "data.loading",
     "read_config": "data.config",
 }

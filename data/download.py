@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tarfile import TarError
 from urllib.error import URLError
+from zipfile import BadZipFile
 
 from data.config import DataConfig
 from data.errors import DataError
@@ -151,7 +153,7 @@ def _fetch_one(archive: Archive, root: Path) -> None:
             if archive.skip_top and len(inside) == 1 and inside[0].is_dir():
                 content = inside[0]
             shutil.copytree(content, root / archive.into, dirs_exist_ok=True, copy_function=shutil.move)
-    except (URLError, OSError, RuntimeError, ValueError) as error:
+    except (URLError, OSError, RuntimeError, ValueError, TarError, BadZipFile) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{archive.url}: cannot be fetched: {' '.join(str(error).split())[:200]}") from None

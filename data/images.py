@@ -19,7 +19,7 @@ _OWN_SUFFIXES = {  # by Pillow's name of the format, the usual one first
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
 }
-_HEADER_IS_ENOUGH = {"JPEG", "MPO", "PNG", "BMP", "WEBP"}  # what cv2 always decodes when Pillow likes the header
+_HEADER_IS_ENOUGH = {"JPEG", "MPO", "PNG"}  # completeness shows without decoding: end marker, chunk checksums
 _TAIL = 4096  # bytes at the end of a JPEG among which its end marker is looked for
 _BATCH = 4096  # files handed to the threads at a time
 _SWAPPING = {5, 6, 7, 8}  # EXIF orientations that exchange width and height

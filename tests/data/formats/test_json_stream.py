@@ -80,7 +80,7 @@ def test_memory_stays_at_the_window(tmp_path: Path) -> None:
     import tracemalloc
 
     file = tmp_path / "x.json"
-    element = json.dumps({"segmentation": [[1.5] * 200]})
+    element = json.dumps({"counts": "x" * 1000})
     file.write_text('{"annotations": [' + ",".join([element] * 20_000) + "]}", encoding="utf-8")
     assert file.stat().st_size > 20_000_000
     tracemalloc.start()

@@ -1,0 +1,71 @@
+"""What is remembered of pictures must never outlive their change."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data import storage
+from data.storage import cache_folder, probe_cached, write_atomically
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    monkeypatch.setattr(storage, "_WORTHWHILE", 2)
+    return [picture(tmp_path / f"{width}.png", width, 10) for width in (10, 20, 30)] + [tmp_path / "gone.png"]
+
+
+def test_known_pictures_are_not_opened_again(pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = probe_cached(pictures)
+    opened: list[Path] = []
+    real = storage.probe_all
+
+    def spy(paths: list[Path], progress: object = None) -> list:
+        opened.extend(paths)
+        return real(paths)
+
+    monkeypatch.setattr(storage, "probe_all", spy)
+    assert probe_cached(pictures) == first
+    assert [path.name for path in opened] == ["gone.png"]  # it might have come back
+    assert [facts.width for facts in first] == [10, 20, 30, 0]
+
+
+def test_a_changed_picture_is_looked_at_again(pictures: list[Path], picture: Callable[..., Path]) -> None:
+    probe_cached(pictures)
+    picture(pictures[0], 77, 10)
+    pictures[1].write_bytes(b"")
+    assert [facts.width for facts in probe_cached(pictures)] == [77, 0, 30, 0]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 0, "images": {}}', b"\xff"])
+def test_a_broken_memory_is_ignored(pictures: list[Path], own_cache: Path, content: bytes) -> None:
+    probe_cached(pictures)
+    (file,) = (own_cache / "images").iterdir()
+    file.write_bytes(content)
+    assert [facts.width for facts in probe_cached(pictures)] == [10, 20, 30, 0]
+    assert json.loads(file.read_bytes())["version"] == 1
+
+
+def test_progress_counts_every_picture(pictures: list[Path]) -> None:
+    for _ in range(2):
+        ticks: list[int] = []
+        probe_cached(pictures, ticks.append)
+        assert sum(ticks) == len(pictures)
+
+
+def test_where_it_is_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache_folder() == own_cache
+    monkeypatch.setenv("YOLO_ATTENTION_CACHE", str(own_cache / "deep" / "er"))
+    assert cache_folder().is_dir()
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "x.json"
+    write_atomically(file, b"old")
+    monkeypatch.setattr(os, "fdopen", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
