@@ -42,7 +42,7 @@ def _select_one(layers: Sequence[Layer], selector: str | int, origin: str) -> li
     if typed:
         return _types(layers, typed[1], typed[2], typed[3], selector, origin)
     raise SpecError(
-        f"{origin}: selector {selector[:60]!r}: write a row number, a name, backbone.P3, neck.P4 or a type such as C3[0]"
+        f"{origin}: selector {selector[:60]!r}: write a row number, a name, backbone.P3 or a type such as C3[0]"
     )
 
 

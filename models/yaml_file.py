@@ -88,9 +88,7 @@ def _check_events(content: bytes | str, where: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         elif isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
-            raise SpecError(
-                f"{where}: line {line}: merge keys (<<) are not supported; write the values out, or use base"
-            )
+            raise SpecError(f"{where}: merge keys (<<) are not supported; write the values out, or use base")
         if depth > MAX_DEPTH or nodes > 2 * MAX_NODES:
             raise SpecError(
                 f"{where}: more than {MAX_NODES} values or {MAX_DEPTH} levels, which no model description has"
