@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import full_precision, hidden_width, positive, upcast
+from attention.ops import full_precision, hidden_width, one_hot, positive, upcast
 from attention.registry import ATTENTION
 
 
@@ -49,7 +49,7 @@ class CrissCross(nn.Module):
         with full_precision(x):
             query, key, value = upcast(query), upcast(key), upcast(value)
             column = torch.einsum("bchw,bcgw->bhwg", query, key)  # (B, H, W, H)
-            itself = torch.eye(height, dtype=torch.bool, device=x.device)[:, None]  # counted in the row only
+            itself = one_hot(height, query)[:, None] > 0  # counted in the row only
             column = column.masked_fill(itself, float("-inf"))
             row = torch.einsum("bchw,bchv->bhwv", query, key)  # (B, H, W, W)
             weights = torch.cat((column, row), 3).softmax(3)

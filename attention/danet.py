@@ -43,6 +43,7 @@ class DANet(nn.Module):
         one_of(branches, ("both", "position", "channel"), "branches")
         hidden = hidden_width(channels, reduction, min_hidden)
         self.branches = branches
+        self.wider = hidden - channels  # of q and k over v
         if branches != "channel":
             self.query = nn.Conv2d(channels, hidden, 1)
             self.key = nn.Conv2d(channels, hidden, 1)
@@ -54,7 +55,7 @@ class DANet(nn.Module):
     def _by_position(self, x: Tensor) -> Tensor:
         query, key, value = tokens(self.query(x)), tokens(self.key(x)), tokens(self.value(x))
         with full_precision(x):
-            return from_tokens(attend(upcast(query), upcast(key), upcast(value), 1.0), x)
+            return from_tokens(attend(upcast(query), upcast(key), upcast(value), 1.0, wider=self.wider), x)
 
     @staticmethod
     def _by_channel(x: Tensor) -> Tensor:

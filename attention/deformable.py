@@ -90,17 +90,14 @@ class DeformableAttention(nn.Module):
         """Samples of x, (B, C, h, w)."""
         offsets = upcast(self.offsets(query.unflatten(1, (self.groups, -1)).flatten(0, 1)))  # (B·g, h, w, 2)
         height, width = offsets.shape[1:3]
-        sizes = torch.stack([torch.as_tensor(n, dtype=offsets.dtype, device=x.device) for n in (height, width)])
-        steps = (sizes - 1).clamp(min=1)
-        grid = torch.stack(
-            torch.meshgrid(
-                *(torch.arange(n, dtype=offsets.dtype, device=x.device) + 0.5 for n in (height, width)), indexing="ij"
-            ),
-            -1,
-        )
-        at = grid / steps * 2 - 1 + offsets.tanh() * (self.offset_range / steps)
+        # A single sample has no spacing: n − 1 becomes 1.
+        tall, wide = (n - 1 + (n == 1) for n in (height, width))
+        rows = (torch.arange(height, device=x.device).to(offsets.dtype) + 0.5) / tall * 2 - 1
+        columns = (torch.arange(width, device=x.device).to(offsets.dtype) + 0.5) / wide * 2 - 1
+        moved = offsets.tanh() * self.offset_range
+        at = torch.stack((columns + moved[..., 1] / wide, rows.unsqueeze(1) + moved[..., 0] / tall), -1)  # x, y
         maps = upcast(x).unflatten(1, (self.groups, -1)).flatten(0, 1)
-        sampled = F.grid_sample(maps, at.flip(-1), mode="bilinear", align_corners=True)
+        sampled = F.grid_sample(maps, at, mode="bilinear", align_corners=True)
         return sampled.unflatten(0, (-1, self.groups)).flatten(1, 2).to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:

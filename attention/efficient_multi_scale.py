@@ -54,7 +54,7 @@ class EfficientMultiScale(nn.Module):
         gated = maps * strips[..., :height].unsqueeze(3).to(x.dtype) * strips[..., height:].unsqueeze(2).to(x.dtype)
         first = group_norm(self.norm, gated).flatten(2)
         second = self.local(maps).flatten(2)  # (B·g, c, H·W)
-        of_first = self.norm.bias.softmax(0).expand(second.shape[0], 1, -1)
+        of_first = self.norm.bias.softmax(0)[None, None]  # (1, 1, c)
         of_second = upcast(second.mean(2, keepdim=True)).softmax(1).transpose(1, 2)
         mask = of_first.to(second.dtype) @ second + of_second.to(first.dtype) @ first  # (B·g, 1, H·W)
         out = maps * self.gate(mask).unflatten(2, (height, width)).to(x.dtype)

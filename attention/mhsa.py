@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import attend, from_tokens, keep_format, largest_divisor, positive, tokens
+from attention.ops import attend, from_tokens, keep_format, largest_divisor, one_hot, positive, tokens
 from attention.registry import ATTENTION
 
 
@@ -59,7 +59,8 @@ class MHSA2D(nn.Module):
         query, key, value = (tokens(part, self.heads) for part in self.qkv(x).chunk(3, 1))
         if self.position:
             query, key = self._with_positions(query, key, x.shape[2], x.shape[3])
-        out = attend(query, key, value, self.width**-0.5)
+        wider = x.shape[2] + x.shape[3] if self.position else 0
+        out = attend(query, key, value, self.width**-0.5, wider=wider)
         return keep_format(from_tokens(out, x), x)
 
     def _with_positions(self, query: Tensor, key: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -67,8 +68,8 @@ class MHSA2D(nn.Module):
         grid = query.unflatten(2, (height, width))
         rows = torch.einsum("bhyxd,ykd->bhyxk", grid, self._relative(self.rows, height).to(query.dtype))
         columns = torch.einsum("bhyxd,xkd->bhyxk", grid, self._relative(self.columns, width).to(query.dtype))
-        in_row = torch.eye(height, device=key.device, dtype=key.dtype)[:, None].expand(height, width, height)
-        in_column = torch.eye(width, device=key.device, dtype=key.dtype).expand(height, width, width)
-        one_hot = torch.cat((in_row, in_column), -1).flatten(0, 1).expand(*key.shape[:3], -1)
+        in_row = one_hot(height, key)[:, None].expand(height, width, height)
+        in_column = one_hot(width, key)[None].expand(height, width, width)
+        places = torch.cat((in_row, in_column), -1).flatten(0, 1)[None, None]  # (1, 1, N, H + W)
         query = torch.cat((query, rows.flatten(2, 3).to(query.dtype), columns.flatten(2, 3).to(query.dtype)), -1)
-        return query, torch.cat((key, one_hot), -1)
+        return query, torch.cat((key, places.expand(key.shape[0], self.heads, -1, -1)), -1)

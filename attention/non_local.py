@@ -64,6 +64,7 @@ class NonLocal(nn.Module):
         self.mode = mode
         self.subsample = subsample
         self.scale = hidden**-0.5 if scale and mode == "embedded" else 1.0
+        self.wider = channels - hidden  # of raw x over g, in mode gaussian
         self.g = conv(channels, hidden, 1)
         self.theta = nn.Identity() if mode == "gaussian" else conv(channels, hidden, 1)
         self.phi = nn.Identity() if mode == "gaussian" else conv(channels, hidden, 1)
@@ -89,7 +90,7 @@ class NonLocal(nn.Module):
     def _unscaled(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """The three modes whose sums may leave the range of half precision; all (B, 1, N, d)."""
         if self.mode == "gaussian":
-            return attend(query, key, value, 1.0)
+            return attend(query, key, value, 1.0, wider=self.wider)
         if self.mode == "dot":
             return query @ (key.transpose(2, 3) @ value / key.shape[2])
         weight = upcast(self.pair.weight).flatten()  # type: ignore[arg-type,operator]

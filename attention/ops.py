@@ -272,7 +272,9 @@ def expand_as_map(gate: Tensor, x: Tensor) -> Tensor:
     Returns:
         (B, C, 1, …) of the type of x.
     """
-    return gate.reshape(gate.shape + (1,) * (x.dim() - 2)).to(x.dtype)
+    for _ in range(x.dim() - 2):
+        gate = gate.unsqueeze(-1)
+    return gate.to(x.dtype)
 
 
 def spatial_axes(x: Tensor) -> list[int]:
@@ -370,25 +372,26 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None, *, wider: int = 0
+) -> Tensor:
     """softmax(scale · q kᵀ + mask) v, without the matrix of all pairs.
 
     Args:
         query: (B, heads, N, d), contiguous, as the other two.
         key: (B, heads, M, d).
-        value: (B, heads, M, e); where d and e differ, the narrower one is padded, as the memory-saving kernels want.
+        value: (B, heads, M, e).
         scale: of the logits.
         mask: added to the logits, of a shape that broadcasts to (B, heads, N, M).
+        wider: d − e; the narrower side is padded by as much, since the memory-saving kernels want equal widths.
 
     Returns:
         (B, heads, N, e).
     """
-    extra = query.shape[-1] - value.shape[-1]
-    if extra > 0:
-        wide = F.scaled_dot_product_attention(query, key, F.pad(value, (0, extra)), mask, scale=scale)
-        return wide[..., : value.shape[-1]]
-    if extra < 0:
-        query, key = F.pad(query, (0, -extra)), F.pad(key, (0, -extra))
+    if wider > 0:
+        return F.scaled_dot_product_attention(query, key, F.pad(value, (0, wider)), mask, scale=scale)[..., :-wider]
+    if wider < 0:
+        query, key = F.pad(query, (0, -wider)), F.pad(key, (0, -wider))
     return F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
 
 
@@ -402,9 +405,10 @@ def neighbours(x: Tensor, kernel: int) -> list[Tensor]:
     Returns:
         k² maps (…, H, W), row by row: entry i·k + j holds x at (y + i − k//2, x + j − k//2).
     """
-    half, (height, width) = kernel // 2, x.shape[-2:]
-    padded = F.pad(x, (half,) * 4)
-    return [padded[..., i : i + height, j : j + width] for i in range(kernel) for j in range(kernel)]
+    padded = F.pad(x, (kernel // 2,) * 4)
+    # Ends counted from the back: no size of the map is baked into an exported graph.
+    spans = [slice(i, i + 1 - kernel or None) for i in range(kernel)]
+    return [padded[..., rows, columns] for rows in spans for columns in spans]
 
 
 def group_norm(layer: nn.GroupNorm, x: Tensor) -> Tensor:
@@ -418,6 +422,20 @@ def group_norm(layer: nn.GroupNorm, x: Tensor) -> Tensor:
         The same shape.
     """
     return torch.group_norm(x, layer.num_groups, layer.weight, layer.bias, layer.eps)
+
+
+def one_hot(size: int, like: Tensor) -> Tensor:
+    """The unit matrix, from a comparison: exporters have trouble with torch.eye of a size that varies.
+
+    Args:
+        size: rows and columns.
+        like: tensor of the wanted dtype and device.
+
+    Returns:
+        (size, size).
+    """
+    at = torch.arange(size, device=like.device)
+    return (at.unsqueeze(1) == at).to(like.dtype)
 
 
 def pooling_matrix(size: int, cells: int, like: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class SGE(nn.Module):
         freedom = x.shape[2] * x.shape[3] - 1
         variance = centred.square().sum((2, 3), keepdim=True) / (freedom + (freedom == 0))
         # The root has no slope at 0, where all positions are alike; there the quotient is 0 whatever the root.
-        deviation = torch.where(variance > 0, variance, torch.ones_like(variance)).sqrt()
+        deviation = variance.masked_fill(variance == 0, 1).sqrt()
         normed = centred / (deviation + 1e-5)
         gate = torch.sigmoid(normed * self.weight[:, None, None] + self.bias[:, None, None])
         return (grouped * gate.unsqueeze(2).to(x.dtype)).flatten(1, 2)

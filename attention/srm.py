@@ -45,4 +45,4 @@ class SRM(nn.Module):
         count = x.shape[2] * x.shape[3]
         deviation = (variance * count / (count - 1 + (count == 1)) + 1e-5).sqrt()
         style = mean * self.weight[:, 0] + deviation * self.weight[:, 1]
-        return x * expand_as_map(self.gate(self.bn(style)), x)
+        return x * expand_as_map(self.gate(self.bn(style.to(self.bn.weight.dtype))), x)

@@ -144,6 +144,10 @@ def hard(ref: Ref, m: Any, x: Tensor) -> Tensor:
     return x * mask
 
 
+def plain_conv(ref: Ref, m: Any, x: Tensor) -> Tensor:
+    return x + ref.conv(m.expand, ref.silu(ref.conv_bn(m.reduce, x)))
+
+
 CASES: list[tuple[Any, str, int, tuple[int, ...], dict[str, Any]]] = [
     (se, "SE", 48, (7, 10), {}),
     (se, "SE", 32, (9,), {"dims": 1, "bias": False, "gate": "2sigmoid"}),
@@ -171,6 +175,7 @@ CASES: list[tuple[Any, str, int, tuple[int, ...], dict[str, Any]]] = [
     (triplet, "TripletAttention", 24, (9, 12), {"gate": "1+tanh", "kernel_size": 3}),
     (efficient_multi_scale, "EfficientMultiScale", 64, (7, 10), {}),
     (efficient_multi_scale, "EfficientMultiScale", 48, (7, 10), {"groups": 8, "gate": "2sigmoid"}),
+    (plain_conv, "PlainConv", 24, (7, 10), {"hidden": 5}),
     (hard, "HardAttention", 48, (7, 10), {}),
     (hard, "HardAttention", 48, (7, 10), {"axis": "spatial"}),
 ]

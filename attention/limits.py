@@ -1,0 +1,25 @@
+"""What a mechanism cannot do, with the reason; the tests skip nothing else, and the documentation shows this table."""
+
+# name → {property: reason}. Properties: channels (a divisor of C), onnx, trace, compile, deterministic-cuda.
+LIMITS: dict[str, dict[str, str]] = {
+    "LSK": {"channels": "2: each of the two scales gets half of the channels"},
+    "PyramidSqueeze": {"channels": "4: one part for each kernel size"},
+    "ShuffleAttention": {"channels": "2: every group is split into a channel and a spatial half"},
+    "BiLevelRouting": {
+        "onnx": "height and width are fixed at export: the size of a region follows from them",
+        "trace": "height and width are fixed at tracing: the size of a region follows from them",
+    },
+    "DeformableAttention": {"deterministic-cuda": "grid_sample has no deterministic backward on CUDA; on a CPU it has"},
+}
+
+
+def divisor_of_channels(name: str) -> int:
+    """The number that C must be divisible by.
+
+    Args:
+        name: canonical name of a mechanism.
+
+    Returns:
+        1 where any C works.
+    """
+    return int(LIMITS.get(name, {}).get("channels", "1:").split(":")[0])

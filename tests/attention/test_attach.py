@@ -1,0 +1,127 @@
+"""attach(): mechanisms into networks that know nothing of them."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import mobilenet_v3_small, resnet18, vgg11
+
+from attention import attach
+
+EXAMPLE = torch.zeros(1, 3, 64, 64)
+
+
+class Tiny(nn.Module):
+    """A user's own network, with an unused layer and one that returns two values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3)
+        self.body = nn.Sequential(nn.Conv2d(8, 12, 3), nn.BatchNorm2d(12), nn.ReLU())
+        self.pair = nn.LSTM(12, 4)
+        self.unused = nn.Conv2d(1, 1, 1)
+        self.head = nn.Linear(12, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(self.stem(x))
+        self.pair(y.mean((2, 3)))
+        return self.head(y.mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("build", "places"),
+    [
+        (resnet18, {"layer[12]": "CBAM", "layer3.*.conv2": ("SE", {"reduction": 8})}),
+        (vgg11, {"features.[48]": "ECA"}),
+        (mobilenet_v3_small, {"features.4.block.0": "SimAM", "features.8": "CoordAtt"}),
+    ],
+    ids=["resnet", "vgg", "mobilenet"],
+)
+def test_torchvision_networks(build: type, places: dict[str, str]) -> None:
+    torch.manual_seed(0)
+    model = build().eval()
+    x = torch.randn(1, 3, 64, 64)
+    before, keys = model(x), list(model.state_dict())
+    assert attach(model, places, EXAMPLE, identity=True) is model
+    assert torch.equal(model(x), before)
+    added = [key for key in model.state_dict() if key not in keys]
+    assert [key for key in model.state_dict() if key in keys] == keys
+    assert all(".attention." in key for key in added)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(twin(x), before)
+        assert isinstance(twin, type(model))
+
+
+def test_the_output_is_the_attended_one() -> None:
+    model, x = Tiny().eval(), torch.randn(2, 3, 16, 16)
+    stem = copy.deepcopy(model.stem)
+    attach(model, {"stem": "SimAM"}, EXAMPLE)
+    assert torch.equal(model.stem(x), model.stem.attention(stem(x)))
+    assert isinstance(model.stem, nn.Conv2d)
+
+
+def test_two_mechanisms_run_in_the_order_in_which_they_came() -> None:
+    model, x = Tiny().eval(), torch.randn(2, 3, 16, 16)
+    plain = {name: copy.deepcopy(getattr(model, name)) for name in ("stem", "body")}
+    attach(attach(model, {"stem": "SE", "body": "SE"}, EXAMPLE), {"stem": "SimAM", "body": "SimAM"}, EXAMPLE)
+    assert torch.equal(model.stem(x), model.stem.attention2(model.stem.attention(plain["stem"](x))))
+    y = model.stem(x)
+    assert torch.equal(model.body(y), model.body.attention2(model.body.attention(plain["body"](y))))
+
+
+def test_modes_statistics_and_gradients_are_left_as_they_were() -> None:
+    model = Tiny().train()
+    model.stem.eval()
+    attach(model, {"body": "SE"}, EXAMPLE)
+    assert model.training
+    assert not model.stem.training
+    assert model.body.attention.training
+    assert int(model.body[1].num_batches_tracked) == 0
+    model(torch.randn(2, 3, 16, 16)).sum().backward()
+    assert model.body.attention.fc2.weight.grad is not None
+
+
+def test_sequences_and_volumes() -> None:
+    for dims, conv in ((1, nn.Conv1d), (3, nn.Conv3d)):
+        model = nn.Sequential(conv(2, 8, 3), nn.ReLU())
+        attach(model, {"0": "SE"}, torch.zeros(1, 2, *(5,) * dims))
+        assert model(torch.randn(2, 2, *(6,) * dims)).shape == (2, 8, *(4,) * dims)
+    with pytest.raises(ValueError, match=r"SimAM works on \(B, C, H, W\), but 0 returns \(1, 8, 3\)"):
+        attach(nn.Sequential(nn.Conv1d(2, 8, 3)), {"0": "SimAM"}, torch.zeros(1, 2, 5))
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ({"stemm": "SE"}, r"no submodule is named 'stemm'; did you mean stem\?"),
+        ({"xyz.*": "SE"}, r"no submodule is named 'xyz.\*'; top-level ones: stem, body, pair"),
+        ({"stem": "CBAMM"}, "did you mean CBAM"),
+        ({"stem": ("SE", {"ratio": 2})}, "SE has no option 'ratio'"),
+        ({"unused": "SE"}, "unused did not run on the example"),
+        ({"pair": "SE"}, r"pair returns a tuple, expected one map"),
+        ({"head": "SE"}, r"head returns a tensor \(1, 2\), expected one map"),
+        ({"stem": "SE", "ste*": "SE"}, r"stem is named twice in places, by 'ste\*'"),
+    ],
+)
+def test_mistakes_are_named_and_leave_the_network_alone(places: dict[str, str], message: str) -> None:
+    model = Tiny()
+    keys = list(model.state_dict())
+    with pytest.raises(ValueError, match=message):
+        attach(model, {"body": "SE", **places} if "body" not in places else places, EXAMPLE)
+    assert list(model.state_dict()) == keys
+
+
+def test_a_layer_that_runs_with_different_widths_is_refused() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = nn.ReLU()
+            self.conv = nn.Conv2d(3, 5, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.act(self.conv(self.act(x)))
+
+    with pytest.raises(ValueError, match="act runs more than once, with 3 and 5 channels"):
+        attach(Twice(), {"act": "SE"}, EXAMPLE)
