@@ -102,7 +102,7 @@ def test_the_copy_in_another_format(faulty: Path, tmp_path: Path, root: Path, fo
 
 
 def test_strict_json_overlay_and_exit_codes(
-    faulty: Path, yolo_set: Callable[..., Path], tmp_path: Path, root: Path
+    faulty: Path, picture: Callable[..., Path], tmp_path: Path, root: Path
 ) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "data.doctor", *arguments]
@@ -117,8 +117,9 @@ def test_strict_json_overlay_and_exit_codes(
     image = cv2.imread(str(sheet))
     assert image is not None
     assert image.shape == (960, 1440, 3)  # five pictures with objects: three in the first row, two in the second
-    clean = yolo_set({"train": {"a": "0 .5 .5 .1 .1"}})
-    assert run(str(clean), "--strict").returncode == 0
+    picture(tmp_path / "clean" / "a.png")
+    (tmp_path / "clean" / "data.yaml").write_text("train: .\nnames: [x]\n", encoding="utf-8")
+    assert run(str(tmp_path / "clean"), "--strict").returncode == 0
     missing = run(str(tmp_path / "none.yaml"))
     assert missing.returncode == 2
     assert missing.stderr.count("\n") == 1
