@@ -159,6 +159,10 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     return text.encode(encoding)
 
 
+def _no_bytes() -> bytes:
+    return b""  # as protocols below 3 write it
+
+
 def _device(kind: Any = "cpu", index: Any = 0) -> str:
     if type(kind) is not str or type(index) is not int:
         raise TypeError("a device without a name")
@@ -222,6 +226,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "builtins.frozenset": _sequence(frozenset),
     "builtins.list": _sequence(list),
     "builtins.tuple": _sequence(tuple),
+    "builtins.bytes": _no_bytes,
     "torch.Size": _sequence(tuple),
     "torch.device": _device,
     "_codecs.encode": _encode,

@@ -101,7 +101,7 @@ class PickleMachine:
                         f"{self.name}: the pickle has more than {MAX_OPCODES} opcodes; not a checkpoint"
                     )
                 if op.name == "STOP":
-                    return self.stack.pop()
+                    return self._result()
                 if op.name not in _OPCODES:
                     raise CheckpointError(
                         f"{self.name}: pickle opcode {op.name} is refused (torch.save does not write it); "
@@ -113,6 +113,12 @@ class PickleMachine:
         except _DAMAGE as error:
             raise CheckpointError(f"{self.name}: the pickle is damaged or cut off ({_brief(error)})") from None
         raise CheckpointError(f"{self.name}: the pickle has no end; the file is damaged or cut off")
+
+    def _result(self) -> Any:
+        value = self.stack.pop()
+        if value is _MARK:
+            raise ValueError("ends on a mark")
+        return value
 
     def _pop_mark(self) -> list[Any]:
         position = len(self.stack) - 1
