@@ -32,13 +32,11 @@ def average_precision(right: Bools, positives: int) -> float:
 
     Args:
         right: (D,) as in `precision_recall`.
-        positives: objects to be found.
+        positives: objects to be found, > 0.
 
     Returns:
-        AP in 0–1; NaN when there is nothing to find.
+        AP in 0–1.
     """
-    if positives == 0:
-        return float("nan")
     precision, recall = precision_recall(right, positives)
     if not len(recall):
         return 0.0

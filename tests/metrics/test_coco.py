@@ -91,6 +91,17 @@ def test_detection_in_crowd_is_neither_right_nor_wrong():
     assert coco_metrics(gt, [*inside, hit])["AP"] < 0.2
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_equal_overlaps_go_to_the_later_annotation(first, reference):
+    """A detection between two objects takes the later one; a second then finds the first free, or not."""
+    objects = [box(0, 0, 10, 10, id=1, area=100, iscrowd=0), box(4, 0, 10, 10, id=2, area=100, iscrowd=0)]
+    gt = truth_of(objects[first], objects[1 - first])
+    detections = [box(2, 0, 10, 10, score=0.9), box(0, 0, 10, 10, score=0.8)]
+    result = coco_metrics(gt, detections)
+    assert result["AR100"] == pytest.approx(reference(gt, detections)[0][8], abs=1e-12)
+    assert result["AP50"] == pytest.approx([1, 51 / 101][first])
+
+
 def test_annotation_id_zero_is_an_object_like_any_other(reference):
     """pycocotools takes a match with id 0 for a miss; the number of the annotation must not matter."""
     gt = truth_of(box(0, 0, 10, 10, id=0, area=100, iscrowd=0))

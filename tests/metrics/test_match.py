@@ -5,7 +5,6 @@ import pytest
 
 from metrics import MatchTable, match, read_detections, read_truths
 from metrics.match import IGNORED, RIGHT, WRONG
-from metrics.overlap import overlapping
 
 
 def table_of(gt, detections):
@@ -50,15 +49,3 @@ def test_file_that_is_no_table(tmp_path):
     np.savez(tmp_path / "y.npz", **dict.fromkeys(MatchTable.__dataclass_fields__, np.array([print])))
     with pytest.raises(ValueError, match="allow_pickle=False"):
         MatchTable.load(tmp_path / "y.npz")
-
-
-def test_pairs_do_not_depend_on_the_chunk(make_set, monkeypatch):
-    gt, detections = make_set(2)
-    truths = read_truths(gt)
-    columns = read_detections(detections, truths)
-    whole = overlapping(truths, columns, 0.1, same_class=False)
-    monkeypatch.setattr("metrics.overlap.CHUNK", 37)
-    parts = overlapping(truths, columns, 0.1, same_class=False)
-    for a, b in ((whole.detection, parts.detection), (whole.truth, parts.truth), (whole.iou, parts.iou)):
-        np.testing.assert_array_equal(a, b)
-    assert len(whole.iou) > 500

@@ -137,6 +137,14 @@ def test_second_detection_of_an_object_is_wrong_even_if_another_is_free():
     assert voc_ap(gt, detections)["mAP"] == 0.5
 
 
+@pytest.mark.parametrize(("second", "expected"), [(0, 0.5), (4, 1)])
+def test_equal_overlaps_go_to_the_first_annotation(second, expected):
+    """The detection between two objects takes the first annotated; the next is right on the other one only."""
+    gt = scene((0, 0, 10, 10), (4, 0, 10, 10))
+    detections = found((2, 0, 10, 10, 0.9), (second, 0, 10, 10, 0.8))
+    assert voc_ap(gt, detections)["mAP"] == expected
+
+
 def test_inclusive_pixels_change_the_overlap():
     """Corners 0–9 and 0–4: 50 % of 9 × 9 against 4 × 9 is 0.44; counted inclusively it is 5 × 10 of 10 × 10."""
     gt = scene((0, 0, 9, 9))

@@ -1,0 +1,47 @@
+"""Overlap of boxes by hand, and the search for pairs."""
+
+import numpy as np
+import pytest
+
+from metrics import read_detections, read_truths
+from metrics.overlap import _chunks, box_iou, overlapping
+
+
+@pytest.mark.parametrize(
+    ("detected", "true", "crowd", "plus_one", "expected"),
+    [
+        ([0, 0, 10, 10], [0, 0, 10, 10], False, False, 1),
+        ([0, 0, 10, 10], [5, 0, 10, 10], False, False, 50 / 150),
+        ([0, 0, 10, 10], [5, 0, 10, 10], True, False, 0.5),
+        ([0, 0, 10, 10], [5, 0, 10, 10], False, True, 6 * 11 / (2 * 121 - 66)),
+        ([0, 0, 10, 10], [20, 0, 10, 10], False, False, 0),  # apart in x only
+        ([0, 0, 10, 10], [20, 20, 10, 10], False, False, 0),  # apart in both
+        ([0, 0, 10, 10], [10, 0, 10, 10], False, False, 0),  # touching
+        ([0, 0, 10, 10], [10, 0, 10, 10], False, True, 11 / (2 * 121 - 11)),
+        ([3, 3, 0, 0], [3, 3, 0, 0], False, False, 0),  # a point
+        ([3, 3, 0, 0], [3, 3, 0, 0], False, True, 1),  # a pixel
+    ],
+)
+def test_hand_worked(detected, true, crowd, plus_one, expected):
+    iou = box_iou(np.array([detected], float), np.array([true], float), np.array([crowd]), plus_one)
+    assert iou.tolist() == [pytest.approx(expected)]
+
+
+def test_pairs_do_not_depend_on_the_chunk(make_set, monkeypatch):
+    gt, detections = make_set(2)
+    truths = read_truths(gt)
+    columns = read_detections(detections, truths)
+    whole = overlapping(truths, columns, 0.1, same_class=False)
+    monkeypatch.setattr("metrics.overlap.CHUNK", 37)
+    parts = overlapping(truths, columns, 0.1, same_class=False)
+    for a, b in ((whole.detection, parts.detection), (whole.truth, parts.truth), (whole.iou, parts.iou)):
+        np.testing.assert_array_equal(a, b)
+    assert len(whole.iou) > 500
+
+
+def test_chunks_are_bounded(monkeypatch):
+    """A detection's pairs stay together, so only one detection alone may go beyond the limit."""
+    monkeypatch.setattr("metrics.overlap.CHUNK", 10)
+    counts = np.array([4, 4, 4, 0, 25, 1, 9, 1])
+    parts = [counts[part].tolist() for part in _chunks(counts)]
+    assert parts == [[4, 4], [4, 0], [25], [1, 9], [1]]
