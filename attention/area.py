@@ -41,6 +41,7 @@ class AreaAttention(nn.Module):
         odd(kernel_size=kernel_size)
         self.area = area
         self.heads = largest_divisor(channels, max(channels // head_width, 1))
+        self.scale = (channels // self.heads) ** -0.5
         self.query_key = ConvNorm(channels, 2 * channels)
         self.value = ConvNorm(channels, channels)
         self.position = ConvNorm(channels, channels, kernel_size, groups=channels)
@@ -48,7 +49,7 @@ class AreaAttention(nn.Module):
 
     def _runs(self, x: Tensor, pad: int) -> Tensor:
         """(B, C, H, W) → (B · area, heads, positions of a run, C / heads)."""
-        flat = F.pad(x.flatten(2), (0, pad)) if pad or exporting() else x.flatten(2)
+        flat = F.pad(x.flatten(2), (0, pad)) if exporting() or pad else x.flatten(2)
         split = flat.unflatten(2, (self.area, -1)).unflatten(1, (self.heads, -1))  # (B, heads, d, area, n)
         return split.permute(0, 3, 1, 4, 2).flatten(0, 1).contiguous()
 
@@ -58,9 +59,9 @@ class AreaAttention(nn.Module):
         value = self.value(x)
         count = x.shape[2] * x.shape[3]
         pad = -count % self.area
-        mask = self._mask(x, value, count, pad) if pad or exporting() else None
+        mask = self._mask(x, value, count, pad) if exporting() or pad else None
         runs = [self._runs(part, pad) for part in (query, key, value)]
-        out = attend(runs[0], runs[1], runs[2], runs[0].shape[-1] ** -0.5, mask)
+        out = attend(runs[0], runs[1], runs[2], self.scale, mask)
         out = out.unflatten(0, (-1, self.area)).permute(0, 2, 4, 1, 3).flatten(3).flatten(1, 2)[..., :count]
         return keep_format(self.out(out.unflatten(2, x.shape[2:]) + self.position(value)), x)
 

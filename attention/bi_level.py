@@ -49,7 +49,7 @@ class BiLevelRouting(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend within the chosen regions of x (B, C, H, W)."""
-        height, width = x.shape[2:]
+        height, width = (int(n) for n in x.shape[2:])  # numbers also while tracing: they decide the regions
         tall, wide = -(-height // self.regions), -(-width // self.regions)  # of a region
         rows, columns = -(-height // tall), -(-width // wide)
         pad = (0, columns * wide - width, 0, rows * tall - height)
@@ -68,9 +68,8 @@ class BiLevelRouting(nn.Module):
         chosen = [part[at, routes].flatten(2, 3) for part in (key, value)]  # (B, R, k·n, C)
         mask = None
         if pad[1] or pad[3]:
-            barred = inside[0, :, :, 0][routes].flatten(2) == 0  # (B, R, k·n)
-            mask = torch.zeros_like(barred, dtype=query.dtype).masked_fill(barred, float("-inf")).flatten(0, 1)
-            mask = mask[:, None, None]
+            outside = (1 - inside[0, :, :, 0])[routes].flatten(2)  # (B, R, k·n)
+            mask = (outside * (torch.finfo(query.dtype).min / 2)).to(query.dtype).flatten(0, 1)[:, None, None]
 
         def split(y: Tensor) -> Tensor:
             return y.flatten(0, 1).unflatten(2, (self.heads, -1)).transpose(1, 2).contiguous()

@@ -78,6 +78,7 @@ class DeformableAttention(nn.Module):
         odd(kernel_size=kernel_size)
         self.heads = largest_divisor(channels, heads)
         self.groups = largest_divisor(channels, groups)
+        self.scale = (channels // self.heads) ** -0.5
         self.offset_range = offset_range
         self.offsets = OffsetNet(channels // self.groups, kernel_size, stride)
         self.query = nn.Conv2d(channels, channels, 1)
@@ -89,7 +90,8 @@ class DeformableAttention(nn.Module):
     def _sample(self, x: Tensor, query: Tensor) -> Tensor:
         """Samples of x, (B, C, h, w)."""
         offsets = upcast(self.offsets(query.unflatten(1, (self.groups, -1)).flatten(0, 1)))  # (B·g, h, w, 2)
-        height, width = offsets.shape[1:3]
+        stride = self.offsets.conv.stride[0]
+        height, width = ((n - 1) // stride + 1 for n in x.shape[2:])  # of the offsets
         # A single sample has no spacing: n − 1 becomes 1.
         tall, wide = (n - 1 + (n == 1) for n in (height, width))
         rows = (torch.arange(height, device=x.device).to(offsets.dtype) + 0.5) / tall * 2 - 1
@@ -105,7 +107,7 @@ class DeformableAttention(nn.Module):
         query = self.query(x)
         samples = self._sample(x, query)
         key, value = (tokens(layer(samples), self.heads) for layer in (self.key, self.value))
-        out = from_tokens(attend(tokens(query, self.heads), key, value, key.shape[-1] ** -0.5), x)
+        out = from_tokens(attend(tokens(query, self.heads), key, value, self.scale), x)
         if self.position is not None:
             out = out + self.position(query)
         return keep_format(self.out(out), x)

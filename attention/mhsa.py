@@ -1,9 +1,10 @@
 """MHSA2D: multi-head self-attention with relative positions."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import attend, from_tokens, keep_format, largest_divisor, one_hot, positive, tokens
+from attention.ops import from_tokens, keep_format, largest_divisor, one_hot, positive, tokens
 from attention.registry import ATTENTION
 
 
@@ -59,8 +60,8 @@ class MHSA2D(nn.Module):
         query, key, value = (tokens(part, self.heads) for part in self.qkv(x).chunk(3, 1))
         if self.position:
             query, key = self._with_positions(query, key, x.shape[2], x.shape[3])
-        wider = x.shape[2] + x.shape[3] if self.position else 0
-        out = attend(query, key, value, self.width**-0.5, wider=wider)
+            value = F.pad(value, (0, x.shape[2] + x.shape[3]))  # the memory-saving kernels want equal widths
+        out = F.scaled_dot_product_attention(query, key, value, scale=self.width**-0.5)[..., : self.width]
         return keep_format(from_tokens(out, x), x)
 
     def _with_positions(self, query: Tensor, key: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -72,4 +73,4 @@ class MHSA2D(nn.Module):
         in_column = one_hot(width, key)[None].expand(height, width, width)
         places = torch.cat((in_row, in_column), -1).flatten(0, 1)[None, None]  # (1, 1, N, H + W)
         query = torch.cat((query, rows.flatten(2, 3).to(query.dtype), columns.flatten(2, 3).to(query.dtype)), -1)
-        return query, torch.cat((key, places.expand(key.shape[0], self.heads, -1, -1)), -1)
+        return query, torch.cat((key, places.expand(query.shape[0], query.shape[1], -1, -1)), -1)

@@ -4,7 +4,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import CONVS, ConvNorm, attend, from_tokens, full_precision, hidden_width, one_of, tokens, upcast
+from attention.ops import (
+    CONVS,
+    ConvNorm,
+    attend,
+    exporting,
+    from_tokens,
+    full_precision,
+    hidden_width,
+    one_of,
+    tokens,
+    upcast,
+)
 from attention.registry import ATTENTION
 
 MODES = ("embedded", "gaussian", "dot", "concat")
@@ -101,7 +112,7 @@ class NonLocal(nn.Module):
     @staticmethod
     def _pool(x: Tensor) -> Tensor:
         """Max-pool by 2 along height and width, or along a sequence."""
-        spans = [2 if size > 1 else 1 for size in x.shape[2:]]
+        spans = [2 if exporting() or size > 1 else 1 for size in x.shape[2:]]
         if len(spans) == 1:
             return F.max_pool1d(x, spans[0])
         if len(spans) == 2:
