@@ -29,13 +29,13 @@ class Draw(NamedTuple):
     Attributes:
         seed: the run's.
         epoch: counted from 0.
-        index: position of the picture in the data set.
+        picture: position of the picture in the data set.
         mosaic: whether pictures are still combined in this epoch.
     """
 
     seed: int
     epoch: int
-    index: int
+    picture: int
     mosaic: bool
 
 
@@ -162,11 +162,11 @@ class RecordDataset(YOLODataset):
         """Return one sample: for a Draw with its own random numbers, for a number the unaugmented picture."""
         if not isinstance(key, Draw):
             return super().__getitem__(key)
-        for_python, for_numpy = np.random.SeedSequence((key.seed, key.epoch, key.index)).generate_state(2)
+        for_python, for_numpy = np.random.SeedSequence((key.seed, key.epoch, key.picture)).generate_state(2)
         random.seed(int(for_python))
         np.random.seed(int(for_numpy))
         transforms = self.transforms if key.mosaic else self.plain_transforms
-        return transforms(self.get_image_and_label(key.index))
+        return transforms(self.get_image_and_label(key.picture))
 
     def close_mosaic(self, hyp: Any) -> None:
         """Do nothing: every Draw says itself whether pictures are combined."""
@@ -205,10 +205,10 @@ def _all_transforms(transform: Any) -> list[Any]:
     return found
 
 
-def boxes_in_pixels(dataset: RecordDataset) -> np.ndarray:
+def box_sizes(records: Sequence[Any], imgsz: int) -> np.ndarray:
     """Return the width and height of every box at training size, (n, 2) float64, for autoanchor."""
-    sizes = []
-    for record, label in zip(dataset.records, dataset.labels, strict=True):
-        ratio = dataset.imgsz / max(record.width, record.height)
-        sizes.append(label["bboxes"][:, 2:].astype(np.float64) * [record.width * ratio, record.height * ratio])
+    sizes = [
+        (record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]) * imgsz / max(record.width, record.height)
+        for record in records
+    ]
     return np.concatenate(sizes) if sizes else np.zeros((0, 2))

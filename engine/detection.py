@@ -79,7 +79,7 @@ def _predictor(options: Namespace, folder: Path) -> Any:
 
 
 def _check_classes(classes: list[int] | None, model: Any) -> None:
-    names = getattr(model, "names", None)
+    names = getattr(model, "names", None) or {}
     unknown = [number for number in classes or [] if names and number not in names]
     if unknown:
         raise UsageError(

@@ -39,8 +39,9 @@ DETECT_REPLACED = {
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are UsageErrors of one line, and that knows what became of YOLOv5's other flags."""
 
-    def __init__(self, *args: Any, replaced: dict[str, str] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kwargs)
+    def __init__(self, prog: str, description: str, replaced: dict[str, str] | None = None) -> None:
+        shows_defaults = argparse.ArgumentDefaultsHelpFormatter
+        super().__init__(prog, description=description, allow_abbrev=False, formatter_class=shows_defaults)
         self.replaced = replaced or {}
 
     def error(self, message: str) -> NoReturn:

@@ -113,14 +113,15 @@ def best_boxes(boxes: Tensor, scores: Tensor, iou: float, limit: int) -> Tensor:
     x1, y1, x2, y2 = boxes.numpy()[order].T.copy()
     area = (x2 - x1) * (y2 - y1)
     alive = np.arange(len(order))
-    kept = []
+    kept: list[int] = []
     while len(alive) and len(kept) < limit:
         best = alive[0]
         kept.append(order[best])
         width = np.minimum(x2[alive], x2[best]) - np.maximum(x1[alive], x1[best])
         height = np.minimum(y2[alive], y2[best]) - np.maximum(y1[alive], y1[best])
         shared = width.clip(min=0) * height.clip(min=0)
-        overlap = shared / (area[alive] + area[best] - shared)
+        with np.errstate(invalid="ignore"):  # two boxes without area: not a number, which suppresses nothing
+            overlap = shared / (area[alive] + area[best] - shared)
         overlap[0] = np.inf  # the box itself, also when it has no area
         alive = alive[~(overlap > iou)]
     return torch.as_tensor(np.array(kept, np.int64))

@@ -119,7 +119,7 @@ class Outputs:
             if self._video is not None and shot.kind == "video":
                 self._video[1].release()
             path = self._folder() / name
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), shot.fps, size)
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), shot.fps, size)
             if not writer.isOpened():
                 raise OSError(f"{path}: cannot be written as a video of {size[0]}×{size[1]} at {shot.fps:.3g} fps")
             self._video = (shot.path, writer, size)

@@ -19,7 +19,10 @@ def attention_prefixes(model: nn.Module) -> list[str]:
     from attention import ATTENTION
     from attention.identity import IdentityStart
 
-    kinds = (IdentityStart, *{ATTENTION[name] for name in ATTENTION.names()})
+    kinds: tuple[type, ...] = (
+        IdentityStart,
+        *{kind for name in ATTENTION.names() if isinstance(kind := ATTENTION[name], type)},
+    )
     found: list[str] = []
     for name, module in model.named_modules():
         if isinstance(module, kinds) and not name.startswith(tuple(found) or ("\0",)):
@@ -81,7 +84,7 @@ def parameter_groups(model: nn.Module, lr: float, decay: float, attention_factor
         "part" ("base" or "attention"); empty groups are left out.
     """
     attention = tuple(attention_prefixes(model)) if attention_factor != 1 else ()
-    groups = {
+    groups: dict[tuple[str, str], dict[str, Any]] = {
         (part, kind): {
             "params": [],
             "param_group": kind,
@@ -100,5 +103,5 @@ def parameter_groups(model: nn.Module, lr: float, decay: float, attention_factor
             part = "attention" if attention and whole.startswith(attention) else "base"
             plain = isinstance(module, NORMS) or name == GATE or parameter.ndim < 2
             kind = "bias" if name.endswith("bias") else "bn" if plain else "weight"
-            groups[part, kind]["params"].append(parameter)  # type: ignore[attr-defined]
+            groups[part, kind]["params"].append(parameter)
     return [group for group in groups.values() if group["params"]]

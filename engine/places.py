@@ -2,17 +2,11 @@
 
 from pathlib import Path
 
-from engine.env import cache_folder
 from engine.errors import UsageError
 from engine.flags import ROOT
 
 DIGITS_WEIGHTS = ROOT / "weights" / "yolov5n-digits.pt"
 DIGITS_SIZE = 320  # pixels of the digits' pictures
-
-
-def weights_folder() -> Path:
-    """Return where fetched official weights are kept."""
-    return cache_folder() / "weights"
 
 
 def run_folder(project: str, name: str, exist_ok: bool) -> Path:

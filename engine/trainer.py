@@ -54,6 +54,7 @@ class DetectorTrainer(DetectionTrainer):
     ) -> None:
         self.info, self.options, self.resume_from = info, options, resume_from
         self.data_label, self.data_fingerprints = data_label, data_fingerprints or {}
+        self.accumulate: float = 1
         self.rows: list[dict[str, float]] = []  # results.csv
         self.frozen: set[str] = set()
         super().__init__(overrides=overrides)
@@ -133,7 +134,8 @@ class DetectorTrainer(DetectionTrainer):
         super()._build_train_pipeline()
         # Stock's counter of batches since the last step is local to its loop and lost when a run is continued. With 1
         # it calls optimizer_step after every batch, and the counting is done there.
-        self.nominal_accumulate, self.accumulate = self.accumulate, 1
+        self.nominal_accumulate = int(self.accumulate)
+        self.accumulate = 1
         self.amp = self.precision.half
         self.args.amp = "bf16" if self.precision.name == "bf16" and self.device.type == "cuda" else self.amp
         scaling = self.precision.name == "fp16"
@@ -170,11 +172,13 @@ class DetectorTrainer(DetectionTrainer):
         return optimizer
 
     def _get_warmup_iterations(self, num_batches: int) -> int:
-        """Return YOLOv5's warm-up, at least 100 batches, but never more than half the run."""
-        if self.args.warmup_epochs <= 0:
-            return 0
-        wanted = max(round(self.args.warmup_epochs * num_batches), LEAST_WARMUP)
-        return min(wanted, num_batches * self.epochs // 2)
+        """Return YOLOv5's warm-up, at least 100 batches, but never more than half the run.
+
+        A file that asks for less than one epoch means it: the least number is for whole epochs of small data sets.
+        """
+        epochs = self.args.warmup_epochs
+        least = LEAST_WARMUP if epochs >= 1 else 0
+        return min(max(round(epochs * num_batches), least), num_batches * self.epochs // 2)
 
     # ---- one epoch ---------------------------------------------------------------------------------------------------
 

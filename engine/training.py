@@ -14,16 +14,17 @@ from engine import compat  # noqa: F401 - before any other part of ultralytics
 # isort: split
 from engine import hyp as hyperparameters
 from engine.data_source import data_name, load_data
-from engine.dataset import boxes_in_pixels, describe
+from engine.dataset import box_sizes, describe
 from engine.errors import UsageError
 from engine.flags import train_parser
 from engine.log import LOGGER
+from engine.modelinfo import model_line
 from engine.places import DIGITS_SIZE, DIGITS_WEIGHTS, latest_checkpoint, run_folder
 from engine.state import fingerprint
 from engine.trainer import DetectorTrainer
-from engine.weights import find_weights
+from models.weights.download import resolve_weights
 
-DEMO_EPOCHS = 3
+DEMO = {"epochs": 3, "imgsz": DIGITS_SIZE, "hyp": "digits-finetune"}  # about a minute on two cores
 SPLITS = ("train", "val")
 
 
@@ -78,6 +79,7 @@ def run(options: Namespace) -> DetectorTrainer:
     )
     _record(folder, options, hyp)
     _check_anchors(trainer, options)
+    LOGGER.info(model_line(model, trainer.args.imgsz))
     with _stopping_cleanly(trainer):
         trainer.train()
     _report(trainer)
@@ -97,10 +99,9 @@ def _fill_in(options: Namespace) -> None:
         options.data = "digits"
         LOGGER.info("no --data: training on data/digits.yaml")
     if options.demo:
-        options.epochs, options.imgsz = DEMO_EPOCHS, DIGITS_SIZE
-        LOGGER.info(
-            f"no flags at all: {DEMO_EPOCHS} epochs at {DIGITS_SIZE} px; `python train.py --help` lists the flags"
-        )
+        vars(options).update(DEMO)
+        flags = " ".join(f"--{name} {value}" for name, value in DEMO.items())
+        LOGGER.info(f"no flags at all: as with {flags}; `python train.py --help` lists the flags")
     if not options.weights and not options.cfg:
         raise UsageError("--weights '' starts from scratch and needs a model: add --cfg yolov5n, say")
 
@@ -178,7 +179,7 @@ def _build(options: Namespace, info: dict[str, Any], resume_from: dict[str, Any]
 
     if resume_from is not None:
         return build_model(resume_from["spec"], nc=info["nc"], names=info["names"])
-    weights = find_weights(options.weights, options.download) if options.weights else None
+    weights = resolve_weights(options.weights, options.download) if options.weights else None
     model = build_model(
         options.cfg or str(weights),
         nc=info["nc"],
@@ -189,7 +190,7 @@ def _build(options: Namespace, info: dict[str, Any], resume_from: dict[str, Any]
         names=info["names"],
     )
     if weights is not None:
-        report = model.transfer_report
+        report: Any = model.transfer_report
         LOGGER.info(f"{weights}: {report.summary()}")
         if options.transfer_report:
             _list_transfer(report)
@@ -254,9 +255,8 @@ def _check_anchors(trainer: DetectorTrainer, options: Namespace) -> None:
         return
     from models.anchors import check_anchors
 
-    stride = max(int(trainer.model.stride.max()), 32)
-    dataset = trainer.build_dataset(trainer.info["train"], "val", batch=1)
-    check_anchors(trainer.model, boxes_in_pixels(dataset), -(-options.imgsz // stride) * stride)
+    sizes = box_sizes(trainer.info["train"].records, options.imgsz)
+    LOGGER.info(check_anchors(trainer.model, sizes, trainer.model.hyp["anchor_t"], options.seed))
 
 
 @contextmanager

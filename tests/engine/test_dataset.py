@@ -1,0 +1,140 @@
+"""Records as ultralytics' labels, and samples that depend on their key alone."""
+
+import random
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from engine import compat  # noqa: F401 - before ultralytics
+
+# isort: split
+from ultralytics.cfg import get_cfg
+
+from engine.dataset import Draw, RecordDataset, box_sizes, describe, to_labels
+from engine.errors import UsageError
+
+
+def record(path, width, height, boxes, classes=None, crowd=None, difficult=None):
+    boxes = np.array(boxes, float).reshape(-1, 4)
+    n = len(boxes)
+    return SimpleNamespace(
+        path=path,
+        width=width,
+        height=height,
+        classes=np.array(classes if classes is not None else [0] * n, np.int64),
+        boxes_xyxy=boxes,
+        crowd=np.array(crowd if crowd is not None else [False] * n, bool),
+        difficult=np.array(difficult if difficult is not None else [False] * n, bool),
+        area=(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]),
+    )
+
+
+@pytest.fixture
+def records(tmp_path):
+    made = []
+    for number in range(6):
+        width, height = (80, 40) if number % 2 else (40, 80)
+        picture = np.random.default_rng(number).integers(0, 255, (height, width, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+        made.append(record(tmp_path / f"{number}.png", width, height, [[10, 10, 30, 30], [0, 0, 8, 8]], [0, 1]))
+    return made
+
+
+def dataset(records, **kwargs):
+    options = {"data": describe({0: "a", 1: "b"}, {}), "imgsz": 64, "augment": True, "hyp": get_cfg(), "batch_size": 2}
+    return RecordDataset(records, **(options | kwargs))
+
+
+def test_boxes_become_normalised_centres():
+    labels = to_labels([record("x.jpg", 200, 100, [[20, 10, 60, 50]], [3])])
+    # centre (40, 30) of 200×100, size 40×40
+    assert labels[0]["bboxes"].tolist() == [pytest.approx([0.2, 0.3, 0.2, 0.4])]
+    assert labels[0]["cls"].tolist() == [[3.0]]
+    assert labels[0]["shape"] == (100, 200)
+
+
+def test_crowds_and_difficult_objects_are_left_out():
+    boxes = [[0, 0, 10, 10], [1, 1, 10, 10], [2, 2, 10, 10]]
+    labels = to_labels([record("x.jpg", 20, 20, boxes, [0, 1, 2], crowd=[1, 0, 0], difficult=[0, 1, 0])])
+    assert labels[0]["cls"].tolist() == [[2.0]]
+
+
+def test_a_picture_without_objects():
+    labels = to_labels([record("x.jpg", 20, 20, [])])
+    assert labels[0]["bboxes"].shape == (0, 4)
+    assert labels[0]["cls"].shape == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "single", "expected"),
+    [({0: "a", 1: "b"}, False, 2), ({0: "a", 1: "b"}, True, 1), ({0: "a"}, True, 1)],
+)
+def test_single_class(names, single, expected):
+    info = describe(names, {}, single)
+    assert info["nc"] == len(info["names"]) == expected
+    assert info["names"][0] == ("item" if single and len(names) > 1 else "a")
+
+
+def test_an_empty_split_is_refused():
+    with pytest.raises(UsageError, match="no usable picture"):
+        dataset([])
+
+
+def test_a_sample_depends_on_its_key_alone(records):
+    first, second = dataset(records, cache="ram"), dataset(records, cache="off")
+    key = Draw(seed=3, epoch=2, picture=1, mosaic=True)
+    expected = first[key]
+    random.seed(99)
+    np.random.seed(99)
+    for other in (Draw(3, 0, 0, True), Draw(3, 2, 4, True)):
+        second[other]  # what was drawn before must not matter
+    again = second[key]
+    assert np.array_equal(expected["img"], again["img"])
+    assert np.array_equal(expected["bboxes"], again["bboxes"])
+    for different in (Draw(4, 2, 1, True), Draw(3, 3, 1, True)):
+        assert not np.array_equal(expected["img"], first[different]["img"])
+
+
+def test_without_mosaic_a_sample_shows_one_picture(records):
+    samples = dataset(records)
+    counts = {len(samples[Draw(0, epoch, 0, False)]["cls"]) for epoch in range(4)}
+    assert counts <= {1, 2}  # its own two boxes at most; augmentation may move one out
+    combined = max(len(samples[Draw(0, epoch, 0, True)]["cls"]) for epoch in range(8))
+    assert combined > 2
+
+
+def test_pictures_have_their_longer_side_at_training_size(records):
+    plain = dataset(records, augment=False)
+    shapes = [plain.load_image(number)[2] for number in range(2)]
+    assert shapes == [(64, 32), (32, 64)]
+
+
+def test_nothing_is_written_beside_the_pictures(records, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    samples = dataset(records, cache="ram")
+    samples[Draw(0, 0, 0, True)]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_array_file_beside_a_picture_is_not_read(records, tmp_path):
+    np.save(tmp_path / "0.npy", np.zeros((80, 40, 3), np.uint8))
+    assert dataset(records, augment=False).load_image(0)[0].max() > 0
+
+
+def test_a_picture_that_vanished_is_named(records):
+    samples = dataset(records, cache="off")
+    records[0].path.unlink()
+    with pytest.raises(UsageError, match=r"0\.png"):
+        samples.load_image(0)
+
+
+def test_rectangular_batches_keep_records_and_labels_together(records):
+    ordered = dataset(records, augment=False, rect=True, pad=0.5, stride=32)
+    assert [str(r.path) for r in ordered.records] == [label["im_file"] for label in ordered.labels] == ordered.im_files
+
+
+def test_box_sizes_are_those_at_training_size():
+    # longer side 200 → 640: factor 3.2
+    assert box_sizes([record("x.jpg", 200, 100, [[0, 0, 10, 20]])], 640).tolist() == [[32.0, 64.0]]

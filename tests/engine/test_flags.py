@@ -1,0 +1,90 @@
+"""YOLOv5's flags, their defaults, and what is said about those that mean nothing here."""
+
+import pytest
+
+from engine.errors import UsageError
+from engine.flags import DETECT_REPLACED, TRAIN_REPLACED, VAL_REPLACED, detect_parser, train_parser, val_parser
+
+# Defaults of YOLOv5 v7.0 for the flags that are kept.
+TRAIN = {"epochs": 100, "batch_size": 16, "imgsz": 640, "rect": False, "resume": False, "nosave": False, "noval": False}
+TRAIN |= {
+    "noautoanchor": False,
+    "noplots": False,
+    "cache": None,
+    "device": "",
+    "multi_scale": False,
+    "single_cls": False,
+}
+TRAIN |= {"optimizer": "SGD", "workers": 8, "name": "exp", "exist_ok": False, "cos_lr": False, "label_smoothing": 0.0}
+TRAIN |= {"patience": 100, "freeze": [0], "save_period": -1, "seed": 0, "project": "runs/train"}
+VAL = {
+    "batch_size": 32,
+    "imgsz": 640,
+    "conf_thres": 0.001,
+    "iou_thres": 0.6,
+    "max_det": 300,
+    "task": "val",
+    "workers": 8,
+}
+VAL |= {"augment": False, "save_txt": False, "save_conf": False, "save_json": False, "half": False, "dnn": False}
+DETECT = {"imgsz": [640], "conf_thres": 0.25, "iou_thres": 0.45, "max_det": 1000, "view_img": False, "save_txt": False}
+DETECT |= {"save_csv": False, "save_conf": False, "save_crop": False, "nosave": False, "classes": None, "vid_stride": 1}
+DETECT |= {"agnostic_nms": False, "augment": False, "visualize": False, "line_thickness": 3, "hide_labels": False}
+DETECT |= {"hide_conf": False, "half": False, "dnn": False, "project": "runs/detect"}
+
+
+@pytest.mark.parametrize(("make", "expected"), [(train_parser, TRAIN), (val_parser, VAL), (detect_parser, DETECT)])
+def test_defaults_are_yolov5s(make, expected):
+    options = vars(make().parse_args([]))
+    assert {key: options[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("words", [["--img", "320"], ["--img-size", "320"], ["--imgsz", "320"], ["--imgsz=320"]])
+def test_image_size_has_yolov5s_names(words):
+    assert train_parser().parse_args(words).imgsz == 320
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (["--batch", "8"], "batch_size", 8),
+        (["--batch-size", "-1"], "batch_size", -1),
+        (["--cache"], "cache", "ram"),
+        (["--resume"], "resume", True),
+        (["--resume", "a.pt"], "resume", "a.pt"),
+        (["--freeze", "0", "1", "2"], "freeze", [0, 1, 2]),
+        (["--attention", "CBAM@neck.P3", "SE@4"], "attention", ["CBAM@neck.P3", "SE@4"]),
+        (["--weights", ""], "weights", ""),
+    ],
+)
+def test_values(words, name, value):
+    assert getattr(train_parser().parse_args(words), name) == value
+
+
+@pytest.mark.parametrize(
+    ("make", "table"), [(train_parser, TRAIN_REPLACED), (val_parser, VAL_REPLACED), (detect_parser, DETECT_REPLACED)]
+)
+def test_flags_without_a_meaning_name_their_replacement(make, table):
+    for flag, instead in table.items():
+        with pytest.raises(UsageError) as caught:
+            make().parse_args([flag, "1"])
+        assert str(caught.value) == f"{flag} is a flag of YOLOv5 that has no meaning here: {instead}"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--epoch", "3"], "unknown argument '--epoch'; did you mean --epochs?"),
+        (["stray"], "unknown argument 'stray'"),
+        (["--epochs", "0"], "'0' is not a whole number of at least 1"),
+        (["--epochs", "many"], "'many' is not a whole number of at least 1"),
+        (["--batch-size", "0"], "'0' is not a whole number of at least 1, or -1"),
+        (["--optimizer", "LION"], "invalid choice: 'LION'"),
+        (["--attention-lr", "-1"], "'-1' is not a number above 0"),
+    ],
+)
+def test_wrong_values(words, text):
+    with pytest.raises(UsageError) as caught:
+        train_parser().parse_args(words)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)

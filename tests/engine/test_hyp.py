@@ -1,0 +1,73 @@
+"""Hyperparameter files."""
+
+import pytest
+
+from engine.errors import UsageError
+from engine.hyp import FOLDER, UNUSED_KEYS, find, read, scaled_loss
+
+LOSS = {"box", "cls", "cls_pw", "obj", "obj_pw", "anchor_t", "fl_gamma"}
+# YOLOv5 v7.0 data/hyps: the values in which the three files differ.
+DIFFERENT = {
+    "low": {"lrf": 0.01, "cls": 0.5, "obj": 1.0, "scale": 0.5, "mixup": 0.0, "copy_paste": 0.0},
+    "med": {"lrf": 0.1, "cls": 0.3, "obj": 0.7, "scale": 0.9, "mixup": 0.1, "copy_paste": 0.0},
+    "high": {"lrf": 0.1, "cls": 0.3, "obj": 0.7, "scale": 0.9, "mixup": 0.1, "copy_paste": 0.1},
+}
+SAME = {"lr0": 0.01, "momentum": 0.937, "weight_decay": 0.0005, "warmup_epochs": 3.0, "warmup_momentum": 0.8}
+SAME |= {"warmup_bias_lr": 0.1, "box": 0.05, "cls_pw": 1.0, "obj_pw": 1.0, "anchor_t": 4.0, "fl_gamma": 0.0}
+SAME |= {"hsv_h": 0.015, "hsv_s": 0.7, "hsv_v": 0.4, "degrees": 0.0, "translate": 0.1, "shear": 0.0, "fliplr": 0.5}
+SAME |= {"perspective": 0.0, "flipud": 0.0, "mosaic": 1.0}
+
+
+@pytest.mark.parametrize("level", DIFFERENT)
+def test_shipped_files_hold_yolov5s_values(level):
+    hyp = read(f"v5-{level}", LOSS)
+    assert {**hyp.engine, **hyp.loss} == SAME | DIFFERENT[level]
+
+
+def test_every_shipped_file_is_readable_and_says_command_cost_and_result():
+    for path in FOLDER.glob("v5-*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        assert all(word in text for word in ("Command:", "Cost:", "Expected:"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("momentun: 0.9", "unknown key 'momentun'; did you mean 'momentum'?"),
+        ("anchors: 3", "'anchors' belongs into the model YAML"),
+        ("lr0: fast", "lr0: 'fast' is not a finite number"),
+        ("lr0: .inf", "lr0: inf is not a finite number"),
+        ("lr0: true", "lr0: True is not a finite number"),
+        ("- 1", "expected lines of the form"),
+        ("", "expected lines of the form"),
+        ("lr0: [", "cannot be read as YAML"),
+        ("lr0: !!python/object/apply:os.system ['true']", "cannot be read as YAML"),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read(str(path), LOSS)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_lists_the_shipped_ones():
+    with pytest.raises(UsageError, match="v5-high, v5-low, v5-med"):
+        find("v5-lwo")
+
+
+def test_keys_that_nobody_reads_are_accepted(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("lr0: 0.02\n" + "".join(f"{key}: 0.2\n" for key in UNUSED_KEYS))
+    hyp = read(str(path), LOSS)
+    assert hyp.engine == {"lr0": 0.02}
+    assert hyp.loss == {}
+
+
+def test_gains_are_scaled_as_in_yolov5():
+    # 4 levels, 20 classes, 320 px: box 3/4; cls 20/80 * 3/4; obj (320/640)^2 * 3/4
+    scaled = scaled_loss({"box": 0.05, "cls": 0.5, "obj": 1.0, "anchor_t": 4.0}, 4, 20, 320)
+    assert scaled == pytest.approx({"box": 0.0375, "cls": 0.09375, "obj": 0.1875, "anchor_t": 4.0})

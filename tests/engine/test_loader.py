@@ -1,0 +1,76 @@
+"""Order of samples: a function of seed and epoch, shared fairly between processes."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from engine.loader import EpochSampler, make_loader
+
+
+class Echo(Dataset):
+    """Gives back its keys."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, key):
+        return tuple(key)
+
+    @staticmethod
+    def collate_fn(batch):
+        return [list(key) for key in batch]
+
+
+def order(sampler, epoch):
+    sampler.set_epoch(epoch)
+    return [draw.picture for draw in sampler]
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    sampler, other = EpochSampler(50, 1, True, 10), EpochSampler(50, 1, True, 10)
+    later = order(sampler, 7)
+    assert later == order(other, 7)
+    assert sorted(later) == list(range(50))
+    assert later != order(sampler, 8)
+    assert later != order(EpochSampler(50, 2, True, 10), 7)
+
+
+def test_without_shuffling_pictures_come_in_order():
+    assert order(EpochSampler(5, 0, False, 10), 3) == [0, 1, 2, 3, 4]
+
+
+def test_every_sample_says_whether_pictures_are_combined():
+    sampler = EpochSampler(2, 5, True, mosaic_until=3)
+    for epoch, mosaic in ((2, True), (3, False)):
+        sampler.set_epoch(epoch)
+        assert {(draw.seed, draw.epoch, draw.mosaic) for draw in sampler} == {(5, epoch, mosaic)}
+
+
+@pytest.mark.parametrize("size", [10, 11])
+def test_processes_share_one_order_evenly(size):
+    parts = [order(EpochSampler(size, 0, True, 9, rank, 3), 1) for rank in range(3)]
+    assert {len(part) for part in parts} == {4}
+    assert set(np.concatenate(parts)) == set(range(size))
+    whole = order(EpochSampler(size, 0, True, 9), 1)
+    assert [parts[i % 3][i // 3] for i in range(size)] == whole
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_do_not_depend_on_the_number_of_workers(workers):
+    sampler = EpochSampler(10, 0, True, 9)
+    loader = make_loader(Echo(), 4, workers, sampler, torch.device("cpu"))
+    seen = []
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        seen.append([key for batch in loader for key in batch])
+        loader.reset()
+    loader.close()
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        assert seen[epoch] == [list(draw) for draw in sampler]
+
+
+def test_a_single_batch_needs_no_workers():
+    assert make_loader(Echo(), 64, 8, None, torch.device("cpu")).num_workers == 0
+    assert make_loader(Echo(), 5, 8, None, torch.device("cpu")).num_workers == 2

@@ -1,0 +1,114 @@
+"""What is written, where, and under which name."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from engine import compat  # noqa: F401 - before ultralytics
+
+# isort: split
+from ultralytics.engine.results import Results
+
+from engine.outputs import Outputs, safe_name
+from engine.sources import Shot
+
+NAMES = {0: "cat", 1: "../../dog"}
+
+
+def result(boxes, size=(48, 64)):
+    return Results(np.zeros((*size, 3), np.uint8), path="x.jpg", names=NAMES, boxes=torch.tensor(boxes).reshape(-1, 6))
+
+
+BOX = [[16.0, 12.0, 48.0, 36.0, 0.75, 0.0]]
+
+
+def test_labels_are_normalised_centres(tmp_path):
+    outputs = Outputs(tmp_path, images=False, txt=True, conf=True)
+    outputs.write(result(BOX), Shot("a/b.jpg"))
+    # centre (32, 24) of 64×48 = 0.5, 0.5; size 32×24 = 0.5, 0.5
+    assert (tmp_path / "labels" / "b.txt").read_text() == "0 0.5 0.5 0.5 0.5 0.75\n"
+
+
+def test_the_table_has_pixels_and_yolov5s_columns(tmp_path):
+    outputs = Outputs(tmp_path, images=False, table=True)
+    outputs.write(result(BOX), Shot("a/b.jpg"))
+    outputs.write(result(BOX), Shot("c.mp4", "video", 7, 10, 5.0))
+    outputs.close()
+    rows = list(csv.reader((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()))
+    assert rows[0][:3] == ["Image Name", "Prediction", "Confidence"]
+    assert rows[1] == ["b.jpg", "cat", "0.7500", "16.00", "12.00", "48.00", "36.00", ""]
+    assert rows[2][0] == "c.mp4"
+    assert rows[2][-1] == "7"
+
+
+def test_a_class_name_cannot_leave_the_folder(tmp_path):
+    folder = tmp_path / "run"
+    outputs = Outputs(folder, images=False, crops=True)
+    outputs.write(result([[16.0, 12.0, 48.0, 36.0, 0.75, 1.0]]), Shot("/etc/../b.jpg"))
+    assert [str(path.relative_to(folder)) for path in folder.rglob("*.jpg")] == ["crops/_.._dog/b.jpg"]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_crop_shows_the_box_and_a_margin(tmp_path):
+    outputs = Outputs(tmp_path, images=False, crops=True)
+    outputs.write(result(BOX), Shot("b.jpg"))
+    crop = cv2.imread(str(tmp_path / "crops" / "cat" / "b.jpg"))
+    assert crop.shape[0] == pytest.approx(24 * 1.02 + 10, abs=1.1)
+    assert crop.shape[1] == pytest.approx(32 * 1.02 + 10, abs=1.1)
+
+
+def test_equal_names_do_not_overwrite_one_another(tmp_path):
+    outputs = Outputs(tmp_path, txt=True)
+    for path in ("a/x.jpg", "b/x.jpg", "b/x.png", "a/bare", "a/odd.tif"):
+        outputs.write(result(BOX), Shot(path))
+    pictures = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert pictures == ["bare.jpg", "odd.jpg", "x-2.jpg", "x-3.png", "x.jpg"]
+    labels = sorted(path.name for path in (tmp_path / "labels").iterdir())
+    assert labels == ["bare.txt", "odd.txt", "x-2.txt", "x-3.txt", "x.txt"]
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_a_video_keeps_fps_size_and_number_of_frames(tmp_path, count):
+    outputs = Outputs(tmp_path)
+    for number in range(1, count + 1):
+        outputs.write(result(BOX), Shot("film.avi", "video", number, count, 12.5))
+    outputs.close()
+    capture = cv2.VideoCapture(str(tmp_path / "film.mp4"))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+    assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (64, 48)
+    frames = 0
+    while capture.read()[0]:
+        frames += 1
+    assert frames == count
+
+
+def test_drawing_follows_the_options(tmp_path):
+    plain = Outputs(tmp_path / "a", draw={"line_width": 1, "labels": False}).write(result(BOX), Shot("a.jpg"))
+    thick = Outputs(tmp_path / "b", draw={"line_width": 9, "labels": False}).write(result(BOX), Shot("a.jpg"))
+    assert 0 < (plain > 0).sum() < (thick > 0).sum()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
+def test_thin_pictures_are_written(tmp_path, size):
+    outputs = Outputs(tmp_path, crops=True, txt=True)
+    outputs.write(result([[0.0, 0.0, 1.0, 1.0, 0.5, 0.0]], size), Shot("thin.png"))
+    assert cv2.imread(str(tmp_path / "thin.png")).shape[:2] == size
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ("..", "otherwise"),
+        ("a\x00b", "a_b"),
+        ("", "otherwise"),
+        ("имя", "имя"),
+        ("x" * 300, "x" * 120),
+    ],
+)
+def test_safe_names(text, name):
+    assert safe_name(text, "otherwise") == name

@@ -1,0 +1,163 @@
+"""Every kind of source, and every kind of broken file."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.errors import UsageError
+from engine.sources import Files, is_live, list_files, open_source
+
+
+def picture(path, width=32, height=24):
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8))
+    return path
+
+
+def film(path, frames=10, fps=5.0, size=(64, 48), codec="mp4v"):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), fps, size)
+    for number in range(frames):
+        writer.write(np.full((size[1], size[0], 3), number * 5, np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_folder_holds_pictures_and_videos_whatever_their_names(tmp_path):
+    for name in ("b.jpg", "a.PNG", "имя.jpg", "name with spaces.jpg", "#hash%41.jpg", "dot.in.name.jpg"):
+        picture(tmp_path / "x.png").rename(tmp_path / name)
+    (tmp_path / ".hidden.jpg").write_bytes(b"")
+    (tmp_path / "below").mkdir()
+    film(tmp_path / "film.mp4")
+    files = Files(list_files(str(tmp_path)))
+    seen = [shot for _, _, shots in files for shot in shots]
+    assert sum(shot.kind == "image" for shot in seen) == 6
+    assert [shot.frame for shot in seen if shot.kind == "video"] == list(range(1, 11))
+    assert files.tally.summary() == "used 6 images and 1 video (10 frames), skipped 0"
+
+
+def test_a_glob_a_list_and_a_single_file(tmp_path, monkeypatch):
+    for name in ("a.jpg", "b.jpg", "c.png"):
+        picture(tmp_path / name)
+    listing = tmp_path / "list.txt"
+    listing.write_text(f"a.jpg\n\n{tmp_path / 'c.png'}\nmissing.jpg\n")
+    assert list_files(str(tmp_path / "*.jpg")) == [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")]
+    files = Files(list_files(str(listing)))
+    assert [paths for paths, _, _ in files] == [[str(tmp_path / "a.jpg")], [str(tmp_path / "c.png")]]
+    assert files.tally.skipped == [(str(tmp_path / "missing.jpg"), "there is no such file")]
+    monkeypatch.chdir(tmp_path)
+    assert list_files("*.png") == ["c.png"]
+    assert list_files("a.jpg") == ["a.jpg"]
+
+
+def test_a_name_with_glob_characters_that_exists_is_a_file(tmp_path):
+    path = picture(tmp_path / "a[1].jpg")
+    assert list_files(str(path)) == [str(path)]
+
+
+@pytest.mark.parametrize("source", ["0", "1", "rtsp://camera/1", "RTMP://x", "tcp://1.2.3.4", "http://camera/live"])
+def test_live_sources(source):
+    assert is_live(source)
+
+
+@pytest.mark.parametrize("source", ["a.jpg", "http://x/a.jpg", "https://x/b.mp4?token=1", "list.streams"])
+def test_sources_that_are_not_live(source):
+    assert not is_live(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("nothing_here", "there is no such file or folder"),
+        ("nothing*", "nothing in it"),
+        ("screen", "the screen is no"),
+    ],
+)
+def test_nothing_to_find(source, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=text):
+        open_source(source)
+
+
+def test_a_webcam_that_is_not_there():
+    with pytest.raises(UsageError, match="--source 97: the webcam cannot be opened"):
+        open_source("97")
+
+
+def test_broken_files_are_skipped_with_a_reason(tmp_path):
+    good = picture(tmp_path / "good.jpg", 200, 200).read_bytes()
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "half.jpg").write_bytes(good[: len(good) // 2])
+    (tmp_path / "directory.jpg").mkdir()
+    (tmp_path / "dangling.jpg").symlink_to(tmp_path / "gone.jpg")
+    (tmp_path / "notes.txt").write_text("neither")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "bare").write_bytes(good)
+    files = Files(list_files(str(tmp_path)))
+    used = [path for paths, _, _ in files for path in paths]
+    assert used == [str(tmp_path / "bare"), str(tmp_path / "good.jpg")]
+    reasons = {path.rsplit("/", 1)[1]: reason for path, reason in files.tally.skipped}
+    assert reasons["empty.jpg"] == "is empty (0 bytes)"
+    assert reasons["empty.mp4"] == "is empty (0 bytes)"
+    assert reasons["directory.jpg"] == "is not a file but a folder or device"
+    assert reasons["dangling.jpg"] == "there is no such file"
+    assert "stop before the end" in reasons["half.jpg"]
+    assert "no readable image" in reasons["text.jpg"]
+    assert reasons["text.mp4"] == "cannot be opened as a video"
+    assert "neither picture nor video" in reasons["notes.txt"]
+    assert len(used) + len(reasons) == len(list(tmp_path.iterdir()))
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_every_nth_frame_of_a_video(tmp_path, stride, batch):
+    files = Files([str(film(tmp_path / "film.mp4"))], batch, stride)
+    shots = [shot for _, _, shots in files for shot in shots]
+    assert [shot.frame for shot in shots] == list(range(1, len(range(0, 10, stride)) + 1))
+    assert {round(shot.fps, 3) for shot in shots} == {round(5 / stride, 3)}
+
+
+def test_a_batch_never_spans_two_videos(tmp_path):
+    names = [str(film(tmp_path / f"{number}.mp4", frames=3)) for number in range(2)]
+    sizes = [(len(paths), len(set(paths))) for paths, _, _ in Files(names, batch=2)]
+    assert sizes == [(2, 1), (1, 1), (2, 1), (1, 1)]
+
+
+def test_a_video_that_ends_early_is_used_as_far_as_it_goes(tmp_path):
+    path = film(tmp_path / "film.avi", frames=40, codec="MJPG")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    files = Files([str(path)])
+    read = sum(len(shots) for _, _, shots in files)
+    assert 0 < read < 40
+    assert files.tally.frames == read
+    assert [text for _, text in files.tally.notes] == [f"ends early: {read} of 40 announced frames could be read"] or (
+        files.tally.notes == []  # builds of OpenCV that count the frames that are there
+    )
+
+
+def test_the_odd_pictures(shared):
+    folder = shared / "data" / "odd"
+    files = Files(list_files(str(folder / "made")) + list_files(str(folder / "exif")))
+    shapes = {paths[0].rsplit("/", 1)[1]: images[0].shape for paths, images, _ in files}
+    assert shapes["Landscape_6.jpg"] == (1200, 1800, 3)  # turned upright by its EXIF tag, see MANIFEST.csv
+    assert shapes["Portrait_8.jpg"] == (1800, 1200, 3)
+    assert shapes["gray16.png"] == shapes["rgba.png"] == shapes["gray.jpg"] == (120, 160, 3)
+    assert shapes["no_extension"] == shapes["jpeg_no_eoi.jpg"] == (1200, 1800, 3)
+    assert shapes["1xN.png"] == (1, 2000, 3)
+    skipped = {path.rsplit("/", 1)[1] for path, _ in files.tally.skipped}
+    unusable = {"zero_byte.jpg", "zero_byte.png", "text.jpg", "html404.jpg", "jpeg_half.jpg", "jpeg_header_only.jpg"}
+    assert skipped - {"directory.jpg", "dangling_link.jpg"} == unusable | {"png_half.png"}
+
+
+def test_pictures_in_memory_go_to_ultralytics(tmp_path):
+    dataset = open_source(np.zeros((8, 8, 3), np.uint8))
+    assert type(dataset).__name__ == "LoadPilAndNumpy"
+
+
+def test_a_list_of_paths(tmp_path):
+    paths = [str(picture(tmp_path / "a.jpg")), str(picture(tmp_path / "b.jpg"))]
+    shutil.copy(paths[0], tmp_path / "c.jpg")
+    assert [found for found, _, _ in open_source(paths, batch=2)] == [paths]
