@@ -33,7 +33,7 @@ def provenance(trainer: Any) -> dict[str, Any]:
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "commit": _commit(),
+        "commit": current_commit(),
         "torch": str(torch.__version__),
         "ultralytics": ultralytics.__version__,
         "precision": trainer.precision.name,
@@ -47,7 +47,7 @@ def provenance(trainer: Any) -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
+def current_commit() -> str:
     """Return the checkout's commit; empty where it is none."""
     command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     try:
