@@ -50,6 +50,7 @@ def measure(weights: Path, data: str, split: str, folder: Path, options: dict[st
     shown = found.score >= SHOWN
     np.savez_compressed(
         folder / "boxes.npz",
+        files=np.array([str(record.path) for record in validator.dataloader.dataset.records]),
         image=found.image[shown],
         category=found.category[shown],
         boxes_xywh=found.boxes_xywh[shown],

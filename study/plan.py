@@ -9,10 +9,10 @@ import yaml
 
 from engine.errors import UsageError
 from engine.state import fingerprint
-from engine.weights import find_weights
 from models import read_spec
 from models.build import read_source
 from models.spec import ModelSpec
+from models.weights.download import resolve_weights
 from study.code import code_hash
 from study.controls import Match, control
 from study.halves import halves_of, write_halves
@@ -91,7 +91,7 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False) -> P
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
     """
     folder = Path(project).expanduser().absolute() / spec.name
-    weights = find_weights(spec.weights, download) if spec.weights else None
+    weights = resolve_weights(spec.weights, download).absolute() if spec.weights else None
     data, split, names, records, warnings = _measuring_split(spec, folder)
     models, matches = resolve_models(spec, weights, len(names))
     return Plan(

@@ -1,0 +1,95 @@
+"""From runs to verdicts: variants against the baseline, and against controls of their own size."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from metrics import bootstrap_ap, image_resamples
+from study.results import Results
+from study.statistics import Comparison, Floats, Interval, bootstrap_intervals, compare
+from study.variants import BASELINE, CONTROL
+
+RESAMPLED = ("AP", "AP50")  # metrics that are recomputed from match tables
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Comparisons of one metric at one checkpoint.
+
+    Attributes:
+        metric: its name.
+        which: "last" or "best".
+        baseline: variant → against the baseline; corrected over these.
+        controls: control → against the baseline; a family of its own.
+        own: variant → against its own control; a family of its own.
+        bootstrap: variant or control → intervals of the difference to the baseline, by what was resampled.
+    """
+
+    metric: str
+    which: str
+    baseline: dict[str, Comparison]
+    controls: dict[str, Comparison]
+    own: dict[str, Comparison]
+    bootstrap: dict[str, dict[str, Interval]]
+
+    def against_baseline(self, name: str) -> Comparison | None:
+        """Return the comparison of a variant or control with the baseline, None where too few runs are done."""
+        return self.baseline.get(name) or self.controls.get(name)
+
+
+def analyse(results: Results, metric: str, which: str = "last", resample: bool = True) -> Analysis:
+    """Compare all variants on one metric.
+
+    Args:
+        results: of the study; variants that share fewer than two seeds with what they are compared with are left out.
+        metric: one of COCO's twelve.
+        which: "last" or "best".
+        resample: whether to add bootstrap intervals, which take time.
+    """
+    values = {name: _defined(results.values(name, metric, which)) for name in results.by_variant}
+    base = values.get(BASELINE, {})
+    comparable = [name for name in values if name != BASELINE and len(base.keys() & values[name].keys()) >= 2]
+    variants = {name: values[name] for name in comparable if not name.endswith(CONTROL)}
+    controls = {name: values[name] for name in comparable if name.endswith(CONTROL)}
+    own = {}
+    for name in values:
+        twin = values.get(f"{name}{CONTROL}", {})
+        shared = [seed for seed in values[name] if seed in twin]
+        if len(shared) >= 2:
+            own[name] = {seed: values[name][seed] - twin[seed] for seed in shared}
+    zero = dict.fromkeys(sorted({seed for differences in own.values() for seed in differences}), 0.0)
+    return Analysis(
+        metric=metric,
+        which=which,
+        baseline=compare(base, variants) if variants else {},
+        controls=compare(base, controls) if controls else {},
+        own=compare(zero, own) if own else {},
+        bootstrap=_bootstrap(results, comparable, metric, which) if resample and metric in RESAMPLED else {},
+    )
+
+
+def _defined(values: dict[int, float]) -> dict[int, float]:
+    return {seed: value for seed, value in values.items() if np.isfinite(value)}
+
+
+def _bootstrap(results: Results, names: list[str], metric: str, which: str) -> dict[str, dict[str, Interval]]:
+    """Resample pictures, the same draws for every run, and seeds."""
+    resampled: dict[str, dict[int, Floats]] = {}
+    counts = None
+    for name in (BASELINE, *names):
+        resampled[name] = {}
+        for seed, result in results.by_variant[name].items():
+            table = result.matches(which)
+            if counts is None:
+                pictures = len(table.image_ids)
+                drawn = image_resamples(pictures, results.plan.spec.resamples, seed=0)
+                counts = np.concatenate((np.ones((1, pictures), dtype=drawn.dtype), drawn))
+            resampled[name][seed] = bootstrap_ap(table, counts, ap50_only=metric == "AP50")[metric]
+    found = {}
+    for name in names:
+        seeds = [seed for seed in resampled[BASELINE] if seed in resampled[name]]
+        rows = np.stack([resampled[name][seed] - resampled[BASELINE][seed] for seed in seeds])
+        kept = np.isfinite(rows).all(0)
+        if len(seeds) >= 2 and kept[0] and kept.sum() >= 3:
+            found[name] = bootstrap_intervals(rows[:, kept])
+    return found

@@ -1,0 +1,160 @@
+"""study.py: a spec on the command line → runs, measurements, report."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine import cli
+from engine.errors import UsageError
+from engine.flags import RUNS, Parser
+
+MOST_LISTED = 12
+
+
+def study_parser() -> Parser:
+    """Return the parser of study.py."""
+    parser = Parser(
+        prog="study.py",
+        description="Compare variants of a detector over seeds, and say honestly what came out.",
+    )
+    parser.add_argument("spec", nargs="?", default=None, metavar="YAML", help="what to compare, see cfg/study/")
+    parser.add_argument("--dry-run", action="store_true", help="list runs, sizes and the expected time; train nothing")
+    parser.add_argument("--report", action="store_true", help="write the report of what is done so far; train nothing")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="runs at a time; they divide the threads")
+    parser.add_argument("--device", default="", help="cpu, or GPUs' numbers such as 0,1: runs take them in turn")
+    parser.add_argument("--retry-failed", action="store_true", help="try failed runs again")
+    parser.add_argument(
+        "--ray", default=None, metavar="ADDRESS", help="put the runs on a Ray cluster; local starts one"
+    )
+    parser.add_argument("--download", action="store_true", help="allow fetching official weights that are not on disk")
+    parser.add_argument("--project", default=str(RUNS / "study"), metavar="DIR", help="folder of studies")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run study.py.
+
+    Returns:
+        0 done; 1 if a run failed; 2 if the input is wrong; 130 interrupted.
+    """
+    cli.COMMANDS["study"] = (study_parser, "study.cli:run")
+    return cli.main("study", argv)
+
+
+def run(options: Namespace) -> None:
+    """Do what study.py was asked to.
+
+    Raises:
+        UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
+        SystemExit: with code 1, if a run failed.
+    """
+    from study.plan import address_runs, make_plan, remembered_epochs
+    from study.spec import read_study
+
+    if options.spec is None:
+        raise UsageError("which study? For example: python study.py cfg/study/digits-quick.yaml --dry-run")
+    if not 1 <= options.workers <= 1024:
+        raise UsageError(f"--workers {options.workers}: expected a number from 1 to 1024")
+    devices = _devices(options.device)
+    plan = make_plan(read_study(options.spec), options.project, options.download)
+    for warning in plan.warnings:
+        _say(f"note: {warning}")
+    epochs = remembered_epochs(plan)
+    seconds: Mapping[str, float] = {}
+    if options.dry_run or epochs is None:
+        seconds = _probe(plan, devices[0])
+        epochs = epochs or _epochs_in(plan.spec.minutes or 0, seconds)
+    if options.dry_run:
+        _list(plan, epochs, seconds)
+        return
+    address_runs(plan, epochs)
+    _train_and_report(plan, options, devices)
+
+
+def _train_and_report(plan: Any, options: Namespace, devices: Sequence[str]) -> None:
+    from study.report import write_report
+    from study.runner import execute, sort_runs
+
+    if options.report:
+        outcome, _ = sort_runs(plan, retry_failed=False)
+    elif options.ray is not None:
+        from study.cluster import execute_on_ray
+
+        outcome = execute_on_ray(plan, options.ray, options.workers, options.retry_failed, _say)
+    else:
+        outcome = execute(plan, options.workers, devices, options.retry_failed, _say)
+    if not outcome.done:
+        reasons = "; ".join(sorted(set(outcome.failed.values()))[:3])
+        _say(f"no run is done, so there is nothing to report{': ' + reasons if reasons else ''}")
+        raise SystemExit(1)
+    _say(write_report(plan, outcome, devices[0]))
+    if outcome.failed:
+        _say(f"{len(outcome.failed)} of {len(plan.runs)} runs failed; try them again with --retry-failed")
+        raise SystemExit(1)
+
+
+def _devices(text: str) -> list[str]:
+    """Return the devices to use in turn.
+
+    Raises:
+        UsageError: for a GPU that is not there.
+    """
+    import torch
+
+    words = [word.strip() for word in text.replace("cuda:", "").split(",") if word.strip()]
+    for word in words:
+        if word != "cpu" and not (word.isdigit() and int(word) < torch.cuda.device_count()):
+            raise UsageError(f"--device {text}: there are {torch.cuda.device_count()} GPUs here; try --device cpu")
+    return words or (["0"] if torch.cuda.is_available() else ["cpu"])
+
+
+def _probe(plan: Any, device: str) -> dict[str, float]:
+    """Return the seconds of an epoch of every variant."""
+    from study.cost import epoch_seconds
+
+    _say("timing a few batches of each variant")
+    return {name: epoch_seconds(model, plan.options, plan.sizes, device) for name, model in plan.models.items()}
+
+
+def _epochs_in(minutes: float, seconds: Mapping[str, float]) -> dict[str, int]:
+    return {name: max(1, int(60 * minutes / each)) for name, each in seconds.items()}
+
+
+def _list(plan: Any, epochs: Mapping[str, int], seconds: Mapping[str, float]) -> None:
+    """Print what a study would do."""
+    from models import build_model
+    from study.cost import START_SECONDS, parameters_and_flops
+
+    size = plan.options["imgsz"]
+    counts = {name: parameters_and_flops(build_model(model.yaml), size) for name, model in plan.models.items()}
+    base = counts["baseline"][0]
+    width = max(map(len, counts)) + 2
+    _say(f"\n{'variant':<{width}}{'parameters':>12}{'added':>10}{'GFLOPs':>9}{'epochs':>8}{'a run':>10}")
+    total = 0.0
+    for name, (parameters, flops) in counts.items():
+        each = START_SECONDS + epochs[name] * seconds[name]
+        total += each * len(plan.spec.seeds)
+        row = f"{name:<{width}}{parameters:>12,}{parameters - base:>+10,}{flops / 1e9:>9.2f}{epochs[name]:>8}"
+        _say(f"{row}{duration(each):>10}")
+    for name, matches in plan.matches.items():
+        shown = [f"{m.got:,} for {m.target:,} ({m.kernel_size}×{m.kernel_size})" for m in matches[:MOST_LISTED]]
+        _say(f"{name}: {', '.join(shown)}{' …' if len(matches) > MOST_LISTED else ''}")
+    pictures = ", ".join(f"{number} {name}" for name, number in plan.sizes.items())
+    _say(
+        f"\n{len(plan.models)} models × {len(plan.spec.seeds)} seeds = {len(plan.models) * len(plan.spec.seeds)} runs "
+        f"at {size} px; pictures: {pictures}; measured on {plan.split}"
+    )
+    _say(f"expected time, one run after the other: {duration(total)} (from a probe; loading pictures not counted)")
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,81 @@
+"""The same runs on a Ray cluster, each with its share of cores and GPUs. All nodes must see the study's folder."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.env import usable_cores
+from engine.errors import UsageError
+from study.plan import Plan
+from study.runner import Outcome, Say, command, headline, prepare, settle, sort_runs
+from study.runs import Run
+from study.work import BUSY
+
+
+def execute_on_ray(plan: Plan, address: str, workers: int, retry_failed: bool, say: Say) -> Outcome:
+    """Work on every run that is not done, on a cluster.
+
+    Args:
+        plan: with its runs addressed.
+        address: of the cluster, or "local" for one on this machine.
+        workers: how many runs share one machine; each asks for that part of its cores, and of its GPUs.
+        retry_failed: try failed runs again.
+        say: takes progress as lines.
+
+    Raises:
+        UsageError: if Ray is not installed or the cluster does not answer.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("--ray: Ray is not installed; pip install ray, or leave out --ray and use --workers") from None
+    cores = usable_cores()
+    settings: dict[str, Any] = {"num_cpus": cores} if address == "local" else {}
+    try:
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, **settings)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UsageError(f"--ray {address}: {' '.join(str(error).split())[:300]}") from None
+    try:
+        return _execute(ray, plan, workers, retry_failed, say)
+    finally:
+        ray.shutdown()
+
+
+def _execute(ray: Any, plan: Plan, workers: int, retry_failed: bool, say: Say) -> Outcome:
+    threads = max(1, usable_cores() // workers)
+    gpus = 1 / workers if ray.cluster_resources().get("GPU") else 0
+    outcome, waiting = sort_runs(plan, retry_failed)
+    say(f"{len(plan.runs)} runs: {len(outcome.done)} done, {len(waiting)} to do on Ray, {threads} threads each")
+
+    # Defined here so that Ray sends it by value: nodes need this checkout for the process, not for the call.
+    @ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=2)
+    def work(words: Sequence[str], environment: dict[str, str], log: str) -> int:
+        import os
+        import subprocess
+        from pathlib import Path
+
+        # GPUs that Ray gave to this task stand in its own environment.
+        chosen = {key: value for key, value in os.environ.items() if key == "CUDA_VISIBLE_DEVICES"}
+        with Path(log).open("ab") as file:
+            return subprocess.run(  # noqa: S603
+                list(words), env={**environment, **chosen}, stdout=file, stderr=subprocess.STDOUT, check=False
+            ).returncode
+
+    pending: dict[Any, Run] = {}
+    for _, run in waiting:
+        prepare(plan, run, threads)
+        words, environment = command(run, "" if gpus else "cpu")
+        pending[work.remote(words, environment, str(run.folder / "log.txt"))] = run
+    while pending:
+        ready, _ = ray.wait(list(pending), num_returns=1)
+        for reference in ready:
+            run = pending.pop(reference)
+            code = int(ray.get(reference))
+            what = settle(run, code, outcome, again=False)
+            if code == BUSY:
+                say(f"{run.label}: another runner has it; start again to see its result")
+                continue
+            left = len(pending)
+            number = len(outcome.done) + len(outcome.failed)
+            text = f"failed: {outcome.failed[run]}" if what == "failed" else headline(run)
+            say(f"[{number}/{number + left}] {run.label}: {text}")
+    return outcome

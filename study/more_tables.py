@@ -1,0 +1,252 @@
+"""The tables after the first: statistics in full, every run, costs, heat maps, design."""
+
+import math
+from collections.abc import Callable
+
+from metrics.tide import KINDS
+from study.analysis import Analysis
+from study.cost import Cost
+from study.power import seeds_needed
+from study.results import WHICH, Results
+from study.statistics import Comparison
+from study.tables import (
+    MISSING,
+    Cell,
+    Table,
+    deviation,
+    mean,
+    middle,
+    number,
+    ordered,
+    points,
+    quartiles,
+    span,
+    verdict_cell,
+)
+from study.variants import BASELINE, CONTROL
+
+SIZES = ("AP", "APs", "APm", "APl")
+EFFECTS = (0.005, 0.01, 0.02)  # for which the number of seeds is said
+FULL_SHADE = 0.05  # a difference that gets a heat map's full colour
+
+
+def comparison_table(results: Results, analysis: Analysis) -> Table:
+    """Statistics of every comparison of one metric at one checkpoint."""
+    rows = []
+    families = (("baseline", analysis.baseline), ("baseline", analysis.controls), ("its control", analysis.own))
+    for against, comparisons in families:
+        for name, found in comparisons.items():
+            drawn = analysis.bootstrap.get(name, {}) if against == "baseline" else {}
+            rows.append(
+                (
+                    Cell(name),
+                    Cell(against),
+                    verdict_cell(found),
+                    number(found.interval.mean, True),
+                    Cell(span(found.interval)),
+                    Cell(span(found.corrected)),
+                    Cell(f"{found.p:.3f}", found.p),
+                    Cell(f"{found.p_holm:.3f}", found.p_holm),
+                    Cell(f"{found.p_permutation:.3f} (≥ {found.p_permutation_smallest:.3g})", found.p_permutation),
+                    number(found.detectable),
+                    *(Cell(span(drawn[what]) if what in drawn else MISSING) for what in ("images", "seeds and images")),
+                )
+            )
+    head = (
+        "variant",
+        "against",
+        "verdict",
+        f"Δ{analysis.metric}",
+        "95 % interval",
+        "at Holm's step",
+        "p",
+        "p (Holm)",
+        "permutation p (smallest possible)",
+        "detectable",
+        "bootstrap: images",
+        "bootstrap: seeds and images",
+    )
+    notes = (
+        f"{analysis.metric}, {analysis.which} epoch, paired by seed, in points. “detectable”: the smallest true "
+        "difference that this number of seeds calls in 80 % of studies, if the true spread is the observed one. "
+        "Bootstrap intervals resample the pictures (another test set) or seeds and pictures together; with few seeds "
+        "they are too narrow, so the verdict is not read from them.",
+    )
+    return Table(f"comparisons-{analysis.metric}-{analysis.which}", head, tuple(rows), notes)
+
+
+def runs_table(results: Results) -> Table:
+    """Every run."""
+    metric = results.plan.spec.metrics[0]
+    rows = [
+        (
+            Cell(name),
+            Cell(str(seed), seed),
+            *(number(result.value(metric, which)) for which in WHICH),
+            *(number(result.value("AP50", which)) for which in WHICH),
+            Cell(str(result.best_epoch), result.best_epoch),
+            Cell(f"{result.epoch_seconds:.1f}", result.epoch_seconds),
+            Cell(f"{result.trained.get('memory_mib', math.nan):,.0f}", result.trained.get("memory_mib")),
+        )
+        for name in ordered(results)
+        for seed, result in results.by_variant[name].items()
+    ]
+    head = (
+        "variant",
+        "seed",
+        f"{metric} last",
+        f"{metric} best",
+        "AP50 last",
+        "AP50 best",
+        "best epoch",
+        "s an epoch",
+        "peak memory, MiB",
+    )
+    return Table("runs", head, tuple(rows))
+
+
+def cost_table(results: Results, costs: dict[str, Cost], setting: dict[str, object]) -> Table:
+    """What each variant costs."""
+    rows = []
+    for name in ordered(results):
+        cost, runs = costs[name], list(results.by_variant[name].values())
+        low, high = quartiles(cost.latency_ms)
+        memory = [run.trained["memory_mib"] for run in runs if "memory_mib" in run.trained]
+        rows.append(
+            (
+                Cell(name),
+                Cell(f"{cost.parameters:,}", cost.parameters),
+                Cell(f"{cost.parameters - costs[BASELINE].parameters:+,}", cost.parameters),
+                Cell(f"{cost.flops / 1e9:.2f}", cost.flops),
+                Cell(f"{middle(cost.latency_ms):.1f}", middle(cost.latency_ms)),
+                Cell(f"{low:.1f} – {high:.1f}", high - low),
+                _median([run.epoch_seconds for run in runs], 1),
+                _median(memory, 0),
+            )
+        )
+    head = (
+        "variant",
+        "parameters",
+        "Δ",
+        "GFLOPs",
+        "latency, ms",
+        "quartiles",
+        "training, s an epoch",
+        "peak memory, MiB",
+    )
+    kinds = {str(run.trained.get("memory")) for runs in results.by_variant.values() for run in runs.values()}
+    notes = (
+        f"Latency: one picture of {setting['imgsz']} px through the fused model in full precision, median of "
+        f"{setting['rounds']} rounds in each of which every variant runs once, in changing order "
+        f"({setting['device']}, {setting['threads']} threads). GFLOPs: 2 for a multiplication with addition, counted "
+        "at torch's dispatcher (convolutions, matrix products). Time an epoch: median of all seeds' medians, "
+        f"validation included. Memory: {', '.join(sorted(kinds))}.",
+    )
+    return Table("cost", head, tuple(rows), notes)
+
+
+def _median(values: list[float], digits: int) -> Cell:
+    return Cell(f"{middle(values):,.{digits}f}", middle(values)) if values else Cell(MISSING)
+
+
+def size_table(results: Results, which: str) -> Table:
+    """AP by object size, as a heat map of differences to the baseline."""
+
+    def value(name: str, column: str) -> float:
+        return mean([v for v in results.values(name, column, which).values() if math.isfinite(v)])
+
+    return _heat("sizes", results, SIZES, value, f"Mean AP over seeds by object size, {which} epoch, in points")
+
+
+def class_table(results: Results, which: str) -> Table:
+    """AP by class, as a heat map of differences to the baseline."""
+    some = next(iter(results.by_variant[ordered(results)[0]].values()))
+    classes = tuple(some.metrics[which]["coco"]["per_class"])
+
+    def value(name: str, column: str) -> float:
+        found = [r.metrics[which]["coco"]["per_class"][column]["AP"] for r in results.by_variant[name].values()]
+        return mean([v for v in found if v >= 0])
+
+    return _heat("classes", results, classes, value, f"Mean AP over seeds by class, {which} epoch, in points")
+
+
+def error_table(results: Results, which: str) -> Table:
+    """What each kind of error costs, as a heat map; fewer errors than the baseline are blue."""
+
+    def value(name: str, column: str) -> float:
+        return mean([r.metrics[which]["tide"]["dAP"][column] for r in results.by_variant[name].values()])
+
+    note = "AP50 points that mending this kind of error alone would gain (TIDE), mean over seeds; less is better"
+    return _heat("errors", results, KINDS, value, note, better=-1)
+
+
+def _heat(
+    name: str,
+    results: Results,
+    columns: tuple[str, ...],
+    value: Callable[[str, str], float],
+    note: str,
+    better: int = 1,
+) -> Table:
+    rows = []
+    for variant in ordered(results):
+        cells = [Cell(variant)]
+        for column in columns:
+            here, base = value(variant, column), value(BASELINE, column) if BASELINE in results.by_variant else math.nan
+            difference = here - base
+            if variant == BASELINE or not math.isfinite(difference):
+                cells.append(number(here))
+            else:
+                text = f"{points(here)} ({points(difference, True)})"
+                cells.append(Cell(text, here, shade=better * difference / FULL_SHADE))
+        rows.append(tuple(cells))
+    colours = "In brackets the difference to the baseline: blue better, orange worse, full colour at 5 points."
+    return Table(name, ("variant", *columns), tuple(rows), (f"{note}. {colours}",), heat=True)
+
+
+def design_table(analysis: Analysis) -> Table:
+    """How many seeds other effects would need."""
+    rows = []
+    for name, found in {**analysis.baseline, **analysis.controls}.items():
+        cells = [Cell(_needed(found, effect)) for effect in EFFECTS]
+        rows.append((Cell(name), number(found.spread), Cell(str(len(found.seeds)), len(found.seeds)), *cells))
+    head = ("variant", "sd of differences", "seeds", *(f"seeds for {100 * effect:g}" for effect in EFFECTS))
+    note = "Seeds needed to call a true difference of so many points in 80 % of studies (one variant, 5 % level)."
+    return Table("design", head, tuple(rows), (note,))
+
+
+def _needed(found: Comparison, effect: float) -> str:
+    if found.spread == 0:
+        return MISSING
+    needed = seeds_needed(effect, found.spread)
+    return "> 1000" if needed is None else str(needed)
+
+
+def control_table(results: Results) -> Table | None:
+    """How the controls were matched; None where there are none."""
+    rows = []
+    for name, matches in results.plan.matches.items():
+        target, got = sum(m.target for m in matches), sum(m.got for m in matches)
+        kernels = ", ".join(sorted({f"{m.kernel_size}×{m.kernel_size}" for m in matches}))
+        widths = ", ".join(str(m.hidden) for m in matches)
+        cells = (Cell(f"{target:,}", target), Cell(f"{got:,}", got), Cell(f"{100 * (got / target - 1):+.2f} %"))
+        rows.append((Cell(name.removesuffix(CONTROL)), *cells, Cell(kernels), Cell(widths)))
+    if not rows:
+        return None
+    head = ("control of", "parameters of the mechanism", "of the control", "off by", "kernel", "hidden widths")
+    return Table("controls", head, tuple(rows))
+
+
+def spread_table(results: Results) -> Table:
+    """Mean and spread of every metric of interest, last and best epoch."""
+    metrics = results.plan.spec.metrics
+    rows = []
+    for name in ordered(results):
+        cells = [Cell(name)]
+        for metric in metrics:
+            for which in WHICH:
+                values = [v for v in results.values(name, metric, which).values() if math.isfinite(v)]
+                cells.append(Cell(f"{points(mean(values))} ± {points(deviation(values))}", mean(values)))
+        rows.append(tuple(cells))
+    head = ("variant", *(f"{metric} {which}" for metric in metrics for which in WHICH))
+    return Table("means", head, tuple(rows), ("Mean ± standard deviation over seeds, in points.",))

@@ -1,0 +1,146 @@
+"""Pictures side by side: truth, baseline and variant, where the two differ most, in either direction."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from engine.data_source import load_split
+from engine.pictures import read as read_picture
+from metrics import MatchTable
+from metrics.match import RIGHT, WRONG
+from study.results import Results, RunResult
+from study.variants import BASELINE, CONTROL
+
+CONFIDENCE = 0.25
+WIDTH = 300  # pixels of each picture on the page
+QUALITY = 80
+# BGR, Okabe & Ito.
+TRUTH, FOUND, FALSE = (115, 158, 0), (178, 114, 0), (0, 94, 213)
+
+
+@dataclass(frozen=True)
+class Trio:
+    """One row of pictures.
+
+    Attributes:
+        name: of the picture's file.
+        caption: what differs.
+        pictures: data: addresses of truth, baseline, variant.
+    """
+
+    name: str
+    caption: str
+    pictures: tuple[str, str, str]
+
+
+def scores(table: MatchTable, confidence: float = CONFIDENCE) -> np.ndarray:
+    """Return for each picture right minus wrong detections at IoU 0.5 above a confidence: (I,)."""
+    sure = table.score >= confidence
+    state = table.state[0, 0]
+    size = len(table.image_ids)
+    right = np.bincount(table.image[sure & (state == RIGHT)], minlength=size)
+    wrong = np.bincount(table.image[sure & (state == WRONG)], minlength=size)
+    return right - wrong
+
+
+def trios(results: Results, variant: str, number: int, which: str = "last") -> list[Trio]:
+    """Choose and draw the pictures of one variant.
+
+    The seed is the first that both have. Half of the pictures are the variant's best against the baseline, half its
+    worst, so that the choice says nothing about who is better.
+
+    Args:
+        results: of the study.
+        variant: name.
+        number: of rows.
+        which: "last" or "best".
+    """
+    runs, bases = results.by_variant.get(variant, {}), results.by_variant.get(BASELINE, {})
+    seed = next((seed for seed in bases if seed in runs), None)
+    if seed is None or number == 0:
+        return []
+    difference = scores(runs[seed].matches(which)) - scores(bases[seed].matches(which))
+    plan = results.plan
+    split = load_split(plan.data, plan.split, plan.spec.data_root if plan.data == plan.spec.data else None)
+    records = {str(record.path): record for record in split}
+    with np.load(bases[seed].run.folder / which / "boxes.npz", allow_pickle=False) as boxes:
+        files = boxes["files"].tolist()
+    return [
+        _trio(records[files[index]], index, int(difference[index]), (bases[seed], runs[seed]), plan.names, which)
+        for index in extremes(difference, number)
+    ]
+
+
+def extremes(difference: np.ndarray, number: int) -> list[int]:
+    """Return the positions of the largest and the smallest values, in turn; zeros are left out."""
+    order = np.argsort(-difference, kind="stable")
+    best = [int(i) for i in order if difference[i] > 0]
+    worst = [int(i) for i in order[::-1] if difference[i] < 0]
+    picked: list[int] = []
+    for place in range(max(len(best), len(worst))):
+        picked += [*best[place : place + 1], *worst[place : place + 1]]
+    return picked[:number]
+
+
+def variants_to_show(results: Results) -> list[str]:
+    """Return the variants that get pictures: all but baseline and controls."""
+    return [name for name in results.by_variant if name != BASELINE and not name.endswith(CONTROL)]
+
+
+def _trio(
+    record: Any, index: int, difference: int, runs: tuple[RunResult, RunResult], names: dict[int, str], which: str
+) -> Trio:
+    picture = read_picture(str(record.path))
+    if picture is None:
+        raise OSError(f"{record.path}: cannot be read any more")
+    scale = WIDTH / picture.shape[1]
+    picture = cv2.resize(picture, (WIDTH, max(1, round(picture.shape[0] * scale))), interpolation=cv2.INTER_AREA)
+    shown = [_draw(picture, record.boxes_xyxy * scale, record.classes, [], names, [TRUTH] * len(record))]
+    for run in runs:
+        shown.append(_draw_found(picture, run.run.folder / which, index, scale, names, run.matches(which)))
+    words = f"{abs(difference)} {'better' if difference > 0 else 'worse'} than the baseline (right minus wrong boxes)"
+    return Trio(record.path.name, words, (_address(shown[0]), _address(shown[1]), _address(shown[2])))
+
+
+def _draw_found(
+    picture: np.ndarray, folder: Path, index: int, scale: float, names: dict[int, str], table: MatchTable
+) -> np.ndarray:
+    """Draw a run's sure boxes on one picture, right and wrong ones in different colours."""
+    with np.load(folder / "boxes.npz", allow_pickle=False) as boxes:
+        mine = (boxes["image"] == index) & (boxes["score"] >= CONFIDENCE)
+        xywh, kinds, confidence = boxes["boxes_xywh"][mine], boxes["category"][mine], boxes["score"][mine]
+    found = table.score[(table.image == index) & (table.state[0, 0] == RIGHT)]
+    corners = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), 1) * scale
+    colours = [FOUND if np.isclose(found, score, rtol=0, atol=1e-12).any() else FALSE for score in confidence]
+    return _draw(picture, corners, kinds, confidence, names, colours)
+
+
+def _draw(
+    picture: np.ndarray,
+    boxes_xyxy: np.ndarray,
+    classes: np.ndarray,
+    confidences: Sequence[float] | np.ndarray,
+    names: dict[int, str],
+    colours: Sequence[tuple[int, int, int]],
+) -> np.ndarray:
+    canvas = picture.copy()
+    for number, (box, kind) in enumerate(zip(boxes_xyxy, classes, strict=True)):
+        x1, y1, x2, y2 = (round(float(value)) for value in box)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colours[number], 1)
+        text = names[int(kind)] if len(confidences) == 0 else f"{names[int(kind)]} {confidences[number]:.2f}"
+        place = (x1 + 1, y1 - 2 if y1 > 10 else y1 + 9)
+        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.3, colours[number], 1, cv2.LINE_AA)
+    return canvas
+
+
+def _address(picture: np.ndarray) -> str:
+    """Return a picture as a data: address."""
+    good, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    if not good:
+        raise OSError("OpenCV cannot encode a JPEG")
+    return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode()

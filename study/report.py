@@ -1,0 +1,250 @@
+"""results.csv, report.md and report.html of a study."""
+
+import csv
+import io
+import math
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.flags import ROOT
+from engine.state import current_commit
+from study.analysis import Analysis, analyse
+from study.cost import Cost, measure_costs
+from study.more_tables import (
+    class_table,
+    comparison_table,
+    control_table,
+    cost_table,
+    design_table,
+    error_table,
+    runs_table,
+    size_table,
+    spread_table,
+)
+from study.page import Section, figure, figures, folded, page, preformatted, trio_html
+from study.pictures import trios, variants_to_show
+from study.plan import Plan
+from study.plots import errors, forest, learning_curves, pareto
+from study.results import WHICH, Results, gather
+from study.runner import Outcome, log_tail
+from study.runs import write_whole
+from study.spec import METRICS
+from study.statistics import Comparison
+from study.tables import Table, ordered, points, span, verdict_table, verdict_text
+from study.variants import BASELINE
+
+RECIPE_RUNS = 3  # commands that are written out; the others differ in seed and model only
+
+
+def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
+    """Write the report of the runs that are done.
+
+    Args:
+        plan: of the study.
+        outcome: of its runs.
+        device: for the latency.
+
+    Returns:
+        The verdicts in short, and where the report is.
+
+    Raises:
+        OSError: if it cannot be written, or a picture of the data cannot be read any more.
+    """
+    results = gather(plan, outcome.done)
+    models = {name: plan.models[name] for name in plan.models if name in results.by_variant or name == BASELINE}
+    rounds, size = plan.spec.latency, plan.options["imgsz"]
+    costs, setting = measure_costs(models, size, rounds, device, plan.folder / "cost.json")
+    first = plan.spec.metrics[0]
+    analyses = [analyse(results, metric, which) for metric in plan.spec.metrics for which in WHICH]
+    main = next(found for found in analyses if found.metric == first and found.which == "last")
+    warnings = [*plan.warnings, *_shortfalls(plan, results, outcome)]
+    write_whole(plan.folder / "results.csv", results_csv(results, costs))
+    tables = _tables(results, analyses, costs, setting)
+    write_whole(plan.folder / "report.md", _markdown(plan, results, main, warnings, tables))
+    write_whole(plan.folder / "report.html", _html(plan, results, main, costs, warnings, tables, outcome))
+    lines = [f"{name}: {sentence(name, main)}" for name in ordered(results) if name != BASELINE]
+    return "\n".join([*lines, f"report.html, report.md and results.csv in {plan.folder}"])
+
+
+def results_csv(results: Results, costs: dict[str, Cost]) -> str:
+    """Return a row for every run: COCO's twelve numbers of the last and the best epoch, and what the run took."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    measured = [f"{metric}_{which}" for which in WHICH for metric in METRICS]
+    took = ["epoch_seconds", "memory_mib", "threads"]
+    rows.writerow(["variant", "seed", "epochs", "best_epoch", "parameters", "flops", *measured, *took, "key"])
+    for name in ordered(results):
+        for seed, result in results.by_variant[name].items():
+            values = [_plain(result.value(metric, which)) for which in WHICH for metric in METRICS]
+            trained = result.trained
+            rows.writerow(
+                [
+                    *(name, seed, result.run.epochs, result.best_epoch, costs[name].parameters, costs[name].flops),
+                    *values,
+                    *(f"{result.epoch_seconds:.3f}", f"{trained['memory_mib']:.0f}", trained["threads"]),
+                    result.run.key[:16],
+                ]
+            )
+    return text.getvalue()
+
+
+def _plain(value: float) -> str:
+    return f"{value:.6f}" if math.isfinite(value) else ""
+
+
+def sentence(name: str, analysis: Analysis) -> str:
+    """Return the verdict on one variant as a sentence."""
+    found = analysis.against_baseline(name)
+    if found is None:
+        return "fewer than two runs to compare"
+    text = f"{verdict_text(found)}; Δ{analysis.metric} {points(found.interval.mean, True)} {span(found.corrected)}"
+    own = analysis.own.get(name)
+    return text if own is None else f"{text}; against its control {_against(own)}"
+
+
+def _against(own: Comparison) -> str:
+    return f"{points(own.interval.mean, True)} {span(own.corrected)}, {own.verdict.value}"
+
+
+def _shortfalls(plan: Plan, results: Results, outcome: Outcome) -> list[str]:
+    """Return what is missing in this report."""
+    found = [f"{run.label} failed: {error}" for run, error in outcome.failed.items()]
+    open_runs = len(plan.runs) - len(outcome.done) - len(outcome.failed)
+    if open_runs:
+        found.append(f"{open_runs} of {len(plan.runs)} runs are still to do: this report is preliminary.")
+    if len(set(plan.epochs.values())) > 1:
+        found.append("The budget is time: faster variants were trained for more epochs.")
+    threads = {run.trained.get("threads") for runs in results.by_variant.values() for run in runs.values()}
+    if len(threads) > 1:
+        found.append("Runs had different numbers of threads: compare times and memory with care.")
+    return found
+
+
+def _tables(
+    results: Results, analyses: list[Analysis], costs: dict[str, Cost], setting: dict[str, Any]
+) -> dict[str, list[Table]]:
+    """Return title → tables, the verdict first."""
+    first = analyses[0]
+    controls = control_table(results)
+    return {
+        "Verdict": [verdict_table(results, first, costs)],
+        "Every comparison": [spread_table(results), *map(comparison_table, [results] * len(analyses), analyses)],
+        "Where it gains and loses": [size_table(results, "last"), class_table(results, "last")],
+        "Kinds of error": [error_table(results, "last")],
+        "Cost": [cost_table(results, costs, setting)],
+        "Design": [design_table(first), *([controls] if controls else [])],
+        "Every run": [runs_table(results)],
+    }
+
+
+def _lead(plan: Plan, results: Results) -> list[str]:
+    done = sum(map(len, results.by_variant.values()))
+    epochs = sorted(set(plan.epochs.values()))
+    length = f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
+    start = f"from {plan.weights.name}" if plan.weights else "from scratch"
+    return [
+        f"{len(results.by_variant)} models × {len(plan.spec.seeds)} seeds ({done} runs), {length} epochs each at "
+        f"{plan.options['imgsz']} px on {Path(plan.spec.data).stem}, {start}. Runs of one seed share initial values, "
+        "order of data and augmentation, so differences are taken seed by seed."
+    ]
+
+
+def _markdown(plan: Plan, results: Results, main: Analysis, warnings: list[str], tables: dict[str, list[Table]]) -> str:
+    parts = [f"# Study: {plan.spec.name}\n", *(f"{text}\n" for text in _lead(plan, results))]
+    parts += [f"> {text}\n" for text in warnings]
+    parts += [f"- **{name}**: {sentence(name, main)}" for name in ordered(results) if name != BASELINE]
+    for title, group in tables.items():
+        parts += [f"\n## {title}\n", *(table.markdown() for table in group)]
+    parts += ["\n## Recipe\n", f"```\n{recipe(plan)}\n```\n", f"```yaml\n{_spec_text(plan)}\n```\n"]
+    return "\n".join(parts)
+
+
+def _html(
+    plan: Plan,
+    results: Results,
+    main: Analysis,
+    costs: dict[str, Cost],
+    warnings: list[str],
+    tables: dict[str, list[Table]],
+    outcome: Outcome,
+) -> str:
+    def group(title: str) -> str:
+        return "".join(table.html() for table in tables[title])
+
+    metric = main.metric
+    scatter = pareto(results, costs, metric, "last")
+    key = "Thick: interval at 95 %; thin: at Holm's step, from which the verdict is read; strokes: seeds."
+    line = "Dashed: what no other variant beats in both. Squares: controls."
+    sections = [
+        Section("Verdict", group("Verdict")),
+        Section(
+            "Differences and cost",
+            f'<div class="figures">{figure(forest(main), key)}{figure(scatter, line)}</div>',
+        ),
+        Section("Learning curves", figures(learning_curves(results)) + _small("Mean and range over seeds.")),
+        Section("Where it gains and loses", group("Where it gains and loses")),
+        Section("Kinds of error", figure(errors(results, "last")) + group("Kinds of error")),
+        Section("Pictures", _pictures(results)),
+        Section("Cost", group("Cost")),
+        Section("Every comparison", group("Every comparison")),
+        Section("Design", group("Design")),
+        Section("Every run", folded("Table of all runs", group("Every run")) + _failures(outcome)),
+        Section("Recipe", preformatted(recipe(plan)) + folded("Spec", preformatted(_spec_text(plan)))),
+    ]
+    return page(f"Study: {plan.spec.name}", _lead(plan, results), warnings, sections)
+
+
+def _small(text: str) -> str:
+    return f'<p class="note">{text}</p>'
+
+
+def _pictures(results: Results) -> str:
+    shown = []
+    for variant in variants_to_show(results):
+        rows = trios(results, variant, results.plan.spec.pictures)
+        shown.append(folded(variant, "".join(trio_html(variant, trio) for trio in rows)) if rows else "")
+    text = "Where variant and baseline (first seed, last epoch) differ most, for better and for worse in turn. "
+    text += "Green: truth; blue: right; orange: wrong; boxes above confidence 0.25."
+    html = "".join(shown).replace("<details>", "<details open>", 1)
+    return _small(text) + (html or "<p>No picture differs.</p>")
+
+
+def _failures(outcome: Outcome) -> str:
+    return "".join(folded(f"Log of {run.label}, which failed", preformatted(log_tail(run))) for run in outcome.failed)
+
+
+def recipe(plan: Plan) -> str:
+    """Return how to repeat the study, and what it was made with."""
+    lines = [
+        f"python study.py {plan.spec.file.name}",
+        "",
+        f"commit {current_commit() or 'unknown'}; Python {platform.python_version()}, torch {torch.__version__}, "
+        f"ultralytics {version('ultralytics')}; {platform.system()} {platform.machine()}",
+        f"data: train {plan.prints['train'][:16]}, val {plan.prints['val'][:16]}, "
+        f"{plan.split} {plan.prints[plan.split][:16]} (hashes of names and boxes)",
+        "",
+        "Each run is this command; the models lie beside the report in models/:",
+    ]
+    for run in plan.runs[:RECIPE_RUNS]:
+        words = " ".join(f'"{word}"' if " " in word or not word else word for word in map(_portable, run.words))
+        lines.append(f"python train.py {words}")
+    return "\n".join(lines)
+
+
+def _portable(word: str) -> str:
+    """Return a path relative to the checkout or the folder it is run from, or its name: reports are passed on."""
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    for folder in (ROOT, Path.cwd()):
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
+    return path.name
+
+
+def _spec_text(plan: Plan) -> str:
+    return plan.spec.file.read_text(encoding="utf-8").strip()
