@@ -114,7 +114,8 @@ class Detector(DetectionModel):
         return loss(self) if loss else super().init_criterion()
 
     def fuse(self, verbose: bool = True, imgsz: int = 640) -> "Detector":
-        """Fold batch normalisation into convolutions, in blocks and in attention; in place, for inference."""
+        """Fold batch normalisation into convolutions, in blocks and in attention; in place, and to eval mode."""
+        self.eval()
         super().fuse(verbose=False, imgsz=imgsz)
         for module in self.model.modules():
             fold = getattr(module, "fuse", None)
