@@ -12,6 +12,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({"little_endian": True}, 2)
@@ -143,6 +144,7 @@ def calls(canary: Path) -> dict[str, bytes]:
     return made
 
 
+@cache
 def bombs() -> dict[str, bytes]:
     """Pickles and archives that are small and would cost a careless reader gigabytes or hours."""
     tensor = named("torch._utils", "_rebuild_tensor_v2")
@@ -198,7 +200,7 @@ def bombs() -> dict[str, bytes]:
         "legacy-negative-storage": legacy(
             one(b"K\x04", b"K\x04\x85", b"K\x01\x85"), pickle.dumps(["0"], 2) + struct.pack("<q", -1)
         ),
-        "compressed": zipped(b"\x80\x02]" + b"]0" * 20_000_000 + b".", method=zipfile.ZIP_DEFLATED),
+        "compressed": zipped(b"\x80\x02]" + b"]0" * 7_000_000 + b".", method=zipfile.ZIP_DEFLATED),
         "compressed-tensor": zipped(
             one(b"J\x00\x00\x00\x10", b"J\x00\x00\x00\x10\x85", b"K\x01\x85"),
             {"0": bytes(1 << 20)},
