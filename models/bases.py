@@ -114,7 +114,7 @@ def locate(name: str, folder: Path, asked_by: str = "") -> tuple[Path, str]:
         folders = sorted(path for path in _ultralytics_folder().iterdir() if path.is_dir())
         candidates = [Path(c.name) for c in candidates]
     else:
-        folders = [folder, ROOT, *sorted(path for path in CFG.iterdir() if path.is_dir())]
+        folders = [folder, ROOT, CFG, *sorted(path for path in CFG.iterdir() if path.is_dir())]
     for path, letter in (*_as_written(candidates, folders), *_as_family(candidates, folders)):
         if _is_file(path):
             return path.resolve(), letter
