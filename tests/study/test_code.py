@@ -1,0 +1,71 @@
+"""The hash of the code that a run depends on."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.flags import ROOT
+from study import code
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of four modules: a imports b, lazily c by name through the package, and not d."""
+    files = {
+        "p/__init__.py": '_HOMES = {"thing": "p.c"}\n',
+        "p/a.py": "from p.b import x\ndef f():\n    from p import thing\n    return thing\n",
+        "p/b.py": "x = 1  # one\n",
+        "p/c.py": '"""About c."""\nthing = 2\n',
+        "p/d.py": "unused = 3\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    forget()
+    yield tmp_path
+    forget()
+
+
+def forget() -> None:
+    for cached in (code._imports, code._homes, code._tree, code._syntax):
+        cached.cache_clear()
+
+
+def now() -> str:
+    forget()
+    return code.code_hash(["p.a"])
+
+
+def test_imports_are_followed_also_lazy_ones(package: Path) -> None:
+    found = {path.name for path in code.closure(["p.a"])}
+    assert found == {"__init__.py", "a.py", "b.py", "c.py"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "same"),
+    [
+        ("p/b.py", "x = 2\n", False),
+        ("p/c.py", '"""About c."""\nthing = 3\n', False),
+        ("p/c.py", '"""Otherwise."""\n\n\nthing = (2)  # two\n', True),
+        ("p/d.py", "unused = 4\n", True),
+    ],
+)
+def test_only_what_matters_changes_it(package: Path, file: str, text: str, same: bool) -> None:
+    before = now()
+    (package / file).write_text(text)
+    assert (now() == before) is same
+
+
+def test_training_depends_on_models_but_not_on_detection_or_reports() -> None:
+    forget()
+    found = {path.relative_to(ROOT).as_posix() for path in code.closure(["engine.training"])}
+    assert {"engine/trainer.py", "models/build.py", "models/parser.py", "data/loading.py"} <= found
+    assert not found & {"engine/detection.py", "study/report.py", "attention/se.py"}
+
+
+def test_only_the_mechanisms_that_are_used_count() -> None:
+    forget()
+    hashes = {tuple(names): code.code_hash(["engine.training"], names) for names in (["SE"], ["CBAM"], [])}
+    assert len(set(hashes.values())) == 3
+    assert code.code_hash(["engine.training"], ["ChannelAttention"]) == hashes["SE",]  # an alias

@@ -1,0 +1,75 @@
+"""Parameters and operations against sums by hand, and the expected time."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from models import read_spec
+from study.cli import duration
+from study.cost import epoch_seconds, measure_costs, parameters_and_flops
+
+
+class Net(nn.Module):
+    """A convolution and a matrix product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 3, stride=2, padding=1)
+        self.line = nn.Linear(5, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.line(self.conv(x).mean((2, 3)))
+
+    def fuse(self, verbose: bool) -> "Net":
+        return self
+
+
+def test_operations_are_those_of_the_definition() -> None:
+    parameters, flops = parameters_and_flops(Net(), 8)
+    assert parameters == 3 * 5 * 9 + 5 + 5 * 7 + 7
+    assert flops == 2 * (4 * 4 * 5 * 3 * 9) + 2 * (5 * 7)  # a multiplication and an addition each
+
+
+def test_a_detector_is_counted_as_it_is_trained() -> None:
+    from models import build_model
+
+    model = build_model("yolov5n")
+    parameters, flops = parameters_and_flops(model, 640)
+    assert parameters == 1_872_157  # YOLOv5's own figure
+    assert flops == pytest.approx(4.5e9, rel=0.03)  # and its 4.5 GFLOPs
+
+
+def test_costs_are_kept_until_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[int] = []
+
+    def build(yaml: Any) -> Any:
+        built.append(1)
+        return Net()
+
+    monkeypatch.setattr("study.cost.build_model", build)
+    models = {"baseline": read_spec("yolov5n")}
+    file = tmp_path / "cost.json"
+    first, setting = measure_costs(models, 16, 3, "cpu", file)
+    assert len(first["baseline"].latency_ms) == 3
+    assert setting["device"] == "CPU"
+    assert measure_costs(models, 16, 3, "cpu", file)[0] == first
+    assert len(built) == 1
+    measure_costs(models, 32, 3, "cpu", file)
+    assert len(built) == 2
+
+
+def test_an_epoch_is_timed_by_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.cost.probe_seconds", lambda *args: (0.5, 0.1))
+    assert epoch_seconds(read_spec("yolov5n"), {}, {"train": 10, "val": 20}, "cpu") == pytest.approx(7.0)
+
+
+def test_the_probe_trains_a_real_step() -> None:
+    options = {"imgsz": 64, "batch_size": 2, "amp": "auto"}
+    assert epoch_seconds(read_spec("yolov5n", ["SE@neck.P3"]), options, {"train": 1, "val": 1}, "cpu") > 0
+
+
+def test_time_spans_read_well() -> None:
+    assert [duration(s) for s in (5, 89, 120, 7200)] == ["5 s", "89 s", "2 min", "2.0 h"]

@@ -1,0 +1,121 @@
+"""Plans: models, commands, addresses, and the split that measures."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from data import load_dataset
+from engine.errors import UsageError
+from engine.flags import train_parser
+from models import read_spec
+from study.halves import halves_of
+from study.plan import Plan, make_plan, remembered_epochs
+from study.spec import read_study
+
+
+def keys(plan: Plan) -> dict[tuple[str, int], str]:
+    return {(run.variant, run.seed): run.key for run in plan.runs}
+
+
+def test_runs_go_seed_by_seed_and_say_what_train_py_takes(make: Callable[..., Plan]) -> None:
+    plan = make(seeds=2)
+    names = ["baseline", "se", "sk", "sk~control"]
+    assert [(run.variant, run.seed) for run in plan.runs] == [(name, seed) for seed in (0, 1) for name in names]
+    run = plan.runs[5]
+    options = train_parser().parse_args(list(run.words))
+    assert (options.seed, options.epochs, options.imgsz, options.batch_size) == (1, 2, 64, 4)
+    assert (options.weights, options.patience, options.noplots) == ("", 0, True)
+    assert read_spec(options.cfg).yaml == plan.models["se"].yaml
+    assert len({run.folder for run in plan.runs}) == len(plan.runs)
+
+
+def test_variants_differ_from_the_baseline_in_attention_alone(make: Callable[..., Plan]) -> None:
+    plan = make()
+    base, se, control = (dict(plan.models[name].yaml) for name in ("baseline", "se", "sk~control"))
+    assert [entry["module"] for entry in se.pop("attention")] == ["SE"]
+    assert [entry["module"] for entry in control.pop("attention")] == ["PlainConv"]
+    for model in (base, se, control):
+        model.pop("name")
+    assert base == se == control
+
+
+def test_an_address_changes_when_and_only_when_the_run_does(make: Callable[..., Plan], tiny_data: Path) -> None:
+    before = keys(make())
+    assert keys(make()) == before
+    assert keys(make(seeds=4, metrics=["AP50"], pictures=0)) == {**keys(make(seeds=4))}
+    assert {key: keys(make(seeds=4))[key] for key in before} == before  # another seed leaves the others alone
+    changed = keys(make(variants={"se": "SE@neck.P4", "sk": {"attention": "SKAttention@neck.P3", "identity": True}}))
+    assert {name for name, seed in before if changed[name, seed] != before[name, seed]} == {"se"}
+    for change in ({"train": {"imgsz": 96, "batch_size": 4}}, {"budget": {"epochs": 3}}, {"cfg": "yolov5s"}):
+        assert not set(keys(make(**change)).values()) & set(before.values())
+    labels = tiny_data.parent / "labels" / "train" / "train0.txt"
+    text = labels.read_text()
+    try:
+        labels.write_text("0 0.5 0.5 0.5 0.5\n")
+        assert not set(keys(make()).values()) & set(before.values())
+    finally:
+        labels.write_text(text)
+    assert keys(make()) == before
+
+
+def test_pictures_that_measure_do_not_change_the_training(make: Callable[..., Plan], tiny_data: Path) -> None:
+    before = make().runs[0]
+    labels = tiny_data.parent / "labels" / "test" / "test0.txt"
+    text = labels.read_text()
+    try:
+        labels.write_text("0 0.5 0.5 0.5 0.5\n")
+        after = make().runs[0]
+    finally:
+        labels.write_text(text)
+    assert after.key == before.key
+    assert after.eval_key != before.eval_key
+
+
+def test_without_a_test_split_val_is_halved(make: Callable[..., Plan], tiny_data: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(tiny_data.read_text())
+    content.pop("test")
+    (tmp_path / "no-test.yaml").write_text(yaml.safe_dump(content))
+    plan = make(data=str(tmp_path / "no-test.yaml"))
+    assert plan.sizes == {"train": 6, "val": 3, "test": 3}
+    assert "val was halved" in plan.warnings[0]
+    halves = load_dataset(plan.data)
+    names = {split: {record.path.name for record in halves[split]} for split in ("val", "test")}
+    assert names["val"] | names["test"] == {f"val{number}.png" for number in range(6)}
+    assert not names["val"] & names["test"]
+    original = {r.path.name: r.boxes_xyxy.tolist() for r in load_dataset(tmp_path / "no-test.yaml", "val")}
+    assert {r.path.name: r.boxes_xyxy.tolist() for r in halves["test"]} == {n: original[n] for n in names["test"]}
+    written = Path(plan.data).stat().st_mtime_ns
+    again = make(data=str(tmp_path / "no-test.yaml"))
+    assert keys(again) == keys(plan)
+    assert Path(again.data).stat().st_mtime_ns == written
+    with pytest.raises(UsageError, match=r"evaluate.split is test, but .* has none"):
+        make(data=str(tmp_path / "no-test.yaml"), evaluate={"split": "test"})
+
+
+def test_halves_do_not_depend_on_where_the_data_lie(tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_data.parent, tmp_path / "elsewhere")
+    found = []
+    for root in (tiny_data.parent, tmp_path / "elsewhere"):
+        dataset = load_dataset(tiny_data, data_root=root)
+        found.append([record.path.name for record in halves_of(dataset)["val"]])
+    assert found[0] == found[1]
+
+
+def test_a_budget_of_time_is_settled_once(make: Callable[..., Plan], write_spec: Callable[..., Path]) -> None:
+    plan = make(budget={"minutes": 3.0})  # the fixture settles on 2 epochs
+    project = plan.folder.parent
+    assert remembered_epochs(plan) == dict.fromkeys(plan.models, 2)
+    other = make_plan(read_study(write_spec(budget={"minutes": 4.0})), project)
+    assert remembered_epochs(other) is None
+
+
+def test_weights_bring_their_model(make: Callable[..., Plan], root: Path) -> None:
+    weights = root / "weights" / "yolov5n-digits.pt"
+    if not weights.is_file():
+        pytest.skip("the digits weights are not here")
+    plan = make(cfg=None, weights=str(weights), seeds=1, controls=None)
+    assert plan.models["baseline"].nc == 2
+    assert plan.models["se"].layers[18].module == "SE"

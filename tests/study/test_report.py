@@ -1,0 +1,183 @@
+"""The report of a study whose runs were made up: verdicts, files, and what they say."""
+
+import csv
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metrics import MatchTable
+from metrics.match import RIGHT, WRONG
+from study import cost
+from study.analysis import analyse
+from study.cost import Cost, interleaved
+from study.pictures import extremes, scores
+from study.plan import Plan
+from study.plots import pareto_line
+from study.report import recipe, write_report
+from study.results import gather
+from study.runner import Outcome
+from study.statistics import Verdict, compare
+from study.tables import Cell, Table, deviation, mean, middle, points, quartiles, shade
+
+
+@pytest.fixture(autouse=True)
+def _no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Costs are made up, so that no model has to be timed."""
+
+    def costs(models: dict[str, Any], imgsz: int, rounds: int, *args: Any) -> tuple[dict[str, Cost], dict[str, Any]]:
+        found = {name: Cost(1000 + 100 * i, 10**9 + i, (4.0 + i, 5.0 + i, 9.0)) for i, name in enumerate(models)}
+        return found, {"imgsz": imgsz, "rounds": rounds, "device": "CPU", "threads": 1}
+
+    monkeypatch.setattr("study.report.measure_costs", costs)
+
+
+def test_verdicts_are_those_of_the_statistics(study: Any) -> None:
+    results = gather(study.plan, study.outcome.done)
+    found = analyse(results, "AP")
+    base = results.values("baseline", "AP")
+    variants = {name: results.values(name, "AP") for name in ("se", "sk")}
+    assert found.baseline == compare(base, variants)
+    assert found.baseline["se"].verdict is Verdict.GAIN
+    assert found.baseline["sk"].verdict is Verdict.NONE
+    assert set(found.controls) == {"sk~control"}
+    assert found.own["sk"].interval.mean == 0  # made to equal its control
+    assert set(found.bootstrap["se"]) == {"images", "seeds", "seeds and images"}
+    assert found.bootstrap["se"]["images"].mean == pytest.approx(found.baseline["se"].interval.mean)
+
+
+def test_the_files_say_what_came_out(study: Any) -> None:
+    text = write_report(study.plan, study.outcome)
+    folder = study.plan.folder
+    assert text.splitlines()[0].startswith("se: gain; ΔAP +")
+    assert "sk: no detectable effect: this design could have seen ≥ " in text
+    with (folder / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    values = gather(study.plan, study.outcome.done).values("se", "AP50", "best")
+    assert {int(r["seed"]): float(r["AP50_best"]) for r in rows if r["variant"] == "se"} == pytest.approx(
+        values, abs=1e-6
+    )
+    markdown = (folder / "report.md").read_text()
+    assert re.search(r"\| se \| gain \| \+\d", markdown)
+    assert "python study.py tiny.yaml" in markdown
+    assert "| sk | " in markdown.split("## Design")[1]
+
+
+class Page(HTMLParser):
+    """Collects what a page loads, and whether its elements close."""
+
+    VOID = frozenset(("meta", "link", "img", "br", "path", "use"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.open: list[str] = []
+        self.headings: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for key, value in attrs if key in ("src", "href", "xlink:href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for key, value in attrs if key in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+
+
+def test_the_page_is_whole_and_loads_nothing(study: Any) -> None:
+    write_report(study.plan, study.outcome)
+    text = (study.plan.folder / "report.html").read_text()
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert page.headings[0] == "Verdict"
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert text.count("<svg") == 5  # forest, Pareto, two learning curves, errors
+    assert "baseline" in page.headings or len(page.headings) >= 8
+    write_report(study.plan, study.outcome)
+    assert (study.plan.folder / "report.html").read_text() == text
+
+
+def test_names_are_escaped() -> None:
+    table = Table("t", ("<b>",), ((Cell("a & <i>"),),), ("1 < 2",))
+    assert "&lt;b&gt;" in table.html()
+    assert "a &amp; &lt;i&gt;" in table.html()
+    assert "1 &lt; 2" in table.html()
+    assert Table("t", ("a",), ((Cell("x|y"),),)).markdown().splitlines()[2] == "| x\\|y |"
+
+
+def test_what_is_missing_is_said(make: Callable[..., Plan], study: Any) -> None:
+    failed = study.plan.runs[-1]
+    outcome = Outcome(done=study.plan.runs[:-2], failed={failed: "RuntimeError: no memory"})
+    write_report(study.plan, outcome)
+    text = (study.plan.folder / "report.md").read_text()
+    assert "> sk~control seed 2 failed: RuntimeError: no memory" in text
+    assert "> 1 of 12 runs are still to do: this report is preliminary." in text
+
+
+def test_one_seed_gives_a_report_without_verdicts(study: Any) -> None:
+    outcome = Outcome(done=[run for run in study.plan.runs if run.seed == 0])
+    assert "se: fewer than two runs to compare" in write_report(study.plan, outcome)
+    assert "too few runs" in (study.plan.folder / "report.html").read_text()
+
+
+def test_the_recipe_has_no_path_of_this_machine(study: Any) -> None:
+    text = recipe(study.plan)
+    assert str(study.plan.folder.parents[1]) not in text
+    assert 'train.py --weights "" --cfg ' in text
+
+
+def test_small_sums() -> None:
+    assert (points(0.123), points(-0.004, True), points(float("nan"))) == ("12.3", "-0.4", "–")
+    assert (shade(0), shade(1), shade(-1), shade(7)) == ("#ffffff", "#5b9bd5", "#ed8b44", "#5b9bd5")
+    assert (middle([3, 1, 2]), middle([4, 1, 2, 3]), middle([])) == (2, 2.5, 0)
+    assert quartiles([1, 2, 3, 4]) == (2, 4)
+    assert mean([1, 2, 6]) == 3
+    assert deviation([1, 3]) == pytest.approx(2**0.5)
+
+
+def test_the_pareto_line_keeps_what_nothing_beats() -> None:
+    places = [(3.0, 5.0), (1.0, 1.0), (2.0, 4.0), (2.5, 3.0), (4.0, 5.0), (2.0, 2.0)]
+    assert pareto_line(places) == [(1.0, 1.0), (2.0, 4.0), (3.0, 5.0)]
+
+
+def test_pictures_of_both_directions_are_chosen() -> None:
+    assert extremes(np.array([0, 3, -2, 1, -5, 0]), 3) == [1, 4, 3]
+    assert extremes(np.array([0, 0]), 3) == []
+    table = MatchTable(
+        names=np.array(["a"]),
+        image_ids=np.array(["0", "1", "2"]),
+        image=np.array([0, 0, 1, 1]),
+        category=np.zeros(4, int),
+        score=np.array([0.9, 0.2, 0.8, 0.5]),
+        rank=np.array([0, 1, 0, 1]),
+        row=np.arange(4),
+        state=np.array([[[RIGHT, RIGHT, WRONG, WRONG]]], np.uint8),
+        truth=np.array([0, 1, -1, -1]),
+        truth_image=np.array([0, 0]),
+        truth_category=np.array([0, 0]),
+        truth_counts=np.ones((1, 2), bool),
+    )
+    assert scores(table).tolist() == [1, -2, 0]
+
+
+def test_latency_is_taken_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    calls: list[str] = []
+    models = {name: (lambda x, name=name: calls.append(name)) for name in "abc"}
+    times = interleaved(models, torch.zeros(1, 3, 8, 8), rounds=10)
+    turns = ["".join(calls[3 * cost.WARM_UP :][i : i + 3]) for i in range(0, 30, 3)]
+    assert all(sorted(turn) == list("abc") for turn in turns)
+    assert len(set(turns)) > 1  # the order changes
+    assert {name: len(values) for name, values in times.items()} == dict.fromkeys("abc", 10)

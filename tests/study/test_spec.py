@@ -1,0 +1,90 @@
+"""Reading a study: what is accepted, and what each mistake is answered with."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import UsageError
+from study.spec import read_study
+
+
+def test_a_study_is_read(write_spec: Callable[..., Path]) -> None:
+    spec = read_study(write_spec(seeds=[3, 5], metrics="AP50"))
+    assert spec.name == "tiny"
+    assert [variant.name for variant in spec.variants] == ["baseline", "se", "sk"]
+    assert [variant.identity for variant in spec.variants] == [None, None, True]
+    assert spec.seeds == (3, 5)
+    assert spec.metrics == ("AP50",)
+    assert (spec.epochs, spec.minutes) == (2, None)
+
+
+def test_a_grid_crosses_mechanisms_and_positions(write_spec: Callable[..., Path]) -> None:
+    grid = {"mechanisms": ["SE", "CBAM{kernel_size: 3}"], "positions": {"p3": "neck.P3", "all": ["neck.P3", "neck.P4"]}}
+    spec = read_study(write_spec(variants=None, controls=None, grid=grid, identity=True))
+    found = {variant.name: variant.attention for variant in spec.variants[1:]}
+    assert found == {
+        "SE@p3": ("SE@neck.P3",),
+        "SE@all": ("SE@neck.P3,neck.P4",),
+        "CBAM-kernel-size-3@p3": ("CBAM{kernel_size: 3}@neck.P3",),
+        "CBAM-kernel-size-3@all": ("CBAM{kernel_size: 3}@neck.P3,neck.P4",),
+    }
+    assert all(variant.identity for variant in spec.variants[1:])
+
+
+def test_a_grid_can_cross_the_start_too(write_spec: Callable[..., Path]) -> None:
+    grid = {"mechanisms": ["SE"], "positions": ["neck.P3"], "identity": [True, False]}
+    spec = read_study(write_spec(variants=None, controls="all", grid=grid))
+    assert {v.name: v.identity for v in spec.variants[1:]} == {
+        "SE@neck.P3-identity": True,
+        "SE@neck.P3-plain": False,
+    }
+    assert spec.controls == ("SE@neck.P3-identity", "SE@neck.P3-plain")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 3}, r"unknown key 'seed'; did you mean seeds\?"),
+        ({"data": None}, "key 'data' is missing"),
+        ({"cfg": None}, "neither cfg nor weights is given"),
+        ({"variants": None, "controls": None}, "0 variants, expected 1"),
+        ({"variants": {"a/b": "SE@4"}, "controls": None}, r"variant 'a/b': expected letters"),
+        ({"variants": {"sk~control": "SE@4"}, "controls": None}, "variant 'sk~control': expected letters"),
+        ({"variants": {"baseline": "SE@4"}, "controls": None}, "'baseline' stands there twice"),
+        ({"variants": {"se": {"attentoin": "SE@4"}}}, "variants.se: unknown key 'attentoin'"),
+        ({"variants": {"se": {"identity": True}}}, "variants.se: places no attention"),
+        ({"variants": {"se": {"attention": "SE@4", "identity": "yes"}}}, "identity is 'yes', expected true or false"),
+        ({"controls": ["cbam"]}, r"controls has 'cbam', which is no variant; there are se, sk"),
+        ({"seeds": 0}, "seeds is 0, expected how many"),
+        ({"seeds": [1, 1]}, "seeds is .*different whole numbers"),
+        ({"budget": None}, r"budget is \{\}, expected"),
+        ({"budget": {"epochs": 1, "minutes": 1}}, "budget is .*, expected"),
+        ({"budget": {"epochs": 1.5}}, "budget.epochs is 1.5"),
+        ({"train": {"epochs": 3}}, r"train.epochs is set by the study; budget: \{epochs: 20\}"),
+        ({"train": {"weights": "x"}}, "train.weights is set by the study"),
+        ({"train": {"imgsize": 64}}, r"train: unknown argument '--imgsize'"),
+        ({"train": {"batch_size": 0}}, "train: argument --batch-size"),
+        ({"metrics": ["mAP"]}, "metrics has 'mAP'; there are AP, AP50"),
+        ({"evaluate": {"split": "train"}}, "evaluate.split is 'train'"),
+        ({"grid": {"mechanism": ["SE"]}}, "grid is .*, expected mechanisms, positions, identity"),
+        ({"name": "../x"}, r"name is '../x'"),
+        ({"resamples": True}, "resamples is True"),
+    ],
+)
+def test_mistakes_are_named(write_spec: Callable[..., Path], changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as error:
+        read_study(write_spec(**changes))
+    assert "tiny.yaml: " in str(error.value)
+
+
+def test_files_are_found_beside_the_spec(write_spec: Callable[..., Path]) -> None:
+    path = write_spec(variants={"mine": "overlays/mine.yaml"}, controls=None, weights="overlays/w.pt")
+    overlay = path.parent / "overlays" / "mine.yaml"
+    overlay.parent.mkdir()
+    overlay.write_text("base: yolov5n\nattention: [{module: SE, at: 4}]\n")
+    (overlay.parent / "w.pt").touch()
+    spec = read_study(path)
+    assert spec.variants[1].cfg == str(overlay)
+    assert spec.weights == str(overlay.parent / "w.pt")
