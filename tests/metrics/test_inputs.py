@@ -96,12 +96,12 @@ def test_repeated_and_missing_ids():
 
 def test_string_ids_and_shared_names():
     gt, detections = one()
-    gt["images"].append({"id": "b"})
+    gt["images"] += [{"id": "b"}, {"id": 10}]
     gt["categories"].append({"id": 9, "name": "cat"})
     detections[0]["image_id"] = "b"
     result = coco_metrics(gt, detections)
     assert list(result["per_class"]) == ["cat (id 3)", "cat (id 9)"]
-    assert read_truths(gt).image_ids == (7, "b")
+    assert read_truths(gt).image_ids == (7, 10, "b")  # numbers by size, then text
 
 
 def test_columns_give_the_same_numbers(make_set):

@@ -88,6 +88,14 @@ def test_detections_in_crowds_are_no_errors():
     assert tide_errors(gt, detections)["counts"] == dict.fromkeys(KINDS, 0)
 
 
+def test_crowds_are_no_objects_to_miss_narrowly():
+    """Less than half inside a crowd: wrong, and with nothing else near it is background, not localisation."""
+    gt, detections = scene([(1, 1, 0, 0, 10, 10), (1, 1, 100, 100, 90, 90)], [HIT, (1, 1, 150, 100, 90, 90, 0.9)])
+    assert tide_errors(gt, detections)["counts"]["localisation"] == 1
+    gt["annotations"][1]["iscrowd"] = 1
+    assert tide_errors(gt, detections)["counts"] == dict.fromkeys(KINDS, 0) | {"background": 1}
+
+
 def test_base_is_cocos_ap50(make_set):
     gt, detections = make_set(4, crowd=0.2, ties=True, borders=True)
     assert tide_errors(gt, detections)["AP50"] == pytest.approx(coco_metrics(gt, detections)["AP50"], abs=1e-12)

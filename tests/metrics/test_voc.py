@@ -114,6 +114,13 @@ def test_hand_worked_case():
     assert voc_ap(gt, detections)["mAP"] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
 
 
+def test_eleven_recalls_are_sums_of_a_tenth():
+    """Three of ten found: 3 / 10 is below 0.1 + 0.1 + 0.1, so the precision of 1 holds at 0, 0.1 and 0.2 only."""
+    gt = scene(*[(20 * i, 0, 10, 10) for i in range(10)])
+    detections = found(*[(20 * i, 0, 10, 10, 0.9 - i / 10) for i in range(3)])
+    assert voc_ap(gt, detections, use_07=True)["mAP"] == pytest.approx(3 / 11)
+
+
 def test_difficult_objects_do_not_count():
     gt = scene((0, 0, 10, 10), (50, 50, 10, 10), difficult=(1,))
     on_difficult = found((50, 50, 10, 10, 0.9), (50, 50, 10, 10, 0.8))
