@@ -1,5 +1,6 @@
 """From runs to verdicts: variants against the baseline, and against controls of their own size."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,13 +52,13 @@ def analyse(results: Results, metric: str, which: str = "last", resample: bool =
     comparable = [name for name in values if name != BASELINE and len(base.keys() & values[name].keys()) >= 2]
     variants = {name: values[name] for name in comparable if not name.endswith(CONTROL)}
     controls = {name: values[name] for name in comparable if name.endswith(CONTROL)}
-    own = {}
+    own: dict[str, dict[Hashable, float]] = {}
     for name in values:
         twin = values.get(f"{name}{CONTROL}", {})
         shared = [seed for seed in values[name] if seed in twin]
         if len(shared) >= 2:
             own[name] = {seed: values[name][seed] - twin[seed] for seed in shared}
-    zero = dict.fromkeys(sorted({seed for differences in own.values() for seed in differences}), 0.0)
+    zero = dict.fromkeys([seed for differences in own.values() for seed in differences], 0.0)
     return Analysis(
         metric=metric,
         which=which,
@@ -68,28 +69,38 @@ def analyse(results: Results, metric: str, which: str = "last", resample: bool =
     )
 
 
-def _defined(values: dict[int, float]) -> dict[int, float]:
+def _defined(values: dict[int, float]) -> dict[Hashable, float]:
     return {seed: value for seed, value in values.items() if np.isfinite(value)}
 
 
 def _bootstrap(results: Results, names: list[str], metric: str, which: str) -> dict[str, dict[str, Interval]]:
     """Resample pictures, the same draws for every run, and seeds."""
-    resampled: dict[str, dict[int, Floats]] = {}
-    counts = None
-    for name in (BASELINE, *names):
-        resampled[name] = {}
-        for seed, result in results.by_variant[name].items():
-            table = result.matches(which)
-            if counts is None:
-                pictures = len(table.image_ids)
-                drawn = image_resamples(pictures, results.plan.spec.resamples, seed=0)
-                counts = np.concatenate((np.ones((1, pictures), dtype=drawn.dtype), drawn))
-            resampled[name][seed] = bootstrap_ap(table, counts, ap50_only=metric == "AP50")[metric]
     found = {}
+    base = {seed: _resampled(results, BASELINE, seed, which) for seed in results.by_variant.get(BASELINE, {})}
     for name in names:
-        seeds = [seed for seed in resampled[BASELINE] if seed in resampled[name]]
-        rows = np.stack([resampled[name][seed] - resampled[BASELINE][seed] for seed in seeds])
-        kept = np.isfinite(rows).all(0)
-        if len(seeds) >= 2 and kept[0] and kept.sum() >= 3:
-            found[name] = bootstrap_intervals(rows[:, kept])
+        seeds = [seed for seed in base if seed in results.by_variant[name]]
+        rows = np.stack([_resampled(results, name, seed, which)[metric] - base[seed][metric] for seed in seeds])
+        observed, resampled = rows[:, 0], rows[:, 1:]
+        defined = resampled[:, np.isfinite(resampled).all(axis=0)]  # a resample may have no object at all
+        if np.isfinite(observed).all() and defined.shape[1] >= 2:
+            found[name] = bootstrap_intervals(observed, defined)
     return found
+
+
+def _resampled(results: Results, name: str, seed: int, which: str) -> dict[str, Floats]:
+    """Return AP and AP50 of one run on the pictures as they are, then on each resample of them.
+
+    They are kept beside the match table, since a report is often written again.
+    """
+    result, resamples = results.by_variant[name][seed], results.plan.spec.resamples
+    file = result.run.folder / which / f"bootstrap-{resamples}.npz"
+    if file.is_file():
+        with np.load(file, allow_pickle=False) as kept:
+            if str(kept["eval_key"]) == result.run.eval_key:
+                return {metric: kept[metric] for metric in RESAMPLED}
+    table = result.matches(which)
+    pictures = len(table.image_ids)
+    drawn = image_resamples(pictures, resamples, seed=0)
+    values = bootstrap_ap(table, np.concatenate((np.ones((1, pictures), dtype=drawn.dtype), drawn)))
+    np.savez_compressed(file, eval_key=result.run.eval_key, AP=values["AP"], AP50=values["AP50"])
+    return values

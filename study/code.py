@@ -109,8 +109,7 @@ def _syntax(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-            if text and isinstance(first.value.value, str):
-                node.body = node.body[1:]
+            match node.body:
+                case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+                    node.body = rest
     return ast.dump(tree)

@@ -23,7 +23,7 @@ COLOURS = {Verdict.GAIN: "#0072b2", Verdict.LOSS: "#d55e00", Verdict.NONE: "#666
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#882255")
 WIDTH = 4.4  # inches; 72 pixels each on the page
 # Text stays text; ids do not depend on the time, so that equal reports are equal files.
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "study",
     "font.size": 9,

@@ -59,7 +59,9 @@ def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
     rounds, size = plan.spec.latency, plan.options["imgsz"]
     costs, setting = measure_costs(models, size, rounds, device, plan.folder / "cost.json")
     first = plan.spec.metrics[0]
-    analyses = [analyse(results, metric, which) for metric in plan.spec.metrics for which in WHICH]
+    analyses = [
+        analyse(results, metric, which, resample=which == "last") for metric in plan.spec.metrics for which in WHICH
+    ]
     main = next(found for found in analyses if found.metric == first and found.which == "last")
     warnings = [*plan.warnings, *_shortfalls(plan, results, outcome)]
     write_whole(plan.folder / "results.csv", results_csv(results, costs))
@@ -85,7 +87,7 @@ def results_csv(results: Results, costs: dict[str, Cost]) -> str:
                 [
                     *(name, seed, result.run.epochs, result.best_epoch, costs[name].parameters, costs[name].flops),
                     *values,
-                    *(f"{result.epoch_seconds:.3f}", f"{trained['memory_mib']:.0f}", trained["threads"]),
+                    *(f"{result.epoch_seconds:.3f}", f"{trained.get('memory_mib', 0):.0f}", trained["threads"]),
                     result.run.key[:16],
                 ]
             )

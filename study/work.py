@@ -75,9 +75,8 @@ def work(folder: Path, device: str) -> None:
     if run is None:
         raise ValueError(f"{folder}: has no run.json; study.py writes it")
     if read_json(folder / "trained.json") is None:
-        started = time.monotonic()
-        train(folder, run, device)
-        write_json(folder / "trained.json", {**_memory(), "threads": run["threads"], "sitting": _since(started)})
+        trained_now = train(folder, run, device)
+        write_json(folder / "trained.json", {**(_memory() if trained_now else {}), "threads": run["threads"]})
     done = read_json(folder / "done.json")
     if done is None or done.get("eval_key") != run["eval_key"]:
         from study.evaluation import measure
@@ -88,26 +87,34 @@ def work(folder: Path, device: str) -> None:
         write_json(folder / "done.json", {"key": run["key"], "eval_key": run["eval_key"], "time": time.time()})
 
 
-def train(folder: Path, run: dict[str, Any], device: str) -> None:
+def train(folder: Path, run: dict[str, Any], device: str) -> bool:
     """Train a run to its end, from wherever it stands.
 
     Args:
         folder: of the run.
         run: content of run.json.
         device: as for --device.
+
+    Returns:
+        Whether there was anything left to train.
     """
     from engine.flags import train_parser
     from engine.training import run as run_training
     from models.weights.checkpoint import read_checkpoint, save_checkpoint
 
     last = folder / "train" / "weights" / "last.pt"
-    state = read_checkpoint(last).get("training") if last.exists() else None
-    if state is None or not _finished(state):
-        words = list(run["words"]) if state is None else ["--resume", str(last)]
+    content = read_checkpoint(last) if last.exists() else None
+    if content is not None and "training" not in content:
+        return False
+    left = content is None or not _finished(content["training"])
+    if left:
+        words = list(run["words"]) if content is None else ["--resume", str(last)]
         run_training(train_parser().parse_args([*words, *(["--device", device] if device else [])]))
-    content = read_checkpoint(last)
-    content.pop("training", None)  # two thirds of the file, and nothing needs it any more
+        content = read_checkpoint(last)
+    assert content is not None  # noqa: S101 - training has written it
+    content.pop("training")  # two thirds of the file, and nothing needs it any more
     save_checkpoint(last, content)
+    return left
 
 
 def _finished(state: dict[str, Any]) -> bool:
@@ -129,10 +136,6 @@ def _memory() -> dict[str, Any]:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10), "memory": "whole process"}
-
-
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 1)
 
 
 def _end_with_parent() -> None:

@@ -1,5 +1,6 @@
 """The hash of the code that a run depends on."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from study import code
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A checkout of four modules: a imports b, lazily c by name through the package, and not d."""
     files = {
         "p/__init__.py": '_HOMES = {"thing": "p.c"}\n',

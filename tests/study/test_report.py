@@ -38,8 +38,8 @@ def _no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_verdicts_are_those_of_the_statistics(study: Any) -> None:
     results = gather(study.plan, study.outcome.done)
     found = analyse(results, "AP")
-    base = results.values("baseline", "AP")
-    variants = {name: results.values(name, "AP") for name in ("se", "sk")}
+    base: Any = results.values("baseline", "AP")
+    variants: Any = {name: results.values(name, "AP") for name in ("se", "sk")}
     assert found.baseline == compare(base, variants)
     assert found.baseline["se"].verdict is Verdict.GAIN
     assert found.baseline["sk"].verdict is Verdict.NONE

@@ -1,0 +1,145 @@
+"""Whole studies through the entry script: an undisturbed one, one that is killed again and again, one on Ray."""
+
+import csv
+import importlib.util
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.weights.checkpoint import read_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+CHANGES = {
+    "variants": {"se": {"attention": "SE@neck.P3", "identity": True}},
+    "controls": None,
+    "seeds": 2,
+    "budget": {"epochs": 3},
+}
+VARYING = ("epoch_seconds", "memory_mib")
+
+
+def study(*words: str) -> "subprocess.Popen[str]":
+    """Start study.py in a process group of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "study.py"), *words],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k not in VARYING} for row in csv.DictReader(file)]
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    found = {}
+    for path in sorted(folder.glob("runs/*/*/train/weights/*.pt")):
+        for key, value in read_checkpoint(path)["weights"].items():
+            found[f"{path.relative_to(folder)} {key}"] = value
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_study_ends_as_an_undisturbed_one(write_spec: Callable[..., Path], tmp_path: Path) -> None:
+    spec = str(write_spec(**CHANGES))
+    started = time.monotonic()
+    process = study(spec, "--project", str(tmp_path / "calm"))
+    text, _ = process.communicate(timeout=800)
+    assert process.returncode == 0, text
+    took = time.monotonic() - started
+    draw = random.Random(1)
+    for _ in range(3):
+        process = study(spec, "--project", str(tmp_path / "killed"))
+        time.sleep(draw.uniform(0.2, 0.6) * took)
+        # The runner alone, not its group: the run's process must go with it.
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    process = study(spec, "--project", str(tmp_path / "killed"))
+    text, _ = process.communicate(timeout=800)
+    assert process.returncode == 0, text
+    calm, killed = tmp_path / "calm" / "tiny", tmp_path / "killed" / "tiny"
+    assert rows(killed) == rows(calm)
+    expected, found = tensors(calm), tensors(killed)
+    assert list(found) == list(expected)
+    assert len(found) > 8 * 100  # 4 runs × last and best
+    different = [name for name in expected if not torch.equal(found[name], expected[name])]
+    assert different == []
+    again = study(spec, "--project", str(tmp_path / "killed"))
+    text, _ = again.communicate(timeout=300)
+    assert "4 runs: 4 done, 0 failed, 0 to do" in text
+
+
+@pytest.mark.slow
+def test_a_run_that_cannot_be_trained_is_reported(write_spec: Callable[..., Path], tmp_path: Path) -> None:
+    # The detector has no attention to train with the baseline, so that run fails and the others do not.
+    spec = str(write_spec(**{**CHANGES, "seeds": 1, "train": {"imgsz": 64, "train_only": "attention"}}))
+    process = study(spec, "--project", str(tmp_path))
+    text, _ = process.communicate(timeout=800)
+    assert process.returncode == 1
+    assert "baseline seed 0: failed: UsageError: --train-only attention: the model has none" in text
+    assert "--retry-failed" in text
+    assert "baseline seed 0 failed" in (tmp_path / "tiny" / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_gives_the_same_table(write_spec: Callable[..., Path], tmp_path: Path) -> None:
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed (requirements-extras.txt)")
+    spec = str(write_spec(**{**CHANGES, "seeds": 1, "budget": {"epochs": 1}}))
+    for words in (["--project", str(tmp_path / "here")], ["--project", str(tmp_path / "ray"), "--ray", "local"]):
+        process = study(spec, *words)
+        text, _ = process.communicate(timeout=800)
+        assert process.returncode == 0, text
+    assert rows(tmp_path / "ray" / "tiny") == rows(tmp_path / "here" / "tiny")
+
+
+def test_a_dry_run_lists_what_would_be_done(
+    write_spec: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from study.cli import main
+
+    monkeypatch.setattr("study.cost.epoch_seconds", lambda *args: 7.0)
+    assert main([str(write_spec()), "--dry-run", "--project", str(tmp_path / "runs"), "--device", "cpu"]) == 0
+    text = capsys.readouterr().out
+    assert "4 models × 3 seeds = 12 runs at 64 px; pictures: 6 train, 6 val, 8 test; measured on test" in text
+    assert "expected time, one run after the other: 5 min" in text  # 12 × (10 + 2 × 7) s
+    assert "sk~control: " in text
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line.startswith(("baseline", "sk "))}
+    assert lines["baseline"][2] == "+0"
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "study.py: which study?"),
+        (["nowhere.yaml"], "study.py: nowhere.yaml: cannot be read"),
+        (["SPEC", "--workers", "0"], "study.py: --workers 0"),
+        (["SPEC", "--device", "9"], "study.py: --device 9: there are"),
+        (["SPEC", "--resume"], "study.py: unknown argument '--resume'"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    words: list[str], message: str, write_spec: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from study.cli import main
+
+    spec = str(write_spec())
+    assert main([spec if word == "SPEC" else word for word in words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(message)
+    assert error.count("\n") == 1
