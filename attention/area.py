@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import ConvNorm, attend, exporting, keep_format, largest_divisor, odd, positive
+from attention.maps import attend, exporting, keep_format
+from attention.ops import ConvNorm, largest_divisor, odd, positive
 from attention.registry import ATTENTION
 
 

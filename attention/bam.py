@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from attention.maps import pool_mean
 from attention.ops import BatchNorm1d, ConvNorm, hidden_width, one_of, positive
 from attention.registry import ATTENTION
 
@@ -62,7 +63,7 @@ class BAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate x (B, C, H, W) and add it."""
-        channel = self.channel_norm(self.channel(x.mean((2, 3))))[..., None, None]
+        channel = self.channel_norm(self.channel(pool_mean(x)))[..., None, None]
         spatial = self.spatial(x)
         logits = channel * spatial if self.combine == "mul" else channel + spatial
         return x + x * logits.sigmoid().to(x.dtype)

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import attend, keep_format, largest_divisor, positive
+from attention.maps import attend, keep_format
+from attention.ops import largest_divisor, positive
 from attention.registry import ATTENTION
 
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import ConvNorm, expand_as_map, hidden_width, make_gate, odd, one_of, spatial_axes, zero_init
+from attention.maps import average, expand_as_map, pool_max, pool_mean
+from attention.ops import ConvNorm, hidden_width, make_gate, odd, one_of, zero_init
 from attention.registry import ATTENTION
 
 
@@ -65,9 +66,8 @@ class CBAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels, then the positions, of x (B, C, *spatial)."""
-        axes = spatial_axes(x)
-        pooled = torch.stack((x.mean(axes), x.amax(axes)))  # (2, B, C): one pass of the shared MLP for both
+        pooled = torch.stack((pool_mean(x), pool_max(x)))  # (2, B, C): one pass of the shared MLP for both
         logits = self.fc2(self.act(self.fc1(pooled))).sum(0)
         x = x * expand_as_map(self.gate(logits), x)
-        planes = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), 1)  # (B, 2, *spatial)
+        planes = torch.cat((x.amax(1, keepdim=True), average(x, (1,), keepdim=True)), 1)  # (B, 2, *spatial)
         return x * self.gate(self.spatial(planes)).to(x.dtype)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from attention.maps import average
 from attention.ops import ConvNorm, hidden_width, make_gate, zero_init
 from attention.registry import ATTENTION
 
@@ -45,7 +46,7 @@ class CoordAtt(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Weigh rows and columns of x (B, C, H, W)."""
         height = x.shape[2]
-        strips = self.squeeze(torch.cat((x.mean(3), x.mean(2)), 2))  # (B, d, H + W)
+        strips = self.squeeze(torch.cat((average(x, (3,)), average(x, (2,))), 2))  # (B, d, H + W)
         rows = self.gate(self.rows(strips[..., :height])).unsqueeze(3)  # (B, C, H, 1)
         columns = self.gate(self.columns(strips[..., height:])).unsqueeze(2)  # (B, C, 1, W)
         return x * rows.to(x.dtype) * columns.to(x.dtype)

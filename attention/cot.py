@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import BatchNorm1d, BatchNorm2d, ConvNorm, group_norm, largest_divisor, neighbours, positive, select
+from attention.maps import group_norm, neighbours, pool_mean, select
+from attention.ops import BatchNorm1d, BatchNorm2d, ConvNorm, largest_divisor, positive
 from attention.registry import ATTENTION
 
 
@@ -64,6 +65,6 @@ class CoT(nn.Module):
         for i in range(1, 9):
             mixed = torch.addcmul(mixed, shifted[i], weights[:, :, :, i])
         mixed = self.act(self.bn(mixed.flatten(1, 2)))
-        logits = self.fuse2(self.fuse1(mixed.mean((2, 3)) + key.mean((2, 3))))
+        logits = self.fuse2(self.fuse1(pool_mean(mixed) + pool_mean(key)))
         shares = logits.unflatten(1, (-1, 2)).softmax(2)  # (B, C, 2)
         return select((key, mixed), shares.unbind(2)[::-1]).to(x.dtype)

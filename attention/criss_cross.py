@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import full_precision, hidden_width, one_hot, positive, upcast
+from attention.maps import full_precision, one_hot, upcast
+from attention.ops import hidden_width, positive
 from attention.registry import ATTENTION
 
 

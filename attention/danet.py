@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import attend, from_tokens, full_precision, hidden_width, one_of, tokens, upcast
+from attention.maps import attend, from_tokens, full_precision, tokens, upcast
+from attention.ops import hidden_width, one_of
 from attention.registry import ATTENTION
 
 

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import attend, from_tokens, keep_format, largest_divisor, odd, positive, tokens, upcast
+from attention.maps import attend, from_tokens, keep_format, tokens, upcast
+from attention.ops import largest_divisor, odd, positive
 from attention.registry import ATTENTION
 
 

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from attention.ops import hidden_width, upcast, zero_init
+from attention.maps import upcast
+from attention.ops import hidden_width, zero_init
 from attention.registry import ATTENTION
 
 

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from attention.ops import adaptive_kernel_size, expand_as_map, make_gate, odd, one_of, positive, spatial_axes, zero_init
+from attention.maps import expand_as_map, pool_mean
+from attention.ops import adaptive_kernel_size, make_gate, odd, one_of, positive, zero_init
 from attention.registry import ATTENTION
 
 
@@ -46,5 +47,5 @@ class ECA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels of x (B, C, *spatial)."""
-        weights = self.gate(self.conv(x.mean(spatial_axes(x)).unsqueeze(1)).squeeze(1))  # (B, C)
+        weights = self.gate(self.conv(pool_mean(x).unsqueeze(1)).squeeze(1))  # (B, C)
         return x * expand_as_map(weights, x)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import group_norm, keep_format, largest_divisor, make_gate, upcast, zero_init
+from attention.maps import average, group_norm, keep_format, upcast
+from attention.ops import largest_divisor, make_gate, zero_init
 from attention.registry import ATTENTION
 
 
@@ -50,7 +51,7 @@ class EfficientMultiScale(nn.Module):
         """Gate x (B, C, H, W)."""
         height, width = x.shape[2:]
         maps = x.unflatten(1, (self.groups, -1)).flatten(0, 1)  # (B·g, c, H, W)
-        strips = torch.sigmoid(self.strips(torch.cat((maps.mean(3), maps.mean(2)), 2)))
+        strips = torch.sigmoid(self.strips(torch.cat((average(maps, (3,)), average(maps, (2,))), 2)))
         gated = maps * strips[..., :height].unsqueeze(3).to(x.dtype) * strips[..., height:].unsqueeze(2).to(x.dtype)
         first = group_norm(self.norm, gated).flatten(2)
         second = self.local(maps).flatten(2)  # (B·g, c, H·W)

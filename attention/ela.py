@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from attention.ops import group_norm, largest_divisor, make_gate, one_of, positive, zero_init
+from attention.maps import average, group_norm
+from attention.ops import largest_divisor, make_gate, one_of, positive, zero_init
 from attention.registry import ATTENTION
 
 # Variant: (kernel, divisor of C for the convolution's groups, groups of the normalisation).
@@ -47,6 +48,6 @@ class ELA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh rows and columns of x (B, C, H, W)."""
-        rows = self.gate(group_norm(self.norm, self.conv(x.mean(3)))).unsqueeze(3)  # (B, C, H, 1)
-        columns = self.gate(group_norm(self.norm, self.conv(x.mean(2)))).unsqueeze(2)  # (B, C, 1, W)
+        rows = self.gate(group_norm(self.norm, self.conv(average(x, (3,))))).unsqueeze(3)  # (B, C, H, 1)
+        columns = self.gate(group_norm(self.norm, self.conv(average(x, (2,))))).unsqueeze(2)  # (B, C, 1, W)
         return x * rows.to(x.dtype) * columns.to(x.dtype)

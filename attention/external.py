@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import ConvNorm, positive, upcast
+from attention.maps import upcast
+from attention.ops import ConvNorm, positive
 from attention.registry import ATTENTION
 
 

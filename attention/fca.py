@@ -5,17 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from attention.ops import (
-    expand_as_map,
-    full_precision,
-    hidden_width,
-    largest_divisor,
-    make_gate,
-    pooling_matrix,
-    positive,
-    upcast,
-    zero_init,
-)
+from attention.maps import expand_as_map, full_precision, pooling_matrix, upcast
+from attention.ops import hidden_width, largest_divisor, make_gate, positive, zero_init
 from attention.registry import ATTENTION
 
 # The authors' ranking of the frequencies (u along the height, v along the width) of a 7 × 7 transform, best first.

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from attention.ops import ConvNorm, hidden_width, make_gate, odd, one_of, positive, shuffle_channels, zero_init
+from attention.maps import shuffle_channels
+from attention.ops import ConvNorm, hidden_width, make_gate, odd, one_of, positive, zero_init
 from attention.registry import ATTENTION
 
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import CONVS, expand_as_map, hidden_width, make_gate, one_of, spatial_axes, upcast, zero_init
+from attention.maps import expand_as_map, pool_mean, upcast
+from attention.ops import CONVS, hidden_width, make_gate, one_of, zero_init
 from attention.registry import ATTENTION
 
 
@@ -70,7 +71,7 @@ class GC(nn.Module):
     def _context(self, x: Tensor) -> Tensor:
         """Pool x (B, C, *spatial) to (B, C)."""
         if self.pool == "avg":
-            return x.mean(spatial_axes(x))
+            return pool_mean(x)
         weights = upcast(self.mask(x)).flatten(2).softmax(2)  # (B, 1, N)
         return torch.bmm(x.flatten(2), weights.to(x.dtype).transpose(1, 2)).squeeze(2)
 

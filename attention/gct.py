@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import expand_as_map, one_of, positive, spatial_axes, upcast
+from attention.maps import expand_as_map, upcast
+from attention.ops import one_of, positive
 from attention.registry import ATTENTION
 
 
@@ -45,7 +46,7 @@ class GCT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate the channels of x (B, C, H, W)."""
-        wide, axes = upcast(x), spatial_axes(x)
+        wide, axes = upcast(x), (2, 3)
         if self.norm == "l2":
             size = self.alpha * (wide.square().sum(axes) + self.eps).sqrt()  # (B, C)
             share = size * torch.rsqrt(size.square().mean(1, keepdim=True) + self.eps)

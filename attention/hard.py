@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import expand_as_map, hidden_width, one_of, upcast
+from attention.maps import expand_as_map, pool_mean, upcast
+from attention.ops import hidden_width, one_of
 from attention.registry import ATTENTION
 
 
@@ -74,7 +75,7 @@ class HardAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Open and shut the gates on x (B, C, H, W)."""
-        logits = self.logits(x.mean((2, 3))) if self.axis == "channel" else self.logits(x)
+        logits = self.logits(pool_mean(x)) if self.axis == "channel" else self.logits(x)
         logits = upcast(logits)
         if self.training and self.estimator == "gumbel":
             uniform = torch.rand_like(logits).clamp(1e-6, 1 - 1e-6)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import expand_as_map, largest_divisor, make_gate, positive, zero_init
+from attention.maps import expand_as_map, pool_mean
+from attention.ops import largest_divisor, make_gate, positive, zero_init
 from attention.registry import ATTENTION
 
 
@@ -45,5 +46,5 @@ class LCT(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels of x (B, C, H, W)."""
         norm = self.norm
-        logits = torch.group_norm(x.mean((2, 3)), norm.num_groups, norm.weight, norm.bias, norm.eps)
+        logits = torch.group_norm(pool_mean(x), norm.num_groups, norm.weight, norm.bias, norm.eps)
         return x * expand_as_map(self.gate(logits), x)

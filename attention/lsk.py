@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from attention.maps import average
 from attention.ops import positive
 from attention.registry import ATTENTION
 
@@ -50,7 +51,7 @@ class LSK(nn.Module):
         far = self.reduce_far(self.far(near))
         near = self.reduce_near(near)
         # Statistics over the 2 × C/2 channels, without joining the two maps.
-        mean = (near.mean(1, keepdim=True) + far.mean(1, keepdim=True)) / 2
+        mean = (average(near, (1,), keepdim=True) + average(far, (1,), keepdim=True)) / 2
         most = torch.maximum(near.amax(1, keepdim=True), far.amax(1, keepdim=True))
         of_near, of_far = torch.sigmoid(self.choose(torch.cat((mean, most), 1))).chunk(2, 1)
         return x * self.expand(near * of_near + far * of_far).to(x.dtype)

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import from_tokens, keep_format, largest_divisor, one_hot, positive, tokens
+from attention.maps import from_tokens, keep_format, one_hot, tokens
+from attention.ops import largest_divisor, positive
 from attention.registry import ATTENTION
 
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import adaptive_kernel_size, odd, pooling_matrix, positive
+from attention.maps import pool_mean, pooling_matrix
+from attention.ops import adaptive_kernel_size, odd, positive
 from attention.registry import ATTENTION
 
 
@@ -55,7 +56,7 @@ class MLCA(nn.Module):
         height, width = x.shape[2:]
         down_rows, down_columns = pooling_matrix(height, self.cells, x), pooling_matrix(width, self.cells, x)
         local = down_rows @ (x @ down_columns.t())  # (B, C, cells, cells)
-        whole = self.conv(local.mean((2, 3)).unsqueeze(1)).squeeze(1)  # (B, C)
+        whole = self.conv(pool_mean(local).unsqueeze(1)).squeeze(1)  # (B, C)
         sequence = local.flatten(2).transpose(1, 2).flatten(1).unsqueeze(1)  # (B, 1, cells² · C), cell by cell
         local = self.conv_local(sequence).unflatten(2, (self.cells**2, -1)).squeeze(1).transpose(1, 2)
         gates = torch.sigmoid(whole).unsqueeze(2) * (1 - self.local_weight) + torch.sigmoid(local) * self.local_weight

@@ -4,18 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import (
-    CONVS,
-    ConvNorm,
-    attend,
-    exporting,
-    from_tokens,
-    full_precision,
-    hidden_width,
-    one_of,
-    tokens,
-    upcast,
-)
+from attention.maps import attend, exporting, from_tokens, full_precision, tokens, upcast
+from attention.ops import CONVS, ConvNorm, hidden_width, one_of
 from attention.registry import ATTENTION
 
 MODES = ("embedded", "gaussian", "dot", "concat")

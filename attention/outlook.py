@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import keep_format, largest_divisor, neighbours, odd, positive, upcast
+from attention.maps import keep_format, neighbours, upcast
+from attention.ops import largest_divisor, odd, positive
 from attention.registry import ATTENTION
 
 

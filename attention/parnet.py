@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attention.maps import pool_mean
 from attention.ops import BatchNorm2d, ConvNorm, positive
 from attention.registry import ATTENTION
 
@@ -44,7 +45,7 @@ class ParNetAttention(nn.Module):
         """Sum the branches of x (B, C, H, W)."""
         out = self.wide(x) if self.fused else self.wide(x) + self.point(x)
         skip = self.bn(x)
-        gate = torch.sigmoid(self.gate(skip.mean((2, 3))))[..., None, None]
+        gate = torch.sigmoid(self.gate(pool_mean(skip)))[..., None, None]
         return self.act(torch.addcmul(out, skip, gate.to(skip.dtype))).to(x.dtype)
 
     def fuse(self) -> None:

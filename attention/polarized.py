@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import expand_as_map, hidden_width, one_of, upcast
+from attention.maps import average, expand_as_map, upcast
+from attention.ops import hidden_width, one_of
 from attention.registry import ATTENTION
 
 
@@ -74,7 +75,7 @@ class PolarizedSelfAttention(nn.Module):
     def _position_gate(self, x: Tensor) -> Tensor:
         """(B, 1, H, W)."""
         # The mean of a 1 × 1 convolution is the convolution of the mean.
-        query = self.position_query(x.mean((2, 3), keepdim=True)).flatten(2).transpose(1, 2)  # (B, 1, d)
+        query = self.position_query(average(x, (2, 3), keepdim=True)).flatten(2).transpose(1, 2)  # (B, 1, d)
         value = self.position_value(x).flatten(2)  # (B, d, N)
         if self.position_softmax == "channel":
             query = upcast(query).softmax(2).to(value.dtype)

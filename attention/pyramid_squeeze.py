@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import expand_as_map, hidden_width, largest_divisor, positive
+from attention.maps import expand_as_map, pool_mean
+from attention.ops import hidden_width, largest_divisor, positive
 from attention.registry import ATTENTION
 
 
@@ -49,7 +50,7 @@ class PyramidSqueeze(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Look at x (B, C, H, W)."""
         maps = [conv(x) for conv in reversed(self.convs)]
-        pooled = torch.stack([part.mean((2, 3)) for part in maps], 1)  # (B, 4, C / 4)
+        pooled = torch.stack([pool_mean(part) for part in maps], 1)  # (B, 4, C / 4)
         shares = torch.sigmoid(self.fc2(self.act(self.fc1(pooled)))).softmax(1).flatten(1)
         joined = torch.cat(maps, 1)
         return (joined * expand_as_map(shares, joined)).to(x.dtype)

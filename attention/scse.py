@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import expand_as_map, hidden_width, one_of
+from attention.maps import expand_as_map, pool_mean
+from attention.ops import hidden_width, one_of
 from attention.registry import ATTENTION
 
 
@@ -43,7 +44,7 @@ class SCSE(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh channels and positions of x (B, C, H, W)."""
-        channel = expand_as_map(torch.sigmoid(self.fc2(self.act(self.fc1(x.mean((2, 3)))))), x)
+        channel = expand_as_map(torch.sigmoid(self.fc2(self.act(self.fc1(pool_mean(x))))), x)
         spatial = torch.sigmoid(self.spatial(x)).to(x.dtype)
         if self.combine == "add":
             return x * (channel + spatial)

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from attention.ops import expand_as_map, hidden_width, make_gate, one_of, spatial_axes, zero_init
+from attention.maps import expand_as_map, pool_mean
+from attention.ops import hidden_width, make_gate, one_of, zero_init
 from attention.registry import ATTENTION
 
 
@@ -54,5 +55,5 @@ class SE(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels of x (B, C, *spatial)."""
-        weights = self.gate(self.fc2(self.act(self.fc1(x.mean(spatial_axes(x))))))  # (B, C)
+        weights = self.gate(self.fc2(self.act(self.fc1(pool_mean(x)))))  # (B, C)
         return x * expand_as_map(weights, x)

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.ops import from_tokens, full_precision, largest_divisor, one_of, positive, tokens, upcast, zero_init
+from attention.maps import from_tokens, full_precision, tokens, upcast
+from attention.ops import largest_divisor, one_of, positive, zero_init
 from attention.registry import ATTENTION
 
 SIMILARITIES = ("dot", "concat", "perceptron")

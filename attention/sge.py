@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import largest_divisor, upcast
+from attention.maps import average, upcast
+from attention.ops import largest_divisor
 from attention.registry import ATTENTION
 
 
@@ -38,7 +39,7 @@ class SGE(nn.Module):
         """Weigh the positions of x (B, C, H, W)."""
         grouped = x.unflatten(1, (self.groups, -1))  # (B, G, C / G, H, W)
         wide = upcast(grouped)
-        likeness = (wide * wide.mean((3, 4), keepdim=True)).sum(2)  # (B, G, H, W)
+        likeness = (wide * average(wide, (3, 4), keepdim=True)).sum(2)  # (B, G, H, W)
         centred = likeness - likeness.mean((2, 3), keepdim=True)
         freedom = x.shape[2] * x.shape[3] - 1
         variance = centred.square().sum((2, 3), keepdim=True) / (freedom + (freedom == 0))

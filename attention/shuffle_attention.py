@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import keep_format, largest_divisor, positive, shuffle_channels, upcast
+from attention.maps import keep_format, shuffle_channels, upcast
+from attention.ops import largest_divisor, positive
 from attention.registry import ATTENTION
 
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import positive, upcast
+from attention.maps import average, upcast
+from attention.ops import positive
 from attention.registry import ATTENTION
 
 
@@ -40,7 +41,7 @@ class SimAM(nn.Module):
         """Weigh the elements of x (B, C, H, W)."""
         wide = upcast(x)
         freedom = x.shape[2] * x.shape[3] - 1
-        square = (wide - wide.mean((2, 3), keepdim=True)).square()
+        square = (wide - average(wide, (2, 3), keepdim=True)).square()
         variance = square.sum((2, 3), keepdim=True) / (freedom + (freedom == 0))  # a single pixel: 0 / 1
         energy = square / (4 * (variance + self.lam)) + 0.5
         return x * torch.sigmoid(energy).to(x.dtype)

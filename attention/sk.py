@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from attention.ops import ConvNorm, hidden_width, odd, one_of, positive, select, spatial_axes
+from attention.maps import pool_mean, select
+from attention.ops import ConvNorm, hidden_width, odd, one_of, positive
 from attention.registry import ATTENTION
 
 
@@ -67,10 +68,7 @@ class SKAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Choose among the branches for x (B, C, *spatial)."""
         branches = [conv(x) for conv in self.convs]
-        axes = spatial_axes(x)
-        pooled = branches[0].mean(axes)
-        for branch in branches[1:]:
-            pooled = pooled + branch.mean(axes)
+        pooled = torch.stack([pool_mean(branch) for branch in branches]).sum(0)  # (B, C), of their sum
         z = self.fc(pooled)
         weights = torch.stack([fc(z) for fc in self.fcs]).softmax(0)  # (branches, B, C)
         return select(branches, weights.unbind(0)).to(x.dtype)

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from attention.ops import ConvNorm, hidden_width, select, spatial_axes
+from attention.maps import pool_mean, select
+from attention.ops import ConvNorm, hidden_width
 from attention.registry import ATTENTION
 
 
@@ -43,7 +44,6 @@ class SKDilated(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Choose between the branches for x (B, C, H, W)."""
         near, far = self.near(x), self.far(x)
-        axes = spatial_axes(x)
-        logits = self.fc2(self.act(self.fc1(near.mean(axes) + far.mean(axes))))
+        logits = self.fc2(self.act(self.fc1(pool_mean(near) + pool_mean(far))))
         weights = logits.unflatten(1, (2, -1)).softmax(1)  # (B, 2, C)
         return select((near, far), weights.unbind(1)).to(x.dtype)

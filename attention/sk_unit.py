@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import BatchNorm1d, ConvNorm, hidden_width, largest_divisor, positive, select, spatial_axes
+from attention.maps import pool_mean, select
+from attention.ops import BatchNorm1d, ConvNorm, hidden_width, largest_divisor, positive
 from attention.registry import ATTENTION
 
 
@@ -51,10 +52,7 @@ class SKUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Choose among the branches for x (B, C, H, W)."""
         branches = [conv(x) for conv in self.convs]
-        axes = spatial_axes(x)
-        pooled = branches[0].mean(axes)
-        for branch in branches[1:]:
-            pooled = pooled + branch.mean(axes)
+        pooled = torch.stack([pool_mean(branch) for branch in branches]).sum(0)  # (B, C), of their sum
         z = self.act(self.bn(self.fc(pooled)))
         weights = torch.stack([fc(z) for fc in self.fcs]).softmax(0)  # (branches, B, C)
         return select(branches, weights.unbind(0)).to(x.dtype)

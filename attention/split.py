@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import BatchNorm1d, ConvNorm, expand_as_map, largest_divisor, odd, positive, select
+from attention.maps import expand_as_map, pool_mean, select
+from attention.ops import BatchNorm1d, ConvNorm, largest_divisor, odd, positive
 from attention.registry import ATTENTION
 
 
@@ -64,7 +65,7 @@ class SplitAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Mix the maps computed from x (B, C, H, W)."""
         maps = self.conv(x)
-        pooled = maps.mean((2, 3)).unflatten(1, (self.radix, -1)).sum(1).unsqueeze(2)  # (B, C, 1)
+        pooled = pool_mean(maps).unflatten(1, (self.radix, -1)).sum(1).unsqueeze(2)  # (B, C, 1)
         logits = self.fc2(self.act(self.bn(self.fc1(pooled))))
         logits = logits.reshape(x.shape[0], self.groups, self.radix, -1).transpose(1, 2)  # (B, r, g, C / g)
         if self.radix == 1:

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.ops import BatchNorm1d, expand_as_map, make_gate, positive, upcast
+from attention.maps import expand_as_map, upcast
+from attention.ops import BatchNorm1d, make_gate, positive
 from attention.registry import ATTENTION
 
 

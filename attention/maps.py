@@ -1,0 +1,249 @@
+"""Work on maps that several mechanisms share: precision, memory format, pooling, tokens, attention, windows."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def upcast(x: Tensor) -> Tensor:
+    """To float32 where half precision would overflow or lose the sum; wider types stay.
+
+    Args:
+        x: any shape.
+
+    Returns:
+        x, in float32 if it was float16 or bfloat16.
+    """
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def expand_as_map(gate: Tensor, x: Tensor) -> Tensor:
+    """Give a vector per picture the axes and the type of the map that it multiplies.
+
+    Args:
+        gate: (B, C).
+        x: (B, C, *spatial).
+
+    Returns:
+        (B, C, 1, …) of the type of x.
+    """
+    for _ in range(x.dim() - 2):
+        gate = gate.unsqueeze(-1)
+    return gate.to(x.dtype)
+
+
+def select(branches: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """Sum of branches, each weighed per channel; no stack of the branches is made.
+
+    Args:
+        branches: maps (B, C, *spatial).
+        weights: as many, (B, C).
+
+    Returns:
+        Σ weights ⊙ branches, (B, C, *spatial).
+    """
+    out = branches[0] * expand_as_map(weights[0], branches[0])
+    for branch, weight in zip(branches[1:], weights[1:], strict=True):
+        out = torch.addcmul(out, branch, expand_as_map(weight, branch))
+    return out
+
+
+def average(x: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
+    """Mean over axes; in training by way of the sum, whose gradient is spread as a view where that of x.mean is a map.
+
+    Args:
+        x: any shape.
+        axes: to average over.
+        keepdim: whether they stay, with length 1.
+
+    Returns:
+        The mean, in the dtype of x; half precision is summed in float32.
+    """
+    if exporting() or not x.requires_grad:
+        return x.mean(axes, keepdim)
+    total = x.sum(axes, keepdim, dtype=torch.promote_types(x.dtype, torch.float32))
+    return (total * (total.numel() / x.numel())).to(x.dtype)
+
+
+def pool_mean(x: Tensor) -> Tensor:
+    """Mean of every channel of a map.
+
+    Args:
+        x: (B, C, *spatial).
+
+    Returns:
+        (B, C).
+    """
+    return average(x, tuple(range(2, x.dim())))
+
+
+def pool_max(x: Tensor) -> Tensor:
+    """Largest value of every channel of a map; in training with its index, whose gradient is cheaper than amax's.
+
+    Args:
+        x: (B, C, *spatial).
+
+    Returns:
+        (B, C).
+    """
+    if exporting() or not x.requires_grad:
+        return x.amax(tuple(range(2, x.dim())))
+    return x.flatten(2).max(2).values
+
+
+def keep_format(out: Tensor, x: Tensor) -> Tensor:
+    """Give a result the dtype and the memory format of the map that it was made from.
+
+    Args:
+        out: the result, (B, C, H, W).
+        x: the map.
+
+    Returns:
+        out, converted where it differs.
+    """
+    last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return out.to(x.dtype).contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+def shuffle_channels(x: Tensor, groups: int) -> Tensor:
+    """Interleave groups of channels: channel j of group i becomes channel j·groups + i.
+
+    Args:
+        x: (B, C, H, W), C divisible by groups.
+        groups: number of groups.
+
+    Returns:
+        The same shape.
+    """
+    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
+def tokens(x: Tensor, heads: int = 1) -> Tensor:
+    """Positions of a map as a sequence, for scaled_dot_product_attention.
+
+    Args:
+        x: (B, C, *spatial).
+        heads: the channels are split into this many equal runs.
+
+    Returns:
+        (B, heads, N, C / heads), contiguous: the memory-saving kernels need that.
+    """
+    return x.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3).contiguous()
+
+
+def from_tokens(sequence: Tensor, x: Tensor) -> Tensor:
+    """The inverse of `tokens`.
+
+    Args:
+        sequence: (B, heads, N, d).
+        x: a map (B, any, *spatial) with N positions, for its size.
+
+    Returns:
+        (B, heads · d, *spatial).
+    """
+    return sequence.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:])
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Context in which autocast is off, for what half precision cannot hold; combine with `upcast`.
+
+    Args:
+        x: any tensor, for its device.
+
+    Returns:
+        A context manager; one that does nothing where autocast is off anyway.
+    """
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return nullcontext()
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None, *, wider: int = 0
+) -> Tensor:
+    """softmax(scale · q kᵀ + mask) v, without the matrix of all pairs.
+
+    Args:
+        query: (B, heads, N, d), contiguous, as the other two.
+        key: (B, heads, M, d).
+        value: (B, heads, M, e).
+        scale: of the logits.
+        mask: added to the logits, of a shape that broadcasts to (B, heads, N, M).
+        wider: d − e; the narrower side is padded by as much, since the memory-saving kernels want equal widths.
+
+    Returns:
+        (B, heads, N, e).
+    """
+    if wider > 0:
+        return F.scaled_dot_product_attention(query, key, F.pad(value, (0, wider)), mask, scale=scale)[..., :-wider]
+    if wider < 0:
+        query, key = F.pad(query, (0, -wider)), F.pad(key, (0, -wider))
+    return F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
+
+
+def neighbours(x: Tensor, kernel: int) -> list[Tensor]:
+    """The map shifted to each position of a k × k window, zeros from outside; views of one padded copy.
+
+    Args:
+        x: (…, H, W).
+        kernel: k, odd.
+
+    Returns:
+        k² maps (…, H, W), row by row: entry i·k + j holds x at (y + i − k//2, x + j − k//2).
+    """
+    padded = F.pad(x, (kernel // 2,) * 4)
+    # Ends counted from the back: no size of the map is baked into an exported graph.
+    spans = [slice(i, i + 1 - kernel or None) for i in range(kernel)]
+    return [padded[..., rows, columns] for rows in spans for columns in spans]
+
+
+def group_norm(layer: nn.GroupNorm, x: Tensor) -> Tensor:
+    """Group normalisation that takes a single value per group too, which then becomes the shift.
+
+    Args:
+        layer: the layer.
+        x: (B, C, *any).
+
+    Returns:
+        The same shape.
+    """
+    return torch.group_norm(x, layer.num_groups, layer.weight, layer.bias, layer.eps)
+
+
+def one_hot(size: int, like: Tensor) -> Tensor:
+    """The unit matrix, from a comparison: exporters have trouble with torch.eye of a size that varies.
+
+    Args:
+        size: rows and columns.
+        like: tensor of the wanted dtype and device.
+
+    Returns:
+        (size, size).
+    """
+    at = torch.arange(size, device=like.device)
+    return (at.unsqueeze(1) == at).to(like.dtype)
+
+
+def pooling_matrix(size: int, cells: int, like: Tensor) -> Tensor:
+    """Adaptive average pooling along one axis as a matrix, which exports for any size.
+
+    Args:
+        size: length of the axis.
+        cells: number of cells, more than size if need be.
+        like: tensor of the wanted dtype and device.
+
+    Returns:
+        (cells, size); row i averages positions ⌊i·size/cells⌋ … ⌈(i+1)·size/cells⌉ − 1.
+    """
+    cell = torch.arange(cells, device=like.device)[:, None]
+    at = torch.arange(size, device=like.device)[None]
+    start, end = cell * size // cells, ((cell + 1) * size + cells - 1) // cells
+    return ((at >= start) & (at < end)).to(like.dtype) / (end - start).to(like.dtype)
+
+
+def exporting() -> bool:
+    """Whether the network is being traced or exported, so that a branch on a size would be baked in."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()

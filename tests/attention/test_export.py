@@ -1,0 +1,105 @@
+"""Every mechanism through tracing, both ONNX exporters and torch.compile, at other sizes than it was made with."""
+
+import importlib.util
+import io
+import warnings
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attention import ATTENTION, build_attention
+from attention.limits import LIMITS
+
+NAMES = ATTENTION.names()
+C = 32
+EXAMPLE = torch.randn(2, C, 12, 20, generator=torch.Generator().manual_seed(0))
+FIXED = torch.randn(3, C, 12, 20, generator=torch.Generator().manual_seed(1))  # another batch only
+OTHER = torch.randn(3, C, 9, 14, generator=torch.Generator().manual_seed(2))  # another batch, height and width
+
+
+def ready(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    module = build_attention(name, C).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return module
+
+
+def inputs(name: str, how: str) -> list[Tensor]:
+    return [EXAMPLE, FIXED if how in LIMITS.get(name, {}) else OTHER]
+
+
+def run_onnx(file: io.BytesIO, module: nn.Module, maps: list[Tensor]) -> None:
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    for x in maps:
+        with torch.no_grad():
+            expected = module(x).numpy()
+        (got,) = session.run(None, {"x": x.numpy()})
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_trace(name: str) -> None:
+    module = ready(name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning)  # of torch.jit itself, which still is a target
+        if "trace" in LIMITS.get(name, {}):
+            warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        traced = torch.jit.trace(module, EXAMPLE)
+    for x in inputs(name, "trace"):
+        torch.testing.assert_close(traced(x), module(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_onnx_of_the_engines_exporter(name: str) -> None:
+    module, file = ready(name), io.BytesIO()
+    axes = {0: "batch", 2: "height", 3: "width"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            (EXAMPLE,),
+            file,
+            opset_version=18,
+            dynamo=False,
+            input_names=["x"],
+            output_names=["y"],
+            dynamic_axes={"x": axes, "y": axes},
+        )
+    run_onnx(file, module, inputs(name, "onnx"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="PyTorch's newer exporter needs onnxscript")
+@pytest.mark.parametrize(
+    "name", ["SE", "CBAM", "SKAttention", "GAM", "NonLocal", "MHSA2D", "CoordAtt", "AreaAttention"]
+)
+def test_onnx_of_the_newer_exporter(name: str) -> None:
+    module, file = ready(name), io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            (EXAMPLE,),
+            file,
+            dynamo=True,
+            verbose=False,
+            input_names=["x"],
+            dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
+        )
+    run_onnx(file, module, inputs(name, "onnx"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_compile_without_a_graph_break(name: str) -> None:
+    torch.compiler.reset()
+    module = ready(name)
+    compiled = torch.compile(module, fullgraph=True, backend="eager", dynamic=False)
+    torch.testing.assert_close(compiled(EXAMPLE), module(EXAMPLE), rtol=1e-4, atol=1e-5)
