@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.formats.boxes import RawObjects, make_record
@@ -88,6 +88,7 @@ def test_no_objects() -> None:
 number = st.one_of(st.floats(), st.floats(-50, 150), st.integers(-10, 110).map(float))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(number, number, number, number), max_size=8))
 def test_whatever_is_written_what_remains_is_a_box_in_the_picture(boxes: list[tuple]) -> None:
     record, issues = record_of(*boxes)

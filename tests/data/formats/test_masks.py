@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as reference
 
 from data.formats.masks import segmentation_box
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_run_lengths_as_pycocotools_sees_them(height: int, width: int, seed: int, density: float) -> None:
     mask = (np.random.default_rng(seed).random((height, width)) < density).astype(np.uint8)
@@ -47,6 +48,7 @@ def test_malformed_segmentations_give_no_box(bad: object) -> None:
     assert segmentation_box(bad) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_text_of_counts_raises(text: str) -> None:
     box = segmentation_box({"size": [9, 7], "counts": text})

@@ -130,6 +130,27 @@ def test_missing_files_wrong_sizes_and_paths_in_lists(
     ]
 
 
+def test_objects_without_a_box_and_huge_files(tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tree({"a": [("cat", 1, 1, 9, 9)], "b": [("cat", 1, 1, 9, 9)]}, {"train": "a\nb\n"})
+    file = root / "Annotations" / "a.xml"
+    file.write_text("<annotation><object><name>cat</name></object></annotation>", encoding="utf-8")
+    monkeypatch.setattr("data.formats.voc._MAX_XML", 200)
+    dataset = load_dataset({"path": str(root), "train": "train", "names": ["cat"]})
+    assert [(issue.file.stem, issue.kind, issue.action) for issue in dataset.issues] == [
+        ("a", "no-box", "dropped"),
+        ("b", "unreadable-label", "image skipped"),
+    ]
+
+
+def test_places_without_annotations(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    content = {"path": str(tmp_path), "train": "empty", "format": "voc"}
+    with pytest.raises(DataError, match=r"no annotated images for split 'train'; expected XML files"):
+        load_dataset({**content, "names": ["cat"]})
+    with pytest.raises(DataError, match=r"no objects in its XML files; write names:"):
+        load_dataset(content)
+
+
 def test_no_such_list(tree: Callable[..., Path]) -> None:
     root = tree({"a": [("cat", 1, 1, 9, 9)]}, {"train": "a\n"})
     with pytest.raises(DataError, match=r"trian: no such list or folder \(nor .*Main/trian.txt\)"):

@@ -64,7 +64,7 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
     assert not issues
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=300),
