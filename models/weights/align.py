@@ -59,10 +59,10 @@ def align_layers(
     if _same_base(source, target):
         types = {layer.name: layer.module for layer in source}
         return {layer.name: layer.name for layer in target if types.get(layer.name) == layer.module}
+    likeness = _likeness(source, target, source_shapes, target_shapes)
     pairs: dict[str, str] = {}
     for _ in range(_ROUNDS):
-        scores = _scores(source, target, source_shapes, target_shapes, pairs)
-        found = _heaviest(scores, len(source), len(target))
+        found = _heaviest(_with_reads(likeness, source, target, pairs), len(source), len(target))
         refined = {target[j].name: source[i].name for i, j in found}
         if refined == pairs:
             break
@@ -80,29 +80,41 @@ def _same_base(source: Sequence[LayerLike], target: Sequence[LayerLike]) -> bool
     return base[0] == base[1]
 
 
-def _scores(
+def _likeness(
     source: Sequence[LayerLike],
     target: Sequence[LayerLike],
     source_shapes: Mapping[str, Shapes],
     target_shapes: Mapping[str, Shapes],
-    pairs: Mapping[str, str],
 ) -> dict[tuple[int, int], float]:
-    """The weight of every admissible pair (source position, target position)."""
-    back = {layer: name for name, layer in pairs.items()}
-    through = _seen_through(target, pairs)
+    """The weight of every admissible pair (source position, target position) but for what the layers read."""
     scores: dict[tuple[int, int], float] = {}
     for i, old in enumerate(source):
-        wanted = {back.get(name) for name in old.reads}
         for j, new in enumerate(target):
-            if old.module != new.module and not (is_head(old.module) and is_head(new.module)):
-                continue
-            score = _SAME_TYPE + _SAME_ARGS * (tuple(old.args) == tuple(new.args))
-            score += _SAME_SHAPES * _agreement(source_shapes.get(old.name, {}), target_shapes.get(new.name, {}))
-            if wanted == set(new.reads):
-                score += _SAME_READS
-            elif wanted == {through[name] for name in new.reads if name in through}:
-                score += _READS_THROUGH
-            scores[i, j] = score
+            if old.module == new.module or (is_head(old.module) and is_head(new.module)):
+                shapes = _agreement(source_shapes.get(old.name, {}), target_shapes.get(new.name, {}))
+                same_args = tuple(old.args) == tuple(new.args)
+                scores[i, j] = _SAME_TYPE + _SAME_ARGS * same_args + _SAME_SHAPES * shapes
+    return scores
+
+
+def _with_reads(
+    likeness: Mapping[tuple[int, int], float],
+    source: Sequence[LayerLike],
+    target: Sequence[LayerLike],
+    pairs: Mapping[str, str],
+) -> dict[tuple[int, int], float]:
+    """The weights with what inputs add that correspond by the pairs found so far."""
+    back = {layer: name for name, layer in pairs.items()}
+    through = _seen_through(target, pairs)
+    wanted = [{back.get(name) for name in layer.reads} for layer in source]
+    direct: list[set[str]] = [set(layer.reads) for layer in target]
+    seen = [{through[name] for name in layer.reads if name in through} for layer in target]
+    scores = dict(likeness)
+    for i, j in likeness:
+        if wanted[i] == direct[j]:
+            scores[i, j] += _SAME_READS
+        elif wanted[i] == seen[j]:
+            scores[i, j] += _READS_THROUGH
     return scores
 
 
