@@ -1,0 +1,179 @@
+"""A whole run on real digits: train with attention, be killed, continue, validate, detect."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+pytestmark = pytest.mark.slow
+
+SIZE, SCALE = 64, 3  # pixels of a picture, and of a digit's pixel
+EPOCHS = 3
+
+
+def run(root, *words, cwd, ok=0, **extra):
+    done = subprocess.run(
+        [sys.executable, str(root / words[0]), *map(str, words[1:])],
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | extra,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == ok, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """24 + 8 + 8 pictures with a handwritten 0 or 1 each, in YOLO layout."""
+    folder = tmp_path_factory.mktemp("data")
+    digits = load_digits(n_class=2)
+    rng = np.random.default_rng(0)
+    number = 0
+    for split, count in (("train", 24), ("val", 8), ("test", 8)):
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True)
+        for _ in range(count):
+            glyph = np.kron(digits.images[number] * 15, np.ones((SCALE, SCALE))).astype(np.uint8)
+            picture = rng.integers(0, 60, (SIZE, SIZE), np.uint8)
+            x, y = rng.integers(0, SIZE - 8 * SCALE, 2)
+            picture[y : y + 8 * SCALE, x : x + 8 * SCALE] |= glyph
+            cv2.imwrite(str(folder / "images" / split / f"{number}.png"), picture)
+            box = [(x + 4 * SCALE) / SIZE, (y + 4 * SCALE) / SIZE, 8 * SCALE / SIZE, 8 * SCALE / SIZE]
+            row = " ".join(f"{value:.6f}" for value in box)
+            (folder / "labels" / split / f"{number}.txt").write_text(f"{digits.target[number]} {row}\n")
+            number += 1
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\ntest: images/test\nnames: [zero, one]\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flags(data):
+    return [
+        *("train.py", "--data", data / "data.yaml", "--cfg", "yolov5n", "--weights", "", "--imgsz", SIZE),
+        *("--epochs", EPOCHS, "--batch", 8, "--attention", "CBAM@neck.P3", "--identity", "--noplots", "--workers", 0),
+        *("--project", "runs"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(root, flags, tmp_path_factory):
+    """The undisturbed run."""
+    home = tmp_path_factory.mktemp("home")
+    text = run(root, *flags, "--name", "whole", cwd=home)
+    return home / "runs" / "whole", text
+
+
+def leaves(value, path=""):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}/{key}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from leaves(inner, f"{path}/{number}")
+    else:
+        yield path, value
+
+
+def test_a_run_leaves_what_it_should(whole, data):
+    folder, text = whole
+    assert "yolov5n" in text
+    assert "strides 8/16/32" in text
+    assert "box_loss" in text
+    assert len((folder / "results.csv").read_text().splitlines()) == EPOCHS + 1
+    assert {path.name for path in (folder / "weights").iterdir()} == {"best.pt", "last.pt"}
+    assert (folder / "opt.yaml").is_file()
+    assert (folder / "hyp.yaml").is_file()
+    assert not list(data.rglob("*.cache"))
+    assert not list(data.rglob("*.npy"))
+
+
+def test_weights_open_without_our_code(whole, tmp_path):
+    code = (
+        "import sys, torch; c = torch.load(sys.argv[1], weights_only=True)\n"
+        "print(c['format'], c['names'], sorted(k for k in c if k == 'training'))"
+    )
+    best, last = (whole[0] / "weights" / f"{name}.pt" for name in ("best", "last"))
+    for path, training in ((best, []), (last, ["training"])):
+        command = [sys.executable, "-I", "-c", code, str(path)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+        assert done.stdout.strip() == f"yolo-attention/1 {{0: 'zero', 1: 'one'}} {training}"
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(root, whole, flags):
+    home = whole[0].parents[1]
+    command = [sys.executable, str(root / flags[0]), *map(str, flags[1:]), "--name", "cut"]
+    last = home / "runs" / "cut" / "weights" / "last.pt"
+    with subprocess.Popen(
+        command, cwd=home, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    ) as first:
+        until = time.monotonic() + 600
+        while not last.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        first.send_signal(signal.SIGKILL)
+    assert last.exists()
+    run(root, "train.py", "--resume", last, cwd=home)
+    for name in ("last", "best"):
+        one, two = (
+            dict(leaves(torch.load(home / "runs" / run_name / "weights" / f"{name}.pt", weights_only=True)))
+            for run_name in ("whole", "cut")
+        )
+        assert one.keys() == two.keys()
+        tensors = [key for key, value in one.items() if isinstance(value, torch.Tensor)]
+        assert tensors
+        assert [key for key in tensors if not torch.equal(one[key], two[key])] == []
+    tables = [(home / "runs" / name / "results.csv").read_text().splitlines() for name in ("whole", "cut")]
+    without_time = [[[*row.split(",")[:1], *row.split(",")[2:]] for row in table] for table in tables]
+    assert without_time[0] == without_time[1]
+    text = run(root, "train.py", "--resume", last, cwd=home, ok=2)
+    assert "the run is finished" in text
+
+
+def test_changed_data_are_noticed(root, whole, data, flags, tmp_path):
+    home = whole[0].parents[1]
+    content = torch.load(whole[0] / "weights" / "last.pt", weights_only=True)
+    content["training"]["epoch"], content["training"]["stopped"] = 0, False
+    content["training"]["data"]["train"] = "0" * 64
+    torch.save(content, tmp_path / "last.pt")
+    text = run(root, "train.py", "--resume", tmp_path / "last.pt", cwd=home, ok=2)
+    assert "changed since this run began (train)" in text
+
+
+def test_validation_writes_all_numbers(root, whole, data):
+    home = whole[0].parents[1]
+    words = ["--weights", whole[0] / "weights" / "best.pt", "--data", data / "data.yaml", "--imgsz", SIZE]
+    text = run(root, "val.py", *words, "--task", "test", "--save-json", "--noplots", cwd=home)
+    assert "8 images, 8 objects" in text
+    numbers = json.loads((home / "runs" / "val" / "exp" / "metrics.json").read_text())
+    assert {"AP", "AP50", "APs", "APm", "APl"} <= set(numbers["coco"])
+    assert isinstance(json.loads((home / "runs" / "val" / "exp" / "predictions.json").read_text()), list)
+
+
+def test_detection_from_the_shell_and_from_python(root, whole, data):
+    home = whole[0].parents[1]
+    best, pictures = whole[0] / "weights" / "best.pt", data / "images" / "test"
+    words = ["--weights", best, "--source", pictures, "--imgsz", SIZE, "--conf", "0.001", "--save-csv", "--max-det", 3]
+    text = run(root, "detect.py", *words, cwd=home)
+    assert "used 8 images, skipped 0" in text
+    folder = home / "runs" / "detect" / "exp"
+    assert len(list(folder.glob("*.png"))) == 8
+    assert (folder / "predictions.csv").read_text().count("\n") > 8
+    code = (
+        "import sys; from engine import detect\n"
+        "for result in detect(sys.argv[1], sys.argv[2], imgsz=64, conf_thres=0.001):\n"
+        "    print(result.path, len(result.boxes))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(best), str(pictures)], cwd=root, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert sum(str(pictures) in line for line in done.stdout.splitlines()) == 8

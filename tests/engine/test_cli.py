@@ -1,0 +1,94 @@
+"""Exit codes and one-line messages of the three scripts, as a shell sees them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from engine import (
+    cli,
+    log,  # noqa: F401 - the logger keeps the output stream of its import: not one that a test replaced
+)
+from engine.errors import UsageError
+
+
+def call(root, *words, cwd=None):
+    command = [sys.executable, str(root / words[0]), *words[1:]]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=cwd or root, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["train.py", "--evolve", "300"], "--evolve is a flag of YOLOv5 that has no meaning here: compare"),
+        (["train.py", "--epochs", "0"], "argument --epochs: '0' is not a whole number of at least 1"),
+        (["train.py", "--resume", "nowhere/last.pt"], "--resume nowhere/last.pt: there is no such file"),
+        (["train.py", "--resume", "--project", "nowhere"], "--resume: no last.pt below"),
+        (
+            ["train.py", "--cfg", "yolov5n", "--weights", "", "--data", "nowhere.yaml"],
+            "nowhere.yaml: no such data YAML",
+        ),
+        (["val.py", "--weights", "nowhere.pt"], "nowhere.pt: no such file"),
+        (["val.py", "--save-hybrid"], "use --save-txt --save-conf"),
+        (["detect.py", "--weights", "nowhere.pt"], "nowhere.pt: no such file"),
+        (["detect.py", "--weights", "nowhere.onnx"], "there is no such exported model"),
+        (["detect.py", "--weights", "yolov5s.pt"], "--download"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, words, text):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words[0].removesuffix(".py"), words[1:]) == 2
+    message = capsys.readouterr().err
+    assert text in message
+    assert message.count("\n") == 1
+    assert message.startswith(f"{words[0]}: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shell_sees_the_exit_code_and_no_traceback(root, tmp_path):
+    done = call(root, "detect.py", "--source", "nowhere.jpg", "--img", "wide", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "detect.py: argument --imgsz/--img/--img-size: 'wide' is not a whole number of at least 1; "
+        "`detect.py --help` lists the flags\n"
+    )
+
+
+def test_help_lists_every_flag(root):
+    done = call(root, "train.py", "--help")
+    assert done.returncode == 0
+    assert all(flag in done.stdout for flag in ("--attention", "--identity", "--train-only", "--batch-size", "--hyp"))
+
+
+def test_a_foreign_package_of_the_same_name_is_named(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "models", raising=False)
+    with pytest.raises(UsageError, match="remove the other from PYTHONPATH"):
+        cli._check_checkout()
+
+
+def test_other_errors_are_not_hidden(monkeypatch):
+    def fail(options):
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr("engine.training.run", fail)
+    with pytest.raises(ValueError, match="a fault of ours"):
+        cli.main("train", ["--epochs", "1"])
+
+
+def test_an_interruption_is_no_traceback(monkeypatch, capsys):
+    def stop(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.training.run", stop)
+    assert cli.main("train", []) == 130
+    assert capsys.readouterr().err == "train.py: interrupted\n"
+
+
+@pytest.mark.parametrize("script", ["train.py", "val.py", "detect.py"])
+def test_scripts_are_short(root, script):
+    assert len((root / script).read_text().splitlines()) <= 80
