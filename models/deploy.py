@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.blocks.v7_rep import RepConv
 from models.detector import Detector
+from models.entries import FORMS
 from models.heads.implicit import ImplicitHead
 from models.layer import IMAGE, Layer
 from models.selectors import select
@@ -160,7 +161,7 @@ def _row(layer: Layer, written: Sequence[Any], index: Mapping[str, int], levels:
 
 def _entry(entry: Mapping[str, Any], base: Sequence[Layer], index: Mapping[str, int]) -> dict[str, Any] | None:
     """Return an attention entry with row numbers of the deploy form; None if all its places are gone."""
-    form = next(form for form in ("at", "inside", "between") if form in entry)
+    form = next(form for form in FORMS if form in entry)
     aliases = {layer.alias for layer in base if layer.alias}
     places: list[int | str] = []
     for selector in entry[form]:

@@ -147,12 +147,12 @@ def _claims(
         number = iou.topk(min(top, most), 1).values.sum(1).int().clamp(min=1)
         cost = _cost(iou, base[where], logit[cls[rows], where])
         cost.masked_fill_(padding, torch.inf)
-        largest = int(number.max())
-        place = cost.topk(largest, 1, largest=False).indices
-        row, rank = (torch.arange(largest, device=number.device) < number[:, None]).nonzero(as_tuple=True)
-        column = columns.table[where[row], place[row, rank]]
-        owner[column] = row + first
-        claims.index_add_(0, column, torch.ones_like(column))
+        for k in number.unique().tolist():  # at most `top` of them
+            row = (number == k).nonzero()
+            place = cost[row[:, 0]].topk(k, 1, largest=False).indices
+            column = columns.table[where[row], place].flatten()
+            owner[column] = (row + first).expand(-1, k).flatten()
+            claims.index_add_(0, column, torch.ones_like(column))
     return owner, claims
 
 
