@@ -32,13 +32,15 @@ def _load_checkpoint(weight: Any, device: Any = None, inplace: bool = True, fuse
         fuse: merge batch norms into convolutions.
 
     Returns:
-        The model in eval mode, and an empty dictionary: training state is read by engine/state.py.
+        The model in eval mode, and the part of stock's checkpoint that its recovery from divergence looks at; all else
+        is read by engine/state.py.
     """
     from models import load_model
 
     model = load_model(weight)
     model = model.fuse() if fuse else model
-    return model.eval().to(device), {}
+    model = model.eval().to(device)
+    return model, {"ema": model}
 
 
 def apply() -> None:

@@ -93,13 +93,16 @@ def run(options: Namespace) -> None:
     Raises:
         UsageError: if a flag or the source is wrong, or nothing in the source can be used.
     """
+    from engine.devices import check_device, check_runtime
     from engine.weights import load_weights
 
     if options.weights is None:
         options.weights = str(DIGITS_WEIGHTS)
     if options.view_img:
         check_display()
+    check_device(options.device)
     model = load_weights(options.weights, download=options.download)
+    check_runtime(model, options.device, options.half, options.dnn)
     _check_classes(options.classes, model)
     if options.source is None:
         options.source = _demo_source(options)

@@ -18,6 +18,7 @@ TRAIN_REPLACED = {
     "--resume_evolve": "compare hyperparameter files with study.py",
     "--bucket": "copy runs/ with your own tool; nothing is uploaded from here",
     "--image-weights": "balance classes with cls_pw in a --hyp file, or repeat pictures in the data set",
+    "--sync-bn": "one process trains, so batch statistics are whole already; leave it out",
     "--quad": "use a larger --imgsz or --batch-size",
     "--entity": "set WANDB_ENTITY, and YOLO_ATTENTION_LOGGERS=wandb to log there",
     "--upload_dataset": "nothing is uploaded from here; leave it out",
@@ -175,7 +176,6 @@ def train_parser() -> Parser:
     group.add_argument("--noval", action="store_true", help="validate the last epoch only")
     group.add_argument("--nosave", action="store_true", help="write the last epoch's checkpoint only")
     group.add_argument("--noplots", action="store_true", help="draw nothing")
-    group.add_argument("--sync-bn", action="store_true", help="batch statistics over all processes (torchrun on GPUs)")
     _add_run(parser, "train")
     return parser
 

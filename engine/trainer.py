@@ -2,6 +2,7 @@
 
 import random
 import time
+import warnings
 from copy import copy
 from typing import Any
 
@@ -136,6 +137,7 @@ class DetectorTrainer(DetectionTrainer):
         # it calls optimizer_step after every batch, and the counting is done there.
         self.nominal_accumulate = int(self.accumulate)
         self.accumulate = 1
+        self.options["batch_size"] = self.batch_size  # what -1 came to, for a run that is continued
         self.amp = self.precision.half
         self.args.amp = "bf16" if self.precision.name == "bf16" and self.device.type == "cuda" else self.amp
         scaling = self.precision.name == "fp16"
@@ -194,6 +196,13 @@ class DetectorTrainer(DetectionTrainer):
         self.train_loader.sampler.seed = seed
         self.train_loader.sampler.set_epoch(self.epoch)
         self._batch = self._pending = 0
+
+    def run_callbacks(self, event: str) -> None:
+        """Run the callbacks of an event; TensorBoard's first one traces the model in a way that torch warns of."""
+        with warnings.catch_warnings():
+            if event == "on_train_start":
+                warnings.simplefilter("ignore")
+            super().run_callbacks(event)
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device, as 0–1, at a size of its own with --multi-scale."""

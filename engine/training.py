@@ -12,9 +12,12 @@ import yaml
 from engine import compat  # noqa: F401 - before any other part of ultralytics
 
 # isort: split
+from ultralytics.cfg import get_cfg
+
 from engine import hyp as hyperparameters
 from engine.data_source import data_name, load_data
 from engine.dataset import box_sizes, describe
+from engine.devices import check_device
 from engine.errors import UsageError
 from engine.flags import train_parser
 from engine.log import LOGGER
@@ -52,12 +55,14 @@ def run(options: Namespace) -> DetectorTrainer:
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
     """
+    for name, value in vars(options).items():
+        setattr(options, name, str(value) if isinstance(value, Path) else value)
     resume_from, folder = None, None
     if options.resume:
         options, resume_from, folder = _continue(options)
     else:
         _fill_in(options)
-    _check_device(options.device)
+    check_device(options.device)
     names, splits = load_data(options.data, SPLITS, options.data_root, options.download)
     info = describe(names, splits, options.single_cls)
     prints = {split: fingerprint(splits[split].records) for split in SPLITS}
@@ -67,12 +72,14 @@ def run(options: Namespace) -> DetectorTrainer:
     hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})
     loss = hyperparameters.scaled_loss(hyp.loss, len(model.stride), info["nc"], options.imgsz)
     model.hyp = {**model.hyp, **loss, "label_smoothing": options.label_smoothing}
+    overrides = _overrides(options, hyp)
     folder = folder or run_folder(options.project, options.name, options.exist_ok)
+    overrides |= {"project": str(folder.parent), "name": folder.name}
     trainer = DetectorTrainer(
         model,
         info,
         vars(options),
-        _overrides(options, hyp, folder),
+        overrides,
         resume_from=resume_from,
         data_label=data_name(options.data),
         data_fingerprints=prints,
@@ -104,24 +111,6 @@ def _fill_in(options: Namespace) -> None:
         LOGGER.info(f"no flags at all: as with {flags}; `python train.py --help` lists the flags")
     if not options.weights and not options.cfg:
         raise UsageError("--weights '' starts from scratch and needs a model: add --cfg yolov5n, say")
-
-
-def _check_device(device: str) -> None:
-    """Refuse several GPUs in one process, and GPUs that are not there.
-
-    Raises:
-        UsageError: in these cases.
-    """
-    import torch
-
-    words = [word for word in str(device).replace("cuda:", "").split(",") if word]
-    if len(words) > 1:
-        raise UsageError(f"--device {device}: this process trains on one device; give one of {', '.join(words)}")
-    if words and words[0].isdigit() and int(words[0]) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise UsageError(
-            f"--device {device}: there {'are' if count != 1 else 'is'} {count} GPUs here; try --device cpu"
-        )
 
 
 def _continue(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
@@ -207,8 +196,12 @@ def _list_transfer(report: Any) -> None:
             LOGGER.info(f"  {title:<12} {name}{f'  ({reason})' if reason else ''}")
 
 
-def _overrides(options: Namespace, hyp: hyperparameters.Hyp, folder: Path) -> dict[str, Any]:
-    """Return the run's settings in ultralytics' words."""
+def _overrides(options: Namespace, hyp: hyperparameters.Hyp) -> dict[str, Any]:
+    """Return the run's settings in ultralytics' words, all but its folder.
+
+    Raises:
+        UsageError: if a value is out of the range that ultralytics allows.
+    """
     settings = {
         "task": "detect",
         "mode": "train",
@@ -222,8 +215,6 @@ def _overrides(options: Namespace, hyp: hyperparameters.Hyp, folder: Path) -> di
         "save_period": options.save_period,
         "device": options.device,
         "workers": 0,  # ours are counted apart
-        "project": str(folder.parent),
-        "name": folder.name,
         "exist_ok": True,
         "optimizer": options.optimizer,
         "seed": options.seed,
@@ -239,7 +230,12 @@ def _overrides(options: Namespace, hyp: hyperparameters.Hyp, folder: Path) -> di
         "cls_pw": 0.0,  # means something else there; the loss's own stands in Detector.hyp
     }
     integers = {key: int(value) for key, value in hyp.engine.items() if key in ("close_mosaic", "nbs")}
-    return settings | hyp.engine | integers
+    settings |= hyp.engine | integers
+    try:
+        get_cfg(overrides=settings)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--hyp {options.hyp}: {error}") from None
+    return settings
 
 
 def _record(folder: Path, options: Namespace, hyp: hyperparameters.Hyp) -> None:

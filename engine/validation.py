@@ -9,6 +9,7 @@ from engine import compat  # noqa: F401 - before any other part of ultralytics
 # isort: split
 from engine.data_source import data_name, load_data
 from engine.dataset import describe
+from engine.devices import check_device, check_runtime
 from engine.errors import UsageError
 from engine.flags import val_parser
 from engine.log import LOGGER
@@ -28,7 +29,7 @@ def validate(weights: Any, data: Any, **options: Any) -> dict[str, Any]:
         options: for example imgsz=320, task="test".
 
     Returns:
-        What metrics.json holds.
+        What metrics.json holds; for task="speed" the times alone.
 
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
@@ -51,8 +52,12 @@ def run(options: Namespace) -> dict[str, Any]:
     from metrics import evaluate
 
     _fill_in(options)
+    if options.task == "speed":  # at the thresholds of detection, as in YOLOv5
+        options.conf_thres, options.iou_thres, options.noplots = 0.25, 0.45, True
+    check_device(options.device)
     split = "val" if options.task == "speed" else options.task
     model = load_weights(options.weights, options.download)
+    check_runtime(model, options.device, options.half, options.dnn)
     names, splits = load_data(options.data, (split,), options.data_root, options.download)
     _check_classes(model, names, options)
     folder = run_folder(options.project, options.name, options.exist_ok)
@@ -64,6 +69,8 @@ def run(options: Namespace) -> dict[str, Any]:
     )
     validator.workers = options.workers if _on_gpu() else 0
     validator(model=model)
+    if options.task == "speed":
+        return {"milliseconds an image": dict(validator.speed)}
     truths, found = validator.report_inputs()
     report = evaluate(truths, found)
     per_class = options.per_class or 1 < len(names) <= FEW_CLASSES

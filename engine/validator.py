@@ -31,6 +31,7 @@ class Validator(DetectionValidator):
         super().__init__(*args, **kwargs)
         self.info = info
         self.keep_boxes = keep_boxes
+        self.workers = 0  # loader processes; ultralytics sets its own setting to 0 on CPUs
         self.boxes: list[np.ndarray] = []  # (n, 7): record, class, x, y, width, height in pixels, score
 
     def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
@@ -68,15 +69,6 @@ class Validator(DetectionValidator):
         if self.names and len(self.names) < self.data["nc"]:
             dataset.update_labels(list(range(len(self.names))))
         return make_loader(dataset, batch_size, self.workers, None, self.device)
-
-    @property
-    def workers(self) -> int:
-        """Loader processes; ultralytics sets its own setting to 0 on CPUs, ours is kept beside it."""
-        return getattr(self, "_workers", 0)
-
-    @workers.setter
-    def workers(self, number: int) -> None:
-        self._workers = number
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device, as 0–1, in the memory format that convolutions like."""

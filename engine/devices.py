@@ -1,0 +1,58 @@
+"""--device and the flags that only some devices and formats have."""
+
+import os
+from typing import Any
+
+from engine import env  # noqa: F401 - before torch
+
+# isort: split
+import torch
+
+from engine.errors import UsageError
+from engine.log import LOGGER
+
+OTHER_DEVICES = ("cpu", "mps", "npu", "xpu")
+
+
+def check_device(device: str) -> None:
+    """Refuse several devices in one process, and devices that are not there.
+
+    Args:
+        device: --device: empty, "cpu", "mps", or a GPU's number.
+
+    Raises:
+        UsageError: in these cases, and for words that are no device.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("several processes (torchrun) are not supported; start one process, on one device")
+    words = [word for word in str(device).lower().replace("cuda:", "").replace(" ", "").split(",") if word]
+    if len(words) > 1:
+        raise UsageError(f"--device {device}: one process works on one device; give one of {', '.join(words)}")
+    if not words or words[0].startswith(OTHER_DEVICES):
+        return
+    count = torch.cuda.device_count()
+    if words[0] != "cuda" and not words[0].isdigit():
+        raise UsageError(f"--device {device}: is neither cpu nor a GPU's number")
+    if count == 0 or (words[0].isdigit() and int(words[0]) >= count):
+        there = "no GPU" if count == 0 else f"GPU 0 to {count - 1}"
+        raise UsageError(f"--device {device}: this machine has {there} that PyTorch can use; try --device cpu")
+
+
+def check_runtime(model: Any, device: str, half: bool, dnn: bool) -> None:
+    """Refuse or explain --half and --dnn where they cannot work.
+
+    Args:
+        model: a Detector, or the path of an exported model.
+        device: --device.
+        half: --half.
+        dnn: --dnn.
+
+    Raises:
+        UsageError: for --dnn without an ONNX file.
+    """
+    exported = isinstance(model, str)
+    if dnn and not (exported and model.endswith(".onnx")):
+        raise UsageError("--dnn is for ONNX files; leave it out, or give --weights MODEL.onnx")
+    on_cpu = str(device).lower() == "cpu" or not torch.cuda.is_available()
+    if half and on_cpu and not exported:
+        LOGGER.info("--half: PyTorch computes in full precision on this device; the flag has no effect")

@@ -1,0 +1,156 @@
+"""The parts of the loop that are ours, in one-minute trainings of a tiny set; slow where they train."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from engine import compat  # noqa: F401 - before ultralytics
+
+# isort: split
+from ultralytics.engine.trainer import BaseTrainer
+
+from engine.errors import UsageError
+from engine.flags import train_parser
+from engine.trainer import DetectorTrainer
+from engine.training import _overrides, train
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def data(tmp_path):
+    """12 + 4 pictures with a bright square."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 12), ("val", 4)):
+        for kind in ("images", "labels"):
+            (tmp_path / "data" / kind / split).mkdir(parents=True)
+        for number in range(count):
+            picture = rng.integers(0, 50, (64, 64, 3), np.uint8)
+            x, y = rng.integers(0, 40, 2)
+            picture[y : y + 24, x : x + 24] = 220
+            cv2.imwrite(str(tmp_path / "data" / "images" / split / f"{number}.png"), picture)
+            row = f"0 {(x + 12) / 64} {(y + 12) / 64} 0.375 0.375\n"
+            (tmp_path / "data" / "labels" / split / f"{number}.txt").write_text(row)
+    path = tmp_path / "data" / "data.yaml"
+    path.write_text(yaml.safe_dump({"train": "images/train", "val": "images/val", "names": ["square"]}))
+    return path
+
+
+def options(data, tmp_path, **more):
+    fixed = {
+        "data": str(data),
+        "cfg": "yolov5n",
+        "weights": "",
+        "imgsz": 64,
+        "batch_size": 4,
+        "epochs": 2,
+        "workers": 0,
+    }
+    fixed |= {"noplots": True, "device": "cpu", "project": str(tmp_path / "runs"), "amp": "off", "noautoanchor": True}
+    return fixed | more
+
+
+def counted(epochs, batches, nominal, warmup_epochs=3.0):
+    """Epochs' steps of a trainer without a model."""
+    steps = []
+    trainer = DetectorTrainer.__new__(DetectorTrainer)
+    trainer.train_loader, trainer.epochs, trainer.nominal_accumulate = range(batches), epochs, nominal
+    trainer.args = SimpleNamespace(warmup_epochs=warmup_epochs)
+    for epoch in range(epochs):
+        trainer.epoch, trainer._batch, trainer._pending = epoch, 0, 0
+        taken = []
+        for batch in range(batches):
+            trainer.optimizer_step()
+            if not trainer._pending:
+                taken.append(batch)
+        steps.append(taken)
+    return steps
+
+
+def test_gradients_are_accumulated_and_never_carried_into_the_next_epoch(monkeypatch):
+    monkeypatch.setattr(BaseTrainer, "optimizer_step", lambda self: None)
+    assert counted(epochs=1, batches=10, nominal=4, warmup_epochs=0) == [[3, 7, 9]]
+    # warm-up over 100 batches: 1 batch a step at first, 4 at its end
+    steps = counted(epochs=40, batches=10, nominal=4)
+    assert steps[0] == list(range(10))
+    assert steps[11] == [3, 7, 9]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "batches", "warmup", "expected"),
+    [
+        (100, 50, 3.0, 150),  # three epochs
+        (100, 13, 3.0, 100),  # at least 100 batches, as in YOLOv5
+        (4, 13, 3.0, 26),  # at most half the run
+        (100, 50, 0.5, 25),  # less than an epoch is meant so
+        (100, 50, 0.0, 0),
+    ],
+)
+def test_warmup(epochs, batches, warmup, expected):
+    trainer = SimpleNamespace(epochs=epochs, args=SimpleNamespace(warmup_epochs=warmup))
+    assert DetectorTrainer._get_warmup_iterations(trainer, batches) == expected
+
+
+def test_the_settings_of_a_run_are_yolov5s():
+    settings = _overrides(train_parser().parse_args([]), SimpleNamespace(engine={"lr0": 0.02, "close_mosaic": 3.0}))
+    expected = {"optimizer": "SGD", "iou": 0.6, "amp": False, "cls_pw": 0.0, "lr0": 0.02, "close_mosaic": 3}
+    assert {key: settings[key] for key in expected} == expected
+    assert type(settings["close_mosaic"]) is int
+
+
+def test_a_hyperparameter_out_of_range_is_the_users_fault():
+    with pytest.raises(UsageError, match=r"--hyp v5-low: .*lr0"):
+        _overrides(train_parser().parse_args([]), SimpleNamespace(engine={"lr0": 5.0}))
+
+
+@pytest.mark.slow
+def test_frozen_rows_stay_as_they_are(data, tmp_path):
+    trainer = train(**options(data, tmp_path, freeze=[3], seed=4))
+    from models import build_model
+
+    before = build_model("yolov5n", nc=1, seed=4).state_dict()
+    after = trainer.model.state_dict()
+    same = {key.split(".")[1] for key in before if key in after and torch.equal(before[key], after[key].contiguous())}
+    changed = {key.split(".")[1] for key in before if not torch.equal(before[key], after[key].contiguous())}
+    assert {"0", "1", "2"} <= same - changed
+    assert {"3", "24"} <= changed
+
+
+@pytest.mark.slow
+def test_a_divergence_is_recovered_from_with_other_random_numbers(data, tmp_path, monkeypatch):
+    from engine import training
+
+    seeds = []
+
+    class DivergingTrainer(DetectorTrainer):
+        def optimizer_step(self):
+            if self.epoch == 1:
+                seeds.append(self.train_loader.sampler.seed)
+                if self.nan_recovery_attempts == 0:
+                    self.loss = self.loss * float("nan")
+            super().optimizer_step()
+
+    monkeypatch.setattr(training, "DetectorTrainer", DivergingTrainer)
+    trainer = train(**options(data, tmp_path, epochs=3))
+    assert len(set(seeds)) == 2
+    assert [row["epoch"] for row in trainer.rows] == [1, 2, 3]
+    assert all(torch.isfinite(value).all() for value in trainer.model.state_dict().values())
+
+
+@pytest.mark.slow
+def test_multi_scale_rect_and_other_optimizers_run(data, tmp_path):
+    for more in ({"multi_scale": True, "optimizer": "AdamW"}, {"rect": True, "optimizer": "Adam", "cos_lr": True}):
+        trainer = train(**options(data, tmp_path, epochs=1, **more))
+        assert np.isfinite(trainer.rows[0]["train/box_loss"])
+
+
+@pytest.mark.slow
+def test_bfloat16_trains(data, tmp_path):
+    trainer = train(**options(data, tmp_path, epochs=1, amp="bf16"))
+    assert trainer.precision.name == "bf16"
+    assert {value.dtype for value in trainer.model.parameters()} == {torch.float32}
+    assert np.isfinite(trainer.rows[0]["train/obj_loss"])
