@@ -10,6 +10,7 @@ from pathlib import Path
 from attention import ATTENTION
 from engine.flags import ROOT
 
+TRAINING_CODE, MEASURING_CODE = ("engine.training",), ("study.evaluation",)
 LIBRARIES = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python")
 
 

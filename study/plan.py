@@ -13,7 +13,7 @@ from models import read_spec
 from models.build import read_source
 from models.spec import ModelSpec
 from models.weights.download import resolve_weights
-from study.code import code_hash
+from study.code import MEASURING_CODE, TRAINING_CODE, code_hash
 from study.controls import Match, control
 from study.halves import halves_of, write_halves
 from study.runs import (
@@ -30,8 +30,6 @@ from study.runs import (
 )
 from study.spec import StudySpec
 from study.variants import CONTROL
-
-TRAINING_CODE, MEASURING_CODE = ("engine.training",), ("study.evaluation",)
 
 
 @dataclass
@@ -171,6 +169,7 @@ def _run(plan: Plan, name: str, seed: int) -> Run:
     spec, model, epochs = plan.spec, plan.models[name], plan.epochs[name]
     used = sorted({a.module for layer in model.layers for a in _mechanisms(layer)})
     options = {key: value for key, value in plan.options.items() if key not in ("project", "name", "data", "device")}
+    code = code_hash(TRAINING_CODE, used)
     content = {
         "model": dict(model.yaml),
         "names": plan.names,
@@ -179,7 +178,7 @@ def _run(plan: Plan, name: str, seed: int) -> Run:
         "seed": seed,
         "data": {split: plan.prints[split] for split in ("train", "val")},
         "weights": file_hash(plan.weights) if plan.weights else None,
-        "code": code_hash(TRAINING_CODE, used),
+        "code": code,
     }
     key = content_hash(content)
     measured = {"split": plan.split, "data": plan.prints[plan.split], "code": code_hash(MEASURING_CODE, used)}
@@ -189,7 +188,8 @@ def _run(plan: Plan, name: str, seed: int) -> Run:
         words += ["--data-root", spec.data_root]
     words += ["--epochs", str(epochs), "--seed", str(seed), *train_words({**DEFAULTS, **spec.train})]
     words += ["--project", str(folder), "--name", "train", "--exist-ok"]
-    return Run(name, seed, key, content_hash({**measured, "training": key}), folder, tuple(words), epochs)
+    eval_key = content_hash({**measured, "training": key})
+    return Run(name, seed, key, eval_key, folder, tuple(words), epochs, tuple(used), code)
 
 
 def _mechanisms(layer: Any) -> list[Any]:

@@ -72,6 +72,8 @@ def prepare(plan: Plan, run: Run, threads: int) -> None:
         "key": run.key,
         "eval_key": run.eval_key,
         "words": list(run.words),
+        "mechanisms": list(run.mechanisms),
+        "code": run.code,
         "data": plan.data,
         "split": plan.split,
         "threads": threads,

@@ -31,6 +31,8 @@ class Run:
         folder: where everything of this run lies.
         words: of the train.py command line, without --device.
         epochs: of training.
+        mechanisms: that its model uses.
+        code: hash of the code that it is to be trained with.
     """
 
     variant: str
@@ -40,6 +42,8 @@ class Run:
     folder: Path
     words: tuple[str, ...]
     epochs: int
+    mechanisms: tuple[str, ...]
+    code: str
 
     @property
     def label(self) -> str:

@@ -18,6 +18,7 @@ from engine import env  # noqa: F401 - settles threads before torch is imported
 # isort: split
 from filelock import FileLock, Timeout
 
+from study.code import TRAINING_CODE, code_hash
 from study.runs import read_json, write_json
 
 BUSY = 75  # exit code: another process has the run
@@ -68,13 +69,15 @@ def work(folder: Path, device: str) -> None:
         device: as for --device.
 
     Raises:
-        ValueError: if the folder has no run.json.
+        ValueError: if the folder has no run.json, or the code is not that of the plan any more.
         OSError: if something cannot be written.
     """
     run = read_json(folder / "run.json")
     if run is None:
         raise ValueError(f"{folder}: has no run.json; study.py writes it")
     if read_json(folder / "trained.json") is None:
+        if code_hash(TRAINING_CODE, run["mechanisms"]) != run["code"]:
+            raise ValueError("the code changed while the study was running; start study.py again")
         trained_now = train(folder, run, device)
         write_json(folder / "trained.json", {**(_memory() if trained_now else {}), "threads": run["threads"]})
     done = read_json(folder / "done.json")
@@ -109,7 +112,9 @@ def train(folder: Path, run: dict[str, Any], device: str) -> bool:
     left = content is None or not _finished(content["training"])
     if left:
         words = list(run["words"]) if content is None else ["--resume", str(last)]
-        run_training(train_parser().parse_args([*words, *(["--device", device] if device else [])]))
+        options = train_parser().parse_args([*words, *(["--device", device] if device else [])])
+        options.demo = False  # what train.py means without any word
+        run_training(options)
         content = read_checkpoint(last)
     assert content is not None  # noqa: S101 - training has written it
     content.pop("training")  # two thirds of the file, and nothing needs it any more
