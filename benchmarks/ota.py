@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-sys.path[0] = str(Path(__file__).resolve().parents[1])  # instead of this folder, whose metrics.py would be "metrics"
 
 from models import build_model
 from models.losses.v7 import V7Loss
@@ -88,6 +87,12 @@ def loss_step(loss: Loss, raw: list[Tensor], targets: Tensor) -> None:
     loss(leaves, targets).backward()
 
 
+def training_step(detector: Any, images: Tensor, loss: Loss, targets: Tensor) -> None:
+    """Run model and loss forwards and backwards."""
+    loss(detector(images), targets).backward()
+    detector.zero_grad()
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,23 +111,20 @@ def main() -> None:
     if options.original:
         losses["original"] = original_loss(options.original, detector)
 
-    def step(loss: Loss, targets: Tensor) -> None:
-        loss(detector(images), targets).backward()
-        detector.zero_grad()
-
     print(f"yolov7-tiny, batch {options.batch}, {options.imgsz} px, 1 thread; least of {options.repeats}")
     for each in (7, 300):
         targets = make_targets(options.batch, each, detector.nc)
-        alone = {
-            name: seconds(lambda f=loss: loss_step(f, raw, targets), options.repeats) for name, loss in losses.items()
-        }
-        whole = {name: seconds(lambda f=loss: step(f, targets), options.repeats) for name, loss in losses.items()}
-        values = {name: float(loss(raw, targets).detach()) for name, loss in losses.items()}
+        alone, whole, values = {}, {}, {}
+        for name, loss in losses.items():
+            alone[name] = seconds(partial(loss_step, loss, raw, targets), options.repeats)
+            whole[name] = seconds(partial(training_step, detector, images, loss, targets), options.repeats)
+            values[name] = float(loss(raw, targets).detach())
         line = f"{each:4} targets an image: loss {alone['ours']:.3f} s, {alone['ours'] / whole['ours']:.0%} of a step"
         if "original" in losses:
             line += (
                 f"; original {alone['original']:.3f} s: {alone['original'] / alone['ours']:.1f} × ours; "
-                f"step {whole['original'] / whole['ours']:.2f} × ours; values {values['ours']:.6f} {values['original']:.6f}"
+                f"step {whole['original'] / whole['ours']:.2f} × ours; "
+                f"values {values['ours']:.6f} {values['original']:.6f}"
             )
         print(line, flush=True)
 
