@@ -1,0 +1,176 @@
+"""Our mechanisms against timm's and the tutorials', alternating in one run: `python -m benchmarks.attention`.
+
+Prints, for three maps and the median over them, the time of ours divided by that of the other, forward and training,
+and
+the two memory comparisons. Needs timm (requirements-extras.txt). About ten minutes on two cores; `--quick` takes one.
+"""
+
+import argparse
+import statistics
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from timm.layers import EcaModule, GlobalContext, NonLocalAttn, SelectiveKernel, SEModule
+from timm.layers.cbam import CbamModule
+from timm.layers.coord_attn import CoordAttn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from attention import build_attention
+from attention.table import kept
+from benchmarks import article_forms as tutorial
+
+
+def timm_gc(channels: int) -> nn.Module:
+    """timm's global context with the authors' fusion."""
+    return GlobalContext(channels, fuse_add=True, fuse_scale=False)
+
+
+SIZES = ((64, 80), (128, 40), (256, 20))
+Build = Callable[[int], nn.Module]
+PAIRS: tuple[tuple[str, Build, Build], ...] = (
+    ("SE / timm", lambda c: build_attention("SE", c), SEModule),
+    ("SE / tutorial", lambda c: build_attention("SE", c, bias=False), tutorial.TutorialSE),
+    ("ECA / timm", lambda c: build_attention("ECA", c), EcaModule),
+    ("ECA / tutorial", lambda c: build_attention("ECA", c, kernel_size=3), tutorial.TutorialECA),
+    ("CBAM / timm", lambda c: build_attention("CBAM", c, bias=False), CbamModule),
+    ("CBAM / tutorial", lambda c: build_attention("CBAM", c, kernel_size=3, norm=False), tutorial.TutorialCBAM),
+    (
+        "SKUnit / timm",
+        lambda c: build_attention("SKUnit", c),
+        lambda c: SelectiveKernel(c, c, groups=32, split_input=False),
+    ),
+    ("SKAttention / tutorial", lambda c: build_attention("SKAttention", c), tutorial.TutorialSK),
+    ("GAM / tutorial", lambda c: build_attention("GAM", c, channel_gate=False), tutorial.TutorialGAM),
+    (
+        "GC / timm",
+        lambda c: build_attention("GC", c, reduction=8),
+        lambda c: GlobalContext(c, fuse_add=True, fuse_scale=False),
+    ),
+    ("CoordAtt / timm", lambda c: build_attention("CoordAtt", c), CoordAttn),
+    ("NonLocal / timm", lambda c: build_attention("NonLocal", c, reduction=8, subsample=False), NonLocalAttn),
+)
+
+
+def forward(module: nn.Module, x: Tensor) -> Callable[[], Any]:
+    """A forward pass in eval mode."""
+    module = module.eval()
+
+    def run() -> None:
+        with torch.no_grad():
+            module(x)
+
+    return run
+
+
+def training(module: nn.Module, x: Tensor) -> Callable[[], Any]:
+    """A forward and backward pass in training mode."""
+    module, source, cotangent = module.train(), x.detach().requires_grad_(), torch.randn_like(x)
+
+    def run() -> None:
+        module(source).backward(cotangent)
+        source.grad = None
+        module.zero_grad()
+
+    return run
+
+
+def ratio(ours: Callable[[], Any], theirs: Callable[[], Any], seconds: float) -> tuple[float, float, float]:
+    """Fastest times in milliseconds, ours and theirs, and the median of the ratios of alternating calls."""
+    times: list[tuple[float, float]] = []
+    ours()
+    theirs()
+    end = time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        pair = []
+        order = (ours, theirs) if len(times) % 2 else (theirs, ours)
+        for run in order:
+            start = time.perf_counter()
+            run()
+            pair.append(time.perf_counter() - start)
+        times.append((pair[0], pair[1]) if order[0] is ours else (pair[1], pair[0]))
+    best = [1e3 * min(column) for column in zip(*times, strict=True)]
+    return best[0], best[1], statistics.median(a / b for a, b in times)
+
+
+class Peak(TorchDispatchMode):
+    """Largest sum of the tensors that were alive at once, in bytes; for passes without gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: dict[int, tuple[int, int]] = {}  # storage → (bytes, tensors on it)
+        self.now = self.most = 0
+
+    def _release(self, key: int) -> None:
+        size, count = self.alive[key]
+        if count > 1:
+            self.alive[key] = size, count - 1
+        else:
+            del self.alive[key]
+            self.now -= size
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in self._tensors(out):
+            storage = tensor.untyped_storage()
+            key = storage.data_ptr()
+            size, count = self.alive.get(key, (storage.nbytes(), 0))
+            self.now += 0 if count else size
+            self.alive[key] = size, count + 1
+            weakref.finalize(tensor, self._release, key)
+        self.most = max(self.most, self.now)
+        return out
+
+    def _tensors(self, out: Any) -> Iterator[Tensor]:
+        if isinstance(out, Tensor):
+            yield out
+        elif isinstance(out, (tuple, list)):
+            for part in out:
+                yield from self._tensors(part)
+
+
+def inference_peak(module: nn.Module, x: Tensor) -> int:
+    """Peak of one pass, in bytes."""
+    with torch.no_grad(), Peak() as peak:
+        module.eval()(x)
+    return peak.most
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="only pairs that start with one of these")
+    parser.add_argument("--quick", action="store_true", help="three calls of each")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    print("| pair | pass | " + " | ".join(f"{c}×{s}×{s}: ms, ms, ratio" for c, s in SIZES) + " | median ratio |")
+    print("|---|---|" + "---:|" * (len(SIZES) + 1))
+    for name, ours, theirs in PAIRS:
+        if options.names and not name.startswith(tuple(options.names)):
+            continue
+        for label, kind in (("forward", forward), ("training", training)):
+            cells, ratios = [], []
+            for c, s in SIZES:
+                x = torch.randn(options.batch, c, s, s)
+                mine, other, r = ratio(kind(ours(c), x), kind(theirs(c), x), 0 if options.quick else 4)
+                cells.append(f"{mine:.2f}, {other:.2f}, {r:.2f}")
+                ratios.append(r)
+            print(f"| {name} | {label} | {' | '.join(cells)} | {statistics.median(ratios):.2f} |", flush=True)
+    x = torch.randn(4, 128, 80, 80)
+    lean = kept(build_attention("NonLocal", 128, subsample=False).train(), x)
+    whole = kept(tutorial.NaiveNonLocal(128).train(), x)
+    print(f"\nNonLocal, training, 4×128×80×80: keeps {lean:.1f} maps, naive form {whole:.1f}: {lean / whole:.3f}")
+    mine, other = (
+        inference_peak(m, x) / 2**20 for m in (build_attention("SKAttention", 128), tutorial.TutorialSK(128))
+    )
+    print(f"SKAttention, inference, same map: peak {mine:.0f} MiB, tutorial {other:.0f}: {mine / other:.2f}")
+
+
+if __name__ == "__main__":
+    main()
