@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,12 @@ def locate(name: str, folder: Path, asked_by: str = "") -> tuple[Path, str]:
     for path, letter in (*_as_written(candidates, folders), *_as_family(candidates, folders)):
         if _is_file(path):
             return path.resolve(), letter
-    hint = "there are"
-    if not text.startswith(_ULTRALYTICS) and _is_in_ultralytics(text):
+    known = known_names()
+    near = get_close_matches(Path(text).name.removesuffix(".yaml"), known, n=3)
+    hint = f"did you mean {' or '.join(near)}? There are" if near else "there are"
+    if not near and not text.startswith(_ULTRALYTICS) and _is_in_ultralytics(text):
         hint = f"did you mean ultralytics/{Path(text).name}? Of our own there are"
-    raise SpecError(f"{asked_by + ': ' if asked_by else ''}no model YAML '{name}'; {hint}: {', '.join(known_names())}")
+    raise SpecError(f"{asked_by + ': ' if asked_by else ''}no model YAML '{name}'; {hint}: {', '.join(known)}")
 
 
 def _as_written(candidates: Sequence[Path], folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:

@@ -45,7 +45,7 @@ def _of_head(layer: Layer) -> int:
 
 def _looks(layer: Layer) -> float:
     """Return a number above that of the parameters, from the arguments alone."""
-    widths = [layer.channels if isinstance(layer.channels, int) else sum(layer.channels) or 1]
+    widths: list[float] = [layer.channels if isinstance(layer.channels, int) else sum(layer.channels) or 1]
     if layer.attention is not None:
         numbers, widths = list(_numbers(layer.attention.kwargs)), widths * 2
     else:

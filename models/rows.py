@@ -89,14 +89,19 @@ def split_rows(data: Mapping[str, Any], label: str) -> list[Row]:
     return rows
 
 
-def resolve_rows(rows: Sequence[Row], words: Vocabulary) -> list[Layer]:
+def resolve_rows(rows: Sequence[Row], words: Vocabulary, into: list[Layer] | None = None) -> list[Layer]:
     """Resolve references, scaling and channels of all rows.
+
+    Args:
+        rows: as `split_rows` returns them.
+        words: what their arguments can name.
+        into: list to append the layers to, which then holds those before the first mistake too.
 
     Raises:
         SpecError: naming file and row, for an unknown module, a wrong argument, a dangling or forward reference, or
             maps that do not fit.
     """
-    layers: list[Layer] = []
+    layers: list[Layer] = [] if into is None else into
     by_name: dict[str, Layer] = {}
     units = 0
     for row in rows:

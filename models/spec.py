@@ -1,9 +1,7 @@
 """Model YAML → frozen ModelSpec: every reference resolved to a layer's name before anything is inserted."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +10,9 @@ from models.entries import Entry, read_entries
 from models.errors import SpecError
 from models.layer import Layer
 from models.placement import apply_entries
-from models.rows import ANCHOR_HEADS, Row, Vocabulary, resolve_rows, split_rows
+from models.rows import Vocabulary, resolve_rows
 from models.rules import Scale
-
-MAX_CLASSES = 100_000
-
-# What a model YAML of YOLOv5, YOLOv7 or ultralytics says; other keys are left alone unless they look misspelt.
-KEYS = frozenset(
-    "nc names ch channels scales scale depth_multiple width_multiple anchors activation act inplace backbone head "
-    "identity name end2end reg_max kpt_shape task yaml_file".split()
-)
+from models.settings import read_settings
 
 
 @dataclass(frozen=True)
@@ -119,39 +110,23 @@ def resolve(data: dict[str, Any], label: str, places: Sequence[tuple[object, str
         label: file, for messages.
         places: attention entries, each with the position to name in messages.
     """
-    _check_keys(data, label)
-    for key in ("backbone", "head"):
-        if key not in data:
-            raise SpecError(f"{label}: has no '{key}'; a model YAML has backbone and head, an overlay has base")
-    nc = _count(data, "nc", label, MAX_CLASSES, 80)
-    ch = _count(data, "ch", label, 64, _count(data, "channels", label, 64, 3))
-    names = data.get("names")
-    if names is not None and not isinstance(names, list | dict):
-        raise SpecError(f"{label}: names is {str(names)[:80]}, expected a list such as [cat, dog]")
-    if names is not None and len(names) != nc:
-        raise SpecError(f"{label}: nc is {nc}, but {len(names)} names are given; make them agree")
-    scale = _scale(data, label)
-    identity = data.get("identity", False)
-    if not isinstance(identity, bool):
-        raise SpecError(f"{label}: identity is {identity!r}, expected true or false")
-    rows = split_rows(data, label)
-    anchors = _anchors(data, rows[-1], label)
-    words = Vocabulary(nc, [list(level) for level in anchors] if anchors else None, ch, scale, identity)
+    settings = read_settings(data, label)
+    rows, words, anchors = settings.rows, settings.words, settings.anchors
     layers = resolve_rows(rows, words)
     if anchors is not None:
         _check_anchor_head(layers, anchors)
-    entries = read_entries(places, identity)
-    plain = _plain(data, nc, ch, entries)
+    entries = read_entries(places, words.identity)
+    plain = _plain(data, words.nc, words.channels, entries)
     placed = apply_entries(layers, entries)
     return ModelSpec(
         label=label,
         name=plain["name"],
         layers=tuple(placed),
-        nc=nc,
-        ch=ch,
+        nc=words.nc,
+        ch=words.channels,
         anchors=anchors,
-        scale=scale,
-        activation=_activation(data, label),
+        scale=words.scale,
+        activation=settings.activation,
         yaml=plain,
         warnings=tuple(_warnings(rows, layers, words)),
     )
@@ -166,94 +141,6 @@ def _plain(data: Mapping[str, Any], nc: int, ch: int, entries: Sequence[Entry]) 
     if entries:
         kept["attention"] = [entry.to_dict() for entry in entries]
     return kept
-
-
-def _check_keys(data: Mapping[str, Any], label: str) -> None:
-    """Refuse what looks like a misspelt setting, and rows in a section that nothing reads."""
-    for key in data:
-        if key in KEYS:
-            continue
-        value = data[key]
-        if isinstance(value, list) and any(isinstance(row, list) and len(row) == 4 for row in value):
-            raise SpecError(f"{label}: rows in '{key}' are not read; rows stand in backbone, then head")
-        near = get_close_matches(str(key), KEYS, n=1, cutoff=0.8)
-        if near:
-            raise SpecError(f"{label}: unknown key '{key}'; did you mean {near[0]}?")
-
-
-def _count(data: Mapping[str, Any], key: str, label: str, most: int, default: int) -> int:
-    value = data.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise SpecError(f"{label}: {key} is {value!r}, expected an integer from 1 to {most}")
-    return value
-
-
-def _scale(data: Mapping[str, Any], label: str) -> Scale:
-    """Return the scaling that the description asks for: a letter of `scales`, or depth_multiple and width_multiple."""
-    scales = data.get("scales")
-    letter = data.get("scale") or ""
-    if not isinstance(letter, str):
-        raise SpecError(f"{label}: scale is {letter!r}, expected a letter such as n")
-    if scales is None:
-        depth, width = (_factor(data.get(key, 1.0), key, label) for key in ("depth_multiple", "width_multiple"))
-        return Scale(depth, width, math.inf, letter)
-    if not isinstance(scales, dict) or not scales:
-        raise SpecError(f"{label}: scales is {scales!r}, expected a mapping such as {{n: [0.33, 0.25]}}")
-    if not letter:
-        letter = next(iter(scales))  # as ultralytics does
-    if letter not in scales:
-        raise SpecError(f"{label}: scale is {letter!r}; there are {', '.join(map(str, scales))}")
-    values = scales[letter]
-    if not isinstance(values, list) or len(values) not in (2, 3):
-        raise SpecError(
-            f"{label}: scales.{letter} is {values!r}, expected [depth, width] or [depth, width, max_channels]"
-        )
-    depth, width = (_factor(value, f"scales.{letter}", label) for value in values[:2])
-    most = _factor(values[2], f"scales.{letter}", label, 65_536) if len(values) == 3 else math.inf
-    return Scale(depth, width, most, str(letter))
-
-
-def _factor(value: object, key: str, label: str, most: float = 100) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-        raise SpecError(f"{label}: {key} is {value!r}, expected a number above 0 and at most {most}")
-    return float(value)
-
-
-def _anchors(data: Mapping[str, Any], head: Row, label: str) -> tuple[tuple[float, ...], ...] | None:
-    """Return the anchors per level in pixels, None for a head without.
-
-    The head's row says which: `[nc, anchors]` those of the file, `[nc, [[10, 13, …], …]]` its own, `[nc]` none.
-    """
-    if head.module not in ANCHOR_HEADS or not isinstance(head.args, list):
-        return None
-    asked = head.args[1] if len(head.args) > 1 else None
-    anchors = data.get("anchors") if asked == "anchors" else asked
-    if asked == "anchors" and anchors is None:
-        raise SpecError(f"{label}: the head asks for anchors, but the file has no 'anchors'")
-    if asked is None:
-        if data.get("anchors") is not None and head.module == "Detect":
-            raise head.error(
-                "the file has anchors, which the head does not name: write [nc, anchors], "
-                "or remove them for an anchor-free head"
-            )
-        return None
-    if isinstance(anchors, int) and not isinstance(anchors, bool) and 1 <= anchors <= 100:
-        # A bare number, as YOLOv5 reads it: so many placeholders a level, for autoanchor to replace.
-        levels = len(head.source) if isinstance(head.source, list) else 1
-        sizes = [[2.0 ** (4 + min(level, 8)) * (k + 1) for k in range(anchors)] for level in range(levels)]
-        return tuple(tuple(size for size in level for _ in "wh") for level in sizes)
-    if not isinstance(anchors, list) or not all(isinstance(level, list) and level for level in anchors) or not anchors:
-        raise SpecError(
-            f"{label}: anchors is {str(anchors)[:80]}, expected a list of width, height pairs for each level"
-        )
-    lengths = {len(level) for level in anchors}
-    numbers = [value for level in anchors for value in level]
-    good = all(isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < 1e6 for v in numbers)
-    if len(lengths) != 1 or lengths.pop() % 2 or not good:
-        raise SpecError(
-            f"{label}: anchors need the same even number of positive values at each level: {str(anchors)[:120]}"
-        )
-    return tuple(tuple(float(value) for value in level) for level in anchors)
 
 
 def _check_anchor_head(layers: Sequence[Layer], anchors: Sequence[Sequence[float]]) -> None:
@@ -274,13 +161,6 @@ def _check_anchor_head(layers: Sequence[Layer], anchors: Sequence[Sequence[float
         )
 
 
-def _activation(data: Mapping[str, Any], label: str) -> str | None:
-    value = data.get("activation", data.get("act"))
-    if value is not None and not isinstance(value, str):
-        raise SpecError(f"{label}: activation is {value!r}, expected a name such as nn.SiLU()")
-    return value
-
-
 def _warnings(rows: Sequence[Any], layers: Sequence[Layer], words: Vocabulary) -> list[str]:
     """Name the rows in which channels of an attention were written by hand."""
     found = []
@@ -288,3 +168,9 @@ def _warnings(rows: Sequence[Any], layers: Sequence[Layer], words: Vocabulary) -
         if layer.attention and isinstance(row.args, list) and row.args and isinstance(row.args[0], int):
             found.append(f"{row.origin}: channels are inferred; {row.args[0]} can be left out")
     return found
+
+
+if __name__ == "__main__":
+    from models.spec_tool import main
+
+    raise SystemExit(main())
