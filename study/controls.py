@@ -90,7 +90,9 @@ def control(spec: ModelSpec, name: str) -> tuple[dict[str, Any], list[Match]]:
     placed = [layer for layer in spec.layers if layer.attention is not None or layer.inside]
     if not placed:
         raise UsageError(f"the variant '{name}' has no attention that a control could stand for")
-    base = build_model({key: value for key, value in yaml.items() if key != "attention"}).model
+    base = None
+    if any(layer.inside for layer in placed):
+        base = build_model({key: value for key, value in yaml.items() if key != "attention"}).model
     maker = _Maker(name)
     entries: list[dict[str, Any]] = []
     for layer in placed:
@@ -99,6 +101,7 @@ def control(spec: ModelSpec, name: str) -> tuple[dict[str, Any], list[Match]]:
         elif layer.attention is not None:
             entries.append({**_position(spec, layer), **maker.place(layer.attention, [_channels(layer)])})
         for inner in layer.inside:
+            assert base is not None  # noqa: S101 - some layer has attention inside; tells the type checker
             channels = _inner_channels(base.get_submodule(layer.name), inner.where)
             made = maker.place(inner.attention, channels)
             entries.append({"inside": int(layer.name), "where": inner.where, **made})

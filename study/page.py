@@ -22,6 +22,7 @@ th, td { padding: .35rem .6rem; text-align: right; border-bottom: 1px solid var(
 #verdict td:nth-child(2) { white-space: normal; min-width: 11rem; text-align: left; }
 tbody th { text-align: left; font-weight: 600; position: sticky; left: 0; background: #fff; }
 thead th { vertical-align: bottom; padding: 0; }
+thead th:first-child, #verdict thead th:nth-child(2) { text-align: left; }
 thead button { all: unset; cursor: pointer; padding: .35rem .6rem; font-weight: 600; display: block; width: 100%;
   text-align: inherit; white-space: normal; }
 thead button:focus-visible { outline: 2px solid var(--gain); }

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from metrics.tide import KINDS
 from study.analysis import Analysis
@@ -130,6 +131,7 @@ def learning_curves(results: Results) -> list[str]:
                 if curves:
                     _band(axes, curves, other, colour)
             axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_ylabel("AP on val, points")
             axes.legend(frameon=False, fontsize=8, loc="lower right")
             figures.append(_svg(figure, f"Learning curves of {name}"))
