@@ -1,5 +1,7 @@
 """Blocks against hand-worked cases and their definitions."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -8,14 +10,15 @@ from models.blocks.v7 import ELAN, MP, SP, DownC, MPConv, ReOrg, Shortcut, TinyS
 from models.blocks.v7_rep import RepConv
 
 
-def trained(module: nn.Module) -> nn.Module:
+def trained(module: nn.Module) -> Any:
     """Give normalisations statistics that matter."""
     generator = torch.Generator().manual_seed(0)
     for child in module.modules():
         if isinstance(child, nn.BatchNorm2d):
-            for tensor, shift in ((child.weight, 1.0), (child.bias, 0.0), (child.running_mean, 0.0)):
-                tensor.data = shift + 0.3 * torch.randn(tensor.shape, generator=generator)
-            child.running_var = 0.5 + torch.rand(child.running_var.shape, generator=generator)
+            n = child.num_features
+            for name, shift in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0)):
+                getattr(child, name).data = shift + 0.3 * torch.randn(n, generator=generator)
+            child.running_var = 0.5 + torch.rand(n, generator=generator)
     return module.eval()
 
 

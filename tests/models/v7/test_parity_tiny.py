@@ -33,6 +33,7 @@ def detector(values: dict[str, Any], build: Make) -> Any:
 def flat(shared: Path, official_state: Make, values: dict[str, Any]) -> Any:
     """The model as the flat description in an official file says, with the reference weights."""
     description = read_official(shared / "parity" / "ckpt" / "yolov7-tiny.pt").yaml
+    assert description is not None
     model = Detector(read_spec({**description, "nc": values["nc"]}))
     state = {key.replace(".anchors", ".anchor_wh"): value for key, value in official_state(values).items()}
     left = model.load_state_dict(state, strict=False)
