@@ -1,16 +1,13 @@
 """Errors of this package that mean: the user's input is wrong, and the message says what to change."""
 
-import re
-
 _MOST = 2000
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class _InputError(ValueError):
     """An error whose message is one printable line, whatever of the user's text it quotes."""
 
     def __init__(self, message: object = "") -> None:
-        text = _CONTROL.sub(" ", str(message))
+        text = "".join(letter if letter.isprintable() else " " for letter in str(message))
         super().__init__(text if len(text) <= _MOST else text[: _MOST - 1] + "…")
 
 
