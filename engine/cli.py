@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from engine.errors import UsageError
+from engine.export_flags import export_parser
 from engine.flags import ROOT, Parser, detect_parser, train_parser, val_parser
 
 # Entry script → its flags, and the function that does the work with the parsed options.
@@ -14,6 +15,7 @@ COMMANDS: dict[str, tuple[Callable[[], Parser], str]] = {
     "train": (train_parser, "engine.training:run"),
     "val": (val_parser, "engine.validation:run"),
     "detect": (detect_parser, "engine.detection:run"),
+    "export": (export_parser, "engine.exporter:run"),
 }
 # Error classes that mean "the input is wrong", by the module that has to be loaded for one to be raised.
 INPUT_ERRORS = (
@@ -48,7 +50,7 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
     """Run one of the entry scripts.
 
     Args:
-        command: "train", "val" or "detect".
+        command: "train", "val", "detect" or "export".
         argv: words after the script's name; those of the process where None.
 
     Returns:

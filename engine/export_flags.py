@@ -1,0 +1,23 @@
+"""Flags of export.py. No heavy imports."""
+
+from engine.flags import Parser, _factor, _positive
+
+FORMATS = ("onnx", "torchscript", "openvino")
+
+
+def export_parser() -> Parser:
+    """Return the parser of export.py."""
+    parser = Parser(prog="export.py", description="Write the deploy form of a checkpoint, or files for other runtimes.")
+    parser.add_argument("--weights", default=None, metavar="FILE", help="checkpoint")
+    parser.add_argument("--download", action="store_true", help="allow fetching official weights")
+    parser.add_argument("--reparameterize", action="store_true", help="training form → deploy form, as FILE-deploy.pt")
+    parser.add_argument("--tolerance", type=_factor, default=2e-3, help="what a logit of the deploy form may differ by")
+    parser.add_argument("--include", nargs="+", choices=FORMATS, default=[], help="formats to write")
+    parser.add_argument("--imgsz", "--img", "--img-size", type=_positive, default=640, help="pixels of a side")
+    parser.add_argument("--batch-size", "--batch", type=_positive, default=1)
+    parser.add_argument("--dynamic", action="store_true", help="let batch and size vary")
+    parser.add_argument("--opset", type=_positive, default=None, help="ONNX operator set")
+    parser.add_argument("--simplify", action="store_true", help="simplify the ONNX graph; needs onnxslim")
+    parser.add_argument("--device", default="", help="cpu, or a GPU's number")
+    parser.add_argument("--output", default=None, metavar="DIR", help="folder of the results; that of FILE by default")
+    return parser
