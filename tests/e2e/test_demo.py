@@ -19,7 +19,7 @@ def test_demo_trains_measures_and_detects(tmp_path: Path) -> None:
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert "starts as the identity" in done.stdout
     report = json.loads((tmp_path / "val" / "metrics.json").read_text())
-    assert report["AP50"] >= 0.90
+    assert report["coco"]["AP50"] >= 0.90
     assert (tmp_path / "train" / "results.png").stat().st_size > 10_000
     assert cv2.imread(str(tmp_path / "picture" / "0000.jpg")) is not None
     video = cv2.VideoCapture(str(tmp_path / "video" / "digits.mp4"))
