@@ -32,14 +32,10 @@ DOTTED: dict[str, str] = {
     "timm.layers.EffectiveSEModule": "channels",
     "timm.layers.EcaModule": "channels",
     "timm.layers.CecaModule": "channels",
-    "timm.layers.CbamModule": "channels",
-    "timm.layers.LightCbamModule": "channels",
-    "timm.layers.GatherExcite": "channels",
     "timm.layers.GlobalContext": "channels",
     "timm.layers.LayerNorm2d": "num_channels",
     "timm.layers.SelectiveKernel": "in_channels",
     "timm.layers.NonLocalAttn": "in_channels",
-    "timm.layers.BatNonLocalAttn": "in_channels",
 }
 # What a constructor needs besides the channels and has no default for.
 _NEEDED: dict[str, dict[str, Callable[[int], Any]]] = {

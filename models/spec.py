@@ -1,6 +1,7 @@
 """Model YAML → frozen ModelSpec: every reference resolved to a layer's name before anything is inserted."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,7 @@ def _plain(data: Mapping[str, Any], nc: int, ch: int, entries: Sequence[Entry]) 
     kept = {
         str(key): value for key, value in data.items() if key not in {"attention", "yaml_file", "channels", "names"}
     }
+    kept = deepcopy(kept)  # the caller may go on with its own
     kept.update({"nc": nc, "ch": ch})
     if entries:
         kept["attention"] = [entry.to_dict() for entry in entries]

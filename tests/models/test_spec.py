@@ -87,6 +87,12 @@ def test_first_scale_is_the_default(small: dict[str, Any]) -> None:
     assert read_spec({**small, "scale": "n"}).layer("0").channels == 8
 
 
+def test_description_is_a_copy(small: dict[str, Any]) -> None:
+    spec = read_spec(small)
+    small["backbone"][4] = [-1, 1, "SE", []]
+    assert spec.yaml["backbone"][4] == [-1, 1, "C3", [16]]
+
+
 def test_description_is_of_plain_types(small: dict[str, Any]) -> None:
     spec = read_spec(small, ["SE@4", {"module": "CBAM", "inside": "C3", "args": {"kernel_size": 3}}])
     assert json.loads(json.dumps(spec.yaml)) == spec.yaml

@@ -86,8 +86,7 @@ def check_flow(detector: Detector, image: Tensor, expected: Tensor) -> None:
 
 def check_training(detector: Detector, image: Tensor) -> None:
     """A gradient must reach the gate of every mechanism, and the first and last layers."""
-    total = sum(m.float().square().mean() for m in tensors(detector.train()(image)))
-    total.backward()
+    torch.stack([m.float().square().mean() for m in tensors(detector.train()(image))]).sum().backward()
     gates = [
         parameter
         for name, parameter in detector.named_parameters()
@@ -139,8 +138,9 @@ def base_of(cfg: dict[str, Any]) -> tuple[Detector, Tensor, Tensor]:
     base = build_model(cfg)
     for module in base.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.1, 0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            statistics: Any = module
+            nn.init.uniform_(statistics.running_mean, -0.1, 0.1)
+            nn.init.uniform_(statistics.running_var, 0.5, 1.5)
     image = torch.rand(2, 3, max(64, int(base.stride.max())), max(64, int(base.stride.max())))
     with torch.no_grad():
         return base, image, base.eval()(image)[0]
