@@ -96,6 +96,9 @@ def _add_model(parser: Parser, weights_help: str) -> None:
     group.add_argument(
         "--download", action="store_true", help="allow fetching official weights or data sets that are not on disk"
     )
+    group.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", help="a Python file of your own mechanisms; it is run"
+    )
 
 
 def _add_data(parser: Parser) -> None:
