@@ -2,8 +2,8 @@
 
 Three convolution blocks of 32, 64 and 128 channels, each followed by channel attention (SE) where asked for, trained
 with Adam and ReduceLROnPlateau on scikit-learn's bundled 8 × 8 digits. Trains both variants from the same seeds and
-prints their test accuracies. Under a minute on two cores; both reach about 99 %, and the difference is within the spread
-of seeds: on a task that a plain network solves, attention has little to add.
+prints their test accuracies. Under a minute on two cores; both reach about 99 %, and the difference is within the
+spread of seeds: on a task that a plain network solves, attention has little to add.
 """
 
 import argparse

@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v3_small, resnet18, vgg11
+from torchvision.models import mobilenet_v3_small, resnet18, vgg
 
 from attention import attach
 
@@ -30,11 +30,16 @@ class Tiny(nn.Module):
         return self.head(y.mean((2, 3)))
 
 
+def vgg_features() -> nn.Module:
+    """VGG-11 without its 124 million weights of linear layers."""
+    return vgg.make_layers(vgg.cfgs["A"], batch_norm=False)
+
+
 @pytest.mark.parametrize(
     ("build", "places"),
     [
         (resnet18, {"layer[12]": "CBAM", "layer3.*.conv2": ("SE", {"reduction": 8})}),
-        (vgg11, {"features.[48]": "ECA"}),
+        (vgg_features, {"[368]": "ECA"}),
         (mobilenet_v3_small, {"features.4.block.0": "SimAM", "features.8": "CoordAtt"}),
     ],
     ids=["resnet", "vgg", "mobilenet"],
