@@ -31,6 +31,9 @@ from study.runs import (
 from study.spec import StudySpec
 from study.variants import CONTROL
 
+# Options that say where things are or how fast; hyp counts by its content.
+NEUTRAL = frozenset({"project", "name", "data", "data_root", "device", "hyp", "workers", "cache"})
+
 
 @dataclass
 class Plan:
@@ -80,7 +83,7 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False) -> P
     Args:
         spec: from `read_study`.
         project: folder of studies.
-        download: allow fetching official weights that are not on disk.
+        download: allow fetching official weights or data sets that are not on disk.
 
     Returns:
         The plan; `address_runs` fills in its runs once the epochs are known.
@@ -90,7 +93,7 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False) -> P
     """
     folder = Path(project).expanduser().absolute() / spec.name
     weights = resolve_weights(spec.weights, download).absolute() if spec.weights else None
-    data, split, names, records, warnings = _measuring_split(spec, folder)
+    data, split, names, records, warnings = _measuring_split(spec, folder, download)
     models, matches = resolve_models(spec, weights, len(names))
     return Plan(
         spec=spec,
@@ -168,12 +171,12 @@ def _timing_key(plan: Plan) -> str:
 def _run(plan: Plan, name: str, seed: int) -> Run:
     spec, model, epochs = plan.spec, plan.models[name], plan.epochs[name]
     used = sorted({a.module for layer in model.layers for a in _mechanisms(layer)})
-    options = {key: value for key, value in plan.options.items() if key not in ("project", "name", "data", "device")}
+    options = {key: value for key, value in plan.options.items() if key not in NEUTRAL}
     code = code_hash(TRAINING_CODE, used)
     content = {
         "model": dict(model.yaml),
         "names": plan.names,
-        "options": {**options, "epochs": epochs, "workers": None},
+        "options": {**options, "epochs": epochs},
         "hyp": hyp_content(plan.options["hyp"]),
         "seed": seed,
         "data": {split: plan.prints[split] for split in ("train", "val")},
@@ -196,7 +199,9 @@ def _mechanisms(layer: Any) -> list[Any]:
     return [inner.attention for inner in layer.inside] + ([layer.attention] if layer.attention is not None else [])
 
 
-def _measuring_split(spec: StudySpec, folder: Path) -> tuple[str, str, dict[int, str], dict[str, Any], list[str]]:
+def _measuring_split(
+    spec: StudySpec, folder: Path, download: bool
+) -> tuple[str, str, dict[int, str], dict[str, Any], list[str]]:
     """Choose a split that does not select checkpoints.
 
     Returns:
@@ -205,10 +210,10 @@ def _measuring_split(spec: StudySpec, folder: Path) -> tuple[str, str, dict[int,
     from data import load_dataset, read_config
 
     config = read_config(spec.data, spec.data_root)
-    parts = {name: load_dataset(config, split=name) for name in ("train", "val")}
+    parts = {name: load_dataset(config, split=name, download=download) for name in ("train", "val")}
     names, records = parts["val"].names, {name: part[name] for name, part in parts.items()}
     if spec.split != "val-half" and "test" in config.splits:
-        test = load_dataset(config, split="test")["test"]
+        test = load_dataset(config, split="test", download=download)["test"]
         if any(len(record) for record in test):
             return spec.data, "test", names, {**records, "test": test}, []
     if spec.split == "test":

@@ -1,4 +1,4 @@
-"""results.csv, report.md and report.html of a study."""
+"""results.csv, report.md, report.html and a copy of the spec: what a study leaves behind to pass on."""
 
 import csv
 import io
@@ -64,6 +64,7 @@ def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
     ]
     main = next(found for found in analyses if found.metric == first and found.which == "last")
     warnings = [*plan.warnings, *_shortfalls(plan, results, outcome)]
+    write_whole(plan.folder / "study.yaml", _spec_text(plan) + "\n")
     write_whole(plan.folder / "results.csv", results_csv(results, costs))
     tables = _tables(results, analyses, costs, setting)
     write_whole(plan.folder / "report.md", _markdown(plan, results, main, warnings, tables))

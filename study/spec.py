@@ -10,6 +10,7 @@ from typing import Any
 from engine.errors import UsageError
 from engine.flags import ROOT
 from models.yaml_file import read_yaml
+from study.runs import train_options
 from study.variants import BASELINE, Variant, read_variants
 
 KEYS = (
@@ -169,8 +170,8 @@ def _train(value: Any, path: Path) -> dict[str, Any]:
     if reserved:
         where = {"epochs": "budget: {epochs: 20}", "device": "the command line: --device 0"}
         raise UsageError(f"{path}: train.{reserved[0]} is set by the study; {where.get(reserved[0], 'leave it out')}")
-    from study.runs import train_options
-
+    if isinstance(flags.get("hyp"), str):
+        flags["hyp"] = _found(flags["hyp"], path)
     train_options(flags, path)
     return flags
 

@@ -27,9 +27,9 @@ def test_the_block_has_the_parameters_that_the_formula_says() -> None:
         block = build_attention(BLOCK, channels, hidden=hidden, kernel_size=kernel)
         assert parameters(block) == block_size(channels, hidden, kernel)
         assert block(torch.rand(2, channels, 5, 4)).shape == (2, channels, 5, 4)
-    with pytest.raises(ValueError, match="kernel_size=2, expected an odd number"):
+    with pytest.raises(ValueError, match="kernel_size=2 is even"):
         build_attention(BLOCK, 8, kernel_size=2)
-    with pytest.raises(ValueError, match="hidden=0, expected at least 1"):
+    with pytest.raises(ValueError, match="hidden=0"):
         build_attention(BLOCK, 8, hidden=0)
 
 
