@@ -18,7 +18,8 @@ from models.custom import is_mechanism
 from models.errors import SpecError
 from models.layer import Layer
 from models.lint_rows import Pairing, absolute, pair_rows
-from models.rows import Row, resolve_rows, row_attention
+from models.row_form import Row
+from models.rows import resolve_rows, row_attention
 from models.rules import Reads
 from models.settings import Settings, read_settings
 

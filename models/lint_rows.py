@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from models.rows import Row
+from models.row_form import Row
 
 
 @dataclass

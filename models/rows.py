@@ -3,22 +3,20 @@
 import ast
 import contextlib
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from attention import ATTENTION
 from models import blocks as _blocks  # noqa: F401 - fills the registry
 from models.custom import canonical, is_mechanism
-from models.errors import SpecError
 from models.layer import IMAGE, Attention, Layer
 from models.registry import BLOCKS
+from models.row_form import Row, short
 from models.rules import Call, Reads, Rule, Scale
 from models.stock import STOCK
 
-MAX_ROWS = 2000
-MAX_NUMBER = 1000
 MAX_UNITS = 5000  # repetitions of all rows together; the largest model in use has 200
 MAX_STRIDE = 1024
 MAX_LEVELS = 16  # maps that a head reads, auxiliary ones included
@@ -46,47 +44,6 @@ class Vocabulary:
     channels: int
     scale: Scale
     identity: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row as written, split into its parts."""
-
-    index: int
-    section: str
-    source: int | list[int]
-    number: int
-    module: str
-    args: list[Any] | dict[str, Any]
-    alias: str | None
-    origin: str
-
-    def error(self, message: object) -> SpecError:
-        """Return an error that names file and row."""
-        return SpecError(f"{self.origin}: {message}")
-
-
-def split_rows(data: Mapping[str, Any], label: str) -> list[Row]:
-    """Check the form of all rows and split them.
-
-    Raises:
-        SpecError: naming file and row of the first that has another form than [from, number, module, args].
-    """
-    rows: list[Row] = []
-    for section in ("backbone", "head"):
-        part = data.get(section)
-        if not isinstance(part, list) or not part:
-            raise SpecError(
-                f"{label}: {section} is {_short(part)}, expected a list of rows [from, number, module, args]"
-            )
-        rows += [_split_row(row, len(rows) + i, section, label) for i, row in enumerate(part)]
-    if len(rows) > MAX_ROWS:
-        raise SpecError(f"{label}: {len(rows)} rows, more than {MAX_ROWS}")
-    last = rows[-1]
-    rows = [_with_section(row, "neck" if row.section == "head" else row.section) for row in rows[:-1]]
-    rows.append(_with_section(last, "head"))
-    _check_aliases(rows)
-    return rows
 
 
 def resolve_rows(rows: Sequence[Row], words: Vocabulary, into: list[Layer] | None = None) -> list[Layer]:
@@ -148,7 +105,7 @@ def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, words: Vocabula
             )
         rule = find_rule(row.module)
         if not isinstance(row.args, list):
-            raise ValueError(f"arguments are {_short(row.args)}, expected a list such as [64, 3, 2]")
+            raise ValueError(f"arguments are {short(row.args)}, expected a list such as [64, 3, 2]")
         args = tuple(literal(arg, words) for arg in row.args)
         if row.module in STOCK and row.module != "nn.Upsample":
             _refuse_text(args)
@@ -168,7 +125,7 @@ def _refuse_text(args: Sequence[Any]) -> None:
     """
     for index, arg in enumerate(args):
         if isinstance(arg, str) and not arg.removeprefix("torch.").startswith("nn."):
-            raise ValueError(f"argument {index + 1} is the text {_short(arg)}, expected a number, True or None")
+            raise ValueError(f"argument {index + 1} is the text {short(arg)}, expected a number, True or None")
 
 
 def _conv_arguments(args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -220,7 +177,7 @@ def head_arguments(row: Row, words: Vocabulary) -> tuple[Any, ...]:
     if row.module not in (*ANCHOR_HEADS, *STOCK_HEADS) and row.module not in BLOCKS:
         raise ValueError(f"the last row must be a detection head such as Detect, found '{row.module}'")
     if not isinstance(row.args, list):
-        raise ValueError(f"arguments are {_short(row.args)}, expected a list such as [nc, anchors]")
+        raise ValueError(f"arguments are {short(row.args)}, expected a list such as [nc, anchors]")
     args = tuple(literal(arg, words) for arg in row.args)
     if not args or args[0] != words.nc:
         raise ValueError(f"argument 1 is {args[0] if args else None!r}, expected nc")
@@ -250,7 +207,7 @@ def row_attention(row: Row, reads: Reads, words: Vocabulary) -> Attention:
         rest = rest[1:]
     if rest:
         raise ValueError(
-            f"options of an attention row are written by name, such as {{kernel_size: 7}}; found {_short(rest[0])}"
+            f"options of an attention row are written by name, such as {{kernel_size: 7}}; found {short(rest[0])}"
         )
     identity = options.pop("identity", words.identity)
     if not isinstance(identity, bool):
@@ -275,42 +232,6 @@ def literal(arg: object, words: Vocabulary) -> Any:
     return arg
 
 
-def _split_row(row: object, index: int, section: str, label: str) -> Row:
-    origin = f"{label} row {index} {_short(row)}"
-    if not isinstance(row, list | tuple) or len(row) not in (4, 5):
-        raise SpecError(f"{origin}: expected [from, number, module, args]")
-    source, number, module, args = row[:4]
-    sources = source if isinstance(source, list) else [source]
-    if not sources or not all(isinstance(s, int) and not isinstance(s, bool) for s in sources):
-        raise SpecError(f"{origin}: from is {_short(source)}, expected an integer or a list of integers")
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_NUMBER:
-        raise SpecError(f"{origin}: number is {_short(number)}, expected an integer from 1 to {MAX_NUMBER}")
-    if not isinstance(module, str):
-        raise SpecError(f"{origin}: module is {_short(module)}, expected a name such as Conv")
-    if not isinstance(args, list | dict):
-        raise SpecError(f"{origin}: arguments are {_short(args)}, expected a list such as [64, 3, 2]")
-    alias = row[4] if len(row) == 5 else None
-    if isinstance(alias, dict):
-        alias = alias.get("name")
-    if alias is not None and (not isinstance(alias, str) or not alias.isidentifier()):
-        raise SpecError(f"{origin}: the name {_short(alias)} is no plain word such as 'stem'")
-    return Row(index, section, source, number, module, args, alias, origin)
-
-
-def _with_section(row: Row, section: str) -> Row:
-    return replace(row, section=section)
-
-
-def _check_aliases(rows: Sequence[Row]) -> None:
-    first: dict[str, Row] = {}
-    for row in rows:
-        if row.alias is None:
-            continue
-        if row.alias in first:
-            raise row.error(f"the name '{row.alias}' is taken by row {first[row.alias].index}; names are unique")
-        first[row.alias] = row
-
-
 def _source_name(source: int, row: Row) -> str:
     """Resolve one reference to a layer's name."""
     target = source if source >= 0 else row.index + source
@@ -324,8 +245,3 @@ def _source_name(source: int, row: Row) -> str:
         can = f"rows 0 to {row.index - 1}" if row.index else "the image (-1)"
         raise row.error(f"reads {what}; it can read {can} only")
     return str(target)
-
-
-def _short(value: object) -> str:
-    text = str(value) if isinstance(value, list | tuple | dict) else repr(value)
-    return text if len(text) <= 120 else text[:117] + "…"

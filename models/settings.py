@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from models.errors import SpecError
-from models.rows import ANCHOR_HEADS, Row, Vocabulary, split_rows
+from models.row_form import Row, split_rows
+from models.rows import ANCHOR_HEADS, Vocabulary
 from models.rules import Scale
 
 MAX_CLASSES = 100_000
