@@ -14,6 +14,7 @@ from torch import Tensor
 from models.blocks.v7_rep import RepConv
 from models.detector import Detector
 from models.entries import FORMS
+from models.errors import SpecError
 from models.heads.implicit import ImplicitHead
 from models.layer import IMAGE, Layer
 from models.selectors import select
@@ -65,11 +66,16 @@ def reparameterize(detector: Detector, tolerance: float = 2e-3, *, merge: bool =
         A detector in eval mode, float32, with an attribute `agreement` that says how well the outputs agree.
 
     Raises:
+        SpecError: if the head is ultralytics' own, which has no deploy form here.
         RuntimeError: if the outputs differ by more than the tolerance.
 
     Source:
         Ding et al., RepVGG, arXiv:2101.03697; Wang et al., YOLOv7, arXiv:2207.02696.
     """
+    if not detector.spec.has_anchors:
+        raise SpecError(
+            f"{detector.spec.label}: its head ({detector.spec.head.module}) has no deploy form; export it as it is"
+        )
     work = deepcopy(detector).float().eval()
     for module in work.modules():
         if isinstance(module, ImplicitHead) or (merge and isinstance(module, RepConv)):

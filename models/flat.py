@@ -114,7 +114,8 @@ def _signatures(shapes: Mapping[str, tuple[int, ...]], units: Sequence[str]) -> 
     for key, shape in shapes.items():
         unit = _unit_of(key, inside)
         name = key[len(unit) + 7 :] if unit else ""
-        if unit and not name.endswith(_UNCOUNTED) and not name.startswith("attention.") and ".attention." not in name:
+        placed_inside = any(part.startswith("attention") for part in name.split("."))
+        if unit and not placed_inside and not name.endswith(_UNCOUNTED):
             inside[unit].append((name, shape))
     return {
         unit: ("head",) if any(_HEAD.fullmatch(name) for name, _ in tensors) else tuple(sorted(tensors))

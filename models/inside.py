@@ -13,7 +13,7 @@ from torchvision.models.mobilenetv3 import InvertedResidual
 from torchvision.models.resnet import BasicBlock
 from torchvision.models.resnet import Bottleneck as ResNetBottleneck
 
-from models.blocks import v7, v7_rep
+from models.blocks import v7, v7_elan, v7_rep
 from models.upstream import block as blocks
 from models.upstream import conv as convolutions
 
@@ -24,7 +24,7 @@ UNITS: dict[type[nn.Module], str] = {
     blocks.CIB: "cv1.-1",
     blocks.PSABlock: "ffn.-1",
     blocks.ABlock: "mlp.-1",
-    v7.ConvStack: "-1",
+    v7_elan.ConvStack: "-1",
     BasicBlock: "bn2",
     ResNetBottleneck: "bn3",
     InvertedResidual: "block.-1.1",
@@ -34,7 +34,7 @@ _PLAIN_UNITS = (blocks.C1, blocks.RepC3)
 # Blocks whose output convolution is not simply their highest cvN.
 OUTPUTS: dict[type[nn.Module], str] = {blocks.C1: "m.-1", blocks.RepC3: "cv3", convolutions.Focus: "conv"}
 # Blocks that join or sum branches at the end, so that no single convolution makes their output.
-_BRANCHED = (blocks.ADown, v7.DownC, v7.MPConv, v7.EELAN)
+_BRANCHED = (blocks.ADown, v7.DownC, v7.MPConv, v7_elan.EELAN)
 
 
 class Attended:
@@ -94,7 +94,7 @@ KINDS: dict[type[nn.Module], tuple[type[nn.Module], Callable[[Any], int]]] = {
     convolutions.DWConv: (AttendedDWConv, lambda m: m.conv.out_channels),
     convolutions.GhostConv: (AttendedGhostConv, lambda m: m.cv1.conv.out_channels + m.cv2.conv.out_channels),
     convolutions.RepConv: (AttendedRepConv, lambda m: m.c2),
-    v7_rep.RepConv: (AttendedRepConvV7, lambda m: m.rbr_dense[0].out_channels),
+    v7_rep.RepConv: (AttendedRepConvV7, lambda m: m.out_channels),
     nn.Conv2d: (AttendedConv2d, lambda m: m.out_channels),
     nn.BatchNorm2d: (AttendedBatchNorm2d, lambda m: m.num_features),
 }

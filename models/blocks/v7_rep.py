@@ -50,6 +50,7 @@ class RepConv(nn.Module):
         if k != 3 or p not in (None, 1):
             raise ValueError(f"kernel {k} with padding {p}: RepConv has kernel 3 and padding 1")
         self.act = _activation(act)
+        self.out_channels = c2
         if deploy:
             self.rbr_reparam = nn.Conv2d(c1, c2, 3, s, 1, groups=g)
             return

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.blocks.v7 import ELAN, MP, SP, DownC, MPConv, ReOrg, Shortcut, TinySPPCSPC
+from models.blocks.v7 import MP, SP, DownC, MPConv, ReOrg, Shortcut
+from models.blocks.v7_elan import ELAN
 from models.blocks.v7_rep import RepConv
+from models.blocks.v7_spp import TinySPPCSPC
 
 
 def trained(module: nn.Module) -> Any:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from models import build_model, import_official, load_model, read_spec, reparameterize
+from models import SpecError, build_model, import_official, load_model, read_spec, reparameterize
 from models.deploy import compare, deploy_spec
 from models.weights.checkpoint import FORMAT, save_checkpoint
+from models.weights.importer import OfficialCheckpoint
 
 ATTENTION = ["CBAM@neck.P3,neck.P5", "SE@backbone.P4", "ECA@Concat[-1]"]
 TINY = ["yolov7-tiny-sk", "yolov7-tiny-cbam-identity"]
@@ -59,6 +60,16 @@ def test_deploy_form_with_attention_saves_and_loads(trained: Any, tmp_path: Path
     assert again.hyp == deployed.hyp
 
 
+def test_attention_inside_a_branched_convolution_outlives_the_merge() -> None:
+    detector = shaken(build_model("yolov7", nc=2, attention=[{"module": "SE", "inside": "RepConv"}]))
+    deployed = reparameterize(detector)
+    assert deployed.agreement.raw < 1e-4
+    assert any(".rbr_reparam." in key for key in deployed.state_dict())
+    assert sum(".attention." in key for key in deployed.state_dict()) == sum(
+        ".attention." in key for key in detector.state_dict()
+    )
+
+
 def test_deploy_form_of_a_fused_detector(trained: Any) -> None:
     assert reparameterize(build_model(trained.spec.yaml).eval().fuse()).is_fused()
 
@@ -81,6 +92,25 @@ def test_a_difference_is_refused(trained: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_yolov5_has_nothing_to_fold() -> None:
     detector = build_model("yolov5n", nc=2)
     assert compare(detector, reparameterize(detector), 0).holds
+
+
+def test_stock_heads_have_no_deploy_form() -> None:
+    with pytest.raises(SpecError, match=r"its head \(Detect\) has no deploy form"):
+        reparameterize(build_model("ultralytics/yolov8n.yaml", nc=2))
+
+
+def test_official_deploy_file_gets_the_head_of_yolov7(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    detector = reparameterize(build_model("yolov7-tiny", nc=1))
+    description = {**detector.spec.yaml}
+    description["head"] = [*description["head"][:-1], [[26, 27, 28], 1, "Detect", ["nc", "anchors"]]]
+    state = {key.replace(".anchor_wh", ".anchors"): value for key, value in detector.state_dict().items()}
+    content = OfficialCheckpoint(state, description, {0: "cell"}, 1, "yolov7")
+    path = tmp_path / "deploy.pt"
+    torch.save({}, path)
+    monkeypatch.setattr("models.build.read_official", lambda _: content)
+    loaded = load_model(path)
+    assert loaded.spec.head.module == "PlainDetect"  # whose single class is scored by objectness alone
+    assert compare(detector, loaded, 0).holds
 
 
 def test_auxiliary_rows_are_dropped_and_places_follow() -> None:
