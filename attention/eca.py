@@ -40,7 +40,7 @@ class ECA(nn.Module):
         one_of(dims, (1, 2, 3), "dims")
         size = adaptive_kernel_size(channels) if kernel_size is None else kernel_size
         odd(kernel_size=size)
-        self.half = size // 2
+        self.margin = size // 2
         self.conv = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
         self.gate = make_gate(gate)
         self.starts_at_identity = gate != "sigmoid"
@@ -51,6 +51,6 @@ class ECA(nn.Module):
         """Weigh the channels of x (B, C, *spatial)."""
         # The batch of channel sequences as one picture (1, 1, B, C): several times faster than a 1-D convolution.
         kernel = self.conv.weight.unsqueeze(2)
-        logits = F.conv2d(pool_mean(x)[None, None], kernel, padding=(0, self.half))[0, 0]
+        logits = F.conv2d(pool_mean(x)[None, None], kernel, padding=(0, self.margin))[0, 0]
         weights = self.gate(logits)  # (B, C)
         return x * expand_as_map(weights, x)
