@@ -44,6 +44,14 @@ def environment(threads: int, config: Path) -> dict[str, str]:
     }
 
 
+def stock_code(threads: int) -> str:
+    """Return the beginning of a stock script; by itself it would take all cores but one, here a single one of two."""
+    return (
+        "from ultralytics.utils import torch_utils; "
+        f"torch_utils.NUM_THREADS = {threads}; from ultralytics import YOLO; "
+    )
+
+
 def run(words: list[str], env: dict[str, str], folder: Path) -> float:
     """Run a process to its end and return its seconds.
 
@@ -81,7 +89,7 @@ def measure_training(env: dict[str, str], folder: Path) -> tuple[Callable[[], fl
     def stock() -> float:
         arguments = f"data={str(data)!r}, imgsz=320, epochs=2, batch=16, val=False, plots=False, optimizer='SGD'"
         place = f"project={str(folder)!r}, name='stock', exist_ok=True, cache='ram', device='cpu', verbose=False"
-        code = f"from ultralytics import YOLO; YOLO('yolov5n.yaml').train({arguments}, {place})"
+        code = f"{stock_code(int(env['OMP_NUM_THREADS']))}YOLO('yolov5n.yaml').train({arguments}, {place})"
         run([sys.executable, "-c", code], env, folder)
         return images / second_epoch(folder / "stock")
 
@@ -116,7 +124,7 @@ def measure_detection(
     def stock() -> float:
         place = f"save=True, project={str(folder)!r}, name='s', exist_ok=True, verbose=False, device='cpu'"
         predict = f"YOLO({str(model)!r}).predict({str(video)!r}, stream=True, {place})"
-        code = f"from ultralytics import YOLO; [None for _ in {predict}]"
+        code = f"{stock_code(int(env['OMP_NUM_THREADS']))}[None for _ in {predict}]"
         return frames / run([sys.executable, "-c", code], env, folder)
 
     return ours, stock
