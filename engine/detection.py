@@ -106,8 +106,9 @@ def run(options: Namespace) -> None:
     _check_classes(options.classes, model)
     if options.source is None:
         options.source = _demo_source(options)
-    elif not is_live(options.source):
-        list_files(options.source)  # complains before a folder is made
+    elif len(options.source) == 1:
+        options.source = options.source[0]
+    _check_source(options.source)
     folder = run_folder(options.project, options.name, options.exist_ok)
     outputs = Outputs(
         folder,
@@ -123,6 +124,17 @@ def run(options: Namespace) -> None:
         },
     )
     _work(_predictor(options, folder), model, options, outputs)
+
+
+def _check_source(source: Any) -> None:
+    """Complain about a source that is not there, before a folder is made.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    for entry in [source] if isinstance(source, str) else source:
+        if not is_live(entry):
+            list_files(entry)
 
 
 def _demo_source(options: Namespace) -> Any:

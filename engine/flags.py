@@ -228,6 +228,7 @@ def detect_parser() -> Parser:
     group = parser.add_argument_group("input")
     group.add_argument(
         "--source",
+        nargs="+",
         default=None,
         help="picture, video, folder, glob, .txt list, webcam number, or rtsp/http address",
     )

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from engine.errors import UsageError
-from engine.sources import Files, is_live, list_files, open_source
+from engine.readers import Files
+from engine.sources import is_live, list_files, open_source
 
 
 def picture(path, width=32, height=24):
@@ -161,3 +162,5 @@ def test_a_list_of_paths(tmp_path):
     paths = [str(picture(tmp_path / "a.jpg")), str(picture(tmp_path / "b.jpg"))]
     shutil.copy(paths[0], tmp_path / "c.jpg")
     assert [found for found, _, _ in open_source(paths, batch=2)] == [paths]
+    with pytest.raises(UsageError, match="nowhere"):
+        open_source([*paths, "nowhere.jpg"])
