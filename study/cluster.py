@@ -1,5 +1,6 @@
 """The same runs on a Ray cluster, each with its share of cores and GPUs. All nodes must see the study's folder."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from study.plan import Plan
 from study.runner import Outcome, Say, command, headline, prepare, settle, sort_runs
 from study.runs import Run
 from study.work import BUSY
+
+PATIENCE = "240"  # seconds in which a local cluster must come up; Ray's own 30 are short on a busy machine
 
 
 def execute_on_ray(plan: Plan, address: str, workers: int, retry_failed: bool, say: Say) -> Outcome:
@@ -24,6 +27,7 @@ def execute_on_ray(plan: Plan, address: str, workers: int, retry_failed: bool, s
     Raises:
         UsageError: if Ray is not installed or the cluster does not answer.
     """
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", PATIENCE)  # Ray reads it when it is imported
     try:
         import ray
     except ImportError:
