@@ -1,4 +1,5 @@
-# make demo: environment, embedded data, train with attention, validate, detect.   make test: environment, all checks and tests.
+# make demo: environment, embedded data, train with attention, validate, detect.
+# make test: environment, lint, types, all tests of seconds and whole runs of the scripts; make test-all adds the long walks.
 # The same without make stands in README.md.
 
 PYTHON ?= python3
@@ -9,17 +10,23 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: demo test lint fast setup setup-dev clean
+.PHONY: demo test test-all lint fast setup setup-dev clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
 # A process for each core, each with one thread: threads of several processes would only wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	$(PYTEST) -m "not slow"
+	$(BIN)/python -m pytest tests/e2e
+
+test-all: lint
+	$(PYTEST)
 
 fast: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
