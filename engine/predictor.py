@@ -28,6 +28,12 @@ class Predictor(DetectionPredictor):
         self.imgsz = check_imgsz(self.args.imgsz, stride=stride or self.model.stride, min_dim=2)
         self.dataset = open_source(source, batch=self.args.batch, vid_stride=self.args.vid_stride)
         self.source_type = self.dataset.source_type
+        if self._is_eager():
+            self.model.model.to(memory_format=torch.channels_last)
+
+    def _is_eager(self) -> bool:
+        """Whether the model runs in PyTorch rather than in an export's runtime."""
+        return bool(getattr(self.model, "base_model", False))
 
     def postprocess(self, preds: Any, img: torch.Tensor, orig_imgs: Any, **kwargs: Any) -> list[Any]:
         """Suppress overlapping boxes and attach to every result its shot.
@@ -41,8 +47,13 @@ class Predictor(DetectionPredictor):
         return results
 
     def inference(self, im: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Run the model; for --visualize, hand ultralytics' heat maps the class logits in the form that they expect."""
-        if not (self.args.visualize and getattr(self.model, "base_model", False)):
+        """Run the model, in the memory order that convolutions like.
+
+        For --visualize, ultralytics' heat maps get the class logits in the form that they expect.
+        """
+        if self._is_eager():
+            im = im.contiguous(memory_format=torch.channels_last)
+        if not (self.args.visualize and self._is_eager()):
             return super().inference(im, *args, **kwargs)
 
         def as_stock_head(module: torch.nn.Module, inputs: Any, output: Any) -> Any:

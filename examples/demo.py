@@ -1,4 +1,4 @@
-"""The whole way in a few minutes: attention into a trained detector, unchanged at first, then trained, measured and used.
+"""The whole way in minutes: attention into a trained detector, unchanged at first, then trained, measured and used.
 
 make demo, or: python examples/demo.py [--epochs 3] [--out runs/demo]
 """
