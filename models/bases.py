@@ -122,7 +122,7 @@ def locate(name: str, folder: Path, asked_by: str = "") -> tuple[Path, str]:
     known = known_names()
     near = get_close_matches(Path(text).name.removesuffix(".yaml"), known, n=3)
     hint = f"did you mean {' or '.join(near)}? There are" if near else "there are"
-    if not near and not text.startswith(_ULTRALYTICS) and _is_in_ultralytics(text):
+    if not text.startswith(_ULTRALYTICS) and _is_in_ultralytics(text):
         hint = f"did you mean ultralytics/{Path(text).name}? Of our own there are"
     raise SpecError(f"{asked_by + ': ' if asked_by else ''}no model YAML '{name}'; {hint}: {', '.join(known)}")
 
