@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from engine.env import usable_cores
+from engine.env import threads as usable_threads
 from engine.errors import UsageError
 from study.plan import Plan
 from study.runner import Outcome, Say, command, headline, prepare, settle, sort_runs
@@ -32,7 +32,7 @@ def execute_on_ray(plan: Plan, address: str, workers: int, retry_failed: bool, s
         import ray
     except ImportError:
         raise UsageError("--ray: Ray is not installed; pip install ray, or leave out --ray and use --workers") from None
-    cores = usable_cores()
+    cores = usable_threads()
     settings: dict[str, Any] = {"num_cpus": cores} if address == "local" else {}
     try:
         ray.init(address=address, include_dashboard=False, log_to_driver=False, **settings)
@@ -45,7 +45,7 @@ def execute_on_ray(plan: Plan, address: str, workers: int, retry_failed: bool, s
 
 
 def _execute(ray: Any, plan: Plan, workers: int, retry_failed: bool, say: Say) -> Outcome:
-    threads = max(1, usable_cores() // workers)
+    threads = max(1, usable_threads() // workers)
     gpus = 1 / workers if ray.cluster_resources().get("GPU") else 0
     outcome, waiting = sort_runs(plan, retry_failed)
     say(f"{len(plan.runs)} runs: {len(outcome.done)} done, {len(waiting)} to do on Ray, {threads} threads each")
