@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine import cli
+from engine.env import threads as usable_threads
 from engine.errors import UsageError
 from engine.flags import RUNS, Parser
 
@@ -21,7 +22,13 @@ def study_parser() -> Parser:
     parser.add_argument("spec", nargs="?", default=None, metavar="YAML", help="what to compare, see cfg/study/")
     parser.add_argument("--dry-run", action="store_true", help="list runs, sizes and the expected time; train nothing")
     parser.add_argument("--report", action="store_true", help="write the report of what is done so far; train nothing")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="runs at a time; they divide the threads")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=None,
+        metavar="N",
+        help="runs at a time, which divide the threads; by default one for each GPU, two on CPUs of two cores or more",
+    )
     parser.add_argument("--device", default="", help="cpu, or GPUs' numbers such as 0,1: runs take them in turn")
     parser.add_argument("--retry-failed", action="store_true", help="try failed runs again")
     parser.add_argument(
@@ -54,9 +61,12 @@ def run(options: Namespace) -> None:
 
     if options.spec is None:
         raise UsageError("which study? For example: python study.py cfg/study/digits-quick.yaml --dry-run")
+    devices = _devices(options.device)
+    if options.workers is None:
+        # Small models gain less from a second thread than from a second run beside them.
+        options.workers = min(2, usable_threads()) if devices == ["cpu"] else len(devices)
     if not 1 <= options.workers <= 1024:
         raise UsageError(f"--workers {options.workers}: expected a number from 1 to 1024")
-    devices = _devices(options.device)
     plan = make_plan(read_study(options.spec), options.project, options.download)
     for warning in plan.warnings:
         _say(f"note: {warning}")
