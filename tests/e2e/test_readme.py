@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/data.md", "docs/metrics.md")
 # Their commands train for long; here it is checked that the scripts understand them and that the files named exist.
 LONG_PAGES = (
-    "docs/yaml.md",
     "docs/placement.md",
     "docs/results.md",
     "docs/yolov7.md",
