@@ -14,22 +14,6 @@ NORMS = tuple(kind for name, kind in vars(nn).items() if "Norm" in name and isin
 GATE = "gamma"  # IdentityStart's gate
 
 
-def attention_prefixes(model: nn.Module) -> list[str]:
-    """Return the names of the attention modules in a model, outermost ones only, each with a final dot."""
-    from attention import ATTENTION
-    from attention.identity import IdentityStart
-
-    kinds: tuple[type, ...] = (
-        IdentityStart,
-        *{kind for name in ATTENTION.names() if isinstance(kind := ATTENTION[name], type)},
-    )
-    found: list[str] = []
-    for name, module in model.named_modules():
-        if isinstance(module, kinds) and not name.startswith(tuple(found) or ("\0",)):
-            found.append(f"{name}.")
-    return found
-
-
 def frozen_names(model: Any, rows: Collection[int], train_only_attention: bool) -> set[str]:
     """Return the names of the parameters that stay as they are.
 
@@ -41,7 +25,7 @@ def frozen_names(model: Any, rows: Collection[int], train_only_attention: bool) 
     Raises:
         UsageError: if a row does not exist, there is no attention to train, or nothing is left to train.
     """
-    attention = tuple(attention_prefixes(model))
+    attention = _attention_prefixes(model)
     names = [name for name, _ in model.named_parameters()]
     if train_only_attention:
         if not attention:
@@ -68,7 +52,7 @@ def frozen_rows(freeze: list[int]) -> list[int]:
     return list(range(freeze[0])) if len(freeze) == 1 else list(freeze)
 
 
-def parameter_groups(model: nn.Module, lr: float, decay: float, attention_factor: float) -> list[dict[str, Any]]:
+def parameter_groups(model: Any, lr: float, decay: float, attention_factor: float) -> list[dict[str, Any]]:
     """Sort the trainable parameters into groups.
 
     Weight decay is for weights of convolutions and matrices: not for biases, norms, gates and other vectors.
@@ -83,7 +67,7 @@ def parameter_groups(model: nn.Module, lr: float, decay: float, attention_factor
         Groups for a torch optimizer, with "param_group" ("bias", "weight" or "bn", as ultralytics' warm-up asks) and
         "part" ("base" or "attention"); empty groups are left out.
     """
-    attention = tuple(attention_prefixes(model)) if attention_factor != 1 else ()
+    attention = _attention_prefixes(model) if attention_factor != 1 else ()
     groups: dict[tuple[str, str], dict[str, Any]] = {
         (part, kind): {
             "params": [],
@@ -105,3 +89,7 @@ def parameter_groups(model: nn.Module, lr: float, decay: float, attention_factor
             kind = "bias" if name.endswith("bias") else "bn" if plain else "weight"
             groups[part, kind]["params"].append(parameter)
     return [group for group in groups.values() if group["params"]]
+
+
+def _attention_prefixes(model: Any) -> tuple[str, ...]:
+    return tuple(f"{name}." for name in model.attention_names())

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from models.errors import SpecError
 from models.heads.anchor import AnchorHead
 from models.heads.implicit import PlainHead
+from models.inside import Attended
 from models.losses.anchor import AnchorLoss
 from models.losses.v7 import V7Loss
 from models.parser import parse
@@ -107,6 +108,14 @@ class Detector(DetectionModel):
             hook.remove()
             self.train(training)
         return found
+
+    def attention_names(self) -> list[str]:
+        """Return the names of the attention modules: layers of their own, and those inside blocks."""
+        layers = [f"model.{layer.name}" for layer in self.spec.layers if layer.attention is not None]
+        for name, module in self.named_modules():
+            if isinstance(module, Attended):
+                layers += [f"{name}.{child}" for child in module.attention_names]
+        return layers
 
     def init_criterion(self) -> Any:
         """Return the loss that the head asks for."""

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import UsageError
-from engine.parts import attention_prefixes, frozen_names, frozen_rows, parameter_groups
+from engine.parts import frozen_names, frozen_rows, parameter_groups
 from models import build_model
 
 
@@ -50,8 +50,24 @@ def test_only_attention_is_trained(attended):
     assert all("+CBAM" in name or "+SE" in name for name in trained)
 
 
+@pytest.mark.parametrize(
+    ("entry", "where"),
+    [
+        ("torchvision.ops.SqueezeExcitation@4", "model.4+SqueezeExcitation."),
+        ("torch.nn.BatchNorm2d@inside/last:4", "model.4.cv3.attention."),
+        ("ECA@inside/last:4", "model.4.cv3.attention."),
+    ],
+)
+def test_attention_is_known_by_its_place(entry, where):
+    model = build_model("yolov5n", nc=3, attention=[entry])
+    frozen = frozen_names(model, [], True)
+    trained = [name for name, _ in model.named_parameters() if name not in frozen]
+    assert trained
+    assert all(name.startswith(where) for name in trained)
+
+
 def test_there_must_be_attention_to_train_it_alone(plain):
-    assert attention_prefixes(plain) == []
+    assert plain.attention_names() == []
     with pytest.raises(UsageError, match="the model has none"):
         frozen_names(plain, [], True)
 
