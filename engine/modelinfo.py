@@ -1,4 +1,4 @@
-"""One line about a model: size, arithmetic, strides."""
+"""A line about a model: size, arithmetic, strides; and one about what of it trains."""
 
 from copy import deepcopy
 from typing import Any
@@ -8,6 +8,8 @@ from engine import env  # noqa: F401 - before torch
 # isort: split
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+LISTED = 12  # layers named one by one
 
 
 def gflops(model: Any, imgsz: int) -> float:
@@ -37,3 +39,17 @@ def model_line(model: Any, imgsz: int) -> str:
     strides = "/".join(f"{float(stride):g}" for stride in model.stride)
     name = str(model.yaml.get("name") or getattr(model.spec, "label", "model"))
     return f"{name}: {count:,} parameters{part}, {gflops(model, imgsz):.1f} GFLOPs at {imgsz} px, strides {strides}"
+
+
+def training_line(model: Any) -> str:
+    """Return how many parameters train, and in which layers, in one line; attention inside blocks by its own name."""
+    attention = model.attention_names()
+    trained = [(name, p.numel()) for name, p in model.named_parameters() if p.requires_grad]
+    places: dict[str, None] = {}  # in the model's order
+    for name, _ in trained:
+        inside = next((part for part in attention if name.startswith(f"{part}.")), None)
+        places[(inside or ".".join(name.split(".")[:2])).removeprefix("model.")] = None
+    where = ", ".join([*places][:LISTED]) + (f" and {len(places) - LISTED} more" if len(places) > LISTED else "")
+    total = sum(parameter.numel() for parameter in model.parameters())
+    count = sum(size for _, size in trained)
+    return f"{count:,} of {total:,} parameters train, in layers {where}; the rest is frozen"

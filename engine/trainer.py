@@ -18,6 +18,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from engine.dataset import RecordDataset
 from engine.loader import EpochSampler, make_loader
 from engine.log import LOGGER
+from engine.modelinfo import training_line
 from engine.parts import frozen_names, frozen_rows, parameter_groups
 from engine.precision import choose
 from engine.state import restore, training_content, weights_content
@@ -131,7 +132,7 @@ class DetectorTrainer(DetectionTrainer):
         for name, parameter in model.named_parameters():
             parameter.requires_grad = name not in self.frozen
         if self.frozen:
-            LOGGER.info(f"frozen: {len(self.frozen)} of {sum(1 for _ in model.parameters())} parameter tensors")
+            LOGGER.info(training_line(model))
         super()._build_train_pipeline()
         # Stock's counter of batches since the last step is local to its loop and lost when a run is continued. With 1
         # it calls optimizer_step after every batch, and the counting is done there.
@@ -190,7 +191,7 @@ class DetectorTrainer(DetectionTrainer):
         model = unwrap_model(self.model)
         for name, module in model.named_modules():
             if isinstance(module, torch.nn.BatchNorm2d) and f"{name}.weight" in self.frozen:
-                module.eval()
+                module.training = False  # not eval(), which would reach attention inside it
         seed = self.args.seed + RETRY_STRIDE * self.nan_recovery_attempts
         torch.manual_seed(seed * 1_000_003 + self.epoch)
         self.train_loader.sampler.seed = seed

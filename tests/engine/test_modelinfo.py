@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.modelinfo import gflops, model_line
+from engine.modelinfo import gflops, model_line, training_line
 from models import build_model
 
 
@@ -16,3 +16,17 @@ def test_size_and_strides_of_yolov5n():
 def test_flops_grow_with_the_area():
     model = build_model("yolov5n")
     assert gflops(model, 320) == pytest.approx(gflops(model, 640) / 4, rel=1e-6)
+
+
+def test_what_trains_is_named():
+    model = build_model("yolov5n", nc=3, attention=["SE@4", "SE@inside/last:6"])
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = "SE" in name or "attention" in name
+    # SE of reduction 16 has two matrices and two biases: for 64 channels 2 · 64 · 4 + 4 + 64, for 128 twice as wide.
+    count = 2 * 64 * 4 + 4 + 64 + 2 * 128 * 8 + 8 + 128
+    line = training_line(model)
+    assert line.startswith(f"{count:,} of ")
+    assert line.endswith("parameters train, in layers 4+SE, 6.cv3.attention; the rest is frozen")
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+    assert "layers 0, 1, 2, 3, 4, 4+SE, 5, 6, 6.cv3.attention, 7, 8, 9 and 9 more;" in training_line(model)
