@@ -206,6 +206,15 @@ def val_parser() -> Parser:
     group.add_argument("--workers", type=_count, default=8, help="loader processes at most")
     group.add_argument("--augment", action="store_true", help="test-time augmentation")
     group.add_argument("--per-class", "--verbose", action="store_true", help="a row for every class, however many")
+    group.add_argument(
+        "--voc07", action="store_true", help="show VOC2007's 11-point AP in the table, not the area form"
+    )
+    group.add_argument(
+        "--evaluator",
+        choices=["table", "faster-coco-eval", "pycocotools"],
+        default="table",
+        help="who computes COCO's numbers: our table of matches, or a library for a second opinion",
+    )
     group.add_argument("--half", action="store_true", help="fp16 (GPUs)")
     group.add_argument("--dnn", action="store_true", help="OpenCV DNN for ONNX files")
     group = parser.add_argument_group("output")

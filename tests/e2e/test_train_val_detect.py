@@ -151,11 +151,20 @@ def test_changed_data_are_noticed(root, whole, data, flags, tmp_path):
 def test_validation_writes_all_numbers(root, whole, data):
     home = whole[0].parents[1]
     words = ["--weights", whole[0] / "weights" / "best.pt", "--data", data / "data.yaml", "--imgsz", SIZE]
-    text = run(root, "val.py", *words, "--task", "test", "--save-json", "--noplots", cwd=home)
-    assert "8 images, 8 objects" in text
-    numbers = json.loads((home / "runs" / "val" / "exp" / "metrics.json").read_text())
-    assert {"AP", "AP50", "APs", "APm", "APl"} <= set(numbers["coco"])
-    assert isinstance(json.loads((home / "runs" / "val" / "exp" / "predictions.json").read_text()), list)
+    words += ["--task", "test", "--save-json", "--voc07", "--per-class"]
+    found = []
+    for evaluator in ("table", "pycocotools"):
+        text = run(root, "val.py", *words, "--evaluator", evaluator, "--name", evaluator, cwd=home)
+        folder = home / "runs" / "val" / evaluator
+        assert "8 images, 8 objects" in text
+        assert "VOC07" in text
+        assert (folder / "errors.png").is_file()
+        assert isinstance(json.loads((folder / "predictions.json").read_text()), list)
+        found.append(json.loads((folder / "metrics.json").read_text()))
+    assert {"AP", "AP50", "APs", "APm", "APl"} <= set(found[0]["coco"])
+    per_class = [report["coco"].pop("per_class") for report in found]
+    assert found[0]["coco"] == pytest.approx(found[1]["coco"], abs=1e-12)
+    assert per_class[0]["one"] == pytest.approx(per_class[1]["one"], abs=1e-12)
 
 
 def test_detection_from_the_shell_and_from_python(root, whole, data):

@@ -88,3 +88,11 @@ def test_wrong_values(words, text):
         train_parser().parse_args(words)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_evaluator_can_be_chosen():
+    from metrics.coco import EVALUATORS
+
+    assert [val_parser().parse_args(["--evaluator", name]).evaluator for name in EVALUATORS] == list(EVALUATORS)
+    with pytest.raises(UsageError, match="invalid choice: 'coco'"):
+        val_parser().parse_args(["--evaluator", "coco"])
