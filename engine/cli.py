@@ -63,8 +63,6 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
         options = make_parser().parse_args(words)
         options.demo = not words
         _check_checkout()
-        for plugin in getattr(options, "plugin", []):
-            import_module("models.custom").load_plugin(plugin)
         module, function = target.split(":")
         getattr(import_module(module), function)(options)
     except KeyboardInterrupt:

@@ -41,7 +41,7 @@ def detect(weights: Any, source: Any, **options: Any) -> Iterator[Any]:
         setattr(settings, name, value)
     from engine.weights import load_weights
 
-    model = load_weights(weights, download=settings.download)
+    model = load_weights(weights, settings)
     _check_classes(settings.classes, model)
     return _predictor(settings, Path(settings.project).absolute() / settings.name)(source, model=model, stream=True)
 
@@ -101,7 +101,7 @@ def run(options: Namespace) -> None:
     if options.view_img:
         check_display()
     check_device(options.device)
-    model = load_weights(options.weights, download=options.download)
+    model = load_weights(options.weights, options)
     check_runtime(model, options.device, options.half, options.dnn)
     _check_classes(options.classes, model)
     if options.source is None:

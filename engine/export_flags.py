@@ -1,6 +1,6 @@
 """Flags of export.py. No heavy imports."""
 
-from engine.flags import Parser, _factor, _positive
+from engine.flags import Parser, _add_attention, _add_model, _factor, _positive
 
 FORMATS = ("onnx", "torchscript", "openvino")
 
@@ -8,8 +8,8 @@ FORMATS = ("onnx", "torchscript", "openvino")
 def export_parser() -> Parser:
     """Return the parser of export.py."""
     parser = Parser(prog="export.py", description="Write the deploy form of a checkpoint, or files for other runtimes.")
-    parser.add_argument("--weights", default=None, metavar="FILE", help="checkpoint")
-    parser.add_argument("--download", action="store_true", help="allow fetching official weights")
+    _add_model(parser, "checkpoint")
+    _add_attention(parser)
     parser.add_argument("--reparameterize", action="store_true", help="training form → deploy form, as FILE-deploy.pt")
     parser.add_argument("--tolerance", type=_factor, default=2e-3, help="what a logit of the deploy form may differ by")
     parser.add_argument("--include", nargs="+", choices=FORMATS, default=[], help="formats to write")

@@ -68,7 +68,7 @@ def run(options: Namespace) -> list[Path]:
         raise UsageError("--weights is missing: name the checkpoint to export")
     if not options.reparameterize and not options.include:
         raise UsageError("nothing to write: give --reparameterize, --include onnx torchscript openvino, or both")
-    detector = load_weights(options.weights, options.download)
+    detector = load_weights(options.weights, options)
     if not isinstance(detector, Detector):
         raise UsageError(f"--weights {options.weights}: is an exported model already; give the checkpoint")
     stride = int(detector.stride.max())

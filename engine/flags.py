@@ -96,9 +96,23 @@ def _add_model(parser: Parser, weights_help: str) -> None:
     group.add_argument(
         "--download", action="store_true", help="allow fetching official weights or data sets that are not on disk"
     )
+
+
+def _add_attention(parser: Parser) -> Any:
+    group = parser.add_argument_group("attention")
+    group.add_argument("--cfg", default="", metavar="YAML", help="model YAML or name; wins over the checkpoint's own")
+    group.add_argument(
+        "--attention",
+        nargs="+",
+        default=[],
+        metavar="NAME@PLACE",
+        help="for example CBAM@neck.P3,neck.P4 SE@backbone.C3",
+    )
+    group.add_argument("--identity", action="store_true", help="start every mechanism as the identity (x + 0 * change)")
     group.add_argument(
         "--plugin", action="append", default=[], metavar="FILE", help="a Python file of your own mechanisms; it is run"
     )
+    return group
 
 
 def _add_data(parser: Parser) -> None:
@@ -129,16 +143,7 @@ def train_parser() -> Parser:
     )
     _add_model(parser, "start from this checkpoint (ours, or an official YOLOv5/YOLOv7 .pt); '' starts from scratch")
     _add_data(parser)
-    group = parser.add_argument_group("attention")
-    group.add_argument("--cfg", default="", metavar="YAML", help="model YAML or name; wins over the checkpoint's own")
-    group.add_argument(
-        "--attention",
-        nargs="+",
-        default=[],
-        metavar="NAME@PLACE",
-        help="for example CBAM@neck.P3,neck.P4 SE@backbone.C3",
-    )
-    group.add_argument("--identity", action="store_true", help="start every mechanism as the identity (x + 0 * change)")
+    group = _add_attention(parser)
     group.add_argument("--train-only", choices=["attention"], default=None, help="freeze everything else")
     group.add_argument(
         "--attention-lr", type=_factor, default=1.0, metavar="FACTOR", help="learning rate of attention, relative"
@@ -147,7 +152,7 @@ def train_parser() -> Parser:
         "--strict-transfer", action="store_true", help="stop unless every unchanged tensor is taken over"
     )
     group.add_argument(
-        "--transfer-report", action="store_true", help="list every tensor that was or was not taken over"
+        "--transfer-report", default=None, metavar="FILE", help="write what became of every tensor, as JSON"
     )
     group = parser.add_argument_group("training")
     group.add_argument("--hyp", default="v5-low", metavar="YAML", help="hyperparameters: a file, or a name in cfg/hyp/")
@@ -191,6 +196,7 @@ def val_parser() -> Parser:
         replaced=VAL_REPLACED,
     )
     _add_model(parser, "checkpoint or exported model")
+    _add_attention(parser)
     _add_data(parser)
     group = parser.add_argument_group("measurement")
     group.add_argument("--batch-size", "--batch", type=_positive, default=32)
@@ -234,6 +240,7 @@ def detect_parser() -> Parser:
         replaced=DETECT_REPLACED,
     )
     _add_model(parser, "checkpoint or exported model")
+    _add_attention(parser)
     group = parser.add_argument_group("input")
     group.add_argument(
         "--source",

@@ -25,7 +25,7 @@ from engine.modelinfo import model_line
 from engine.places import DIGITS_SIZE, DIGITS_WEIGHTS, latest_checkpoint, run_folder
 from engine.state import fingerprint
 from engine.trainer import DetectorTrainer
-from models.weights.download import resolve_weights
+from engine.weights import load_plugins, start_model
 
 DEMO = {"epochs": 3, "imgsz": DIGITS_SIZE, "hyp": "digits-finetune"}  # about a minute on two cores
 SPLITS = ("train", "val")
@@ -57,6 +57,7 @@ def run(options: Namespace) -> DetectorTrainer:
     """
     for name, value in vars(options).items():
         setattr(options, name, str(value) if isinstance(value, Path) else value)
+    load_plugins(options)
     resume_from, folder = None, None
     if options.resume:
         options, resume_from, folder = _continue(options)
@@ -68,7 +69,7 @@ def run(options: Namespace) -> DetectorTrainer:
     prints = {split: fingerprint(splits[split].records) for split in SPLITS}
     if resume_from is not None:
         _check_unchanged(resume_from, prints, options)
-    model = _build(options, info, resume_from)
+    model = _continued(resume_from, info) if resume_from is not None else start_model(options, info)
     hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})
     loss = hyperparameters.scaled_loss(hyp.loss, len(model.stride), info["nc"], options.imgsz)
     model.hyp = {**model.hyp, **loss, "label_smoothing": options.label_smoothing}
@@ -138,10 +139,23 @@ def _continue(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
             f"to train further start a new run with --weights {path}"
         )
     saved = Namespace(**training["options"])
+    if saved.plugin and not options.plugin:
+        raise UsageError(
+            f"--resume {path}: the run uses mechanisms of your own; add --plugin {' --plugin '.join(saved.plugin)} "
+            "(a checkpoint never runs code by itself)"
+        )
+    saved.plugin = options.plugin
     saved.resume, saved.exist_ok, saved.demo = str(path), True, False
     saved.device = options.device or saved.device
     LOGGER.info(f"continuing {path.parents[1]} after {done} of {training['epochs']} epochs")
     return saved, content, path.resolve().parents[1]
+
+
+def _continued(content: dict[str, Any], info: dict[str, Any]) -> Any:
+    """Return the model of a run to continue; the trainer loads its tensors."""
+    from models import build_model
+
+    return build_model(content["spec"], nc=info["nc"], names=info["names"])
 
 
 def _check_unchanged(content: dict[str, Any], prints: dict[str, str], options: Namespace) -> None:
@@ -156,44 +170,6 @@ def _check_unchanged(content: dict[str, Any], prints: dict[str, str], options: N
             f"--resume: the data of {options.data} changed since this run began ({', '.join(changed)}); "
             f"start a new run with --weights {options.resume}"
         )
-
-
-def _build(options: Namespace, info: dict[str, Any], resume_from: dict[str, Any] | None) -> Any:
-    """Build the model, and report what was taken over from the weights.
-
-    Raises:
-        UsageError: with --strict-transfer, if unchanged tensors were not taken over.
-    """
-    from models import build_model
-
-    if resume_from is not None:
-        return build_model(resume_from["spec"], nc=info["nc"], names=info["names"])
-    weights = resolve_weights(options.weights, options.download) if options.weights else None
-    model = build_model(
-        options.cfg or str(weights),
-        nc=info["nc"],
-        attention=options.attention,
-        weights=weights,
-        identity=True if options.identity else None,
-        seed=options.seed,
-        names=info["names"],
-    )
-    if weights is not None:
-        report: Any = model.transfer_report
-        LOGGER.info(f"{weights}: {report.summary()}")
-        if options.transfer_report:
-            _list_transfer(report)
-        if options.strict_transfer and not report.complete:
-            left = [*report.missing, *report.lost]
-            raise UsageError(f"--strict-transfer: {len(left)} unchanged tensors were not taken over, first {left[0]}")
-    return model
-
-
-def _list_transfer(report: Any) -> None:
-    for title in ("transferred", "new", "missing", "mismatched"):
-        for name in getattr(report, title):
-            reason = report.reasons.get(name)
-            LOGGER.info(f"  {title:<12} {name}{f'  ({reason})' if reason else ''}")
 
 
 def _overrides(options: Namespace, hyp: hyperparameters.Hyp) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def run(options: Namespace) -> dict[str, Any]:
         options.conf_thres, options.iou_thres, options.noplots = 0.25, 0.45, True
     check_device(options.device)
     split = "val" if options.task == "speed" else options.task
-    model = load_weights(options.weights, options.download)
+    model = load_weights(options.weights, options)
     check_runtime(model, options.device, options.half, options.dnn)
     names, splits = load_data(options.data, (split,), options.data_root, options.download)
     _check_classes(model, names, options)

@@ -1,5 +1,7 @@
-"""--weights of val.py and detect.py: a checkpoint, the name of an official release, or an exported model."""
+"""--weights, --cfg, --attention and --identity → a model, for all scripts; and what became of the tensors."""
 
+import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +11,123 @@ from engine.errors import UsageError
 EXPORTED = (".onnx", ".torchscript", ".engine", ".mlpackage", ".tflite", "_openvino_model", "_ncnn_model")
 
 
-def load_weights(weights: Any, download: bool = False) -> Any:
+def load_weights(weights: Any, options: Namespace) -> Any:
     """Return what ultralytics' predictor and validator take: a Detector, or the path of an exported model.
 
     Args:
         weights: path or official name; a model is returned as it is.
-        download: whether official weights that are not on disk may be fetched.
+        options: flags of the command: `download` (whether official weights that are not on disk may be fetched),
+            `plugin`, and what to place on the checkpoint: `cfg`, `attention`, `identity`.
 
     Raises:
-        UsageError: if there is no such exported model.
+        UsageError: if there is no such exported model, or attention cannot be placed on these weights.
+        SpecError: if a plugin cannot be loaded, or a placement does not fit the model.
         CheckpointError: if there is no such checkpoint, or it cannot be read safely.
     """
+    placed = bool(options.cfg or options.attention)
+    if options.identity and not placed:
+        raise UsageError("--identity says how placed attention starts; add --attention or --cfg")
+    exported = str(weights).rstrip("/").endswith(EXPORTED)
+    if placed and (exported or not isinstance(weights, str | Path)):
+        raise UsageError("--attention and --cfg place on a checkpoint: give one as --weights")
     if not isinstance(weights, str | Path):
         return weights
-    if str(weights).rstrip("/").endswith(EXPORTED):
+    if exported:
         if not Path(weights).exists():
             raise UsageError(f"--weights {weights}: there is no such exported model")
         return str(weights).rstrip("/")
     from models import load_model
     from models.weights.download import resolve_weights
 
-    return load_model(resolve_weights(weights, download))
+    load_plugins(options)
+    path = resolve_weights(weights, options.download)
+    return _with_attention(path, options) if placed else load_model(path)
+
+
+def _with_attention(path: Path, options: Namespace) -> Any:
+    """Place attention on a checkpoint, and say what became of its tensors.
+
+    Raises:
+        UsageError: if other tensors of the model than those of attention are not in the checkpoint: it would guess.
+    """
+    from engine.log import LOGGER
+    from models.build import build_model, read_source
+
+    source = read_source(path)
+    detector = build_model(
+        options.cfg or path,
+        nc=source.spec.nc if source.spec else len(source.names) or None,
+        attention=options.attention,
+        weights=source,
+        identity=True if options.identity else None,
+        hyp=source.hyp,
+    )
+    report: Any = detector.transfer_report
+    LOGGER.info(f"{path}: {report.summary()}")
+    attention = tuple(f"{name}." for name in detector.attention_names())
+    own = [name for name in report.new if not name.startswith(attention)]
+    left = [*own, *report.missing, *report.mismatched]
+    if left:
+        raise UsageError(
+            f"--weights {path}: {len(left)} tensors of {detector.spec.label} are not in it, first {left[0]} "
+            f"({report.reasons[left[0]]}); train that model first: train.py with the same --weights and --cfg"
+        )
+    return detector.eval()
+
+
+def start_model(options: Namespace, info: dict[str, Any]) -> Any:
+    """Build the model that a training run starts from, and report what was taken over from the weights.
+
+    Args:
+        options: flags of train.py.
+        info: data dictionary from `engine.dataset.describe`.
+
+    Raises:
+        UsageError: with --strict-transfer, if unchanged tensors were not taken over; if the report cannot be written.
+        SpecError, CheckpointError: if the input is wrong.
+    """
+    from engine.log import LOGGER
+    from models import build_model
+    from models.weights.download import resolve_weights
+
+    if options.transfer_report and not options.weights:
+        raise UsageError("--transfer-report says what is taken over from --weights; there are none")
+    weights = resolve_weights(options.weights, options.download) if options.weights else None
+    model = build_model(
+        options.cfg or str(weights),
+        nc=info["nc"],
+        attention=options.attention,
+        weights=weights,
+        identity=True if options.identity else None,
+        seed=options.seed,
+        names=info["names"],
+    )
+    if weights is not None:
+        report: Any = model.transfer_report
+        LOGGER.info(f"{weights}: {report.summary()}")
+        if options.transfer_report:
+            _write_report(report, Path(options.transfer_report))
+            LOGGER.info(f"every tensor is listed in {options.transfer_report}")
+        if options.strict_transfer and not report.complete:
+            left = [*report.missing, *report.lost]
+            raise UsageError(f"--strict-transfer: {len(left)} unchanged tensors were not taken over, first {left[0]}")
+    return model
+
+
+def load_plugins(options: Namespace) -> None:
+    """Run the files of --plugin, which register mechanisms.
+
+    Raises:
+        SpecError: if one of them cannot be used.
+    """
+    from models.custom import load_plugin
+
+    for plugin in options.plugin:
+        load_plugin(plugin)
+
+
+def _write_report(report: Any, path: Path) -> None:
+    try:
+        path.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--transfer-report {path}: cannot be written ({error.strerror or error})") from None

@@ -17,6 +17,8 @@ from models.weights.importer import read_official
 from models.weights.names import to_ours
 from models.weights.transfer import TransferReport, apply_transfer, plan_transfer
 
+CHECKPOINTS = (".pt", ".pth", ".safetensors")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -65,7 +67,7 @@ def build_model(
     nc: int | None = None,
     ch: int = 3,
     attention: Sequence[str | Mapping[str, Any]] = (),
-    weights: str | Path | None = None,
+    weights: str | Path | Source | None = None,
     identity: bool | None = None,
     seed: int = 0,
     *,
@@ -79,8 +81,10 @@ def build_model(
         nc: number of classes; the description's by default.
         ch: channels of the image.
         attention: further placements, such as "CBAM@neck.P3,neck.P4".
-        weights: checkpoint to take tensors from; `.transfer_report` of the detector says what became of each.
-        identity: whether placed attention starts as the identity; None follows the YAML.
+        weights: checkpoint to take tensors from, read already or not; `.transfer_report` of the detector says what
+            became of each.
+        identity: whether placed attention starts as the identity; None follows the YAML. Attention that a checkpoint
+            given as cfg has already stays what it is.
         seed: of the initial values.
         names: class names, by which rows of the head are matched; the checkpoint's where the number of classes is its
             own.
@@ -90,8 +94,13 @@ def build_model(
         SpecError: if the description does not fit together.
         CheckpointError: if the weights cannot be read.
     """
-    spec = read_spec(_cfg_content(cfg), attention, nc=nc, ch=ch, identity=identity)
-    source = read_source(weights) if weights is not None else None
+    source = read_source(weights) if isinstance(weights, str | Path) else weights
+    if isinstance(cfg, str | Path) and Path(cfg).suffix in CHECKPOINTS:
+        same = source is not None and source.path == Path(cfg)
+        cfg = _description(source if same and source else read_source(cfg))
+        if identity is not None:  # entries in there all say it themselves: trained attention stays what it is
+            cfg, identity = {**cfg, "identity": identity}, None
+    spec = read_spec(cfg, attention, nc=nc, ch=ch, identity=identity)
     if names is None and source is not None and len(source.names) == spec.nc:
         names = source.names
     detector = Detector(spec, names, hyp, seed)
@@ -234,14 +243,15 @@ def _described(description: Mapping[str, Any] | None, path: Path) -> tuple[Model
         return None, f"its model description cannot be used ({error})"
 
 
-def _cfg_content(cfg: str | Path | Mapping[str, Any]) -> str | Path | Mapping[str, Any]:
-    """Return the description in a checkpoint where cfg is one, else cfg."""
-    if isinstance(cfg, Mapping) or Path(cfg).suffix not in {".pt", ".pth", ".safetensors"}:
-        return cfg
-    spec = read_source(cfg).spec
-    if spec is None:
-        raise CheckpointError(f"{cfg}: holds no model description; give a YAML such as yolov5n")
-    return spec.yaml
+def _description(source: Source) -> Mapping[str, Any]:
+    """Return the description in a checkpoint.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    if source.spec is None:
+        raise CheckpointError(f"{source.path}: {source.reason}; give a YAML such as yolov5n")
+    return source.spec.yaml
 
 
 def _fitting(spec: ModelSpec, state: Mapping[str, Tensor]) -> ModelSpec:

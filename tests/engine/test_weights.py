@@ -1,0 +1,156 @@
+"""Weights with attention placed on top; what becomes of tensors; mechanisms of one's own in checkpoints."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from attention import ATTENTION
+from engine import training
+from engine.errors import UsageError
+from engine.export_flags import export_parser
+from engine.flags import detect_parser, train_parser, val_parser
+from engine.weights import load_plugins, load_weights, start_model
+from models import Detector, SpecError, build_model
+from models.errors import CheckpointError
+from models.weights.checkpoint import save_checkpoint
+
+INFO = {"nc": 2, "names": {0: "cat", 1: "dog"}}
+PLUGIN = '''
+import torch
+from attention.registry import ATTENTION
+
+
+@ATTENTION.register("MyOwn")
+class MyOwn(torch.nn.Module):
+    """Scale every channel."""
+
+    def __init__(self, channels, start=0.5):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.full((channels, 1, 1), start))
+
+    def forward(self, x):
+        return x * self.scale
+'''
+
+
+def save(detector: Detector, path: Path, **more: object) -> Path:
+    content = {"spec": detector.spec.yaml, "names": detector.names, "stride": detector.stride.tolist()}
+    save_checkpoint(path, {**content, "weights": detector.state_dict(), "hyp": detector.hyp, "provenance": {}, **more})
+    return path
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Detector]:
+    detector = build_model("yolov5n", nc=2, names=INFO["names"], hyp={"box": 0.07}).eval()
+    return save(detector, tmp_path_factory.mktemp("weights") / "base.pt"), detector
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "my_attention.py"
+    path.write_text(PLUGIN)
+    yield path
+    ATTENTION._entries.pop("MyOwn", None)
+
+
+def decoded(model: Detector) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))[0]
+
+
+@pytest.mark.parametrize(
+    ("parser", "flags"),
+    [
+        (val_parser, ["--attention", "CBAM@neck.P3", "SE@inside:4"]),
+        (detect_parser, ["--attention", "SE@between:4,16"]),
+        (export_parser, ["--cfg", "yolov5n-cbam-identity"]),
+    ],
+)
+def test_attention_is_placed_on_weights_that_stay(parser, flags, base):
+    path, detector = base
+    model = load_weights(path, parser().parse_args([*flags, "--identity"]))
+    assert model.attention_names()
+    assert model.names == detector.names
+    assert model.hyp["box"] == 0.07
+    assert torch.equal(decoded(model), decoded(detector))
+
+
+def test_attention_that_is_no_identity_changes_the_boxes(base):
+    path, detector = base
+    model = load_weights(path, val_parser().parse_args(["--attention", "SE@neck.P3"]))
+    assert not torch.equal(decoded(model), decoded(detector))
+
+
+def test_trained_attention_stays_what_it_is(tmp_path):
+    trained = build_model("yolov5n", nc=2, attention=["SE@4"])
+    path = save(trained, tmp_path / "trained.pt")
+    model = load_weights(path, val_parser().parse_args(["--attention", "CBAM@9", "--identity"]))
+    assert torch.equal(decoded(model), decoded(trained))
+    assert not model.spec.layer("4+SE").attention.identity
+    assert model.spec.layer("9+CBAM").attention.identity
+
+
+@pytest.mark.parametrize(
+    ("flags", "weights", "expected"),
+    [
+        (["--identity"], "base", "--identity says how placed attention starts; add --attention or --cfg"),
+        (["--attention", "SE@4"], "model.onnx", "place on a checkpoint"),
+        (["--cfg", "yolov5n"], "folder_openvino_model/", "place on a checkpoint"),
+        (["--cfg", "yolov5s"], "base", r"are not in it, first model\.0\.conv\.weight \(shape"),
+        (["--cfg", "yolov7-tiny"], "base", "train that model first"),
+    ],
+)
+def test_what_cannot_be_placed(flags, weights, expected, base):
+    with pytest.raises(UsageError, match=expected):
+        load_weights(base[0] if weights == "base" else weights, val_parser().parse_args(flags))
+
+
+def test_a_model_in_memory_takes_no_flags(base):
+    assert load_weights(base[1], val_parser().parse_args([])) is base[1]
+    with pytest.raises(UsageError, match="place on a checkpoint"):
+        load_weights(base[1], val_parser().parse_args(["--attention", "SE@4"]))
+
+
+def test_the_transfer_report_is_a_file(base, tmp_path):
+    report = tmp_path / "report.json"
+    flags = ["--weights", str(base[0]), "--attention", "SE@4", "--strict-transfer", "--transfer-report", str(report)]
+    model = start_model(train_parser().parse_args(flags), INFO)
+    content = json.loads(report.read_text())
+    assert sorted(content["transferred"]) == sorted(base[1].state_dict())
+    assert content["new"] == [name for name in model.state_dict() if "+SE" in name]
+    assert content["complete"] is True
+    assert set(content["reasons"]) == set(content["new"])
+
+
+def test_a_transfer_report_that_cannot_be_written(base, tmp_path):
+    flags = ["--weights", str(base[0]), "--transfer-report", str(tmp_path / "no" / "report.json")]
+    with pytest.raises(UsageError, match=r"--transfer-report .*report\.json: cannot be written"):
+        start_model(train_parser().parse_args(flags), INFO)
+    with pytest.raises(UsageError, match="--transfer-report says what is taken over"):
+        start_model(train_parser().parse_args(["--cfg", "yolov5n", "--transfer-report", "report.json"]), INFO)
+
+
+def test_a_plugin_in_a_checkpoint_is_asked_for(plugin, tmp_path):
+    load_plugins(val_parser().parse_args(["--plugin", str(plugin)]))
+    path = save(build_model("yolov5n", nc=2, attention=["MyOwn@4"]), tmp_path / "own.pt")
+    ATTENTION._entries.pop("MyOwn")
+    with pytest.raises(CheckpointError, match=r"own\.pt: .*'MyOwn'.*--plugin FILE"):
+        load_weights(path, val_parser().parse_args([]))
+    again = tmp_path / "moved.py"
+    again.write_text(PLUGIN)
+    model = load_weights(path, val_parser().parse_args(["--plugin", str(again)]))
+    assert float(model.state_dict()["model.4+MyOwn.scale"].mean()) == 0.5
+
+
+def test_a_plugin_of_a_run_is_asked_for(plugin, tmp_path):
+    options = vars(train_parser().parse_args(["--plugin", str(plugin)]))
+    run = {"epoch": 0, "epochs": 2, "stopped": False, "options": options}
+    (tmp_path / "weights").mkdir()
+    path = save(build_model("yolov5n", nc=2), tmp_path / "weights" / "last.pt", training=run)
+    with pytest.raises(UsageError, match=rf"uses mechanisms of your own; add --plugin {plugin}"):
+        training.run(train_parser().parse_args(["--resume", str(path)]))
+    with pytest.raises(SpecError, match=r"nowhere\.py: no such Python file"):
+        training.run(train_parser().parse_args(["--resume", str(path), "--plugin", str(tmp_path / "nowhere.py")]))
