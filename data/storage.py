@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from data.config import CHECKOUT
 from data.formats.records import Issue
 from data.images import ImageFacts, probe_all
 
@@ -16,10 +15,9 @@ _VERSION = 1  # of what is remembered about a picture
 
 
 def cache_folder() -> Path:
-    """$YOLO_ATTENTION_CACHE, else .cache in the checkout; made if missing."""
-    folder = Path(os.environ.get("YOLO_ATTENTION_CACHE") or CHECKOUT / ".cache").expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """$YOLO_ATTENTION_CACHE, else yolo-attention in the user's cache folder; made by whoever writes into it."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "yolo-attention"
+    return Path(os.environ.get("YOLO_ATTENTION_CACHE") or default).expanduser()
 
 
 def write_atomically(file: Path, content: bytes) -> None:

@@ -57,8 +57,17 @@ def test_progress_counts_every_picture(pictures: list[Path]) -> None:
 
 def test_where_it_is_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_folder() == own_cache
-    monkeypatch.setenv("YOLO_ATTENTION_CACHE", str(own_cache / "deep" / "er"))
-    assert cache_folder().is_dir()
+    monkeypatch.delenv("YOLO_ATTENTION_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own_cache / "xdg"))
+    assert cache_folder() == own_cache / "xdg" / "yolo-attention"
+
+
+def test_a_place_that_cannot_be_written_costs_nothing(
+    pictures: list[Path], own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_cache / "file").touch()
+    monkeypatch.setenv("YOLO_ATTENTION_CACHE", str(own_cache / "file"))
+    assert [facts.width for facts in probe_cached(pictures)] == [10, 20, 30, 0]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
