@@ -1,42 +1,72 @@
 """Reading and building descriptions, next to ultralytics' own building of the same architecture, in one run.
 
-python benchmarks/models_build.py
+    python -m benchmarks.models_build
+
+Prints Markdown. The shortest of several runs counts, ours and ultralytics' in turn; one thread.
 """
 
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import torch
 
-from models import build_model, read_spec
+from benchmarks.machine import machine
+from models import SpecError, build_model, read_spec
+from models.bases import known_names
 from models.upstream import DetectionModel
 
+# isort: split
+import ultralytics
+
 OVERLAY = ["CBAM@neck.P3,neck.P4,neck.P5"]
+ROUNDS = 15
 
 
-def best(call: Callable[[], object], times: int = 12) -> float:
-    """Return the shortest of several runs, in milliseconds."""
-    call()
-    found = []
-    for _ in range(times):
-        start = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - start)
-    return 1000 * min(found)
+def best(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Return the shortest of several runs of each call, in milliseconds; the calls take turns."""
+    found = dict.fromkeys(calls, float("inf"))
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            found[name] = min(found[name], 1000 * (time.perf_counter() - start))
+    return found
+
+
+def readable() -> Iterator[str]:
+    """Yield the names of our descriptions and of ultralytics' for detection."""
+    yield from known_names()
+    for path in sorted((Path(ultralytics.__file__).parent / "cfg" / "models").rglob("*.yaml")):
+        name = f"ultralytics/{path.stem}"
+        try:
+            read_spec(name)
+        except SpecError:  # segmentation, poses, transformers
+            continue
+        yield name
 
 
 def main() -> None:
     """Print times and ratios."""
-    stock = best(lambda: DetectionModel("yolov5n.yaml", verbose=False))
-    print(f"ultralytics builds yolov5n: {stock:.0f} ms")
-    for name, cfg in (("the same YAML", "ultralytics/yolov5n"), ("our yolov5n", "yolov5n")):
-        taken = best(partial(build_model, cfg, attention=OVERLAY))
-        print(f"ours, {name} with an overlay: {taken:.0f} ms, {taken / stock:.2f} ×")
-    for name in ("yolov5n", "yolov7-e6e", "ultralytics/yolov9e"):
-        print(f"reading {name} with an overlay: {best(partial(read_spec, name, OVERLAY)):.1f} ms")
+    torch.set_num_threads(1)
+    print(f"{machine()}; one thread, shortest of {ROUNDS} runs\n")
+    built = best(
+        {
+            "ultralytics: stock yolov5n": partial(DetectionModel, "yolov5n.yaml", verbose=False),
+            "ours: that same YAML with an overlay": partial(build_model, "ultralytics/yolov5n", attention=OVERLAY),
+            "ours: our yolov5n with an overlay": partial(build_model, "yolov5n", attention=OVERLAY),
+        }
+    )
+    stock = next(iter(built.values()))
+    print("| building | ms | of stock |\n|---|---:|---:|")
+    for name, taken in built.items():
+        print(f"| {name} | {taken:.0f} | {taken / stock:.2f} × |")
+    read = best({name: partial(read_spec, name) for name in readable()})
+    slowest = sorted(read, key=lambda name: -read[name])[:5]
+    print(f"\n| reading and resolving, the slowest of {len(read)} descriptions | ms |\n|---|---:|")
+    for name in slowest:
+        print(f"| {name} | {read[name]:.1f} |")
 
 
 if __name__ == "__main__":

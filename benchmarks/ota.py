@@ -3,8 +3,8 @@
     python -m benchmarks.ota --original ../yolov7      # beside the original's loss, in the same run
     python -m benchmarks.ota                           # ours alone
 
-`--original` is a checkout of WongKinYiu/yolov7; its utils/loss.py is imported and needs its requirements. Prints ratios
-of processor time with one thread; absolute times depend on the machine. The original takes minutes at 300 targets.
+`--original` is a checkout of WongKinYiu/yolov7; its utils/loss.py is imported and needs its requirements. Prints
+Markdown. The original takes minutes at 300 targets.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.machine import machine
 from models import build_model
 from models.losses.v7 import V7Loss
 
@@ -111,22 +112,22 @@ def main() -> None:
     if options.original:
         losses["original"] = original_loss(options.original, detector)
 
-    print(f"yolov7-tiny, batch {options.batch}, {options.imgsz} px, 1 thread; least of {options.repeats}")
+    print(f"{machine()}; one thread, processor time, least of {options.repeats} runs\n")
+    print(f"yolov7-tiny, batch {options.batch}, {options.imgsz} px, loss and assignment, forwards and backwards:\n")
+    print("| targets an image | whose | loss, s | a step, s | loss ÷ ours | step ÷ ours | value |")
+    print("|---:|---|---:|---:|---:|---:|---:|")
     for each in (7, 300):
         targets = make_targets(options.batch, each, detector.nc)
-        alone, whole, values = {}, {}, {}
+        alone, whole = {}, {}
         for name, loss in losses.items():
             alone[name] = seconds(partial(loss_step, loss, raw, targets), options.repeats)
             whole[name] = seconds(partial(training_step, detector, images, loss, targets), options.repeats)
-            values[name] = float(loss(raw, targets).detach())
-        line = f"{each:4} targets an image: loss {alone['ours']:.3f} s, {alone['ours'] / whole['ours']:.0%} of a step"
-        if "original" in losses:
-            line += (
-                f"; original {alone['original']:.3f} s: {alone['original'] / alone['ours']:.1f} × ours; "
-                f"step {whole['original'] / whole['ours']:.2f} × ours; "
-                f"values {values['ours']:.6f} {values['original']:.6f}"
+            value = float(loss(raw, targets).detach())
+            print(
+                f"| {each} | {name} | {alone[name]:.3f} | {whole[name]:.2f} | {alone[name] / alone['ours']:.1f} "
+                f"| {whole[name] / whole['ours']:.2f} | {value:.5f} |",
+                flush=True,
             )
-        print(line, flush=True)
 
 
 if __name__ == "__main__":
