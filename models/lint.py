@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from models.bases import describe
-from models.custom import is_mechanism
+from models.custom import is_mechanism, load_plugin
 from models.errors import SpecError
 from models.layer import Layer
 from models.lint_rows import Pairing, absolute, pair_rows
@@ -242,11 +242,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.lint", description="Check a hand-edited model YAML.")
     parser.add_argument("file", help="the edited model YAML")
     parser.add_argument("--base", required=True, help="the model YAML, or name, that it was made from")
+    parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a file of your own mechanisms")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(argv)
     found: list[Finding] = []
 
     def run() -> None:
+        for plugin in options.plugin:
+            load_plugin(plugin)
         report = lint(options.file, options.base)
         found.extend(report.findings)
         if options.json:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from attention import ATTENTION
-from models import SpecError, build_model, load_model, read_spec
+from models import SpecError, build_model, lint, load_model, read_spec, spec_tool
 from models.custom import DOTTED, build_mechanism, canonical, load_plugin
 from models.stock import STOCK
 from models.weights.checkpoint import save_checkpoint
@@ -65,6 +65,16 @@ def test_plugin_in_yaml_and_checkpoint(plugin: tuple[Path, str], small: dict[str
     image = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(load_model(file)(image)[0], detector.eval()(image)[0])
+
+
+def test_tools_take_plugins(plugin: tuple[Path, str], write: Callable[..., Path], small: dict[str, Any]) -> None:
+    path, name = plugin
+    base = write(small, "base.yaml")
+    small["backbone"].append([-1, 1, name, []])
+    small["head"][-1][0] = [10, 13]
+    mine = write(small)
+    assert spec_tool.main([str(mine), "--plugin", str(path)]) == 0
+    assert lint.main([str(mine), "--base", str(base), "--plugin", str(path)]) == 0
 
 
 @pytest.mark.parametrize(
