@@ -1,15 +1,15 @@
 """The same runs on a Ray cluster, each with its share of cores and GPUs. All nodes must see the study's folder."""
 
 import os
+import signal
 from collections.abc import Sequence
 from typing import Any
 
 from engine.env import threads as usable_threads
 from engine.errors import UsageError
 from study.plan import Plan
-from study.runner import Outcome, Say, command, headline, prepare, settle, sort_runs
+from study.runner import WAIT, Outcome, Say, command, headline, prepare, settle, sort_runs
 from study.runs import Run
-from study.work import BUSY
 
 PATIENCE = "240"  # seconds in which a local cluster must come up; Ray's own 30 are short on a busy machine
 
@@ -52,34 +52,49 @@ def _execute(ray: Any, plan: Plan, workers: int, retry_failed: bool, say: Say) -
 
     # Defined here so that Ray sends it by value: nodes need this checkout for the process, not for the call.
     @ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=2)
-    def work(words: Sequence[str], environment: dict[str, str], log: str) -> int:
+    def work(words: Sequence[str], environment: dict[str, str], log: str, delay: float) -> int:
         import os
         import subprocess
+        import time
         from pathlib import Path
 
+        import ray
+
+        time.sleep(delay)
         # GPUs that Ray gave to this task stand in its own environment.
         chosen = {key: value for key, value in os.environ.items() if key == "CUDA_VISIBLE_DEVICES"}
         with Path(log).open("ab") as file:
+            file.write(f"on Ray node {ray.get_runtime_context().get_node_id()}\n".encode())
+            file.flush()
             return subprocess.run(  # noqa: S603
                 list(words), env={**environment, **chosen}, stdout=file, stderr=subprocess.STDOUT, check=False
             ).returncode
 
+    def submit(run: Run, delay: float = 0.0) -> None:
+        words, environment = command(run, "" if gpus else "cpu")
+        pending[work.remote(words, environment, str(run.folder / "log.txt"), delay)] = run
+
     pending: dict[Any, Run] = {}
     for _, run in waiting:
         prepare(plan, run, threads)
-        words, environment = command(run, "" if gpus else "cpu")
-        pending[work.remote(words, environment, str(run.folder / "log.txt"))] = run
+        submit(run)
     while pending:
-        ready, _ = ray.wait(list(pending), num_returns=1)
-        for reference in ready:
-            run = pending.pop(reference)
-            code = int(ray.get(reference))
-            what = settle(run, code, outcome, again=False)
-            if code == BUSY:
-                say(f"{run.label}: another runner has it; start again to see its result")
-                continue
-            left = len(pending)
-            number = len(outcome.done) + len(outcome.failed)
-            text = f"failed: {outcome.failed[run]}" if what == "failed" else headline(run)
-            say(f"[{number}/{number + left}] {run.label}: {text}")
+        (reference,), _ = ray.wait(list(pending), num_returns=1)
+        run = pending.pop(reference)
+        code = _exit_code(ray, reference)
+        what = settle(run, code, outcome, again=False)
+        if what == "busy":
+            submit(run, WAIT)
+            continue
+        settled = len(outcome.done) + len(outcome.failed)
+        text = f"failed: {outcome.failed[run]}" if what == "failed" else headline(run)
+        say(f"[{settled}/{len(plan.runs)}] {run.label}: {text}")
     return outcome
+
+
+def _exit_code(ray: Any, reference: Any) -> int:
+    """Return how a run's process ended; as by SIGKILL where it was lost with its node, time and again."""
+    try:
+        return int(ray.get(reference))
+    except ray.exceptions.RayError:
+        return -signal.SIGKILL

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data import Dataset, Record, Split
 from data.formats.writers import write_coco
-from engine.state import fingerprint
+from study.prints import split_print
 
 
 def halves_of(dataset: Dataset) -> Dataset:
@@ -37,7 +37,7 @@ def write_halves(dataset: Dataset, folder: Path) -> Path:
     Returns:
         The data YAML.
     """
-    state = " ".join(f"{name} {fingerprint(split.records)}" for name, split in dataset.splits.items())
+    state = " ".join(f"{name} {split_print(split.records)}" for name, split in dataset.splits.items())
     mark = folder / "fingerprints.txt"
     if mark.is_file() and mark.read_text(encoding="utf-8") == state:
         return folder / "data.yaml"

@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 
 from engine.errors import UsageError
-from engine.state import fingerprint
 from models import read_spec
 from models.build import read_source
 from models.spec import ModelSpec
@@ -16,6 +15,7 @@ from models.weights.download import resolve_weights
 from study.code import MEASURING_CODE, TRAINING_CODE, code_hash
 from study.controls import Match, control
 from study.halves import halves_of, write_halves
+from study.prints import split_print
 from study.runs import (
     DEFAULTS,
     Run,
@@ -104,7 +104,7 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False) -> P
         data=data,
         split=split,
         sizes={name: len(part) for name, part in records.items()},
-        prints={name: fingerprint(part.records) for name, part in records.items()},
+        prints={name: split_print(part.records) for name, part in records.items()},
         weights=weights,
         warnings=warnings + _doubts(spec),
     )
@@ -150,7 +150,8 @@ def address_runs(plan: Plan, epochs: Mapping[str, int]) -> None:
     for name, model in plan.models.items():
         text = yaml.safe_dump(dict(model.yaml), sort_keys=False, allow_unicode=True, width=110)
         write_whole(plan.model_file(name), text)
-    plan.runs = [_run(plan, name, seed) for seed in plan.spec.seeds for name in plan.models]
+    weights = file_hash(plan.weights) if plan.weights else None
+    plan.runs = [_run(plan, name, seed, weights) for seed in plan.spec.seeds for name in plan.models]
     write_json(plan.folder / "epochs.json", {"spec": _timing_key(plan), "epochs": plan.epochs})
 
 
@@ -168,7 +169,7 @@ def _timing_key(plan: Plan) -> str:
     return content_hash([*parts, plan.sizes])
 
 
-def _run(plan: Plan, name: str, seed: int) -> Run:
+def _run(plan: Plan, name: str, seed: int, weights: str | None) -> Run:
     spec, model, epochs = plan.spec, plan.models[name], plan.epochs[name]
     used = sorted({a.module for layer in model.layers for a in _mechanisms(layer)})
     options = {key: value for key, value in plan.options.items() if key not in NEUTRAL}
@@ -180,7 +181,7 @@ def _run(plan: Plan, name: str, seed: int) -> Run:
         "hyp": hyp_content(plan.options["hyp"]),
         "seed": seed,
         "data": {split: plan.prints[split] for split in ("train", "val")},
-        "weights": file_hash(plan.weights) if plan.weights else None,
+        "weights": weights,
         "code": code,
     }
     key = content_hash(content)

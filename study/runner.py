@@ -123,14 +123,14 @@ def execute(
         f"{len(plan.runs)} runs: {len(outcome.done)} done, {len(outcome.failed)} failed, {len(waiting)} to do; "
         f"{workers} at a time, {threads} thread{'s' * (threads > 1)} each"
     )
-    killed: dict[Run, int] = {}
+    killed: set[Run] = set()
     with _ending_children(slots):
         while waiting or any(slot.run for slot in slots):
             for slot in slots:
                 if slot.run is None and waiting and waiting[0][0] <= time.monotonic():
                     _start(plan, slot, waiting.pop(0)[1])
                 elif slot.run is not None and slot.process.poll() is not None:
-                    _finish(slot, slot.process.returncode, outcome, waiting, killed, say)
+                    _finish(slot, slot.process.returncode, outcome, waiting, killed, say, len(plan.runs))
             time.sleep(POLL)
     return outcome
 
@@ -190,24 +190,29 @@ def _start(plan: Plan, slot: Slot, run: Run) -> None:
 
 
 def _finish(
-    slot: Slot, code: int, outcome: Outcome, waiting: list[tuple[float, Run]], killed: dict[Run, int], say: Say
+    slot: Slot,
+    code: int,
+    outcome: Outcome,
+    waiting: list[tuple[float, Run]],
+    killed: set[Run],
+    say: Say,
+    runs: int,
 ) -> None:
     run, seconds = slot.run, time.monotonic() - slot.started
     assert run is not None  # noqa: S101 - the caller looked
     slot.run = slot.process = None
-    what = settle(run, code, outcome, again=killed.get(run, 0) == 0)
+    what = settle(run, code, outcome, again=run not in killed)
     if what == "busy":
         waiting.append((time.monotonic() + WAIT, run))
         return
     if what == "killed":
-        killed[run] = 1
+        killed.add(run)
         waiting.insert(0, (0.0, run))
         say(f"{run.label}: ended by signal {-code}; it goes on from its last epoch, once")
         return
-    number = len(outcome.done) + len(outcome.failed)
-    left = len(waiting)
+    settled = len(outcome.done) + len(outcome.failed)
     result = f"failed: {outcome.failed[run]}; log: {run.folder / 'log.txt'}" if what == "failed" else headline(run)
-    say(f"[{number}/{number + left}] {run.label}: {result} ({seconds:.0f} s)")
+    say(f"[{settled}/{runs}] {run.label}: {result} ({seconds:.0f} s)")
 
 
 def headline(run: Run) -> str:

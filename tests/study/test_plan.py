@@ -64,6 +64,13 @@ def test_an_address_changes_when_and_only_when_the_run_does(make: Callable[..., 
         assert not set(keys(plain()).values()) & set(before.values())
     finally:
         labels.write_text(text)
+    picture = tiny_data.parent / "images" / "train" / "train0.png"
+    content = picture.read_bytes()
+    try:
+        picture.write_bytes(content + b" ")
+        assert not set(keys(plain()).values()) & set(before.values())
+    finally:
+        picture.write_bytes(content)
     assert keys(plain()) == before
 
 

@@ -69,7 +69,8 @@ def test_every_run_is_done_once(plan: Plan, pretend: Callable[[str], None], monk
     assert outcome.new == len(outcome.done) == 6
     assert sorted(order(plan)) == sorted(f"{run.variant} {run.seed} 2" for run in plan.runs)
     assert said[0] == "6 runs: 0 done, 0 failed, 6 to do; 2 at a time, 2 threads each"
-    assert any(": AP 50.0, AP50 75.0 (" in line for line in said)
+    assert said[-1].startswith("[6/6] ")
+    assert ": AP 50.0, AP50 75.0 (" in said[-1]
     again = execute(plan, say=said.append)
     assert (again.new, len(again.done)) == (0, 6)
     assert len(order(plan)) == 6
