@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from engine.errors import UsageError
+from engine.errors import RunFailed, UsageError
 from engine.export_flags import export_parser
 from engine.flags import ROOT, Parser, detect_parser, train_parser, val_parser
 
@@ -54,8 +54,8 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
         argv: words after the script's name; those of the process where None.
 
     Returns:
-        The exit code: 0 done, 2 the input is wrong (one line on standard error), 130 interrupted. Other errors are
-        raised, which Python turns into a traceback and exit code 1.
+        The exit code: 0 done, 2 the input is wrong and 1 a run failed (one line on standard error), 130 interrupted.
+        Other errors are raised, which Python turns into a traceback and exit code 1.
     """
     make_parser, target = COMMANDS[command]
     words = list(sys.argv[1:] if argv is None else argv)
@@ -73,4 +73,7 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"{command}.py: {' '.join(str(error).split())}\n")
         return 2
+    except RunFailed as error:
+        sys.stderr.write(f"{command}.py: {error}\n")
+        return 1
     return 0

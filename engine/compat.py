@@ -1,7 +1,7 @@
 """Every patch of ultralytics, in one place; tests/engine/test_contract.py says what each relies on."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image
 from ultralytics.engine import model as model_module
 from ultralytics.engine import trainer as trainer_module
 from ultralytics.engine import validator as validator_module
+from ultralytics.models.yolo.detect import val as detection_module
 from ultralytics.nn import tasks
 from ultralytics.utils import nms, patches, torch_utils
 
@@ -70,8 +71,8 @@ def apply() -> None:
 
 
 @contextmanager
-def swapped(module: ModuleType, name: str, replacement: Callable) -> Iterator[None]:
-    """Replace a function in one module for the time of a block."""
+def swapped(module: ModuleType, name: str, replacement: Any) -> Iterator[None]:
+    """Replace a name in one module for the time of a block."""
     original = getattr(module, name)
     setattr(module, name, replacement)
     try:
@@ -83,6 +84,16 @@ def swapped(module: ModuleType, name: str, replacement: Callable) -> Iterator[No
 def dataset_described_by(info: dict) -> Any:
     """Return a context in which ultralytics' validator takes `info` for the data set instead of reading a YAML."""
     return swapped(validator_module, "check_det_dataset", lambda *args, **kwargs: info)
+
+
+@contextmanager
+def single_process() -> Iterator[None]:
+    """Let ultralytics' validator work as in a single process, though it was started as one of several."""
+    with ExitStack() as stack:
+        for module in (validator_module, detection_module):
+            for name in ("RANK", "LOCAL_RANK"):
+                stack.enter_context(swapped(module, name, -1))
+        yield
 
 
 apply()

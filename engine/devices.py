@@ -1,6 +1,5 @@
 """--device and the flags that only some devices and formats have."""
 
-import os
 from typing import Any
 
 from engine import env  # noqa: F401 - before torch
@@ -8,23 +7,25 @@ from engine import env  # noqa: F401 - before torch
 # isort: split
 import torch
 
+from engine.distribution import Place, place
 from engine.errors import UsageError
 from engine.log import LOGGER
 
 OTHER_DEVICES = ("cpu", "mps", "npu", "xpu")
 
 
-def check_device(device: str) -> None:
+def check_device(device: str, several: bool = False) -> None:
     """Refuse several devices in one process, and devices that are not there.
 
     Args:
         device: --device: empty, "cpu", "mps", or a GPU's number.
+        several: whether the command can work as several processes.
 
     Raises:
         UsageError: in these cases, and for words that are no device.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("several processes (torchrun) are not supported; start one process, on one device")
+    if place().world > 1 and not several:
+        raise UsageError("torchrun is for train.py; start this script with python")
     words = [word for word in str(device).lower().replace("cuda:", "").replace(" ", "").split(",") if word]
     if len(words) > 1:
         raise UsageError(f"--device {device}: one process works on one device; give one of {', '.join(words)}")
@@ -36,6 +37,28 @@ def check_device(device: str) -> None:
     if count == 0 or (words[0].isdigit() and int(words[0]) >= count):
         there = "no GPU" if count == 0 else f"GPU 0 to {count - 1}"
         raise UsageError(f"--device {device}: this machine has {there} that PyTorch can use; try --device cpu")
+
+
+def check_processes(here: Place, device: str, batch_size: int, sync_bn: bool) -> None:
+    """Refuse what several processes cannot do, and what only they can.
+
+    Args:
+        here: this process's place.
+        device: of this process.
+        batch_size: --batch-size, of all processes together.
+        sync_bn: --sync-bn.
+
+    Raises:
+        UsageError: in these cases.
+    """
+    if sync_bn and (here.world == 1 or device == "cpu"):
+        raise UsageError("--sync-bn: is for several processes on GPUs; leave it out")
+    if batch_size % here.world:
+        near = max(batch_size // here.world, 1) * here.world
+        raise UsageError(
+            f"--batch-size {batch_size} is what all processes together take, and there are {here.world}; "
+            f"use --batch-size {near}"
+        )
 
 
 def check_runtime(model: Any, device: str, half: bool, dnn: bool) -> None:

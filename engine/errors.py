@@ -1,5 +1,9 @@
-"""The engine's own error for wrong input."""
+"""The engine's own errors."""
 
 
 class UsageError(ValueError):
     """A flag, a source or a run folder cannot be used; the message says which and what to write instead."""
+
+
+class RunFailed(RuntimeError):
+    """Training cannot go on; the message says why, and how to continue."""

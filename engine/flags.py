@@ -18,7 +18,6 @@ TRAIN_REPLACED = {
     "--resume_evolve": "compare hyperparameter files with study.py",
     "--bucket": "copy runs/ with your own tool; nothing is uploaded from here",
     "--image-weights": "balance classes with cls_pw in a --hyp file, or repeat pictures in the data set",
-    "--sync-bn": "one process trains, so batch statistics are whole already; leave it out",
     "--quad": "use a larger --imgsz or --batch-size",
     "--entity": "set WANDB_ENTITY, and YOLO_ATTENTION_LOGGERS=wandb to log there",
     "--upload_dataset": "nothing is uploaded from here; leave it out",
@@ -180,6 +179,9 @@ def train_parser() -> Parser:
     group.add_argument("--seed", type=_count, default=0)
     group.add_argument("--workers", type=_count, default=8, help="loader processes at most")
     group.add_argument("--amp", choices=["auto", "off", "bf16", "fp16"], default="auto", help="arithmetic of training")
+    group.add_argument(
+        "--sync-bn", action="store_true", help="with torchrun on GPUs: batch statistics over all processes"
+    )
     group.add_argument("--noautoanchor", action="store_true", help="keep the anchors of the model")
     group.add_argument("--noval", action="store_true", help="validate the last epoch only")
     group.add_argument("--nosave", action="store_true", help="write the last epoch's checkpoint only")
@@ -272,8 +274,15 @@ def detect_parser() -> Parser:
     group.add_argument("--classes", nargs="+", type=_count, default=None, help="only these class numbers")
     group.add_argument("--agnostic-nms", action="store_true", help="boxes of different classes suppress each other")
     group.add_argument("--augment", action="store_true", help="test-time augmentation")
-    group.add_argument("--half", action="store_true", help="fp16 (GPUs)")
+    group.add_argument("--half", action="store_true", help="fp16 on GPUs, bfloat16 in OpenVINO")
+    group.add_argument(
+        "--backend",
+        choices=["auto", "torch", "onnx", "openvino", "tensorrt"],
+        default="auto",
+        help="what runs the model; auto: the fastest that is installed and computes the same",
+    )
     group.add_argument("--dnn", action="store_true", help="OpenCV DNN for ONNX files")
+    group.add_argument("--profile", action="store_true", help="show the time by stage")
     group = parser.add_argument_group("output")
     group.add_argument("--view-img", action="store_true", help="show the results in a window")
     group.add_argument("--save-txt", action="store_true", help="write boxes as YOLO text")

@@ -1,6 +1,7 @@
 """Data loaders whose content depends on seed and epoch alone, not on the number of workers or on what ran before."""
 
 from collections.abc import Iterator
+from itertools import cycle, islice
 from typing import Any
 
 import torch
@@ -40,7 +41,9 @@ class EpochSampler(Sampler):
             order = torch.randperm(self.size, generator=generator).tolist()
         else:
             order = list(range(self.size))
-        order += order[: len(self) * self.world - self.size]  # the same number for every process
+        # The same number for every process: some occur twice; of unshuffled ones, which are sorted by shape, the last.
+        missing = len(self) * self.world - self.size
+        order += list(islice(cycle(order if self.shuffle else order[-1:]), missing))
         for index in order[self.rank :: self.world]:
             yield Draw(self.seed, epoch, index, epoch < self.mosaic_until)
 
@@ -58,7 +61,15 @@ class EpochLoader(DataLoader):
         self._iterator = None
 
 
-def make_loader(dataset: Any, batch: int, workers: int, sampler: Sampler | None, device: torch.device) -> EpochLoader:
+def make_loader(
+    dataset: Any,
+    batch: int,
+    workers: int,
+    sampler: Sampler | None,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
+) -> EpochLoader:
     """Return a loader over a data set.
 
     Args:
@@ -67,14 +78,19 @@ def make_loader(dataset: Any, batch: int, workers: int, sampler: Sampler | None,
         workers: processes at most; never more than batches, and none for a single batch.
         sampler: order of training samples; None for validation, in order.
         device: where batches go; a GPU gets pinned memory.
+        rank: this process's number among `world`.
+        world: processes that validate together; each takes every `world`-th batch. (Training samples are dealt by their
+            sampler.)
     """
     batch = min(batch, len(dataset))
-    batches = -(-len(dataset) // batch)
-    workers = min(workers, batches) if batches > 1 else 0
+    starts = range(rank * batch, len(dataset), world * batch)
+    order: dict[str, Any] = {"batch_size": batch, "sampler": sampler}
+    if world > 1:
+        order = {"batch_sampler": [list(range(start, min(start + batch, len(dataset)))) for start in starts]}
+    workers = min(workers, len(starts)) if len(starts) > 1 else 0
     return EpochLoader(
         dataset,
-        batch_size=batch,
-        sampler=sampler,
+        **order,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         persistent_workers=workers > 0,

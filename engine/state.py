@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from torch import Tensor
 from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
 from engine.flags import ROOT
+from models.errors import CheckpointError
+from models.weights.checkpoint import save_checkpoint
+from models.weights.storing import write_atomically
 
 
-def fingerprint(records: Any) -> str:
+def data_fingerprint(records: Any) -> str:
     """Return a hash of a split's file names, sizes and boxes, to notice that the data changed under a run."""
     digest = hashlib.sha256()
     for record in records:
-        digest.update(f"{record.path.name} {record.width} {record.height}\n".encode())
+        digest.update(f"{record.path.name} {record.path.stat().st_size} {record.width} {record.height}\n".encode())
         digest.update(record.classes.tobytes())
         digest.update(record.boxes_xyxy.tobytes())
     return digest.hexdigest()
@@ -101,7 +105,7 @@ def training_content(trainer: Any) -> dict[str, Any]:
         "stopped": bool(trainer.stop),
         "results": list(trainer.rows),
         "options": dict(trainer.options),
-        "data": dict(trainer.data_fingerprints),
+        "fingerprints": dict(trainer.fingerprints),
         "threads": torch.get_num_threads(),
     }
 
@@ -130,8 +134,50 @@ def restore(trainer: Any, content: dict[str, Any]) -> None:
     trainer.scaler.load_state_dict(training["scaler"])
     trainer.ema = ModelEMA(trainer.model)  # validation made inference tensors of the old one, which cannot be updated
     trainer.ema.ema.load_state_dict(content["weights"])
+    trainer.ema.ema.criterion = None  # validation makes one that counts in its own process only
     trainer.ema.updates = training["ema_updates"]
     trainer.best_fitness = training["best_fitness"]
     for key, value in training["stopper"].items():
         setattr(trainer.stopper, key, value)
     trainer.rows = list(training["results"])
+
+
+def write_checkpoints(trainer: Any) -> None:
+    """Write best.pt when this epoch is the best, a copy every --save-period epochs, and last.pt.
+
+    last.pt comes last: it says that the epoch is done, so a kill in between repeats the epoch and writes all again.
+
+    Raises:
+        CheckpointError: if a file cannot be written; the previous one is kept.
+    """
+    _make_folder(trainer.wdir)
+    whole = {**weights_content(trainer, half=False), "training": training_content(trainer)}
+    if trainer.fitness is not None and trainer.best_fitness == trainer.fitness:
+        save_checkpoint(trainer.best, weights_content(trainer, half=True))
+    if trainer.save_period > 0 and (trainer.epoch + 1) % trainer.save_period == 0 and trainer.epoch >= 0:
+        save_checkpoint(trainer.wdir / f"epoch{trainer.epoch + 1}.pt", whole)
+    save_checkpoint(trainer.last, whole)
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write results.csv.
+
+    Args:
+        path: the file; its folder is made anew if it was deleted.
+        rows: one an epoch; the first has all columns.
+
+    Raises:
+        CheckpointError: if it cannot be written; the previous one is kept.
+    """
+    _make_folder(path.parent)
+    keys = list(rows[0])
+    lines = [",".join(keys), *(",".join(f"{row.get(key, 0):.6g}" for key in keys) for row in rows)]
+    text = "\n".join(lines) + "\n"
+    write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be made ({error.strerror or error})") from None

@@ -1,34 +1,33 @@
 """ultralytics' trainer with YOLOv5's recipe, our models, data and checkpoints; runs can be continued exactly."""
 
-import random
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
-
-import numpy as np
 
 from engine import compat  # noqa: F401 - before any other part of ultralytics
 
 # isort: split
 import torch
-from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils.torch_utils import unwrap_model
+from ultralytics.utils.torch_utils import TORCH_2_13, unwrap_model
 
+from engine import distribution
 from engine.dataset import RecordDataset
+from engine.epochs import EpochTrainer
+from engine.errors import RunFailed
 from engine.loader import EpochSampler, make_loader
 from engine.log import LOGGER
 from engine.modelinfo import training_line
 from engine.parts import frozen_names, frozen_rows, parameter_groups
 from engine.precision import choose
-from engine.state import restore, training_content, weights_content
-from engine.validator import Validator
-
-LEAST_WARMUP = 100  # batches, as in YOLOv5
-RETRY_STRIDE = 7919  # between the seeds of attempts at one epoch after a divergence
+from engine.shared_validator import SharedValidator
+from engine.state import restore, write_checkpoints, write_table
+from models.errors import CheckpointError
 
 
-class DetectorTrainer(DetectionTrainer):
+class DetectorTrainer(EpochTrainer):
     """Trains a Detector.
 
     Everything random is a function of (seed, epoch, picture), gradients are never carried from one epoch to the next,
@@ -41,7 +40,7 @@ class DetectorTrainer(DetectionTrainer):
         overrides: ultralytics' settings.
         resume_from: content of a last.pt, or None.
         data_label: name of the data set, for the records.
-        data_fingerprints: split → `engine.state.fingerprint`.
+        fingerprints: hashes of what must not change when the run is continued.
     """
 
     def __init__(
@@ -52,13 +51,15 @@ class DetectorTrainer(DetectionTrainer):
         overrides: dict[str, Any],
         resume_from: dict[str, Any] | None = None,
         data_label: str = "",
-        data_fingerprints: dict[str, str] | None = None,
+        fingerprints: dict[str, str] | None = None,
     ) -> None:
         self.info, self.options, self.resume_from = info, options, resume_from
-        self.data_label, self.data_fingerprints = data_label, data_fingerprints or {}
+        self.data_label, self.fingerprints = data_label, fingerprints or {}
+        self.place = distribution.place()
         self.accumulate: float = 1
         self.rows: list[dict[str, float]] = []  # results.csv
-        self.frozen: set[str] = set()
+        self.frozen = set()
+        self.seconds_before = 0.0  # that the run took before it was continued
         super().__init__(overrides=overrides)
         self.model = model
         self.precision = choose(options["amp"], self.device)
@@ -108,17 +109,24 @@ class DetectorTrainer(DetectionTrainer):
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Build the loader of one split."""
-        dataset = self.build_dataset(dataset_path, mode, batch_size)
+        here = self.place
+        # Training batches of all processes together have one shape; validation batches are whole ones of each process.
+        dataset = self.build_dataset(dataset_path, mode, batch_size * (here.world if mode == "train" else 1))
         if mode != "train":
-            return make_loader(dataset, batch_size, self.loader_workers, None, self.device)
+            return make_loader(dataset, batch_size, self.loader_workers, None, self.device, here.rank, here.world)
         sampler = EpochSampler(
-            len(dataset), self.args.seed, shuffle=not dataset.rect, mosaic_until=self.epochs - self.args.close_mosaic
+            len(dataset),
+            self.args.seed,
+            shuffle=not dataset.rect,
+            mosaic_until=self.epochs - self.args.close_mosaic,
+            rank=here.rank,
+            world=here.world,
         )
         return make_loader(dataset, batch_size, self.loader_workers, sampler, self.device)
 
-    def get_validator(self) -> Validator:
+    def get_validator(self) -> SharedValidator:
         """Return the validator used after each epoch and at the end."""
-        validator = Validator(
+        validator = SharedValidator(
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks, info=self.info
         )
         validator.workers = self.loader_workers
@@ -133,6 +141,8 @@ class DetectorTrainer(DetectionTrainer):
             parameter.requires_grad = name not in self.frozen
         if self.frozen:
             LOGGER.info(training_line(model))
+        if self.place.world > 1:
+            self._connect(model)
         super()._build_train_pipeline()
         # Stock's counter of batches since the last step is local to its loop and lost when a run is continued. With 1
         # it calls optimizer_step after every batch, and the counting is done there.
@@ -143,6 +153,17 @@ class DetectorTrainer(DetectionTrainer):
         self.args.amp = "bf16" if self.precision.name == "bf16" and self.device.type == "cuda" else self.amp
         scaling = self.precision.name == "fp16"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaling)
+
+    def _connect(self, model: torch.nn.Module) -> None:
+        """Let the processes average their gradients; from here on stock's loop knows how many there are."""
+        self.world_size = self.place.world
+        if self.options["sync_bn"]:
+            torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        settings: dict[str, Any] = {"find_unused_parameters": True}
+        settings["forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers"] = False  # _agree does it, once an epoch
+        if self.device.type != "cpu":
+            settings["device_ids"] = [self.device.index]
+        self.model = torch.nn.parallel.DistributedDataParallel(model, **settings)
 
     def build_optimizer(
         self,
@@ -174,30 +195,6 @@ class DetectorTrainer(DetectionTrainer):
         )
         return optimizer
 
-    def _get_warmup_iterations(self, num_batches: int) -> int:
-        """Return YOLOv5's warm-up, at least 100 batches, but never more than half the run.
-
-        A file that asks for less than one epoch means it: the least number is for whole epochs of small data sets.
-        """
-        epochs = self.args.warmup_epochs
-        least = LEAST_WARMUP if epochs >= 1 else 0
-        return min(max(round(epochs * num_batches), least), num_batches * self.epochs // 2)
-
-    # ---- one epoch ---------------------------------------------------------------------------------------------------
-
-    def _model_train(self) -> None:
-        """Begin an epoch: reset what must not depend on earlier ones."""
-        self.model.train()
-        model = unwrap_model(self.model)
-        for name, module in model.named_modules():
-            if isinstance(module, torch.nn.BatchNorm2d) and f"{name}.weight" in self.frozen:
-                module.training = False  # not eval(), which would reach attention inside it
-        seed = self.args.seed + RETRY_STRIDE * self.nan_recovery_attempts
-        torch.manual_seed(seed * 1_000_003 + self.epoch)
-        self.train_loader.sampler.seed = seed
-        self.train_loader.sampler.set_epoch(self.epoch)
-        self._batch = self._pending = 0
-
     def run_callbacks(self, event: str) -> None:
         """Run the callbacks of an event; TensorBoard's first one traces the model in a way that torch warns of."""
         with warnings.catch_warnings():
@@ -205,66 +202,39 @@ class DetectorTrainer(DetectionTrainer):
                 warnings.simplefilter("ignore")
             super().run_callbacks(event)
 
-    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device, as 0–1, at a size of its own with --multi-scale."""
-        if self.args.multi_scale:
-            random.seed(int(np.random.SeedSequence((self.args.seed, self.epoch, self._batch)).generate_state(1)[0]))
-        batch = super().preprocess_batch(batch)
-        batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
-        return batch
-
-    def optimizer_step(self) -> None:
-        """Step when enough batches have been accumulated, and at the end of the epoch."""
-        batches = len(self.train_loader)
-        number = self.epoch * batches + self._batch
-        warmup = self._get_warmup_iterations(batches)
-        self._batch += 1
-        self._pending += 1
-        due: float = self.nominal_accumulate
-        if warmup and number <= warmup:
-            due = max(1, round(float(np.interp(number, [0, warmup], [1, self.nominal_accumulate]))))
-        if self._pending >= due or self._batch == batches:
-            super().optimizer_step()
-            self._pending = 0
-
     # ---- records -----------------------------------------------------------------------------------------------------
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Write results.csv anew from the rows so far, so that a continued run leaves no gap and no repetition."""
-        seconds = self.resumed_time + time.time() - self.train_time_start
-        row = {"epoch": self.epoch + 1, "time": seconds, **metrics}
+        row = {"epoch": self.epoch + 1, "time": self.seconds_before + time.monotonic() - self._started, **metrics}
         self.rows.append({key: float(value) for key, value in row.items()})
-        keys = list(self.rows[0])
-        lines = [",".join(keys), *(",".join(f"{row.get(key, 0):.6g}" for key in keys) for row in self.rows)]
-        self.csv.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    @property
-    def resumed_time(self) -> float:
-        """Seconds that the run had taken before it was continued."""
-        results = (self.resume_from or {}).get("training", {}).get("results") or [{}]
-        return float(results[-1].get("time", 0.0))
+        with self._explaining():
+            write_table(self.csv, self.rows)
 
     def save_model(self) -> bool:
-        """Write best.pt when this epoch is the best, a copy every --save-period epochs, and last.pt.
-
-        last.pt comes last: it says that the epoch is done, so a kill in between repeats the epoch and writes all again.
-        """
-        from models.weights.checkpoint import save_checkpoint
-
-        self.wdir.mkdir(parents=True, exist_ok=True)
-        whole = {**weights_content(self, half=False), "training": training_content(self)}
-        if self.best_fitness == self.fitness:
-            save_checkpoint(self.best, weights_content(self, half=True))
-        if self.save_period > 0 and (self.epoch + 1) % self.save_period == 0:
-            save_checkpoint(self.wdir / f"epoch{self.epoch + 1}.pt", whole)
-        save_checkpoint(self.last, whole)
+        """Write best.pt when this epoch is the best, a copy every --save-period epochs, and last.pt."""
+        with self._explaining():
+            write_checkpoints(self)
         return True
 
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Say how to continue when a file of the run cannot be written."""
+        try:
+            yield
+        except CheckpointError as error:
+            raise RunFailed(f"{error}; then continue with: python train.py --resume {self.last}") from None
+
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
-        """Continue after the last finished epoch of a checkpoint."""
+        """Continue after the last finished epoch of a checkpoint; begin a new run with one, for whatever may happen."""
+        self._started = time.monotonic()
         if ckpt is None:
+            self.epoch = -1
+            if self.args.save and self.place.rank == 0:
+                self.save_model()
             return
         restore(self, ckpt)
+        self.seconds_before = self.rows[-1]["time"] if self.rows else 0.0
         self.start_epoch = ckpt["training"]["epoch"] + 1
         LOGGER.info(f"continuing at epoch {self.start_epoch + 1} of {self.epochs}")
 
@@ -276,15 +246,18 @@ class DetectorTrainer(DetectionTrainer):
 
     def final_eval(self) -> None:
         """Validate the best weights and say where everything is."""
+        distribution.leave()
         best = self.best if self.best.exists() else self.last
-        if not best.exists():
+        if self.place.rank or not best.exists():
             return
         from models import load_model
 
         LOGGER.info(f"\nvalidating {best}")
         self.validator.args.plots = self.args.plots
         self.validator.keep_boxes = True
-        self.metrics = self.validator(model=load_model(best))
+        dataset = self.test_loader.dataset
+        whole = make_loader(dataset, dataset.batch_size, self.loader_workers, None, self.device)
+        self.metrics = self.validator.alone(whole, load_model(best))
         self.metrics.pop("fitness", None)
         self.run_callbacks("on_fit_epoch_end")
 

@@ -14,16 +14,18 @@ from engine import compat  # noqa: F401 - before any other part of ultralytics
 # isort: split
 from ultralytics.cfg import get_cfg
 
+from engine import distribution
 from engine import hyp as hyperparameters
 from engine.data_source import data_name, load_data
 from engine.dataset import box_sizes, describe
-from engine.devices import check_device
+from engine.devices import check_device, check_processes
 from engine.errors import UsageError
 from engine.flags import train_parser
 from engine.log import LOGGER
 from engine.modelinfo import model_line
-from engine.places import DIGITS_SIZE, DIGITS_WEIGHTS, latest_checkpoint, run_folder
-from engine.state import fingerprint
+from engine.places import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
+from engine.resume import check_unchanged, continue_run, fingerprint, resume_after_restart
+from engine.state import data_fingerprint
 from engine.trainer import DetectorTrainer
 from engine.weights import load_plugins, start_model
 
@@ -50,7 +52,7 @@ def train(**options: Any) -> DetectorTrainer:
 
 
 def run(options: Namespace) -> DetectorTrainer:
-    """Do what train.py was asked to.
+    """Do what train.py was asked to, as one process or as one of several that torchrun started.
 
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
@@ -58,24 +60,36 @@ def run(options: Namespace) -> DetectorTrainer:
     for name, value in vars(options).items():
         setattr(options, name, str(value) if isinstance(value, Path) else value)
     load_plugins(options)
+    here = distribution.place()
+    device = distribution.own_device(options.device, here)
+    check_device(device, several=True)
+    with distribution.joined(here, device):
+        return _run(options, here)
+
+
+def _run(options: Namespace, here: distribution.Place) -> DetectorTrainer:
     resume_from, folder = None, None
+    resume_after_restart(options)
     if options.resume:
-        options, resume_from, folder = _continue(options)
+        options, resume_from, folder = continue_run(options)
     else:
         _fill_in(options)
-    check_device(options.device)
-    names, splits = load_data(options.data, SPLITS, options.data_root, options.download)
-    info = describe(names, splits, options.single_cls)
-    prints = {split: fingerprint(splits[split].records) for split in SPLITS}
-    if resume_from is not None:
-        _check_unchanged(resume_from, prints, options)
-    model = _continued(resume_from, info) if resume_from is not None else start_model(options, info)
+    device = distribution.own_device(options.device, here)
+    check_device(device, several=True)
+    check_processes(here, device, options.batch_size, options.sync_bn)
+    with distribution.in_turn(here):
+        names, splits = load_data(options.data, SPLITS, options.data_root, options.download)
+        info = describe(names, splits, options.single_cls)
+        model = _continued(resume_from, info) if resume_from is not None else start_model(options, info)
     hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})
+    prints = _fingerprints(options, info, splits, hyp)
+    if resume_from is not None:
+        check_unchanged(resume_from, prints, options)
     loss = hyperparameters.scaled_loss(hyp.loss, len(model.stride), info["nc"], options.imgsz)
     model.hyp = {**model.hyp, **loss, "label_smoothing": options.label_smoothing}
     overrides = _overrides(options, hyp)
-    folder = folder or run_folder(options.project, options.name, options.exist_ok)
-    overrides |= {"project": str(folder.parent), "name": folder.name}
+    folder = folder or distribution.from_first(lambda: run_folder(options.project, options.name, options.exist_ok))
+    overrides |= {"project": str(folder.parent), "name": folder.name, "device": device}
     trainer = DetectorTrainer(
         model,
         info,
@@ -83,9 +97,11 @@ def run(options: Namespace) -> DetectorTrainer:
         overrides,
         resume_from=resume_from,
         data_label=data_name(options.data),
-        data_fingerprints=prints,
+        fingerprints=prints,
     )
-    _record(folder, options, hyp)
+    if here.rank == 0:
+        distribution.remember_folder(str(folder))
+        _record(folder, options, hyp)
     _check_anchors(trainer, options)
     LOGGER.info(model_line(model, trainer.args.imgsz))
     with _stopping_cleanly(trainer):
@@ -114,43 +130,6 @@ def _fill_in(options: Namespace) -> None:
         raise UsageError("--weights '' starts from scratch and needs a model: add --cfg yolov5n, say")
 
 
-def _continue(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
-    """Return the flags, the state and the folder of the run to continue.
-
-    Raises:
-        UsageError: if there is none, or it is finished.
-        CheckpointError: if its file cannot be read.
-    """
-    from models.weights.checkpoint import read_checkpoint
-
-    path = latest_checkpoint(options.project) if options.resume is True else Path(options.resume)
-    if not path.is_file():
-        raise UsageError(f"--resume {path}: there is no such file; give RUN/weights/last.pt")
-    content = read_checkpoint(path)
-    training = content.get("training")
-    if training is None:
-        raise UsageError(
-            f"--resume {path}: holds weights only; give the run's last.pt, or start anew with --weights {path}"
-        )
-    done = training["epoch"] + 1
-    if training["stopped"] or done >= training["epochs"]:
-        raise UsageError(
-            f"--resume {path}: the run is finished ({done} of {training['epochs']} epochs); "
-            f"to train further start a new run with --weights {path}"
-        )
-    saved = Namespace(**training["options"])
-    if saved.plugin and not options.plugin:
-        raise UsageError(
-            f"--resume {path}: the run uses mechanisms of your own; add --plugin {' --plugin '.join(saved.plugin)} "
-            "(a checkpoint never runs code by itself)"
-        )
-    saved.plugin = options.plugin
-    saved.resume, saved.exist_ok, saved.demo = str(path), True, False
-    saved.device = options.device or saved.device
-    LOGGER.info(f"continuing {path.parents[1]} after {done} of {training['epochs']} epochs")
-    return saved, content, path.resolve().parents[1]
-
-
 def _continued(content: dict[str, Any], info: dict[str, Any]) -> Any:
     """Return the model of a run to continue; the trainer loads its tensors."""
     from models import build_model
@@ -158,18 +137,29 @@ def _continued(content: dict[str, Any], info: dict[str, Any]) -> Any:
     return build_model(content["spec"], nc=info["nc"], names=info["names"])
 
 
-def _check_unchanged(content: dict[str, Any], prints: dict[str, str], options: Namespace) -> None:
-    """Refuse to continue a run on other data.
+def _fingerprints(
+    options: Namespace, info: dict[str, Any], splits: dict[str, Any], hyp: hyperparameters.Hyp
+) -> dict[str, str]:
+    """Return hashes of what must be the same when the run is continued, and in all processes.
 
     Raises:
-        UsageError: if the data changed.
+        UsageError: if processes on other machines have something else.
+        SpecError: if the model YAML cannot be read.
     """
-    changed = [split for split, value in content["training"]["data"].items() if prints.get(split) != value]
-    if changed:
-        raise UsageError(
-            f"--resume: the data of {options.data} changed since this run began ({', '.join(changed)}); "
-            f"start a new run with --weights {options.resume}"
-        )
+    from models import read_spec
+
+    prints = {split: data_fingerprint(splits[split].records) for split in SPLITS}
+    prints["hyp"] = fingerprint([hyp.engine, hyp.loss])
+    if options.cfg:
+        identity = True if options.identity else None
+        prints["cfg"] = fingerprint(read_spec(options.cfg, options.attention, nc=info["nc"], identity=identity).yaml)
+    for rank, other in enumerate(distribution.from_all(prints)):
+        changed = [name for name in prints if other.get(name) != prints[name]]
+        if changed:
+            raise UsageError(
+                f"process {rank} has another {', '.join(changed)} than process {distribution.place().rank}"
+            )
+    return prints
 
 
 def _overrides(options: Namespace, hyp: hyperparameters.Hyp) -> dict[str, Any]:

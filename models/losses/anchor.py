@@ -1,6 +1,6 @@
 """The loss of YOLOv5: CIoU on boxes, cross-entropy on objectness and classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,8 @@ class AnchorLoss:
 
     Attributes:
         defaults: gains and thresholds that a detector with this loss starts with.
+        shares: for several processes: takes how many elements each mean has here, (k,), and returns factors (k,) with
+            which the mean over processes is the one over all elements. None for a single process.
 
     Source:
         Published with YOLOv5 (v6 and later); CIoU from Zheng et al., AAAI 2020, arXiv:1911.08287.
@@ -46,6 +48,7 @@ class AnchorLoss:
         self.head = head
         self.hyp: Mapping[str, float] = {**self.defaults, **model.hyp}  # type: ignore[dict-item]
         self.balance = BALANCE.get(head.nl, BALANCE[5][: head.nl])
+        self.shares: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, preds: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss.
@@ -69,17 +72,27 @@ class AnchorLoss:
         """Return box, objectness and class terms, gains applied."""
         zero = raw[0].new_zeros((), dtype=torch.float32)
         box, obj, cls = zero, zero, zero
-        for p, match, balance in zip(raw, matches, self.balance, strict=True):
+        weights = self.weights(raw, matches)
+        for p, match, balance, (found, cells) in zip(raw, matches, self.balance, weights, strict=True):
             objectness = torch.zeros(p.shape[:4], device=p.device)
             if len(match.image):
                 chosen = p[match.image, match.anchor, match.y, match.x].float()
                 overlap = self.overlap(decode_cells(chosen, match.anchor_wh), match.box)
-                box = box + (1 - overlap).mean()
+                box = box + (1 - overlap).mean() * found
                 objectness[match.image, match.anchor, match.y, match.x] = overlap.detach().clamp(min=0)
                 if self.head.nc > 1:
-                    cls = cls + self.score(chosen[:, 5:], self.class_targets(chosen[:, 5:], match.cls), "cls_pw")
-            obj = obj + self.score(p[..., 4].float(), objectness, "obj_pw") * balance
+                    targets = self.class_targets(chosen[:, 5:], match.cls)
+                    cls = cls + self.score(chosen[:, 5:], targets, "cls_pw") * found
+            obj = obj + self.score(p[..., 4].float(), objectness, "obj_pw") * balance * cells
         return box * self.hyp["box"], obj * self.hyp["obj"], cls * self.hyp["cls"]
+
+    def weights(self, raw: Sequence[Tensor], matches: Sequence[Matches]) -> Sequence[Sequence[Tensor | float]]:
+        """Return per level the factors of the means over positives and over cells, 1 for a single process."""
+        if self.shares is None:
+            return [(1.0, 1.0)] * len(raw)
+        counts = [(len(match.image), p[..., 4].numel()) for p, match in zip(raw, matches, strict=True)]
+        shares = self.shares(torch.tensor(counts, device=raw[0].device, dtype=torch.float64).flatten())
+        return [tuple(level) for level in shares.float().view(-1, 2)]
 
     def overlap(self, boxes: Tensor, targets: Tensor) -> Tensor:
         """Return the CIoU (n,) of boxes (n, 4) and targets (n, 4), both centre and size in cells."""

@@ -142,10 +142,10 @@ def test_changed_data_are_noticed(root, whole, data, flags, tmp_path):
     home = whole[0].parents[1]
     content = torch.load(whole[0] / "weights" / "last.pt", weights_only=True)
     content["training"]["epoch"], content["training"]["stopped"] = 0, False
-    content["training"]["data"]["train"] = "0" * 64
+    content["training"]["fingerprints"]["train"] = "0" * 64
     torch.save(content, tmp_path / "last.pt")
     text = run(root, "train.py", "--resume", tmp_path / "last.pt", cwd=home, ok=2)
-    assert "changed since this run began (train)" in text
+    assert "changed since this run began: train (" in text
 
 
 def test_validation_writes_all_numbers(root, whole, data):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from engine.devices import check_device, check_runtime
+from engine.devices import check_device, check_processes, check_runtime
+from engine.distribution import Place
 from engine.errors import UsageError
 
 
@@ -26,10 +27,31 @@ def test_devices_that_are_not_there(device, text):
         check_device(device)
 
 
-def test_several_processes_are_refused(monkeypatch):
+def test_only_training_works_as_several_processes(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="start one process"):
+    with pytest.raises(UsageError, match=r"torchrun is for train\.py"):
         check_device("cpu")
+    check_device("cpu", several=True)
+
+
+@pytest.mark.parametrize(
+    ("world", "device", "batch", "sync_bn", "text"),
+    [
+        (3, "cpu", 16, False, "use --batch-size 15"),
+        (4, "cpu", 2, False, "use --batch-size 4"),
+        (2, "0", -1, False, "use --batch-size 2"),
+        (1, "0", 16, True, "--sync-bn: is for several processes on GPUs"),
+        (2, "cpu", 16, True, "--sync-bn: is for several processes on GPUs"),
+    ],
+)
+def test_what_several_processes_cannot_share(world, device, batch, sync_bn, text):
+    with pytest.raises(UsageError, match=text):
+        check_processes(Place(world=world), device, batch, sync_bn)
+
+
+def test_processes_that_share_batches_evenly():
+    check_processes(Place(world=2), "0", 16, True)
+    check_processes(Place(), "cpu", -1, False)
 
 
 @pytest.mark.parametrize("model", [object(), "model_openvino_model"])

@@ -13,7 +13,7 @@ from engine import compat  # noqa: F401 - before ultralytics
 # isort: split
 from ultralytics.engine.trainer import BaseTrainer
 
-from engine.errors import UsageError
+from engine.errors import RunFailed, UsageError
 from engine.flags import train_parser
 from engine.trainer import DetectorTrainer
 from engine.training import _overrides, train
@@ -59,7 +59,8 @@ def counted(epochs, batches, nominal, warmup_epochs=3.0):
     steps = []
     trainer = DetectorTrainer.__new__(DetectorTrainer)
     trainer.train_loader, trainer.epochs, trainer.nominal_accumulate = range(batches), epochs, nominal
-    trainer.args = SimpleNamespace(warmup_epochs=warmup_epochs)
+    trainer.args, trainer.tloss = SimpleNamespace(warmup_epochs=warmup_epochs), None
+    trainer._diverged = lambda stepping: False
     for epoch in range(epochs):
         trainer.epoch, trainer._batch, trainer._pending = epoch, 0, 0
         taken = []
@@ -154,3 +155,55 @@ def test_bfloat16_trains(data, tmp_path):
     assert trainer.precision.name == "bf16"
     assert {value.dtype for value in trainer.model.parameters()} == {torch.float32}
     assert np.isfinite(trainer.rows[0]["train/obj_loss"])
+
+
+PLUGIN = """
+import torch
+from torch import nn
+from attention import ATTENTION
+
+
+@ATTENTION.register("Spiky")
+class Spiky(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.mix = nn.Conv2d(channels, channels, 1)
+        nn.init.constant_(self.mix.bias, 9.0)  # its sigmoid is 0.9999, which bfloat16 rounds to 1
+
+    def forward(self, x):
+        return x * 1e-4 / (1 - self.mix(x * 1e-3).sigmoid())
+"""
+
+
+@pytest.mark.slow
+def test_attention_that_leaves_the_range_of_half_precision_ends_the_run_by_name(data, tmp_path):
+    (tmp_path / "spiky.py").write_text(PLUGIN)
+    more = {"plugin": [str(tmp_path / "spiky.py")], "attention": ["Spiky@neck.P3"], "amp": "bf16"}
+    expected = r"epoch 1, batch 1 of 3: layer \S+Spiky \(Spiky\) is not finite for .*\.png.*attention leaves the range"
+    with pytest.raises(RunFailed, match=expected) as failure:
+        train(**options(data, tmp_path, **more))
+    assert "use --amp off" in str(failure.value)
+    assert "last.pt" in str(failure.value)
+    trainer = train(**options(data, tmp_path, epochs=1, **{**more, "amp": "off"}))
+    assert np.isfinite(trainer.rows[0]["train/box_loss"])
+
+
+@pytest.mark.slow
+def test_a_poisoned_batch_is_named_and_its_epoch_repeated(data, tmp_path, monkeypatch, caplog):
+    from engine import training
+
+    class PoisonedTrainer(DetectorTrainer):
+        def preprocess_batch(self, batch):
+            batch = super().preprocess_batch(batch)
+            if self.epoch == 0 and self._batch == 1 and not self.nan_recovery_attempts:
+                batch["img"][2] = torch.nan
+                self.poisoned = batch["im_file"][2]
+            return batch
+
+    monkeypatch.setattr(training, "DetectorTrainer", PoisonedTrainer)
+    monkeypatch.setattr("engine.epochs.LOGGER.propagate", True)
+    trainer = train(**options(data, tmp_path))
+    name = trainer.poisoned.rpartition("/")[2]
+    assert f"epoch 1, batch 2 of 3: the pictures given to the model are not finite: {name}" in caplog.text
+    assert [row["epoch"] for row in trainer.rows] == [1, 2]
+    assert all(torch.isfinite(value).all() for value in trainer.model.state_dict().values())
