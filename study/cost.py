@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any
 
 from engine import env  # noqa: F401 - before torch
 
 # isort: split
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,6 +23,7 @@ from study.runs import content_hash, read_json, write_json
 WARM_UP = 3  # untimed passes of each model
 PROBE_BATCH, PROBE_STEPS = 8, 2
 OBJECTS = 5  # a picture of the probe
+DISTURBED = 0.3  # distance of the quartiles, of the median, from which timing is not to be trusted
 START_SECONDS = 10.0  # of a run before its first batch
 
 
@@ -39,6 +42,23 @@ class Cost:
     parameters: int
     flops: int
     latency_ms: tuple[float, ...] = ()
+
+
+def added_latency(cost: Cost, base: Cost) -> float:
+    """Return the median over rounds of what a variant takes longer than the baseline, in milliseconds."""
+    return median(mine - other for mine, other in zip(cost.latency_ms, base.latency_ms, strict=True))
+
+
+def quartiles(cost: Cost) -> tuple[float, float]:
+    """Return the lower and the upper quartile of the latency, in milliseconds."""
+    low, high = np.quantile(cost.latency_ms, [0.25, 0.75])
+    return float(low), float(high)
+
+
+def disturbed(cost: Cost) -> bool:
+    """Whether other work on the machine was in the way: the latency's quartiles are far apart."""
+    low, high = quartiles(cost)
+    return high - low > DISTURBED * median(cost.latency_ms)
 
 
 def parameters_and_flops(model: Any, imgsz: int) -> tuple[int, int]:
@@ -66,7 +86,8 @@ def measure_costs(
         imgsz: pixels of each side.
         rounds: each times every model once, in an order drawn anew.
         device: "cpu", or a GPU's number.
-        file: where the figures are kept; they are measured again when models, size, rounds or machine change.
+        file: where the figures are kept; they are measured again when models, size, rounds or machine change, or
+            when they were `disturbed`.
 
     Returns:
         variant → cost, and how it was measured.
@@ -81,7 +102,8 @@ def measure_costs(
             name: Cost(value["parameters"], value["flops"], tuple(value["latency_ms"]))
             for name, value in known["costs"].items()
         }
-        return costs, setting
+        if not disturbed(costs[next(iter(models))]):
+            return costs, setting
     built, counts = {}, {}
     for name, spec in models.items():
         model = build_model(spec.yaml)

@@ -27,7 +27,8 @@ def measure(weights: Path, data: str, split: str, folder: Path, options: dict[st
         weights: our checkpoint; its averaged weights are measured in full precision.
         data: data set, as for --data.
         split: its name.
-        folder: where metrics.json, matches.npz and boxes.npz are written.
+        folder: where metrics.json, matches.npz and boxes.npz are written. Pictures are kept by their position in the
+            split, since the data may have moved when the boxes are drawn.
         options: of the training: imgsz, single_cls, data_root.
         device: as for --device.
 
@@ -48,9 +49,10 @@ def measure(weights: Path, data: str, split: str, folder: Path, options: dict[st
     report = evaluate(truths, found)
     report.matches.save(folder / "matches.npz")
     shown = found.score >= SHOWN
+    positions = {record.path: number for number, record in enumerate(splits[split].records)}
     np.savez_compressed(
         folder / "boxes.npz",
-        files=np.array([str(record.path) for record in validator.dataloader.dataset.records]),
+        position=np.array([positions[record.path] for record in validator.dataloader.dataset.records]),
         image=found.image[shown],
         category=found.category[shown],
         boxes_xywh=found.boxes_xywh[shown],

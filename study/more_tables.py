@@ -2,26 +2,25 @@
 
 import math
 from collections.abc import Callable
+from statistics import median
 
 from metrics.tide import KINDS
 from study.analysis import Analysis
-from study.cost import Cost
+from study.cost import Cost, added_latency, quartiles
 from study.power import seeds_needed
 from study.results import WHICH, Results
 from study.statistics import Comparison
 from study.tables import (
     MISSING,
+    TONES,
     Cell,
     Table,
     deviation,
     mean,
-    middle,
     number,
     ordered,
     points,
-    quartiles,
     span,
-    verdict_cell,
 )
 from study.variants import BASELINE, CONTROL
 
@@ -41,7 +40,7 @@ def comparison_table(results: Results, analysis: Analysis) -> Table:
                 (
                     Cell(name),
                     Cell(against),
-                    verdict_cell(found),
+                    Cell(found.verdict.value, found.interval.mean, TONES[found.verdict]),
                     number(found.interval.mean, True),
                     Cell(span(found.interval)),
                     Cell(span(found.corrected)),
@@ -67,12 +66,13 @@ def comparison_table(results: Results, analysis: Analysis) -> Table:
         "bootstrap: seeds and images",
     )
     notes = (
-        f"{analysis.metric}, {analysis.which} epoch, paired by seed, in points. “detectable”: the smallest true "
-        "difference that this number of seeds calls in 80 % of studies, if the true spread is the observed one. "
+        "In points, paired by seed. The verdict is read from the interval at Holm's step. Detectable: the smallest "
+        "true difference that this number of seeds calls in 80 % of studies, if the true spread is the observed one. "
         "Bootstrap intervals resample the pictures (another test set) or seeds and pictures together; with few seeds "
         "they are too narrow, so the verdict is not read from them.",
     )
-    return Table(f"comparisons-{analysis.metric}-{analysis.which}", head, tuple(rows), notes)
+    title = f"{analysis.metric}, {analysis.which} epoch"
+    return Table(f"comparisons-{analysis.metric}-{analysis.which}", head, tuple(rows), notes, title=title)
 
 
 def runs_table(results: Results) -> Table:
@@ -109,17 +109,18 @@ def cost_table(results: Results, costs: dict[str, Cost], setting: dict[str, obje
     """What each variant costs."""
     rows = []
     for name in ordered(results):
-        cost, runs = costs[name], list(results.by_variant[name].values())
-        low, high = quartiles(cost.latency_ms)
+        cost, runs, base = costs[name], list(results.by_variant[name].values()), costs[BASELINE]
+        (low, high), late = quartiles(cost), added_latency(cost, base)
         memory = [run.trained["memory_mib"] for run in runs if "memory_mib" in run.trained]
         rows.append(
             (
                 Cell(name),
                 Cell(f"{cost.parameters:,}", cost.parameters),
-                Cell(f"{cost.parameters - costs[BASELINE].parameters:+,}", cost.parameters),
+                Cell(f"{cost.parameters - base.parameters:+,}", cost.parameters),
                 Cell(f"{cost.flops / 1e9:.2f}", cost.flops),
-                Cell(f"{middle(cost.latency_ms):.1f}", middle(cost.latency_ms)),
+                Cell(f"{median(cost.latency_ms):.1f}", median(cost.latency_ms)),
                 Cell(f"{low:.1f} – {high:.1f}", high - low),
+                Cell(MISSING, 0.0) if name == BASELINE else Cell(f"{late:+.1f}", late),
                 _median([run.epoch_seconds for run in runs], 1),
                 _median(memory, 0),
             )
@@ -127,26 +128,27 @@ def cost_table(results: Results, costs: dict[str, Cost], setting: dict[str, obje
     head = (
         "variant",
         "parameters",
-        "Δ",
+        "added",
         "GFLOPs",
-        "latency, ms",
+        "ms a picture",
         "quartiles",
+        "added ms",
         "training, s an epoch",
         "peak memory, MiB",
     )
     kinds = {str(run.trained.get("memory")) for runs in results.by_variant.values() for run in runs.values()}
     notes = (
-        f"Latency: one picture of {setting['imgsz']} px through the fused model in full precision, median of "
+        f"Time: one picture of {setting['imgsz']} px through the fused model in full precision, median of "
         f"{setting['rounds']} rounds in each of which every variant runs once, in changing order "
-        f"({setting['device']}, {setting['threads']} threads). GFLOPs: 2 for a multiplication with addition, counted "
-        "at torch's dispatcher (convolutions, matrix products). Time an epoch: median of all seeds' medians, "
-        f"validation included. Memory: {', '.join(sorted(kinds))}.",
+        f"({setting['device']}, {setting['threads']} threads); added: median of the rounds' differences. GFLOPs: 2 for "
+        "a multiplication with addition, counted at torch's dispatcher (convolutions, matrix products). Training: "
+        f"median of all seeds' medians, validation included. Memory: {', '.join(sorted(kinds))}.",
     )
     return Table("cost", head, tuple(rows), notes)
 
 
 def _median(values: list[float], digits: int) -> Cell:
-    return Cell(f"{middle(values):,.{digits}f}", middle(values)) if values else Cell(MISSING)
+    return Cell(f"{median(values):,.{digits}f}", median(values)) if values else Cell(MISSING)
 
 
 def size_table(results: Results, which: str) -> Table:
@@ -201,7 +203,7 @@ def _heat(
                 cells.append(Cell(text, here, shade=better * difference / FULL_SHADE))
         rows.append(tuple(cells))
     colours = "In brackets the difference to the baseline: blue better, orange worse, full colour at 5 points."
-    return Table(name, ("variant", *columns), tuple(rows), (f"{note}. {colours}",), heat=True)
+    return Table(name, ("variant", *columns), tuple(rows), (f"{note}. {colours}",), kind="heat")
 
 
 def design_table(analysis: Analysis) -> Table:

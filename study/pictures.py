@@ -19,6 +19,7 @@ from study.variants import BASELINE, CONTROL
 CONFIDENCE = 0.25
 WIDTH = 300  # pixels of each picture on the page
 QUALITY = 80
+LETTERS = 0.33  # size of names on boxes
 # BGR, Okabe & Ito.
 TRUTH, FOUND, FALSE = (115, 158, 0), (178, 114, 0), (0, 94, 213)
 
@@ -38,14 +39,12 @@ class Trio:
     pictures: tuple[str, str, str]
 
 
-def scores(table: MatchTable, confidence: float = CONFIDENCE) -> np.ndarray:
-    """Return for each picture right minus wrong detections at IoU 0.5 above a confidence: (I,)."""
+def tallies(table: MatchTable, confidence: float = CONFIDENCE) -> np.ndarray:
+    """Count each picture's detections above a confidence, at IoU 0.5: (2, I), right and wrong ones."""
     sure = table.score >= confidence
     state = table.state[0, 0]
     size = len(table.image_ids)
-    right = np.bincount(table.image[sure & (state == RIGHT)], minlength=size)
-    wrong = np.bincount(table.image[sure & (state == WRONG)], minlength=size)
-    return right - wrong
+    return np.stack([np.bincount(table.image[sure & (state == kind)], minlength=size) for kind in (RIGHT, WRONG)])
 
 
 def trios(results: Results, variant: str, number: int, which: str = "last") -> list[Trio]:
@@ -64,16 +63,22 @@ def trios(results: Results, variant: str, number: int, which: str = "last") -> l
     seed = next((seed for seed in bases if seed in runs), None)
     if seed is None or number == 0:
         return []
-    difference = scores(runs[seed].matches(which)) - scores(bases[seed].matches(which))
+    pair = (bases[seed], runs[seed])
+    counts = np.stack([tallies(run.matches(which)) for run in pair])  # (2 runs, right and wrong, pictures)
+    difference = np.diff(counts[:, 0] - counts[:, 1], axis=0)[0]
     plan = results.plan
     split = load_split(plan.data, plan.split, plan.spec.data_root if plan.data == plan.spec.data else None)
-    records = {str(record.path): record for record in split}
     with np.load(bases[seed].run.folder / which / "boxes.npz", allow_pickle=False) as boxes:
-        files = boxes["files"].tolist()
+        position = boxes["position"]
     return [
-        _trio(records[files[index]], index, int(difference[index]), (bases[seed], runs[seed]), plan.names, which)
+        _trio(split.records[position[index]], index, _caption(variant, counts[:, :, index]), pair, plan.names, which)
         for index in extremes(difference, number)
     ]
+
+
+def _caption(variant: str, counts: np.ndarray) -> str:
+    (right, wrong), (other_right, other_wrong) = counts.tolist()
+    return f"baseline {right} right, {wrong} wrong; {variant} {other_right} right, {other_wrong} wrong"
 
 
 def extremes(difference: np.ndarray, number: int) -> list[int]:
@@ -93,7 +98,7 @@ def variants_to_show(results: Results) -> list[str]:
 
 
 def _trio(
-    record: Any, index: int, difference: int, runs: tuple[RunResult, RunResult], names: dict[int, str], which: str
+    record: Any, index: int, caption: str, runs: tuple[RunResult, RunResult], names: dict[int, str], which: str
 ) -> Trio:
     picture = read_picture(str(record.path))
     if picture is None:
@@ -103,8 +108,7 @@ def _trio(
     shown = [_draw(picture, record.boxes_xyxy * scale, record.classes, [], names, [TRUTH] * len(record))]
     for run in runs:
         shown.append(_draw_found(picture, run.run.folder / which, index, scale, names, run.matches(which)))
-    words = f"{abs(difference)} {'better' if difference > 0 else 'worse'} than the baseline (right minus wrong boxes)"
-    return Trio(record.path.name, words, (_address(shown[0]), _address(shown[1]), _address(shown[2])))
+    return Trio(record.path.name, caption, (_address(shown[0]), _address(shown[1]), _address(shown[2])))
 
 
 def _draw_found(
@@ -131,10 +135,13 @@ def _draw(
     canvas = picture.copy()
     for number, (box, kind) in enumerate(zip(boxes_xyxy, classes, strict=True)):
         x1, y1, x2, y2 = (round(float(value)) for value in box)
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), colours[number], 1)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colours[number], 2)
         text = names[int(kind)] if len(confidences) == 0 else f"{names[int(kind)]} {confidences[number]:.2f}"
-        place = (x1 + 1, y1 - 2 if y1 > 10 else y1 + 9)
-        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.3, colours[number], 1, cv2.LINE_AA)
+        (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, LETTERS, 1)
+        left, bottom = min(x1, canvas.shape[1] - wide - 3), max(y1, high + 4)
+        cv2.rectangle(canvas, (left - 1, bottom - high - 4), (left + wide + 2, bottom), colours[number], cv2.FILLED)
+        place = (left + 1, bottom - 2)
+        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, LETTERS, (255, 255, 255), 1, cv2.LINE_AA)
     return canvas
 
 

@@ -2,7 +2,8 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import matplotlib as mpl
@@ -12,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from metrics.tide import KINDS
-from study.analysis import Analysis
-from study.cost import Cost
+from study.cost import Cost, quartiles
 from study.results import Results
-from study.statistics import Verdict
-from study.tables import mean, middle, ordered, quartiles
+from study.statistics import Comparison, Verdict
+from study.tables import mean, ordered
 from study.variants import BASELINE, CONTROL
 
 # Okabe & Ito's colours, which the colour-blind tell apart.
@@ -51,56 +51,65 @@ def _svg(figure: Figure, label: str) -> str:
     return text.getvalue()[start:].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
-def forest(analysis: Analysis) -> str:
-    """Differences to the baseline with intervals, and every seed's difference as a dot."""
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each: the baseline grey, a control that of its variant."""
+    owners = list(dict.fromkeys(name.removesuffix(CONTROL) for name in names if name != BASELINE))
+    found = {name: CYCLE[owners.index(name.removesuffix(CONTROL)) % len(CYCLE)] for name in names if name != BASELINE}
+    return {BASELINE: "#777777", **found}
+
+
+def forest(comparisons: Mapping[str, Comparison], label: str) -> str:
+    """Differences with intervals, and every seed's difference as a stroke."""
     with mpl.rc_context(STYLE):
-        rows = [(name, found) for name, found in {**analysis.baseline, **analysis.controls}.items()]
-        rows.sort(key=lambda row: _family_order(row[0], list(analysis.baseline)))
-        figure, axes = _figure(1.0 + 0.34 * max(len(rows), 1))
-        for at, (_, found) in enumerate(rows):
+        figure, axes = _figure(1.0 + 0.34 * max(len(comparisons), 1))
+        for at, found in enumerate(comparisons.values()):
             colour = COLOURS[found.verdict]
             ends = [100 * end for end in (found.corrected.low, found.corrected.high)]
             if all(map(math.isfinite, ends)):
                 axes.plot(ends, [at, at], color=colour, linewidth=1)
             axes.plot([100 * found.interval.low, 100 * found.interval.high], [at, at], color=colour, linewidth=3)
             axes.plot(100 * found.interval.mean, at, "o", color=colour, markersize=6)
-            dots = [100 * value for value in found.differences]
-            axes.plot(dots, [at + 0.25] * len(dots), "|", color=colour, markersize=6, alpha=0.7)
+            strokes = [100 * value for value in found.differences]
+            axes.plot(strokes, [at + 0.25] * len(strokes), "|", color=colour, markersize=6, alpha=0.7)
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_yticks(range(len(rows)), [name for name, _ in rows])
-        axes.set_ylim(len(rows) - 0.5, -0.6)
-        axes.set_xlabel(f"difference of {analysis.metric} to the baseline, points")
-        return _svg(figure, "Forest plot of the differences to the baseline")
-
-
-def _family_order(name: str, variants: Sequence[str]) -> tuple[int, int]:
-    """Sort each control behind its variant."""
-    owner = name.removesuffix(CONTROL)
-    place = variants.index(owner) if owner in variants else len(variants)
-    return place, int(name.endswith(CONTROL))
+        axes.set_yticks(range(len(comparisons)), list(comparisons))
+        axes.set_ylim(len(comparisons) - 0.5, -0.6)
+        axes.set_xlabel(label)
+        return _svg(figure, f"Forest plot: {label}")
 
 
 def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str) -> str:
     """Metric against latency; the line joins what nothing else beats in both."""
+    names = ordered(results)
+    palette = colours(names)
     with mpl.rc_context(STYLE):
-        figure, axes = _figure(3.2)
+        figure, axes = _figure(3.0 + 0.16 * (len(names) // 3))
         places = []
-        for number, name in enumerate(ordered(results)):
+        for name in names:
             values = [v for v in results.values(name, metric, which).values() if math.isfinite(v)]
-            if not values or not costs[name].latency_ms:
+            if not values:
                 continue
-            x, y = middle(costs[name].latency_ms), 100 * mean(values)
-            low, high = quartiles(costs[name].latency_ms)
-            colour = "black" if name == BASELINE else CYCLE[number % len(CYCLE)]
-            marker = "s" if name.endswith(CONTROL) else "o"
-            axes.errorbar(x, y, xerr=[[x - low], [high - x]], fmt=marker, color=colour, capsize=2, markersize=5)
-            axes.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
+            x, y = median(costs[name].latency_ms), 100 * mean(values)
+            low, high = quartiles(costs[name])
+            control = name.endswith(CONTROL)
+            axes.errorbar(
+                x,
+                y,
+                xerr=[[x - low], [high - x]],
+                fmt="s" if control else "o",
+                markerfacecolor="white" if control else palette[name],
+                color=palette[name],
+                label=name,
+                markersize=6,
+                elinewidth=1,
+            )
             places.append((x, y))
         line = pareto_line(places)
         axes.plot([x for x, _ in line], [y for _, y in line], "--", color="#999999", linewidth=1, zorder=0)
-        axes.margins(x=0.25, y=0.2)
-        axes.set_xlabel("latency of a picture, ms (median; bars: quartiles)")
+        axes.margins(x=0.1, y=0.15)
+        axes.set_xlabel("ms a picture, median")
         axes.set_ylabel(f"mean {metric}, points")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
         return _svg(figure, f"{metric} against latency")
 
 
@@ -121,15 +130,15 @@ def pareto_line(places: Sequence[tuple[float, float]]) -> list[tuple[float, floa
 def learning_curves(results: Results) -> list[str]:
     """One small figure for each variant: mean and range over seeds, its control beside it, the baseline behind."""
     names = ordered(results)
+    palette = colours(names)
     figures = []
     with mpl.rc_context(STYLE):
-        for number, name in enumerate(name for name in names if name != BASELINE and not name.endswith(CONTROL)):
+        for name in (name for name in names if name != BASELINE and not name.endswith(CONTROL)):
             figure, axes = _figure(2.6)
-            shown = [(BASELINE, "#888888"), (f"{name}{CONTROL}", "#e69f00"), (name, CYCLE[number % 2])]
-            for other, colour in shown:
+            for other in (BASELINE, f"{name}{CONTROL}", name):
                 curves = [[row["metrics/mAP50-95(B)"] for row in r.curve] for r in _runs(results, other)]
                 if curves:
-                    _band(axes, curves, other, colour)
+                    _band(axes, curves, other, palette[other])
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_ylabel("AP on val, points")
@@ -147,24 +156,26 @@ def _band(axes: Any, curves: list[list[float]], label: str, colour: str) -> None
     values = 100 * np.array([curve[:length] for curve in curves])
     epochs = np.arange(1, length + 1)
     axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
-    marker = "o" if length < 3 else None
-    axes.plot(epochs, values.mean(0), color=colour, label=f"{label} ({len(curves)})", linewidth=1.5, marker=marker)
+    marker, style = "o" if length < 3 else None, "--" if label.endswith(CONTROL) else "-"
+    text = f"{label} ({len(curves)} seeds)"
+    axes.plot(epochs, values.mean(0), style, color=colour, label=text, linewidth=1.5, marker=marker)
 
 
 def errors(results: Results, which: str) -> str:
     """What each kind of error costs, bars for each variant."""
     with mpl.rc_context(STYLE):
         names = ordered(results)
+        palette = colours(names)
         figure, axes = _figure(1.2 + 0.12 * len(names) * len(KINDS))
         height = 0.8 / len(names)
         for number, name in enumerate(names):
             runs = _runs(results, name)
             costs = [100 * mean([run.metrics[which]["tide"]["dAP"][kind] for run in runs]) for kind in KINDS]
             at = np.arange(len(KINDS)) + (number - (len(names) - 1) / 2) * height
-            colour = "#888888" if name == BASELINE else CYCLE[number % len(CYCLE)]
-            axes.barh(at, costs, height, label=name, color=colour)
+            control = name.endswith(CONTROL)
+            axes.barh(at, costs, height, label=name, color=palette[name], alpha=0.45 if control else 1)
         axes.set_yticks(np.arange(len(KINDS)), KINDS)
         axes.invert_yaxis()
-        axes.set_xlabel("AP50 points gained if mended")
-        axes.legend(frameon=False, fontsize=8)
+        axes.set_xlabel("points of AP50 that mending it alone would gain")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
         return _svg(figure, "Cost of each kind of error")

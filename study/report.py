@@ -3,17 +3,11 @@
 import csv
 import io
 import math
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from engine.flags import ROOT
-from engine.state import current_commit
 from study.analysis import Analysis, analyse
-from study.cost import Cost, measure_costs
+from study.cost import Cost, disturbed, measure_costs
 from study.more_tables import (
     class_table,
     comparison_table,
@@ -25,19 +19,30 @@ from study.more_tables import (
     size_table,
     spread_table,
 )
-from study.page import Section, figure, figures, folded, page, preformatted, trio_html
+from study.page import (
+    Section,
+    figure,
+    figures,
+    folded,
+    listed,
+    note,
+    page,
+    preformatted,
+    side_by_side,
+    terms,
+    trio_html,
+)
 from study.pictures import trios, variants_to_show
 from study.plan import Plan
 from study.plots import errors, forest, learning_curves, pareto
+from study.recipe import recipe, spec_text
 from study.results import WHICH, Results, gather
 from study.runner import Outcome, log_tail
 from study.runs import write_whole
 from study.spec import METRICS
-from study.statistics import Comparison
-from study.tables import Table, ordered, points, span, verdict_table, verdict_text
+from study.tables import Table, ordered, verdict_table
 from study.variants import BASELINE
-
-RECIPE_RUNS = 3  # commands that are written out; the others differ in seed and model only
+from study.words import TERMS, Answer, answers
 
 
 def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
@@ -63,13 +68,14 @@ def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
         analyse(results, metric, which, resample=which == "last") for metric in plan.spec.metrics for which in WHICH
     ]
     main = next(found for found in analyses if found.metric == first and found.which == "last")
-    warnings = [*plan.warnings, *_shortfalls(plan, results, outcome)]
-    write_whole(plan.folder / "study.yaml", _spec_text(plan) + "\n")
+    warnings = [*plan.warnings, *_shortfalls(plan, results, outcome, costs)]
+    said = answers(results, main, costs)
+    write_whole(plan.folder / "study.yaml", spec_text(plan) + "\n")
     write_whole(plan.folder / "results.csv", results_csv(results, costs))
     tables = _tables(results, analyses, costs, setting)
-    write_whole(plan.folder / "report.md", _markdown(plan, results, main, warnings, tables))
-    write_whole(plan.folder / "report.html", _html(plan, results, main, costs, warnings, tables, outcome))
-    lines = [f"{name}: {sentence(name, main)}" for name in ordered(results) if name != BASELINE]
+    write_whole(plan.folder / "report.md", _markdown(plan, results, said, warnings, tables))
+    write_whole(plan.folder / "report.html", _html(plan, results, main, costs, said, warnings, tables, outcome))
+    lines = [f"{answer.name}: {answer.verdict}. {answer.text}" for answer in said]
     return "\n".join([*lines, f"report.html, report.md and results.csv in {plan.folder}"])
 
 
@@ -99,21 +105,7 @@ def _plain(value: float) -> str:
     return f"{value:.6f}" if math.isfinite(value) else ""
 
 
-def sentence(name: str, analysis: Analysis) -> str:
-    """Return the verdict on one variant as a sentence."""
-    found = analysis.against_baseline(name)
-    if found is None:
-        return "fewer than two runs to compare"
-    text = f"{verdict_text(found)}; Δ{analysis.metric} {points(found.interval.mean, True)} {span(found.corrected)}"
-    own = analysis.own.get(name)
-    return text if own is None else f"{text}; against its control {_against(own)}"
-
-
-def _against(own: Comparison) -> str:
-    return f"{points(own.interval.mean, True)} {span(own.corrected)}, {own.verdict.value}"
-
-
-def _shortfalls(plan: Plan, results: Results, outcome: Outcome) -> list[str]:
+def _shortfalls(plan: Plan, results: Results, outcome: Outcome, costs: dict[str, Cost]) -> list[str]:
     """Return what is missing in this report."""
     found = [f"{run.label} failed: {error}" for run, error in outcome.failed.items()]
     open_runs = len(plan.runs) - len(outcome.done) - len(outcome.failed)
@@ -124,6 +116,8 @@ def _shortfalls(plan: Plan, results: Results, outcome: Outcome) -> list[str]:
     threads = {run.trained.get("threads") for runs in results.by_variant.values() for run in runs.values()}
     if len(threads) > 1:
         found.append("Runs had different numbers of threads: compare times and memory with care.")
+    if disturbed(costs[BASELINE]):
+        found.append("The machine was busy while latency was timed: take it with care. The next report times it anew.")
     return found
 
 
@@ -156,13 +150,16 @@ def _lead(plan: Plan, results: Results) -> list[str]:
     ]
 
 
-def _markdown(plan: Plan, results: Results, main: Analysis, warnings: list[str], tables: dict[str, list[Table]]) -> str:
+def _markdown(
+    plan: Plan, results: Results, said: list[Answer], warnings: list[str], tables: dict[str, list[Table]]
+) -> str:
     parts = [f"# Study: {plan.spec.name}\n", *(f"{text}\n" for text in _lead(plan, results))]
     parts += [f"> {text}\n" for text in warnings]
-    parts += [f"- **{name}**: {sentence(name, main)}" for name in ordered(results) if name != BASELINE]
+    parts += [answer.markdown() for answer in said]
     for title, group in tables.items():
         parts += [f"\n## {title}\n", *(table.markdown() for table in group)]
-    parts += ["\n## Recipe\n", f"```\n{recipe(plan)}\n```\n", f"```yaml\n{_spec_text(plan)}\n```\n"]
+    parts += ["\n## Terms\n", *(f"- **{term}**: {text}" for term, text in TERMS.items())]
+    parts += ["\n## Recipe\n", f"```\n{recipe(plan)}\n```\n", f"```yaml\n{spec_text(plan)}\n```\n"]
     return "\n".join(parts)
 
 
@@ -171,6 +168,7 @@ def _html(
     results: Results,
     main: Analysis,
     costs: dict[str, Cost],
+    said: list[Answer],
     warnings: list[str],
     tables: dict[str, list[Table]],
     outcome: Outcome,
@@ -178,76 +176,50 @@ def _html(
     def group(title: str) -> str:
         return "".join(table.html() for table in tables[title])
 
-    metric = main.metric
-    scatter = pareto(results, costs, metric, "last")
-    key = "Thick: interval at 95 %; thin: at Holm's step, from which the verdict is read; strokes: seeds."
-    line = "Dashed: what no other variant beats in both. Squares: controls."
+    means, decisive, *others = tables["Every comparison"]
+    compared = folded(decisive.title, decisive.html(), shown=True) + "".join(folded(t.title, t.html()) for t in others)
     sections = [
-        Section("Verdict", group("Verdict")),
         Section(
-            "Differences and cost",
-            f'<div class="figures">{figure(forest(main), key)}{figure(scatter, line)}</div>',
+            "Verdict", group("Verdict") + listed([answer.html() for answer in said]) + folded("Terms", terms(TERMS))
         ),
-        Section("Learning curves", figures(learning_curves(results)) + _small("Mean and range over seeds.")),
+        Section("Differences and cost", _figures(results, main, costs)),
+        Section("Learning curves", figures(learning_curves(results)) + note("Mean and range over seeds.")),
         Section("Where it gains and loses", group("Where it gains and loses")),
         Section("Kinds of error", figure(errors(results, "last")) + group("Kinds of error")),
         Section("Pictures", _pictures(results)),
         Section("Cost", group("Cost")),
-        Section("Every comparison", group("Every comparison")),
+        Section("Every comparison", means.html() + compared),
         Section("Design", group("Design")),
         Section("Every run", folded("Table of all runs", group("Every run")) + _failures(outcome)),
-        Section("Recipe", preformatted(recipe(plan)) + folded("Spec", preformatted(_spec_text(plan)))),
+        Section("Recipe", preformatted(recipe(plan)) + folded("Spec", preformatted(spec_text(plan)))),
     ]
     return page(f"Study: {plan.spec.name}", _lead(plan, results), warnings, sections)
 
 
-def _small(text: str) -> str:
-    return f'<p class="note">{text}</p>'
+def _figures(results: Results, main: Analysis, costs: dict[str, Cost]) -> str:
+    """Forest plots, and metric against latency."""
+    compared = {name: found for name in ordered(results) if (found := main.against_baseline(name))}
+    against = forest(compared, f"difference of {main.metric} to the baseline, points")
+    key = "Blue: gain; orange: loss; grey: no detectable effect. Dots: mean. Thin: interval from which the verdict is "
+    key += "read; thick: interval of this variant alone (95 %). Strokes: seeds."
+    shown = [figure(against, key)]
+    if main.own:
+        shown.append(figure(forest(main.own, f"difference of {main.metric} to its own control, points")))
+    line = "Dashed: what no other variant beats in both. Squares: controls. Bars: quartiles."
+    shown.append(figure(pareto(results, costs, main.metric, "last"), line))
+    return side_by_side(shown)
 
 
 def _pictures(results: Results) -> str:
-    shown = []
+    shown: list[str] = []
     for variant in variants_to_show(results):
         rows = trios(results, variant, results.plan.spec.pictures)
-        shown.append(folded(variant, "".join(trio_html(variant, trio) for trio in rows)) if rows else "")
+        if rows:
+            shown.append(folded(variant, "".join(trio_html(variant, trio) for trio in rows), shown=not shown))
     text = "Where variant and baseline (first seed, last epoch) differ most, for better and for worse in turn. "
     text += "Green: truth; blue: right; orange: wrong; boxes above confidence 0.25."
-    html = "".join(shown).replace("<details>", "<details open>", 1)
-    return _small(text) + (html or "<p>No picture differs.</p>")
+    return note(text) + ("".join(shown) or "<p>No picture differs.</p>")
 
 
 def _failures(outcome: Outcome) -> str:
     return "".join(folded(f"Log of {run.label}, which failed", preformatted(log_tail(run))) for run in outcome.failed)
-
-
-def recipe(plan: Plan) -> str:
-    """Return how to repeat the study, and what it was made with."""
-    lines = [
-        f"python study.py {plan.spec.file.name}",
-        "",
-        f"commit {current_commit() or 'unknown'}; Python {platform.python_version()}, torch {torch.__version__}, "
-        f"ultralytics {version('ultralytics')}; {platform.system()} {platform.machine()}",
-        f"data: train {plan.prints['train'][:16]}, val {plan.prints['val'][:16]}, "
-        f"{plan.split} {plan.prints[plan.split][:16]} (hashes of names and boxes)",
-        "",
-        "Each run is this command; the models lie beside the report in models/:",
-    ]
-    for run in plan.runs[:RECIPE_RUNS]:
-        words = " ".join(f'"{word}"' if " " in word or not word else word for word in map(_portable, run.words))
-        lines.append(f"python train.py {words}")
-    return "\n".join(lines)
-
-
-def _portable(word: str) -> str:
-    """Return a path relative to the checkout or the folder it is run from, or its name: reports are passed on."""
-    path = Path(word)
-    if not path.is_absolute():
-        return word
-    for folder in (ROOT, Path.cwd()):
-        if path.is_relative_to(folder):
-            return path.relative_to(folder).as_posix()
-    return path.name
-
-
-def _spec_text(plan: Plan) -> str:
-    return plan.spec.file.read_text(encoding="utf-8").strip()

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
+from itertools import count
+from statistics import fmean, stdev
 
 from study.analysis import Analysis
-from study.cost import Cost
+from study.cost import Cost, added_latency
 from study.results import Results
 from study.statistics import Comparison, Interval, Verdict
 from study.variants import BASELINE
@@ -41,18 +43,21 @@ class Table:
         head: columns.
         rows: of cells.
         notes: below it, a line each.
-        heat: whether it is a heat map.
+        kind: class of the style sheet: "heat", or "cards" for one whose rows become cards on a telephone.
+        title: above it, or what to click on to see it.
     """
 
     name: str
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...] = field(default_factory=tuple)
-    heat: bool = False
+    notes: tuple[str, ...] = ()
+    kind: str = ""
+    title: str = ""
 
     def markdown(self) -> str:
         """The table in Markdown."""
-        lines = ["| " + " | ".join(self.head) + " |", "|" + "|".join(["---"] * len(self.head)) + "|"]
+        lines = [f"### {self.title}\n"] if self.title else []
+        lines += ["| " + " | ".join(self.head) + " |", "|" + "|".join(["---"] * len(self.head)) + "|"]
         lines += ["| " + " | ".join(cell.text.replace("|", "\\|") for cell in row) + " |" for row in self.rows]
         lines += [f"\n{note}" for note in self.notes]
         return "\n".join(lines) + "\n"
@@ -60,20 +65,21 @@ class Table:
     def html(self) -> str:
         """The table in HTML; a click on a head sorts it."""
         head = "".join(f'<th scope="col"><button type="button">{escape(text)}</button></th>' for text in self.head)
-        rows = "".join(f"<tr>{''.join(_html_cell(cell, i) for i, cell in enumerate(row))}</tr>" for row in self.rows)
-        kind = ' class="heat"' if self.heat else ""
+        rows = "".join(f"<tr>{''.join(map(_html_cell, row, self.head, count()))}</tr>" for row in self.rows)
+        kind = f' class="{self.kind}"' if self.kind else ""
         notes = "".join(f'<p class="note">{escape(note)}</p>' for note in self.notes)
         table = f'<table id="{self.name}"{kind}><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
         return f'<div class="wide" tabindex="0">{table}</div>{notes}'
 
 
-def _html_cell(cell: Cell, column: int) -> str:
+def _html_cell(cell: Cell, head: str, column: int) -> str:
     tag = "th" if column == 0 else "td"
     scope = ' scope="row"' if column == 0 else ""
     sort = f' data-sort="{cell.sort:.9g}"' if cell.sort is not None and math.isfinite(cell.sort) else ""
-    tone = f' class="{cell.tone}"' if cell.tone else ""
+    tone = cell.tone or ("missing" if cell.text == MISSING else "")
+    tone = f' class="{tone}"' if tone else ""
     style = "" if cell.shade is None else f' style="background:{shade(cell.shade)}"'
-    return f"<{tag}{scope}{sort}{tone}{style}>{escape(cell.text)}</{tag}>"
+    return f'<{tag}{scope}{sort}{tone}{style} data-head="{escape(head)}">{escape(cell.text)}</{tag}>'
 
 
 def shade(value: float) -> str:
@@ -125,53 +131,42 @@ def verdict_table(results: Results, analysis: Analysis, costs: dict[str, Cost]) 
     for name in ordered(results):
         values = [v for v in results.values(name, analysis.metric, analysis.which).values() if math.isfinite(v)]
         comparison, own = analysis.against_baseline(name), analysis.own.get(name)
-        latency, zero = middle(costs[name].latency_ms), middle(base.latency_ms)
-        if name == BASELINE:
-            cells = (Cell("reference"), Cell(MISSING, 0.0), Cell(MISSING, math.inf), Cell(MISSING))
-        else:
-            cells = (
-                verdict_cell(comparison),
-                Cell(MISSING) if comparison is None else _difference(comparison),
-                Cell(MISSING) if comparison is None else Cell(f"{comparison.p_holm:.3f}", comparison.p_holm),
-                Cell(MISSING) if own is None else Cell(f"{_short(own)} {points(own.interval.mean, True)}"),
-            )
+        added, late = costs[name].parameters - base.parameters, added_latency(costs[name], base)
+        reference = name == BASELINE
         rows.append(
             (
                 Cell(name),
-                *cells[:3],
+                Cell("reference") if reference else verdict_cell(comparison),
+                Cell(MISSING) if comparison is None else _difference(comparison),
+                Cell(MISSING) if comparison is None else Cell(f"{comparison.p_holm:.3f}", comparison.p_holm),
                 Cell(f"{points(mean(values))} ± {points(deviation(values))}", mean(values)),
-                cells[3],
-                Cell(f"{costs[name].parameters - base.parameters:+,}", costs[name].parameters - base.parameters),
-                Cell(f"{latency - zero:+.1f}" if latency else MISSING, latency - zero),
+                Cell(MISSING) if own is None else _difference(own, f"{own.verdict.value}: "),
+                Cell(f"{added:+,}", added),
+                Cell(MISSING, 0.0) if reference else Cell(f"{late:+.1f}", late),
             )
         )
     head = (
         "variant",
         "verdict",
-        f"Δ{analysis.metric} to baseline",
+        f"difference of {analysis.metric}",
         "p (Holm)",
         f"{analysis.metric} ± sd",
         "against its control",
-        "Δ parameters",
-        "Δ latency, ms",
+        "added parameters",
+        "added ms a picture",
     )
     notes = (
-        f"{analysis.metric} of the {analysis.which} epoch, in points of 100, measured on the {results.plan.split} "
-        f"split ({results.plan.sizes[results.plan.split]} pictures), {len(results.plan.spec.seeds)} seeds. Brackets: "
-        "studentised interval of the paired differences over seeds at Holm's step (95 % for the whole family); zero "
-        "outside it is a gain or a loss. Controls are a family of their own, and so are the comparisons with them: the "
-        "same number of parameters as plain convolutions at the same places.",
+        f"{analysis.metric} of the {analysis.which} epoch, in points, measured on {results.plan.split} "
+        f"({results.plan.sizes[results.plan.split]} pictures), {len(results.plan.spec.seeds)} seeds. In brackets the "
+        "interval from which the verdict is read. Variants, controls, and variants against their controls are three "
+        "families, each with 95 % confidence for all of it together.",
     )
-    return Table("verdict", head, tuple(rows), notes)
+    return Table("verdict", head, tuple(rows), notes, kind="cards")
 
 
-def _difference(comparison: Comparison) -> Cell:
-    text = f"{points(comparison.interval.mean, True)} {span(comparison.corrected)}"
-    return Cell(text, comparison.interval.mean)
-
-
-def _short(comparison: Comparison) -> str:
-    return {Verdict.GAIN: "gain", Verdict.LOSS: "loss", Verdict.NONE: "no effect seen"}[comparison.verdict]
+def _difference(comparison: Comparison, prefix: str = "") -> Cell:
+    text = f"{prefix}{points(comparison.interval.mean, True)} {span(comparison.corrected)}"
+    return Cell(text, comparison.interval.mean, TONES[comparison.verdict])
 
 
 def ordered(results: Results) -> list[str]:
@@ -181,25 +176,9 @@ def ordered(results: Results) -> list[str]:
 
 def mean(values: Sequence[float]) -> float:
     """Mean, NaN of nothing."""
-    return sum(values) / len(values) if values else math.nan
+    return fmean(values) if values else math.nan
 
 
 def deviation(values: Sequence[float]) -> float:
     """Sample standard deviation, NaN of fewer than two."""
-    if len(values) < 2:
-        return math.nan
-    center = mean(values)
-    return math.sqrt(sum((value - center) ** 2 for value in values) / (len(values) - 1))
-
-
-def middle(values: Sequence[float]) -> float:
-    """Median; 0 of nothing."""
-    ranked = sorted(values)
-    half = len(ranked) // 2
-    return (ranked[half] if len(ranked) % 2 else (ranked[half - 1] + ranked[half]) / 2) if ranked else 0.0
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """Lower and upper quartile; 0 of nothing."""
-    ranked = sorted(values)
-    return (ranked[len(ranked) // 4], ranked[(3 * len(ranked)) // 4]) if ranked else (0.0, 0.0)
+    return stdev(values) if len(values) > 1 else math.nan

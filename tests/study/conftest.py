@@ -49,29 +49,31 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "tiny.yaml"
 
 
+def written(folder: Path, data: Path, changes: dict[str, Any]) -> Path:
+    """Write the tiny study with some keys changed (None leaves a key out)."""
+    content = {"data": str(data), **SPEC, **changes}
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump({key: value for key, value in content.items() if value is not None}))
+    return path
+
+
+def planned(spec: Path) -> Plan:
+    """Plan a study beside its spec, and address its runs."""
+    found = make_plan(read_study(spec), spec.parent / "runs")
+    address_runs(found, dict.fromkeys(found.models, found.spec.epochs or 2))
+    return found
+
+
 @pytest.fixture
 def write_spec(tmp_path: Path, tiny_data: Path) -> Callable[..., Path]:
-    """Return a function that writes the tiny study with some keys changed (None leaves a key out)."""
-
-    def write(**changes: Any) -> Path:
-        content = {"data": str(tiny_data), **SPEC, **changes}
-        path = tmp_path / "tiny.yaml"
-        path.write_text(yaml.safe_dump({key: value for key, value in content.items() if value is not None}))
-        return path
-
-    return write
+    """Return a function that writes the tiny study with changes."""
+    return lambda **changes: written(tmp_path, tiny_data, changes)
 
 
 @pytest.fixture
-def make(tmp_path: Path, write_spec: Callable[..., Path]) -> Callable[..., Plan]:
-    """Return a function that plans the tiny study, with changes, and addresses its runs."""
-
-    def plan(**changes: Any) -> Plan:
-        found = make_plan(read_study(write_spec(**changes)), tmp_path / "runs")
-        address_runs(found, dict.fromkeys(found.models, found.spec.epochs or 2))
-        return found
-
-    return plan
+def make(write_spec: Callable[..., Path]) -> Callable[..., Plan]:
+    """Return a function that plans the tiny study with changes."""
+    return lambda **changes: planned(write_spec(**changes))
 
 
 def truths(pictures: int) -> Truths:
@@ -108,15 +110,18 @@ def finish(plan: Plan, run: Run, shift: float, missed: int = 0) -> None:
         report = evaluate(truths(len(test)), found)
         report.matches.save(folder / "matches.npz")
         columns = {name: getattr(found, name) for name in ("image", "category", "boxes_xywh", "score")}
-        np.savez_compressed(folder / "boxes.npz", files=np.array([str(path) for path in test]), **columns)
+        np.savez_compressed(folder / "boxes.npz", position=np.arange(len(test)), **columns)
         write_json(folder / "metrics.json", report.to_dict())
     write_json(run.folder / "done.json", {"key": run.key, "eval_key": run.eval_key})
 
 
-@pytest.fixture
-def study(make: Callable[..., Plan]) -> Any:
-    """A finished study: se is better than the baseline with every seed, sk and its control are no different."""
-    plan = make()
+@pytest.fixture(scope="session")
+def study(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A finished study: se is better than the baseline with every seed, sk and its control are no different.
+
+    Tests share it: they may write reports, but leave its runs alone.
+    """
+    plan = planned(written(tmp_path_factory.mktemp("study"), tiny_data, {}))
     for run in plan.runs:
         shift = {"baseline": 5.0, "se": 2.0, "sk": 5.0, "sk~control": 5.0}[run.variant] + 0.4 * run.seed
         if run.variant.startswith("sk"):

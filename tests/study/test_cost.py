@@ -9,7 +9,7 @@ from torch import nn
 
 from models import read_spec
 from study.cli import duration
-from study.cost import epoch_seconds, measure_costs, parameters_and_flops
+from study.cost import Cost, added_latency, disturbed, epoch_seconds, measure_costs, parameters_and_flops, quartiles
 
 
 class Net(nn.Module):
@@ -50,6 +50,7 @@ def test_costs_are_kept_until_something_changes(tmp_path: Path, monkeypatch: pyt
         return Net()
 
     monkeypatch.setattr("study.cost.build_model", build)
+    monkeypatch.setattr("study.cost.disturbed", lambda cost: False)
     models = {"baseline": read_spec("yolov5n")}
     file = tmp_path / "cost.json"
     first, setting = measure_costs(models, 16, 3, "cpu", file)
@@ -59,6 +60,22 @@ def test_costs_are_kept_until_something_changes(tmp_path: Path, monkeypatch: pyt
     assert len(built) == 1
     measure_costs(models, 32, 3, "cpu", file)
     assert len(built) == 2
+
+
+def test_latency_is_compared_round_by_round() -> None:
+    base, variant = Cost(1, 1, (5.0, 9.0, 100.0)), Cost(1, 1, (7.0, 10.0, 103.0))
+    assert added_latency(variant, base) == 2  # of 2, 1 and 3; the medians differ by 1
+
+
+def test_timing_on_a_busy_machine_is_noticed_and_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert quartiles(Cost(1, 1, (5.0, 2.0, 4.0, 3.0, 1.0))) == (2, 4)
+    assert not disturbed(Cost(1, 1, (5.0, 5.1, 5.2, 5.3, 90.0)))  # one hiccup
+    assert disturbed(Cost(1, 1, (5.0, 5.1, 7.0, 9.0, 9.5)))
+    times = iter([(5.0, 9.0, 50.0), (5.0, 5.1, 5.2)])
+    monkeypatch.setattr("study.cost.build_model", lambda yaml: Net())
+    monkeypatch.setattr("study.cost.interleaved", lambda models, *args: dict.fromkeys(models, next(times)))
+    found = [measure_costs({"baseline": read_spec("yolov5n")}, 16, 3, "cpu", tmp_path / "cost.json") for _ in range(3)]
+    assert [costs["baseline"].latency_ms for costs, _ in found] == [(5.0, 9.0, 50.0), (5.0, 5.1, 5.2), (5.0, 5.1, 5.2)]
 
 
 def test_an_epoch_is_timed_by_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

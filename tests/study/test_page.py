@@ -27,6 +27,15 @@ click(6); seen.up = column(table, 6);
 click(0); seen.names = column(table, 0);
 seen.plots = [...document.querySelectorAll("svg")].map(svg => [svg.getBoundingClientRect().width,
   svg.querySelectorAll("path").length]);
+seen.clipped = [...document.querySelectorAll("svg")].flatMap(svg => {
+  const frame = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter(text => { const place = text.getBoundingClientRect();
+    return place.left < frame.left - 1 || place.right > frame.right + 1 || place.bottom > frame.bottom + 1;
+  }).map(text => text.textContent);
+});
+const inside = element => element.getBoundingClientRect().right <= window.innerWidth;
+seen.sticking = [...document.querySelectorAll("#verdict, #verdict td, h2, p, li, figure, summary")].filter(
+  element => element.checkVisibility() && !inside(element)).map(element => element.textContent);
 seen.pictures = [...document.images].map(image => image.naturalWidth);
 seen.width = [document.documentElement.scrollWidth, window.innerWidth];
 window.seen = JSON.stringify(seen);
@@ -93,8 +102,10 @@ def test_the_page_works(browser: str, html: str, tmp_path: Path, width: int) -> 
     assert seen["up"] == seen["down"][::-1]
     assert seen["aria"] == "descending"
     assert seen["names"] == ["sk~control", "sk", "se", "baseline"]
-    assert len(seen["plots"]) == 5
+    assert len(seen["plots"]) == 6
     assert all(wide > 200 and paths > 5 for wide, paths in seen["plots"])
+    assert seen["clipped"] == []
+    assert seen["sticking"] == []
     assert seen["pictures"]
     assert all(wide > 0 for wide in seen["pictures"])
     assert seen["width"] == [width, width]  # nothing sticks out

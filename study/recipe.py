@@ -1,0 +1,49 @@
+"""How to repeat a study, and what it was made with."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from engine.flags import ROOT
+from engine.state import current_commit
+from study.plan import Plan
+
+RUNS = 3  # commands that are written out; the others differ in seed and model only
+
+
+def recipe(plan: Plan) -> str:
+    """Return how to repeat the study, and what it was made with."""
+    lines = [
+        f"python study.py {_portable(str(plan.spec.file.absolute()))}",
+        "",
+        f"commit {current_commit() or 'unknown'}; Python {platform.python_version()}, torch {torch.__version__}, "
+        f"ultralytics {version('ultralytics')}; {platform.system()} {platform.machine()}",
+        *(
+            f"{name}: {plan.sizes[name]} pictures, SHA-256 of pictures and boxes {plan.prints[name][:16]}"
+            for name in ("train", "val", plan.split)
+        ),
+        "",
+        "Each run is such a command; the models lie beside the report in models/:",
+    ]
+    for run in plan.runs[:RUNS]:
+        words = " ".join(f'"{word}"' if " " in word or not word else word for word in map(_portable, run.words))
+        lines.append(f"python train.py {words}")
+    return "\n".join(lines)
+
+
+def spec_text(plan: Plan) -> str:
+    """Return the spec as written."""
+    return plan.spec.file.read_text(encoding="utf-8").strip()
+
+
+def _portable(word: str) -> str:
+    """Return a path relative to the checkout or the folder it is run from, or its name: reports are passed on."""
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    for folder in (ROOT, Path.cwd()):
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
+    return path.name

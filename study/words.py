@@ -1,0 +1,115 @@
+"""What came out, in plain words: an answer for every variant, and what the report's terms mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+
+from study.analysis import Analysis
+from study.cost import Cost, added_latency
+from study.results import Results
+from study.statistics import Comparison, Verdict
+from study.tables import TONES, ordered, points, span
+from study.variants import BASELINE, CONTROL
+
+TERMS = {
+    "points": "AP as a percentage: a difference of 1 point is 0.01 of AP.",
+    "AP, AP50": "average precision as COCO defines it: AP over overlaps (IoU) from 0.50 to 0.95, AP50 at 0.50.",
+    "seed": "every variant is trained once with each seed. Runs of one seed share initial values, order of data and "
+    "augmentation, so differences are taken seed by seed.",
+    "gain, loss": "the whole interval of the mean difference lies on one side of zero.",
+    "no detectable effect": "the interval holds zero. It does not say that there is no effect, only that one that is "
+    "smaller than the number given would usually be missed.",
+    "interval": "where the true mean difference lies with 95 % confidence, for all variants of the study together: the "
+    "more variants, the wider (Holm's method). p (Holm) is the same test's p-value; below 0.05 is a gain or a loss.",
+    "control": "the variant with plain convolutions in place of attention, at the same places and with as many "
+    "parameters. A gain over the baseline that is no gain over the control may be due to size alone.",
+    "last, best": "the epoch that is measured. The last one decides, because the best is a lucky one by choice.",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came out for one variant.
+
+    Attributes:
+        name: of the variant.
+        verdict: in short.
+        tone: class of the style sheet.
+        text: the rest, as sentences.
+    """
+
+    name: str
+    verdict: str
+    tone: str
+    text: str
+
+    def markdown(self) -> str:
+        """The answer as an item of a list."""
+        return f"- **{self.name}: {self.verdict}.** {self.text}"
+
+    def html(self) -> str:
+        """The answer as an item of a list."""
+        verdict = f'<span class="{self.tone}">{escape(self.verdict)}</span>'
+        return f"<li><strong>{escape(self.name)}</strong>: {verdict}. {escape(self.text)}</li>"
+
+
+def answers(results: Results, analysis: Analysis, costs: Mapping[str, Cost]) -> list[Answer]:
+    """Say for every variant, controls left out, whether it helps and what it costs."""
+    found = []
+    for name in ordered(results):
+        if name == BASELINE or name.endswith(CONTROL):
+            continue
+        comparison, own = analysis.baseline.get(name), analysis.own.get(name)
+        cost = _cost(costs[name], costs[BASELINE])
+        if comparison is None:
+            found.append(Answer(name, "too few runs", "", f"A comparison needs two seeds or more. {cost}"))
+            continue
+        parts = [_difference(comparison, analysis.metric), _against(own), _conclusion(comparison, own), cost]
+        verdict = comparison.verdict
+        found.append(Answer(name, verdict.value, TONES[verdict], " ".join(filter(None, parts))))
+    return found
+
+
+def _difference(found: Comparison, metric: str) -> str:
+    mean, low, high = (points(v, True) for v in (found.interval.mean, found.corrected.low, found.corrected.high))
+    seeds = len(found.seeds)
+    if found.spread == 0:
+        return f"{metric} differs by {mean} with all {seeds} seeds alike, which leaves nothing to judge it by."
+    where = f"the true difference probably lies between {low} and {high}"
+    if found.verdict is Verdict.NONE:
+        return (
+            f"{metric} differs by {mean} points on average over {seeds} seeds; chance alone does as much, and {where}. "
+            f"This study would usually miss effects of less than about {points(found.detectable)} points."
+        )
+    way = "rises" if found.verdict is Verdict.GAIN else "falls"
+    return f"{metric} {way} by {points(abs(found.interval.mean))} points on average over {seeds} seeds; {where}."
+
+
+def _against(own: Comparison | None) -> str:
+    if own is None:
+        return ""
+    what = {
+        Verdict.GAIN: "it is better",
+        Verdict.LOSS: "it is worse",
+        Verdict.NONE: "no difference is detectable",
+    }[own.verdict]
+    difference = f"{points(own.interval.mean, True)} {span(own.corrected)}"
+    return f"Against plain convolutions of the same size (its control) {what}: {difference}."
+
+
+def _conclusion(found: Comparison, own: Comparison | None) -> str:
+    """Say what a gain may be credited to."""
+    if found.verdict is not Verdict.GAIN:
+        return ""
+    if own is None:
+        return "Without a control, the gain may come from the added size alone."
+    return {
+        Verdict.GAIN: "So attention itself helps, not only the added size.",
+        Verdict.LOSS: "So plain convolutions of that size would help more.",
+        Verdict.NONE: "So the gain may come from the added size alone.",
+    }[own.verdict]
+
+
+def _cost(cost: Cost, base: Cost) -> str:
+    added, late = cost.parameters - base.parameters, added_latency(cost, base)
+    return f"Cost: {added:+,} parameters ({100 * added / base.parameters:+.1f} %), {late:+.1f} ms a picture."
