@@ -2,13 +2,13 @@
 
 from torch import Tensor, nn
 
-from attention.maps import pool_mean
-from attention.ops import BatchNorm1d, ConvNorm, hidden_width, one_of, positive
+from attention.ops import BatchNorm1d, ConvNorm, Merging, hidden_width, one_of, positive
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
 
 
 @ATTENTION.register("BAM")
-class BAM(nn.Module):
+class BAM(Merging):
     """Combine a channel branch and a dilated spatial branch into one gate, and add what it lets through.
 
     M_c = W₂ δ(BN(W₁ GAP(x)));  M_s = conv₁ · (δ BN conv₃,dilated)² · δ BN conv₁ (x);
@@ -33,6 +33,8 @@ class BAM(nn.Module):
         product is the default. Differs: pools the whole map where theirs pools a square corner; min_hidden; a single
         picture in training mode uses the running statistics.
     """
+
+    merges = (("channel.0", "channel.1"), ("channel.3", "channel_norm"))
 
     def __init__(
         self,

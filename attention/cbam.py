@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import average, expand_as_map, pool_max, pool_mean
 from attention.ops import ConvNorm, hidden_width, make_gate, odd, one_of, zero_init
+from attention.pool import axis_max_mean, planes, pool_max_mean
 from attention.registry import ATTENTION
+from attention.weigh import weigh, weigh_positions
 
 
 @ATTENTION.register("CBAM")
@@ -66,8 +67,7 @@ class CBAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels, then the positions, of x (B, C, *spatial)."""
-        pooled = torch.stack((pool_mean(x), pool_max(x)))  # (2, B, C): one pass of the shared MLP for both
+        pooled = torch.stack(pool_max_mean(x))  # (2, B, C): one pass of the shared MLP for both
         logits = self.fc2(self.act(self.fc1(pooled))).sum(0)
-        x = x * expand_as_map(self.gate(logits), x)
-        planes = torch.cat((x.amax(1, keepdim=True), average(x, (1,), keepdim=True)), 1)  # (B, 2, *spatial)
-        return x * self.gate(self.spatial(planes)).to(x.dtype)
+        x = weigh(x, self.gate(logits))
+        return weigh_positions(x, self.gate(self.spatial(planes(*axis_max_mean(x, 1)))))

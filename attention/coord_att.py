@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import average
 from attention.ops import ConvNorm, hidden_width, make_gate, zero_init
+from attention.pool import average
 from attention.registry import ATTENTION
 
 

@@ -3,13 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import group_norm, neighbours, pool_mean, select
-from attention.ops import BatchNorm1d, BatchNorm2d, ConvNorm, largest_divisor, positive
+from attention.maps import group_norm, neighbours
+from attention.ops import BatchNorm1d, BatchNorm2d, ConvNorm, Merging, largest_divisor, positive
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import select
 
 
 @ATTENTION.register("CoT", "CoTAttention")
-class CoT(nn.Module):
+class CoT(Merging):
     """Mix each 3 × 3 neighbourhood with weights computed from the position and its context, then fuse both.
 
     k = δ(BN(conv₃ x));  w = GN(W₂ δ(BN(W₁[x; k]))), 9 weights for each of C/8 sets;  v = BN(W x);
@@ -35,6 +37,8 @@ class CoT(nn.Module):
         picture in
         training mode uses the running statistics of the MLP's normalisation.
     """
+
+    merges = (("fuse1.0", "fuse1.1"),)
 
     def __init__(self, channels: int, share: int = 8, *, reduction: float = 4, min_hidden: int = 32) -> None:
         super().__init__()

@@ -4,10 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, pool_max, pool_mean
 from attention.ops import hidden_width
+from attention.pool import pool_max_mean
 from attention.registry import ATTENTION
 from attention.strips import StripConvs
+from attention.weigh import weigh
 
 
 @ATTENTION.register("CPCA")
@@ -46,7 +47,7 @@ class CPCA(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Weigh channels and positions of x (B, C, H, W)."""
         mixed = F.gelu(self.project(x))
-        pooled = torch.stack((pool_mean(mixed), pool_max(mixed)))  # (2, B, C)
+        pooled = torch.stack(pool_max_mean(mixed))  # (2, B, C)
         gates = torch.sigmoid(self.fc2(self.act(self.fc1(pooled)))).sum(0)
-        weighed = mixed * expand_as_map(gates, mixed)
+        weighed = weigh(mixed, gates)
         return self.project(self.project(self.strips(weighed)) * weighed).to(x.dtype)

@@ -3,9 +3,10 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, pool_mean
 from attention.ops import adaptive_kernel_size, make_gate, odd, one_of, positive, zero_init
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import weigh
 
 
 @ATTENTION.register("ECA", "ECANet", "EfficientChannelAttention")
@@ -52,5 +53,4 @@ class ECA(nn.Module):
         # The batch of channel sequences as one picture (1, 1, B, C): several times faster than a 1-D convolution.
         kernel = self.conv.weight.unsqueeze(2)
         logits = F.conv2d(pool_mean(x)[None, None], kernel, padding=(0, self.margin))[0, 0]
-        weights = self.gate(logits)  # (B, C)
-        return x * expand_as_map(weights, x)
+        return weigh(x, self.gate(logits))

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import average, group_norm, keep_format, upcast
+from attention.maps import group_norm, keep_format, upcast
 from attention.ops import largest_divisor, make_gate, zero_init
+from attention.pool import average
 from attention.registry import ATTENTION
 
 

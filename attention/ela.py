@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
-from attention.maps import average, group_norm
+from attention.maps import group_norm
 from attention.ops import largest_divisor, make_gate, one_of, positive, zero_init
+from attention.pool import average
 from attention.registry import ATTENTION
 
 # Variant: (kernel, divisor of C for the convolution's groups, groups of the normalisation).

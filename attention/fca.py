@@ -5,9 +5,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, full_precision, pooling_matrix, upcast
+from attention.maps import full_precision, pooling_matrix, upcast
 from attention.ops import hidden_width, largest_divisor, make_gate, positive, zero_init
 from attention.registry import ATTENTION
+from attention.weigh import weigh
 
 # The authors' ranking of the frequencies (u along the height, v along the width) of a 7 × 7 transform, best first.
 TOP_U = (0, 0, 6, 0, 0, 1, 1, 4, 5, 1, 3, 0, 0, 0, 3, 2)
@@ -87,4 +88,4 @@ class FcaNet(nn.Module):
             columns = _waves(self.of_columns, self.size, wide) @ pooling_matrix(x.shape[3], self.size, wide)
         waves = (rows.unsqueeze(2) * columns.unsqueeze(1)).to(x.dtype)  # (groups, H, W)
         pooled = torch.einsum("bgchw,ghw->bgc", x.unflatten(1, (waves.shape[0], -1)), waves).flatten(1)
-        return x * expand_as_map(self.gate(self.fc2(self.act(self.fc1(pooled)))), x)
+        return weigh(x, self.gate(self.fc2(self.act(self.fc1(pooled)))))

@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, pool_mean, upcast
+from attention.maps import upcast
 from attention.ops import CONVS, hidden_width, make_gate, one_of, zero_init
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import expand_as_map, weigh
 
 
 @ATTENTION.register("GC", "GlobalContext", "GCNet", "ContextBlock")
@@ -80,7 +82,7 @@ class GC(nn.Module):
         context = self._context(x)
         out = x
         if self.fusion != "add":
-            out = out * expand_as_map(self.gate(self.mul(context)), x)
+            out = weigh(x, self.gate(self.mul(context)))
         if self.fusion != "mul":
             out = out + expand_as_map(self.add(context), x)
         return out

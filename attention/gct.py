@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, upcast
+from attention.maps import upcast
 from attention.ops import one_of, positive
 from attention.registry import ATTENTION
+from attention.weigh import weigh
 
 
 @ATTENTION.register("GCT")
@@ -53,4 +54,4 @@ class GCT(nn.Module):
         else:
             size = self.alpha * wide.abs().sum(axes)
             share = size / (size.abs().mean(1, keepdim=True) + self.eps)
-        return x * expand_as_map(1 + torch.tanh(self.gamma * share + self.beta), x)
+        return weigh(x, 1 + torch.tanh(self.gamma * share + self.beta))

@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, pool_mean, upcast
+from attention.maps import upcast
 from attention.ops import hidden_width, one_of
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import weigh
 
 
 @ATTENTION.register("HardAttention")
@@ -84,4 +86,4 @@ class HardAttention(nn.Module):
         if self.training:
             soft = torch.sigmoid(logits)
             gate = gate + (soft - soft.detach())  # the difference is exactly 0: only its gradient counts
-        return x * (expand_as_map(gate, x) if self.axis == "channel" else gate.to(x.dtype))
+        return weigh(x, gate) if self.axis == "channel" else x * gate.to(x.dtype)

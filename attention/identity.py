@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from attention.maps import exporting
+
 
 class IdentityStart(nn.Module):
     """Blend a mechanism in, from nothing: y = x + γ·(A(x) − x), γ = 0 at the start.
@@ -38,4 +40,7 @@ class IdentityStart(nn.Module):
         Returns:
             The same shape.
         """
-        return x + self.gamma.to(x.dtype) * (self.attention(x) - x)
+        gamma, attended = self.gamma.to(x.dtype), self.attention(x)
+        if exporting():  # whose form of lerp computes both of its cases
+            return x + gamma * (attended - x)
+        return torch.lerp(x, attended, gamma)

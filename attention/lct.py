@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, pool_mean
 from attention.ops import largest_divisor, make_gate, positive, zero_init
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import weigh
 
 
 @ATTENTION.register("LCT")
@@ -47,4 +48,4 @@ class LCT(nn.Module):
         """Weigh the channels of x (B, C, H, W)."""
         norm = self.norm
         logits = torch.group_norm(pool_mean(x), norm.num_groups, norm.weight, norm.bias, norm.eps)
-        return x * expand_as_map(self.gate(logits), x)
+        return weigh(x, self.gate(logits))

@@ -1,7 +1,12 @@
 """What a mechanism cannot do, with the reason; the tests skip nothing else, and the documentation shows this table."""
 
-# name → {property: reason}. Properties: channels (a divisor of C), onnx, trace, compile, deterministic-cuda.
+# name → {property: reason}. Properties: channels (a divisor of C), onnx, trace, compile, deterministic-cuda, fold (a
+# normalisation that stays at inference).
 LIMITS: dict[str, dict[str, str]] = {
+    "CoT": {"fold": "the normalisation follows the local mixing, whose weights come from the picture"},
+    "NAM": {"fold": "the normalisation is the gate itself"},
+    "ParNetAttention": {"fold": "the normalisation of the skip branch follows no layer; the two convolutions merge"},
+    "SRM": {"fold": "the normalisation follows a product with the statistics, no layer"},
     "LSK": {"channels": "2: each of the two scales gets half of the channels"},
     "PyramidSqueeze": {"channels": "4: one part for each kernel size"},
     "ShuffleAttention": {"channels": "2: every group is split into a channel and a spatial half"},

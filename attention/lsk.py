@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import average
 from attention.ops import positive
+from attention.pool import axis_max_mean, planes
 from attention.registry import ATTENTION
+from attention.weigh import weigh_positions
 
 
 @ATTENTION.register("LSK", "LSKNet")
@@ -51,7 +52,7 @@ class LSK(nn.Module):
         far = self.reduce_far(self.far(near))
         near = self.reduce_near(near)
         # Statistics over the 2 × C/2 channels, without joining the two maps.
-        mean = (average(near, (1,), keepdim=True) + average(far, (1,), keepdim=True)) / 2
-        most = torch.maximum(near.amax(1, keepdim=True), far.amax(1, keepdim=True))
-        of_near, of_far = torch.sigmoid(self.choose(torch.cat((mean, most), 1))).chunk(2, 1)
-        return x * self.expand(near * of_near + far * of_far).to(x.dtype)
+        (near_most, near_mean), (far_most, far_mean) = axis_max_mean(near, 1), axis_max_mean(far, 1)
+        pooled = planes((near_mean + far_mean) / 2, torch.maximum(near_most, far_most))
+        of_near, of_far = torch.sigmoid(self.choose(pooled)).chunk(2, 1)
+        return x * self.expand(weigh_positions(near, of_near) + weigh_positions(far, of_far)).to(x.dtype)

@@ -1,6 +1,5 @@
 """Work on maps that several mechanisms share: precision, memory format, pooling, tokens, attention, windows."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -18,80 +17,6 @@ def upcast(x: Tensor) -> Tensor:
         x, in float32 if it was float16 or bfloat16.
     """
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def expand_as_map(gate: Tensor, x: Tensor) -> Tensor:
-    """Give a vector per picture the axes and the type of the map that it multiplies.
-
-    Args:
-        gate: (B, C).
-        x: (B, C, *spatial).
-
-    Returns:
-        (B, C, 1, …) of the type of x.
-    """
-    for _ in range(x.dim() - 2):
-        gate = gate.unsqueeze(-1)
-    return gate.to(x.dtype)
-
-
-def select(branches: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-    """Sum of branches, each weighed per channel; no stack of the branches is made.
-
-    Args:
-        branches: maps (B, C, *spatial).
-        weights: as many, (B, C).
-
-    Returns:
-        Σ weights ⊙ branches, (B, C, *spatial).
-    """
-    out = branches[0] * expand_as_map(weights[0], branches[0])
-    for branch, weight in zip(branches[1:], weights[1:], strict=True):
-        out = torch.addcmul(out, branch, expand_as_map(weight, branch))
-    return out
-
-
-def average(x: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
-    """Mean over axes; in training by way of the sum, whose gradient is spread as a view where that of x.mean is a map.
-
-    Args:
-        x: any shape.
-        axes: to average over.
-        keepdim: whether they stay, with length 1.
-
-    Returns:
-        The mean, in the dtype of x; half precision is summed in float32.
-    """
-    if exporting() or not x.requires_grad:
-        return x.mean(axes, keepdim)
-    total = x.sum(axes, keepdim, dtype=torch.promote_types(x.dtype, torch.float32))
-    return (total * (total.numel() / x.numel())).to(x.dtype)
-
-
-def pool_mean(x: Tensor) -> Tensor:
-    """Mean of every channel of a map.
-
-    Args:
-        x: (B, C, *spatial).
-
-    Returns:
-        (B, C).
-    """
-    return average(x, tuple(range(2, x.dim())))
-
-
-def pool_max(x: Tensor) -> Tensor:
-    """Largest value of every channel of a map; in training with its index, whose gradient is cheaper than amax's.
-
-    Args:
-        x: (B, C, *spatial).
-
-    Returns:
-        (B, C).
-    """
-    if exporting() or not x.requires_grad:
-        return x.amax(tuple(range(2, x.dim())))
-    return x.flatten(2).max(2).values
 
 
 def keep_format(out: Tensor, x: Tensor) -> Tensor:
@@ -247,3 +172,8 @@ def pooling_matrix(size: int, cells: int, like: Tensor) -> Tensor:
 def exporting() -> bool:
     """Whether the network is being traced or exported, so that a branch on a size would be baked in."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
+def plain() -> bool:
+    """Whether no backward pass can follow, so that an operation needs no gradient of its own."""
+    return not torch.is_grad_enabled() or exporting()

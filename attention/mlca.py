@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import pool_mean, pooling_matrix
+from attention.maps import pooling_matrix
 from attention.ops import adaptive_kernel_size, odd, positive
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
 
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils import fuse_conv_bn_eval
+from torch.nn.utils import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 CONVS: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -189,7 +190,31 @@ class BatchNorm3d(_SingleValueSafe, nn.BatchNorm3d):
 NORMS: dict[int, type[_BatchNorm]] = {1: BatchNorm1d, 2: BatchNorm2d, 3: BatchNorm3d}
 
 
-class ConvNorm(nn.Module):
+class Merging(nn.Module):
+    """A module whose batch normalisations merge into the layers before them for inference."""
+
+    merges: tuple[tuple[str, str], ...] = ()
+    """Pairs of names: a convolution or linear layer, and the normalisation that alone reads its output."""
+
+    def fuse(self) -> None:
+        """Merge every pair, in place; only in eval mode, a second call does nothing.
+
+        Raises:
+            RuntimeError: in training mode, where the statistics are not constant.
+        """
+        for layer, norm in self.merges:
+            before: Any = self.get_submodule(layer)
+            after: Any = self.get_submodule(norm)
+            if isinstance(after, nn.Identity):
+                continue
+            if after.training:
+                raise RuntimeError("fuse() needs eval mode: call .eval() first")
+            merge = fuse_linear_bn_eval if isinstance(before, nn.Linear) else fuse_conv_bn_eval
+            self.set_submodule(layer, merge(before, after))
+            self.set_submodule(norm, nn.Identity())
+
+
+class ConvNorm(Merging):
     """Convolution that keeps the size, batch normalisation, activation; the first two merge at inference.
 
     Args:
@@ -208,6 +233,8 @@ class ConvNorm(nn.Module):
     Shape:
         (B, c_in, *spatial) → (B, c_out, *spatial).
     """
+
+    merges = (("conv", "bn"),)
 
     def __init__(
         self,
@@ -234,16 +261,3 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the three in order."""
         return self.act(self.bn(self.conv(x)))
-
-    def fuse(self) -> None:
-        """Merge the normalisation into the convolution, in place; only in eval mode, a second call does nothing.
-
-        Raises:
-            RuntimeError: in training mode, where the statistics are not constant.
-        """
-        if isinstance(self.bn, nn.Identity):
-            return
-        if self.training:
-            raise RuntimeError("fuse() needs eval mode: call .eval() first")
-        self.conv = fuse_conv_bn_eval(self.conv, self.bn)  # type: ignore[arg-type]
-        self.bn = nn.Identity()

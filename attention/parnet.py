@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.maps import pool_mean
 from attention.ops import BatchNorm2d, ConvNorm, positive
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
 
 

@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import average, expand_as_map, upcast
+from attention.maps import upcast
 from attention.ops import hidden_width, one_of
+from attention.pool import average
 from attention.registry import ATTENTION
+from attention.weigh import weigh, weigh_positions
 
 
 @ATTENTION.register("PolarizedSelfAttention", "PSA_p")
@@ -88,7 +90,7 @@ class PolarizedSelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate x (B, C, H, W)."""
-        by_channel = x * expand_as_map(self._channel_gate(x), x)
+        by_channel = weigh(x, self._channel_gate(x))
         if self.order == "sequential":
-            return by_channel * self._position_gate(by_channel)
+            return weigh_positions(by_channel, self._position_gate(by_channel))
         return by_channel + x * self._position_gate(x)

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, pool_mean
 from attention.ops import hidden_width, largest_divisor, positive
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import weigh
 
 
 @ATTENTION.register("PyramidSqueeze", "EPSANet", "PSAModule")
@@ -53,4 +54,4 @@ class PyramidSqueeze(nn.Module):
         pooled = torch.stack([pool_mean(part) for part in maps], 1)  # (B, 4, C / 4)
         shares = torch.sigmoid(self.fc2(self.act(self.fc1(pooled)))).softmax(1).flatten(1)
         joined = torch.cat(maps, 1)
-        return (joined * expand_as_map(shares, joined)).to(x.dtype)
+        return weigh(joined, shares).to(x.dtype)

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, pool_mean
 from attention.ops import hidden_width, one_of
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import expand_as_map
 
 
 @ATTENTION.register("SCSE", "scSE")

@@ -2,9 +2,10 @@
 
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, pool_mean
 from attention.ops import hidden_width, make_gate, one_of, zero_init
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import weigh
 
 
 @ATTENTION.register("SE", "ChannelAttention", "SELayer", "SENet")
@@ -56,4 +57,4 @@ class SE(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels of x (B, C, *spatial)."""
         weights = self.gate(self.fc2(self.act(self.fc1(pool_mean(x)))))  # (B, C)
-        return x * expand_as_map(weights, x)
+        return weigh(x, weights)

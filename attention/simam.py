@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import average, upcast
+from attention.maps import upcast
 from attention.ops import positive
+from attention.pool import average
 from attention.registry import ATTENTION
 
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from attention.maps import pool_mean, select
 from attention.ops import ConvNorm, hidden_width, odd, one_of, positive
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import select
 
 
 @ATTENTION.register("SKAttention")

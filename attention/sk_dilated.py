@@ -2,9 +2,10 @@
 
 from torch import Tensor, nn
 
-from attention.maps import pool_mean, select
 from attention.ops import ConvNorm, hidden_width
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import select
 
 
 @ATTENTION.register("SKDilated", "SkNet")

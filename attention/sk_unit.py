@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import pool_mean, select
-from attention.ops import BatchNorm1d, ConvNorm, hidden_width, largest_divisor, positive
+from attention.ops import BatchNorm1d, ConvNorm, Merging, hidden_width, largest_divisor, positive
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import select
 
 
 @ATTENTION.register("SKUnit", "SelectiveKernel")
-class SKUnit(nn.Module):
+class SKUnit(Merging):
     """Look with small and with dilated kernels and let the picture choose among them, channel by channel.
 
     Fᵢ = δ(BN(convᵢ(x))), convᵢ 3 × 3, grouped, dilation i;  z = δ(BN(W GAP(ΣFᵢ)));  y = Σ softmaxᵢ(Wᵢ z) ⊙ Fᵢ
@@ -32,6 +33,8 @@ class SKUnit(nn.Module):
         models/sknet50.prototxt. Differs: groups adapt to C; a single picture in training mode uses the running
         statistics of the squeeze's normalisation.
     """
+
+    merges = (("fc", "bn"),)
 
     def __init__(
         self, channels: int, reduction: float = 16, groups: int = 32, *, branches: int = 2, min_hidden: int = 32

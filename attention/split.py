@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, pool_mean, select
-from attention.ops import BatchNorm1d, ConvNorm, largest_divisor, odd, positive
+from attention.ops import BatchNorm1d, ConvNorm, Merging, largest_divisor, odd, positive
+from attention.pool import pool_mean
 from attention.registry import ATTENTION
+from attention.weigh import select, weigh
 
 
 @ATTENTION.register("SplitAttention", "SplAt", "ResNeSt")
-class SplitAttention(nn.Module):
+class SplitAttention(Merging):
     """Compute several feature maps from groups of the input and mix them per channel by their common statistics.
 
     u = δ(BN(conv C → rC));  z = δ(BN(W₁ GAP(Σᵣ uᵣ)));  y = Σᵣ aᵣ ⊙ uᵣ, a = softmax over r of W₂ z (σ if r = 1)
@@ -36,6 +37,8 @@ class SplitAttention(nn.Module):
         models/splat.py. Differs: group counts adapt to C; a single picture in training mode uses the running statistics
         of the squeeze's normalisation.
     """
+
+    merges = (("fc1", "bn"),)
 
     def __init__(
         self,
@@ -69,6 +72,6 @@ class SplitAttention(nn.Module):
         logits = self.fc2(self.act(self.bn(self.fc1(pooled))))
         logits = logits.reshape(x.shape[0], self.groups, self.radix, -1).transpose(1, 2)  # (B, r, g, C / g)
         if self.radix == 1:
-            return (maps * expand_as_map(torch.sigmoid(logits).flatten(1), maps)).to(x.dtype)
+            return weigh(maps, torch.sigmoid(logits).flatten(1)).to(x.dtype)
         shares = logits.softmax(1).flatten(2)  # (B, r, C)
         return select(maps.chunk(self.radix, 1), shares.unbind(1)).to(x.dtype)

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from attention.maps import expand_as_map, upcast
+from attention.maps import upcast
 from attention.ops import BatchNorm1d, make_gate, positive
 from attention.registry import ATTENTION
+from attention.weigh import weigh
 
 
 @ATTENTION.register("SRM")
@@ -46,4 +47,4 @@ class SRM(nn.Module):
         count = x.shape[2] * x.shape[3]
         deviation = (variance * count / (count - 1 + (count == 1)) + 1e-5).sqrt()
         style = mean * self.weight[:, 0] + deviation * self.weight[:, 1]
-        return x * expand_as_map(self.gate(self.bn(style.to(self.bn.weight.dtype))), x)
+        return weigh(x, self.gate(self.bn(style.to(self.bn.weight.dtype))))

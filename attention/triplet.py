@@ -1,15 +1,15 @@
 """TripletAttention: three planes of the map, each with its own spatial gate."""
 
-import torch
 from torch import Tensor, nn
 
 from attention.ops import ConvNorm, make_gate, odd, positive, zero_init
+from attention.pool import axis_max_mean, planes
 from attention.registry import ATTENTION
 
 
 def _planes(x: Tensor, axis: int) -> Tensor:
-    """Maximum and mean along an axis, as two planes (B, 2, …)."""
-    return torch.stack((x.amax(axis), x.mean(axis)), 1)
+    """Maximum and mean along an axis of x (B, C, H, W) as a map of two channels; the axis and the channels swap."""
+    return planes(*(pooled.transpose(1, axis) for pooled in axis_max_mean(x, axis)))
 
 
 @ATTENTION.register("TripletAttention", "Triplet")
@@ -50,6 +50,6 @@ class TripletAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Gate x (B, C, H, W)."""
         over_height = self.gate(self.channel_width(_planes(x, 2))).transpose(1, 2)  # (B, C, 1, W)
-        over_width = self.gate(self.height_channel(_planes(x, 3).transpose(2, 3))).permute(0, 3, 2, 1)  # (B, C, H, 1)
+        over_width = self.gate(self.height_channel(_planes(x, 3))).transpose(1, 3)  # (B, C, H, 1)
         over_channels = self.gate(self.height_width(_planes(x, 1)))  # (B, 1, H, W)
         return x * ((over_height + over_width + over_channels) / 3).to(x.dtype)

@@ -1,8 +1,8 @@
 """Our mechanisms against timm's and the tutorials', alternating in one run: `python -m benchmarks.attention`.
 
-Prints, for three maps and the median over them, the time of ours divided by that of the other, forward and training,
-and
-the two memory comparisons. Needs timm (requirements-extras.txt). About ten minutes on two cores; `--quick` takes one.
+Prints docs/benchmarks/attention.md: for three maps and the median over them, the time of ours divided by that of the
+other, forward and training, and the two memory comparisons. Needs timm (requirements-extras.txt). Two minutes on two
+cores, longer with more `--seconds`; run it on a quiet machine.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import timm
 import torch
 from timm.layers import EcaModule, GlobalContext, NonLocalAttn, SelectiveKernel, SEModule
 from timm.layers.cbam import CbamModule
@@ -22,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from attention import build_attention
 from attention.table import kept
 from benchmarks import article_forms as tutorial
+from benchmarks.machine import machine
 
 
 def timm_gc(channels: int) -> nn.Module:
@@ -29,6 +31,14 @@ def timm_gc(channels: int) -> nn.Module:
     return GlobalContext(channels, fuse_add=True, fuse_scale=False)
 
 
+HEADING = """# Attention mechanisms against other implementations
+
+{machine}, timm {timm}; {threads} threads, batch {batch}, float32.
+
+Ours first, then the other; times are the fastest call, ratios the median of alternating calls (below 1: ours is
+faster), and the last column is the median of the three sizes. "Training" is a forward and a backward pass. "Tutorial"
+is the form that articles print (benchmarks/article_forms.py). Written by `python -m benchmarks.attention`.
+"""
 SIZES = ((64, 80), (128, 40), (256, 20))
 Build = Callable[[int], nn.Module]
 PAIRS: tuple[tuple[str, Build, Build], ...] = (
@@ -45,11 +55,7 @@ PAIRS: tuple[tuple[str, Build, Build], ...] = (
     ),
     ("SKAttention / tutorial", lambda c: build_attention("SKAttention", c), tutorial.TutorialSK),
     ("GAM / tutorial", lambda c: build_attention("GAM", c, channel_gate=False), tutorial.TutorialGAM),
-    (
-        "GC / timm",
-        lambda c: build_attention("GC", c, reduction=8),
-        lambda c: GlobalContext(c, fuse_add=True, fuse_scale=False),
-    ),
+    ("GC / timm", lambda c: build_attention("GC", c, reduction=8), timm_gc),
     ("CoordAtt / timm", lambda c: build_attention("CoordAtt", c), CoordAttn),
     ("NonLocal / timm", lambda c: build_attention("NonLocal", c, reduction=8, subsample=False), NonLocalAttn),
 )
@@ -143,12 +149,13 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="only pairs that start with one of these")
-    parser.add_argument("--quick", action="store_true", help="three calls of each")
+    parser.add_argument("--seconds", type=float, default=1, help="of alternating calls for each cell, three at least")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    print(HEADING.format(machine=machine(), timm=timm.__version__, batch=options.batch, threads=options.threads))
     print("| pair | pass | " + " | ".join(f"{c}×{s}×{s}: ms, ms, ratio" for c, s in SIZES) + " | median ratio |")
     print("|---|---|" + "---:|" * (len(SIZES) + 1))
     for name, ours, theirs in PAIRS:
@@ -158,18 +165,21 @@ def main() -> None:
             cells, ratios = [], []
             for c, s in SIZES:
                 x = torch.randn(options.batch, c, s, s)
-                mine, other, r = ratio(kind(ours(c), x), kind(theirs(c), x), 0 if options.quick else 4)
+                mine, other, r = ratio(kind(ours(c), x), kind(theirs(c), x), options.seconds)
                 cells.append(f"{mine:.2f}, {other:.2f}, {r:.2f}")
                 ratios.append(r)
             print(f"| {name} | {label} | {' | '.join(cells)} | {statistics.median(ratios):.2f} |", flush=True)
     x = torch.randn(4, 128, 80, 80)
     lean = kept(build_attention("NonLocal", 128, subsample=False).train(), x)
     whole = kept(tutorial.NaiveNonLocal(128).train(), x)
-    print(f"\nNonLocal, training, 4×128×80×80: keeps {lean:.1f} maps, naive form {whole:.1f}: {lean / whole:.3f}")
+    print(f"\nNonLocal, training, 4×128×80×80: {lean:.1f} maps are kept for the backward pass, by the naive form")
+    print(f"{whole:.1f}: ratio {lean / whole:.3f}.")
     mine, other = (
         inference_peak(m, x) / 2**20 for m in (build_attention("SKAttention", 128), tutorial.TutorialSK(128))
     )
-    print(f"SKAttention, inference, same map: peak {mine:.0f} MiB, tutorial {other:.0f}: {mine / other:.2f}")
+    print(
+        f"\nSKAttention, inference, same map: peak {mine:.0f} MiB, tutorial {other:.0f}: ratio {mine / other:.2f}."
+    )
 
 
 if __name__ == "__main__":

@@ -181,27 +181,6 @@ def test_state_pickle_and_copy(name: str) -> None:
 
 
 @every
-def test_fuse_changes_nothing_but_the_number_of_layers(name: str) -> None:
-    torch.manual_seed(1)
-    module = randomised(name, 24)
-    for _ in range(2):  # statistics other than 0 and 1
-        module(torch.randn(4, 24, 9, 8) + 1)
-    module.eval()
-    x = torch.randn(2, 24, 9, 8)
-    y = module(x)
-    for _ in range(2):
-        for part in list(module.modules()):
-            if hasattr(part, "fuse"):
-                part.fuse()
-    torch.testing.assert_close(module(x), y, rtol=1e-4, atol=1e-4)
-
-
-def test_fuse_needs_eval_mode() -> None:
-    with pytest.raises(RuntimeError, match=r"call \.eval"):
-        build_attention("CBAM", 16).spatial.fuse()
-
-
-@every
 def test_training_steps_are_bit_identical(name: str) -> None:
     def train() -> list[Tensor]:
         module = randomised(name, 16)
