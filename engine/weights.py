@@ -27,10 +27,11 @@ def load_weights(weights: Any, options: Namespace) -> Any:
     placed = bool(options.cfg or options.attention)
     if options.identity and not placed:
         raise UsageError("--identity says how placed attention starts; add --attention or --cfg")
-    exported = str(weights).rstrip("/").endswith(EXPORTED)
-    if placed and (exported or not isinstance(weights, str | Path)):
+    in_memory = not isinstance(weights, str | Path)
+    exported = not in_memory and str(weights).rstrip("/").endswith(EXPORTED)
+    if placed and (in_memory or exported):
         raise UsageError("--attention and --cfg place on a checkpoint: give one as --weights")
-    if not isinstance(weights, str | Path):
+    if in_memory:
         return weights
     if exported:
         if not Path(weights).exists():
