@@ -64,8 +64,23 @@ class DetectorTrainer(EpochTrainer):
         self.model = model
         self.precision = choose(options["amp"], self.device)
         self.loader_workers = _worker_count(options["workers"], self.device)
+        if resume_from is not None:
+            self._continue_with(resume_from)
         LOGGER.info(f"arithmetic: {self.precision.name} ({self.precision.reason})")
         LOGGER.info(f"threads: {torch.get_num_threads()}, loader processes: {self.loader_workers}")
+
+    def _continue_with(self, content: dict[str, Any]) -> None:
+        """Take the number of threads that the run had, on which sums depend; say what else will not be the same."""
+        threads = content["training"]["threads"]
+        if self.device.type == "cpu" and threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
+        now = {"torch": str(torch.__version__), "precision": self.precision.name}
+        was = content["provenance"]
+        changed = [
+            f"{key} {was.get(key, 'unknown')}, now {value}" for key, value in now.items() if was.get(key) != value
+        ]
+        if changed:
+            LOGGER.warning(f"the run goes on, but not to the bit as it would have: {'; '.join(changed)}")
 
     # ---- setup -------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The parts of the loop that are ours, in one-minute trainings of a tiny set; slow where they train."""
 
+import time
 from types import SimpleNamespace
 
 import cv2
@@ -207,3 +208,35 @@ def test_a_poisoned_batch_is_named_and_its_epoch_repeated(data, tmp_path, monkey
     assert f"epoch 1, batch 2 of 3: the pictures given to the model are not finite: {name}" in caplog.text
     assert [row["epoch"] for row in trainer.rows] == [1, 2]
     assert all(torch.isfinite(value).all() for value in trainer.model.state_dict().values())
+
+
+@pytest.mark.slow
+def test_a_clock_that_jumps_moves_no_times(data, tmp_path, monkeypatch):
+    jumps = iter(np.random.default_rng(0).uniform(-1e6, 1e6, 100_000).tolist())
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + next(jumps))
+    trainer = train(**options(data, tmp_path, epochs=3))
+    times = [row["time"] for row in trainer.rows]
+    assert times == sorted(times)
+    assert 0 < times[0] < times[-1] < 600
+
+
+@pytest.mark.slow
+def test_a_run_is_refused_when_its_data_model_or_hyperparameters_changed(data, tmp_path):
+    cfg, hyp = tmp_path / "own.yaml", tmp_path / "hyp.yaml"
+    cfg.write_text("base: yolov5n\nattention:\n  - {module: SE, at: neck.P3}\n")
+    hyp.write_text("lr0: 0.01\n")
+    train(**options(data, tmp_path, cfg=str(cfg), hyp=str(hyp)))
+    last = tmp_path / "runs" / "exp" / "weights" / "last.pt"
+    content = torch.load(last, weights_only=True)
+    content["training"]["epoch"] = 0
+    content["training"]["stopped"] = False
+    torch.save(content, last)
+    label = data.parent / "labels" / "train" / "0.txt"
+    for path, old, new, name in ((cfg, "SE", "ECA", "cfg"), (hyp, "1", "2", "hyp"), (label, "375 ", "3 ", "train")):
+        before = path.read_text()
+        path.write_text(before.replace(old, new))
+        with pytest.raises(UsageError, match=rf"changed since this run began: {name} \("):
+            train(resume=str(last))
+        path.write_text(before)
+    assert train(resume=str(last)).rows[-1]["epoch"] == 2
