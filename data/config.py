@@ -200,7 +200,7 @@ def _root(content: dict[str, Any], file: Path, data_root: str | Path | None) -> 
     value = content.get("path")
     if value is None:
         return _absolute(home)
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
+    if not isinstance(value, str) or not is_path(value):
         raise DataError(f"{file}: key 'path' is {shown(value)}; write the data set's folder as text")
     path = Path(value).expanduser()
     tried = [_absolute(base / path) for base in (home, CHECKOUT, Path.cwd(), CHECKOUT / "datasets")]
@@ -238,7 +238,7 @@ def _source(entry: Any, file: Path, split: str, root: Path, content: dict[str, A
         elif isinstance(entry, str) and entry.lower().endswith(".json"):
             images, annotations = None, entry
     for value in (images, annotations):
-        if value is not None and (not isinstance(value, str) or not value.strip() or "\0" in value):
+        if value is not None and (not isinstance(value, str) or not is_path(value)):
             raise DataError(f"{file}: key '{split}' has {shown(value)}; write a folder, list or JSON as text")
     return Source(
         resolve(images, root, file) if images is not None else None,
@@ -254,6 +254,20 @@ def resolve(entry: str, root: Path, file: Path) -> Path:
         tried.append(root / Path(*path.parts[1:]))  # Roboflow writes ../train/images beside the YAML
     tried += [file.parent / path, CHECKOUT / path]
     return _absolute(next((candidate for candidate in tried if candidate.exists()), tried[0]))
+
+
+def is_path(text: str) -> bool:
+    """Whether a text can name a file at all; asking the system for any other text raises."""
+    try:
+        parts = [os.fsencode(part) for part in Path(text).parts]
+    except UnicodeEncodeError:
+        return False
+    return (
+        bool(text.strip())
+        and b"\0" not in b"".join(parts)
+        and len(text) <= 2048
+        and max(map(len, parts), default=0) <= 255
+    )
 
 
 def _names(content: dict[str, Any], file: Path) -> tuple[str, ...] | None:

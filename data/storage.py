@@ -11,7 +11,7 @@ from data.formats.records import Issue
 from data.images import ImageFacts, probe_all
 
 _WORTHWHILE = 500  # pictures from which on remembering their headers saves time
-_VERSION = 1  # of what is remembered about a picture
+_VERSION = 2  # of what is remembered about a picture
 
 
 def cache_folder() -> Path:

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from data.config import Source
+from data.config import Source, is_path
 from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
 from data.formats.json_stream import iter_members
@@ -143,7 +143,7 @@ def _add_records(split: Split, content: CocoFile, to_class: dict[int, int], fold
 
 def _read_image(content: CocoFile, entry: dict[str, Any]) -> None:
     ident, name = entry.get("id"), entry.get("file_name")
-    if not _is_id(ident) or not isinstance(name, str) or not name or "\0" in name:
+    if not _is_id(ident) or not isinstance(name, str) or not is_path(name):
         content.issues.append(Issue(content.file, _shown(ident), "bad-entry", "needs id and file_name", "dropped"))
     elif ident in content.images:
         content.issues.append(Issue(content.file, ident, "repeated", f"second image of id {ident}", "dropped"))

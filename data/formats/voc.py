@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from data.config import Source
+from data.config import Source, is_path
 from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
 from data.formats.records import Issue, Split
@@ -199,7 +199,7 @@ def _ids(file: Path, issues: list[Issue]) -> list[str]:
         if not words:
             continue
         stem = line.strip() if len(words) > 1 and words[-1] not in ("-1", "0", "1") else words[0]
-        if "\0" in stem or "/" in stem or "\\" in stem or len(stem) > 255:
+        if "/" in stem or "\\" in stem or not is_path(stem + ".xml"):
             issues.append(Issue(file, number, "bad-path", "is not an image id", "line skipped"))
             continue
         ids.append(stem[: -len(Path(stem).suffix)] if Path(stem).suffix.lower() in SUFFIXES else stem)

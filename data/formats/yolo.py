@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.config import Source
+from data.config import Source, is_path
 from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
 from data.formats.records import Issue, Split
@@ -89,6 +89,9 @@ def read_labels(file: Path, width: int, height: int, nc: int, issues: list[Issue
     """
     raw = RawObjects(file)
     try:
+        if file.exists() and not file.is_file():  # reading a pipe would wait for its other end
+            issues.append(Issue(file, None, "unreadable-label", "is no file", "no boxes used"))
+            return raw
         if file.stat().st_size > _MAX_LABEL:
             issues.append(Issue(file, None, "unreadable-label", f"over {_MAX_LABEL >> 20} MB", "no boxes used"))
             return raw
@@ -190,7 +193,7 @@ def _read_list(file: Path, root: Path, issues: list[Issue]) -> list[Path]:
         entry = line.strip()
         if not entry:
             continue
-        if "\0" in entry or len(entry) > 4096:
+        if not is_path(entry):
             issues.append(Issue(file, number, "bad-path", "is not a path", "line skipped"))
             continue
         tried = [file.parent / entry] if entry.startswith("./") else [root / entry, file.parent / entry]

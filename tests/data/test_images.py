@@ -1,7 +1,12 @@
 """Sizes and states of pictures against cv2.imread and the manifest of odd files."""
 
 import csv
+import os
 import shutil
+import struct
+import subprocess
+import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +16,7 @@ import pytest
 from PIL import Image
 
 from data import load_dataset
-from data.images import probe, probe_all, proper_suffix
+from data.images import probe, probe_all, proper_suffix, sniff
 
 
 def shown_size(path: Path) -> tuple[int, ...]:
@@ -103,18 +108,84 @@ def test_cut_files_are_noticed(tmp_path: Path, picture: Callable[..., Path], sha
             assert facts.issues[0].kind == "truncated"
 
 
-def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
-    import struct
-    import zlib
+def bomb(path: Path, width: int, height: int) -> Path:
+    """A PNG of some hundred bytes that claims a size."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2_000_000, 2_000_000, 8, 2, 0, 0, 0))
-    path = tmp_path / "bomb.png"
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
-    assert probe(path).width == 0
-    assert probe(path).issues[0].kind == "unreadable"
+    return path
+
+
+@pytest.mark.parametrize("side", [10_001, 15_000, 2_000_000])
+def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int) -> None:
+    (issue,) = probe(bomb(tmp_path / "bomb.png", side, side)).issues
+    assert issue.kind == "too-large"
+    assert issue.message == "has more than 100 million pixels; cut it into tiles"
+
+
+@pytest.mark.parametrize("package", ["data.images", "engine.env"])
+def test_opencv_knows_the_limit_too(tmp_path: Path, root: Path, package: str) -> None:
+    """Whoever decodes without asking first, as for a picture from the web, gets nothing rather than gigabytes."""
+    bomb(tmp_path / "bomb.png", 10_001, 10_000)
+    bomb(tmp_path / "large.png", 10_000, 10_000)
+    code = f"""if True:
+        import {package}, cv2, os, resource, sys
+        def decode(name):
+            try:
+                return cv2.imread(name, cv2.IMREAD_REDUCED_GRAYSCALE_8)
+            except cv2.error as error:
+                print("CV_IO_MAX_IMAGE_PIXELS" in str(error))
+        decode("large.png"), decode("bomb.png")
+        """
+    environment = {key: value for key, value in os.environ.items() if key != "OPENCV_IO_MAX_IMAGE_PIXELS"}
+    environment |= {"PYTHONPATH": str(root), "YOLO_ATTENTION_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    print(done.stdout, done.stderr)
+    assert done.stdout == "True\n"
+
+
+def test_what_pillow_does_not_see_is_as_opencv_shows_it(tmp_path: Path) -> None:
+    """An orientation tag of a type that does not exist: Pillow drops it, OpenCV turns the picture."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 70, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "x.jpg", exif=exif)
+    content = (tmp_path / "x.jpg").read_bytes()
+    tag = content.index(b"\x01\x12\x00\x03")
+    (tmp_path / "x.jpg").write_bytes(content[: tag + 2] + b"\xff" + content[tag + 3 :])
+    assert shown_size(tmp_path / "x.jpg") == (40, 70)
+    facts = probe(tmp_path / "x.jpg")
+    assert (facts.width, facts.height) == (40, 70)
+
+
+def test_a_jpeg_whose_header_is_fine_and_whose_data_are_not(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    path = picture(tmp_path / "x.jpg", 100, 80)
+    path.write_bytes(path.read_bytes().replace(b"\xff\xda", b"\x00\xda"))
+    assert cv2.imread(str(path)) is None
+    assert [issue.kind for issue in probe(path).issues] == ["unreadable"]
+
+
+@pytest.mark.parametrize("size", [(8, 9), (640, 641), (641, 645), (65, 64), (200, 150), (1, 7)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_sizes_that_an_eighth_cannot_tell_apart(tmp_path: Path, size: tuple[int, int], orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", size).save(tmp_path / "x.jpg", exif=exif)
+    facts = probe(tmp_path / "x.jpg")
+    assert (facts.width, facts.height) == (size if orientation == 1 else size[::-1])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert sniff(tmp_path / "pipe") is None
+    assert probe(tmp_path / "pipe").issues[0].kind == "not-a-file"
+    assert probe(tmp_path / ("long" * 100)).issues[0].kind == "missing"
 
 
 def test_a_format_opencv_cannot_read(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_broken_memory_is_ignored(pictures: list[Path], own_cache: Path, conte
     (file,) = (own_cache / "images").iterdir()
     file.write_bytes(content)
     assert [facts.width for facts in probe_cached(pictures)] == [10, 20, 30, 0]
-    assert json.loads(file.read_bytes())["version"] == 1
+    assert json.loads(file.read_bytes())["version"] == storage._VERSION
 
 
 def test_progress_counts_every_picture(pictures: list[Path]) -> None:
