@@ -140,12 +140,12 @@ def _list(plan: Any, epochs: Mapping[str, int], seconds: Mapping[str, float]) ->
     counts = {name: parameters_and_flops(build_model(model.yaml), size) for name, model in plan.models.items()}
     base = counts["baseline"][0]
     width = max(map(len, counts)) + 2
-    _say(f"\n{'variant':<{width}}{'parameters':>12}{'added':>10}{'GFLOPs':>9}{'epochs':>8}{'a run':>10}")
+    _say(f"\n{'variant':<{width}}{'parameters':>14}{'added':>14}{'GFLOPs':>9}{'epochs':>8}{'a run':>10}")
     total = 0.0
     for name, (parameters, flops) in counts.items():
         each = START_SECONDS + epochs[name] * seconds[name]
         total += each * len(plan.spec.seeds)
-        row = f"{name:<{width}}{parameters:>12,}{parameters - base:>+10,}{flops / 1e9:>9.2f}{epochs[name]:>8}"
+        row = f"{name:<{width}}{parameters:>14,}{parameters - base:>+14,}{flops / 1e9:>9.2f}{epochs[name]:>8}"
         _say(f"{row}{duration(each):>10}")
     for name, matches in plan.matches.items():
         shown = [f"{m.got:,} for {m.target:,} ({m.kernel_size}×{m.kernel_size})" for m in matches[:MOST_LISTED]]

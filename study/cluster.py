@@ -11,7 +11,9 @@ from study.plan import Plan
 from study.runner import WAIT, Outcome, Say, command, headline, prepare, settle, sort_runs
 from study.runs import Run
 
-PATIENCE = "240"  # seconds in which a local cluster must come up; Ray's own 30 are short on a busy machine
+# Ray reads these when it is imported. A local cluster must come up in so many seconds; Ray's own 30 are short on a busy
+# machine. It does not report to its makers.
+SETTINGS = {"RAY_raylet_start_wait_time_s": "240", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 def execute_on_ray(plan: Plan, address: str, workers: int, retry_failed: bool, say: Say) -> Outcome:
@@ -27,7 +29,8 @@ def execute_on_ray(plan: Plan, address: str, workers: int, retry_failed: bool, s
     Raises:
         UsageError: if Ray is not installed or the cluster does not answer.
     """
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", PATIENCE)  # Ray reads it when it is imported
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError:
@@ -37,7 +40,8 @@ def execute_on_ray(plan: Plan, address: str, workers: int, retry_failed: bool, s
     try:
         ray.init(address=address, include_dashboard=False, log_to_driver=False, **settings)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UsageError(f"--ray {address}: {' '.join(str(error).split())[:300]}") from None
+        hint = "" if address == "local" else "; is it up, and does it ask for a token (RAY_AUTH_MODE=token)?"
+        raise UsageError(f"--ray {address}: {' '.join(str(error).split())[:300]}{hint}") from None
     try:
         return _execute(ray, plan, workers, retry_failed, say)
     finally:

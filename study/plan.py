@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from data import Dataset, load_dataset, read_config
 from engine.errors import UsageError
 from models import read_spec
 from models.build import read_source
@@ -31,6 +32,8 @@ from study.runs import (
 from study.spec import StudySpec
 from study.variants import CONTROL
 
+HALF = "val-half"
+HALVES = "data"  # folder in the study's
 # Options that say where things are or how fast; hyp counts by its content.
 NEUTRAL = frozenset({"project", "name", "data", "data_root", "device", "hyp", "workers", "cache"})
 
@@ -48,6 +51,10 @@ class Plan:
         data: data set that training reads.
         split: split that the final numbers are measured on.
         sizes: split → number of pictures.
+        prints: split → hash of its pictures and boxes.
+        weights: checkpoint that the runs start from.
+        halves: data set with val halved, which `address_runs` writes to where `data` says; None where there is a test
+            split.
         epochs: variant → epochs of each run.
         runs: the first seed of every variant, then the second, and so on.
         warnings: what the report must say about the design.
@@ -63,6 +70,7 @@ class Plan:
     sizes: dict[str, int]
     prints: dict[str, str]
     weights: Path | None
+    halves: Dataset | None = None
     epochs: dict[str, int] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -93,19 +101,21 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False) -> P
     """
     folder = Path(project).expanduser().absolute() / spec.name
     weights = resolve_weights(spec.weights, download).absolute() if spec.weights else None
-    data, split, names, records, warnings = _measuring_split(spec, folder, download)
-    models, matches = resolve_models(spec, weights, len(names))
+    dataset, split, warnings = _measuring_split(spec, download)
+    halved = split == HALF
+    models, matches = resolve_models(spec, weights, len(dataset.names))
     return Plan(
         spec=spec,
         folder=folder,
-        names=names,
+        names=dataset.names,
         models=models,
         matches=matches,
-        data=data,
-        split=split,
-        sizes={name: len(part) for name, part in records.items()},
-        prints={name: split_print(part.records) for name, part in records.items()},
+        data=str(folder / HALVES / "data.yaml") if halved else spec.data,
+        split="test" if halved else split,
+        sizes={name: len(part) for name, part in dataset.splits.items()},
+        prints={name: split_print(part.records) for name, part in dataset.splits.items()},
         weights=weights,
+        halves=dataset if halved else None,
         warnings=warnings + _doubts(spec),
     )
 
@@ -140,13 +150,15 @@ def resolve_models(
 
 
 def address_runs(plan: Plan, epochs: Mapping[str, int]) -> None:
-    """Fill in the runs, and write the models that they train.
+    """Fill in the runs, and write what they read: models, and halves of val where there is no test split.
 
     Args:
         plan: from `make_plan`.
         epochs: variant → epochs.
     """
     plan.epochs = dict(epochs)
+    if plan.halves is not None:
+        write_halves(plan.halves, plan.folder / HALVES)
     for name, model in plan.models.items():
         text = yaml.safe_dump(dict(model.yaml), sort_keys=False, allow_unicode=True, width=110)
         write_whole(plan.model_file(name), text)
@@ -200,35 +212,31 @@ def _mechanisms(layer: Any) -> list[Any]:
     return [inner.attention for inner in layer.inside] + ([layer.attention] if layer.attention is not None else [])
 
 
-def _measuring_split(
-    spec: StudySpec, folder: Path, download: bool
-) -> tuple[str, str, dict[int, str], dict[str, Any], list[str]]:
+def _measuring_split(spec: StudySpec, download: bool) -> tuple[Dataset, str, list[str]]:
     """Choose a split that does not select checkpoints.
 
     Returns:
-        data set to train on, split to measure on, class names, split → records, warnings.
+        The data set, halved where it has to be; the split to measure on, HALF if it was halved; warnings.
     """
-    from data import load_dataset, read_config
-
     config = read_config(spec.data, spec.data_root)
     parts = {name: load_dataset(config, split=name, download=download) for name in ("train", "val")}
-    names, records = parts["val"].names, {name: part[name] for name, part in parts.items()}
-    if spec.split != "val-half" and "test" in config.splits:
+    dataset = replace(parts["val"], splits={name: part[name] for name, part in parts.items()})
+    if spec.split != HALF and "test" in config.splits:
         test = load_dataset(config, split="test", download=download)["test"]
         if any(len(record) for record in test):
-            return spec.data, "test", names, {**records, "test": test}, []
+            return replace(dataset, splits={**dataset.splits, "test": test}), "test", []
     if spec.split == "test":
         raise UsageError(f"{spec.file}: evaluate.split is test, but {spec.data} has none with boxes; write val-half")
-    if len(records["val"]) < 2:
+    if len(dataset["val"]) < 2:
         warning = "The split that measures is the one that chose the best epoch: figures of `best` are too good."
-        return spec.data, "val", names, records, [warning]
-    halved = halves_of(replace(parts["val"], splits=records))
-    yaml_file = write_halves(halved, folder / "data")
+        return dataset, "val", [warning]
+    halved = halves_of(dataset)
+    reason = "val was halved" if spec.split == HALF else "There is no test split, so val was halved"
     warning = (
-        f"There is no test split: val was halved by a hash of the file names; {len(halved['val'])} pictures choose the "
-        f"best epoch, the other {len(halved['test'])} measure."
+        f"{reason} by a hash of the file names: {len(halved['val'])} pictures choose the best epoch, the other "
+        f"{len(halved['test'])} measure."
     )
-    return str(yaml_file), "test", names, dict(halved.splits), [warning]
+    return halved, HALF, [warning]
 
 
 def _doubts(spec: StudySpec) -> list[str]:

@@ -87,13 +87,16 @@ def test_pictures_that_measure_do_not_change_the_training(make: Callable[..., Pl
     assert after.eval_key != before.eval_key
 
 
-def test_without_a_test_split_val_is_halved(make: Callable[..., Plan], tiny_data: Path, tmp_path: Path) -> None:
+def test_without_a_test_split_val_is_halved(
+    make: Callable[..., Plan], write_spec: Callable[..., Path], tiny_data: Path, tmp_path: Path
+) -> None:
     content = yaml.safe_load(tiny_data.read_text())
     content.pop("test")
     (tmp_path / "no-test.yaml").write_text(yaml.safe_dump(content))
+    assert not make_plan(read_study(write_spec(data=str(tmp_path / "no-test.yaml"))), tmp_path / "dry").folder.exists()
     plan = make(data=str(tmp_path / "no-test.yaml"))
     assert plan.sizes == {"train": 6, "val": 3, "test": 3}
-    assert "val was halved" in plan.warnings[0]
+    assert plan.warnings[0].startswith("There is no test split, so val was halved")
     halves = load_dataset(plan.data)
     names = {split: {record.path.name for record in halves[split]} for split in ("val", "test")}
     assert names["val"] | names["test"] == {f"val{number}.png" for number in range(6)}

@@ -1,14 +1,19 @@
 """Whole studies through the entry script: an undisturbed one, one that is killed again and again, one on Ray."""
 
+import contextlib
 import csv
 import importlib.util
 import os
 import random
+import re
+import secrets
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,6 +110,79 @@ def test_a_ray_cluster_gives_the_same_table(write_spec: Callable[..., Path], tmp
         text, _ = process.communicate(timeout=800)
         assert process.returncode == 0, text
     assert rows(tmp_path / "ray" / "tiny") == rows(tmp_path / "here" / "tiny")
+
+
+@pytest.fixture
+def ray_node(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Return a function that starts a node of a Ray cluster, of one core, as processes of a group of its own."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed (requirements-extras.txt)")
+    words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--num-cpus", "1", "--block"]
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*more: str) -> "subprocess.Popen[bytes]":
+        with (tmp_path / f"node{len(started)}.txt").open("wb") as log:
+            node = subprocess.Popen([*words, *more], stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        started.append(node)
+        return node
+
+    yield start
+    for node in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+
+
+def nodes_of(folder: Path) -> dict[str, set[str]]:
+    """Return run → the nodes that worked on it, as its log says."""
+    logs = {path.parent.parent.name + path.parent.name: path.read_text() for path in folder.glob("runs/*/*/log.txt")}
+    return {run: set(re.findall(r"^on Ray node (\w+)$", text, re.MULTILINE)) for run, text in logs.items()}
+
+
+@pytest.mark.slow
+def test_a_cluster_of_two_nodes_gives_the_same_table_though_one_is_lost(
+    write_spec: Callable[..., Path],
+    tmp_path: Path,
+    ray_node: Callable[..., "subprocess.Popen[bytes]"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_health_check_period_ms", "1000")  # a lost node is noticed in seconds
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as short:  # a socket's path has 107 letters at most
+        ray_node("--head", "--port", port, "--include-dashboard=false", "--temp-dir", short)
+        wait_for(lambda: "Ray runtime started" in (tmp_path / "node0.txt").read_text())
+        other = ray_node("--address", f"127.0.0.1:{port}")
+        wait_for(lambda: "Ray runtime started" in (tmp_path / "node1.txt").read_text())
+        spec = str(write_spec(**{**CHANGES, "budget": {"epochs": 2}}))
+        folder = tmp_path / "ray" / "tiny"
+        process = study(spec, "--project", str(folder.parent), "--ray", f"127.0.0.1:{port}", "--workers", "1")
+        wait_for(lambda: len(set().union(*nodes_of(folder).values())) == 2)
+        os.killpg(other.pid, signal.SIGKILL)
+        text, _ = process.communicate(timeout=1500)
+        assert process.returncode == 0, text
+    assert any(len(nodes) == 2 for nodes in nodes_of(folder).values())  # a run of the lost node went on elsewhere
+    process = study(spec, "--project", str(tmp_path / "here"))
+    text, _ = process.communicate(timeout=800)
+    assert process.returncode == 0, text
+    assert rows(folder) == rows(tmp_path / "here" / "tiny")
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 400) -> None:
+    """Wait until something is true.
+
+    Raises:
+        TimeoutError: if it does not become so.
+    """
+    end = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.5)
 
 
 def test_a_dry_run_lists_what_would_be_done(
