@@ -89,12 +89,16 @@ _fraction = _number(float, lambda value: 0 <= value <= 1, "a number between 0 an
 _factor = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
 
 
-def _add_model(parser: Parser, weights_help: str) -> None:
+def _add_model(parser: Parser, weights_help: str, exported: bool = False) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--weights", default=None, metavar="FILE", help=weights_help)
     group.add_argument(
         "--download", action="store_true", help="allow fetching official weights or data sets that are not on disk"
     )
+    if exported:
+        group.add_argument(
+            "--trust", action="store_true", help="load --weights even if it is a program (.torchscript, .engine)"
+        )
 
 
 def _add_attention(parser: Parser) -> Any:
@@ -197,7 +201,7 @@ def val_parser() -> Parser:
         description="Measure a detector on a data set. Without any argument: the digits weights on the digits.",
         replaced=VAL_REPLACED,
     )
-    _add_model(parser, "checkpoint or exported model")
+    _add_model(parser, "checkpoint or exported model", exported=True)
     _add_attention(parser)
     _add_data(parser)
     group = parser.add_argument_group("measurement")
@@ -241,7 +245,7 @@ def detect_parser() -> Parser:
         description="Find objects in pictures, videos and streams. Without any argument: digits in test pictures.",
         replaced=DETECT_REPLACED,
     )
-    _add_model(parser, "checkpoint or exported model")
+    _add_model(parser, "checkpoint or exported model", exported=True)
     _add_attention(parser)
     group = parser.add_argument_group("input")
     group.add_argument(

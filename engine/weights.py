@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-
-# What ultralytics' runtimes read besides checkpoints.
-EXPORTED = (".onnx", ".torchscript", ".engine", ".mlpackage", ".tflite", "_openvino_model", "_ncnn_model")
+from engine.exported import SUFFIXES, check
 
 
 def load_weights(weights: Any, options: Namespace) -> Any:
@@ -17,10 +15,11 @@ def load_weights(weights: Any, options: Namespace) -> Any:
     Args:
         weights: path or official name; a model is returned as it is.
         options: flags of the command: `download` (whether official weights that are not on disk may be fetched),
-            `plugin`, and what to place on the checkpoint: `cfg`, `attention`, `identity`.
+            `plugin`, `trust` (whether an exported model may be a program), and what to place on the checkpoint: `cfg`,
+            `attention`, `identity`.
 
     Raises:
-        UsageError: if there is no such exported model, or attention cannot be placed on these weights.
+        UsageError: if an exported model cannot be loaded safely, or attention cannot be placed on these weights.
         SpecError: if a plugin cannot be loaded, or a placement does not fit the model.
         CheckpointError: if there is no such checkpoint, or it cannot be read safely.
     """
@@ -28,14 +27,13 @@ def load_weights(weights: Any, options: Namespace) -> Any:
     if options.identity and not placed:
         raise UsageError("--identity says how placed attention starts; add --attention or --cfg")
     in_memory = not isinstance(weights, str | Path)
-    exported = not in_memory and str(weights).rstrip("/").endswith(EXPORTED)
+    exported = not in_memory and str(weights).rstrip("/").endswith(SUFFIXES)
     if placed and (in_memory or exported):
         raise UsageError("--attention and --cfg place on a checkpoint: give one as --weights")
     if in_memory:
         return weights
     if exported:
-        if not Path(weights).exists():
-            raise UsageError(f"--weights {weights}: there is no such exported model")
+        check(Path(weights), getattr(options, "trust", False))
         return str(weights).rstrip("/")
     from models import load_model
     from models.weights.download import resolve_weights
