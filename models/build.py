@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.deploy import PLAIN, deploy_spec, reparameterize
 from models.detector import Detector
+from models.entries import starting
 from models.errors import CheckpointError, SpecError
 from models.flat import from_flat, has_blocks, is_flat, to_flat
 from models.spec import ModelSpec, read_spec
@@ -98,8 +99,8 @@ def build_model(
     if isinstance(cfg, str | Path) and Path(cfg).suffix in CHECKPOINTS:
         same = source is not None and source.path == Path(cfg)
         cfg = _description(source if same and source else read_source(cfg))
-        if identity is not None:  # entries in there all say it themselves: trained attention stays what it is
-            cfg, identity = {**cfg, "identity": identity}, None
+        if identity is not None:
+            attention, identity = starting(attention, identity), None
     spec = read_spec(cfg, attention, nc=nc, ch=ch, identity=identity)
     if names is None and source is not None and len(source.names) == spec.nc:
         names = source.names

@@ -1,7 +1,7 @@
 """The attention section of a YAML, and `--attention` on the command line → checked entries."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,17 @@ def parse_text(text: str, origin: str) -> dict[str, Any]:
         entry["where"] = match["where"]
     entry.update({key: options.pop(key) for key in _OWN_KEYS if key in options})
     return {**entry, "args": options} if options else entry
+
+
+def starting(entries: Sequence[str | Mapping[str, Any]], identity: bool) -> list[Mapping[str, Any]]:
+    """Return entries, in the long form, that say whether they start as the identity; what they say already stays.
+
+    Raises:
+        SpecError: if one in short form cannot be read.
+    """
+    listed = [entries] if isinstance(entries, str) else entries
+    read = [parse_text(e, f"attention[{i}] {e[:120]}") if isinstance(e, str) else e for i, e in enumerate(listed)]
+    return [{"identity": identity, **entry} for entry in read]
 
 
 def _read_entry(entry: Mapping[Any, Any], origin: str, identity: bool) -> Entry:
