@@ -1,5 +1,7 @@
 """export.py as a function: the deploy form, and files for other runtimes, each checked against the checkpoint."""
 
+import json
+import logging
 import shutil
 from argparse import Namespace
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from ultralytics.engine.exporter import Exporter, export_formats
 from ultralytics.nn.autobackend import AutoBackend
 
 from engine.errors import UsageError
+from engine.exported import remember
 from engine.log import LOGGER
 from engine.state import current_commit, plain_state
 from engine.weights import load_weights
@@ -101,19 +104,18 @@ def export(detector: Any, name: str, target: Path, options: Namespace) -> Path:
     Raises:
         RuntimeError: if the file's outputs differ from the detector's; it is removed.
     """
-    model = deepcopy(detector)
-    model.pt_path = str(target.with_name(f"{target.name}.pt"))
-    settings = {
-        "format": name,
-        "imgsz": options.imgsz,
-        "device": options.device or "cpu",
-        "mode": "export",
-        **_taken(
-            name, batch=options.batch_size, dynamic=options.dynamic, opset=options.opset, simplify=options.simplify
-        ),
-    }
     try:
-        path = Path(str(Exporter(overrides=settings)(model=model)))
+        path = write(
+            detector,
+            name,
+            target,
+            imgsz=options.imgsz,
+            device=options.device or "cpu",
+            batch=options.batch_size,
+            dynamic=options.dynamic,
+            opset=options.opset,
+            simplify=options.simplify,
+        )
     except ModuleNotFoundError as error:
         raise UsageError(f"--include {name} needs {error.name}: pip install {error.name}") from None
     parity = compare(detector, path, options)
@@ -121,7 +123,46 @@ def export(detector: Any, name: str, target: Path, options: Namespace) -> Path:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise RuntimeError(f"{path}: removed, because it does not compute the same: {parity}")
     LOGGER.info(f"{path}: {parity}")
+    remember(path)
     return path
+
+
+def write(detector: Any, name: str, target: Path, imgsz: int, device: str = "cpu", **settings: Any) -> Path:
+    """Write one format, unchecked.
+
+    Args:
+        detector: the model; it is not changed.
+        name: of the format, as ultralytics calls it.
+        target: path of the result without its ending.
+        imgsz: pixels of a side.
+        device: where the model is traced.
+        settings: of ultralytics' exporter; those that a format does not take are left out.
+
+    Returns:
+        The file or folder.
+    """
+    model = deepcopy(detector)
+    model.pt_path = str(target.with_name(f"{target.name}.pt"))
+    overrides = {"format": name, "imgsz": imgsz, "device": device, "mode": "export", **_taken(name, **settings)}
+    level = LOGGER.level
+    LOGGER.setLevel(logging.ERROR)  # it has a page to say about every file
+    try:
+        return Path(str(_Exporter(overrides=overrides)(model=model)))
+    finally:
+        LOGGER.setLevel(level)
+
+
+class _Exporter(Exporter):
+    """ultralytics' exporter, whose files also say how their model was described."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is written into a file beside the model."""
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, facts: dict[str, Any]) -> None:
+        self._metadata = {**facts, "spec": json.dumps(self.model.spec.yaml)} if "names" in facts else facts
 
 
 def _taken(name: str, **wanted: Any) -> dict[str, Any]:

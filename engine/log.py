@@ -1,8 +1,28 @@
-"""The one logger: ultralytics', so that its messages and ours keep their order."""
+"""The one logger: ultralytics', so that its messages and ours keep their order; usable before that is imported."""
 
-from engine import env  # noqa: F401 - before ultralytics
+import logging
+import os
+import sys
 
-# isort: split
-from ultralytics.utils import LOGGER
+LOGGER = logging.getLogger("ultralytics")
 
-__all__ = ["LOGGER"]
+
+class _BeforeUltralytics(logging.Handler):
+    """Prints messages until ultralytics, once imported, adds a handler of its own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print, unless another handler does."""
+        if LOGGER.handlers == [self]:
+            sys.stdout.write(f"{self.format(record)}\n")
+            sys.stdout.flush()
+
+
+def _settle() -> None:
+    if LOGGER.handlers:
+        return
+    LOGGER.addHandler(_BeforeUltralytics())
+    LOGGER.setLevel(logging.INFO if os.environ.get("RANK", "-1") in ("-1", "0") else logging.ERROR)
+    LOGGER.propagate = False
+
+
+_settle()

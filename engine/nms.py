@@ -2,14 +2,14 @@
 
 from typing import Any
 
-import numpy as np
-
 from engine import env  # noqa: F401 - before any part of ultralytics
 
 # isort: split
 import torch
 from torch import Tensor
 from ultralytics.utils.nms import non_max_suppression as stock
+
+from engine.boxes import best_boxes
 
 MANY = 1500  # boxes from which stopping at `limit` pays; below, torchvision's plain loop is quicker
 
@@ -75,7 +75,7 @@ def suppress(
         if len(candidates) > max_nms:
             candidates = candidates[candidates[:, 4].argsort(descending=True)[:max_nms]]
         moved = candidates[:, :4] + (0 if agnostic else max_wh) * candidates[:, 5:6]
-        found.append(candidates[best_boxes(moved, candidates[:, 4], iou_thres, max_det)])
+        found.append(candidates[_best(moved, candidates[:, 4], iou_thres, max_det)])
     return found
 
 
@@ -96,7 +96,7 @@ def _candidates(rows: Tensor, least: float, several: bool, wanted: Tensor | None
     return torch.cat((corners[box], score[:, None], kind[:, None].to(corners.dtype)), 1).float()
 
 
-def best_boxes(boxes: Tensor, scores: Tensor, iou: float, limit: int) -> Tensor:
+def _best(boxes: Tensor, scores: Tensor, iou: float, limit: int) -> Tensor:
     """Return the indices that greedy suppression keeps, best first, at most `limit`.
 
     Args:
@@ -109,19 +109,4 @@ def best_boxes(boxes: Tensor, scores: Tensor, iou: float, limit: int) -> Tensor:
         import torchvision  # takes seconds; not at start-up
 
         return torchvision.ops.nms(boxes, scores, iou)[:limit]
-    order = scores.sort(stable=True, descending=True).indices.numpy()
-    x1, y1, x2, y2 = boxes.numpy()[order].T.copy()
-    area = (x2 - x1) * (y2 - y1)
-    alive = np.arange(len(order))
-    kept: list[int] = []
-    while len(alive) and len(kept) < limit:
-        best = alive[0]
-        kept.append(order[best])
-        width = np.minimum(x2[alive], x2[best]) - np.maximum(x1[alive], x1[best])
-        height = np.minimum(y2[alive], y2[best]) - np.maximum(y1[alive], y1[best])
-        shared = width.clip(min=0) * height.clip(min=0)
-        with np.errstate(invalid="ignore"):  # two boxes without area: not a number, which suppresses nothing
-            overlap = shared / (area[alive] + area[best] - shared)
-        overlap[0] = np.inf  # the box itself, also when it has no area
-        alive = alive[~(overlap > iou)]
-    return torch.as_tensor(np.array(kept, np.int64))
+    return torch.from_numpy(best_boxes(boxes.numpy(), scores.numpy(), iou, limit))

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from engine.errors import UsageError
+from engine.found import Found
 from engine.sources import Shot
 
 WRITABLE = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 CSV_HEADER = ("Image Name", "Prediction", "Confidence", "x1", "y1", "x2", "y2", "frame")
+CROP_GAIN, CROP_PAD = 1.02, 10  # a crop is so many times the box, and so many pixels, larger
 
 
 def safe_name(text: str, otherwise: str) -> str:
@@ -30,7 +32,6 @@ class Outputs:
         conf: with txt, the confidence as sixth column.
         table: write predictions.csv, all boxes in pixels.
         crops: write crops/CLASS/NAME.jpg.
-        draw: options of ultralytics' `Results.plot`.
     """
 
     def __init__(
@@ -42,48 +43,49 @@ class Outputs:
         conf: bool = False,
         table: bool = False,
         crops: bool = False,
-        draw: dict[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.images, self.txt, self.conf, self.table, self.crops = images, txt, conf, table, crops
-        self.draw = draw or {}
         self.labels = 0
         self._names: dict[str, str] = {}  # input → name of its outputs, unique in this run
         self._taken: set[str] = set()
-        self._video: tuple[str, Any, tuple[int, int]] | None = None  # input, writer, (width, height)
+        self._videos: dict[str, tuple[Any, tuple[int, int]]] = {}  # input → writer, (width, height)
         self._csv: Any = None
 
-    def write(self, result: Any, shot: Shot) -> np.ndarray | None:
-        """Write one result.
+    def write(self, found: Found, drawn: np.ndarray | None = None) -> None:
+        """Write what was found in one picture.
 
         Args:
-            result: ultralytics Results.
-            shot: where its picture comes from.
+            found: the picture and its boxes.
+            drawn: the annotated picture, where pictures are written.
 
-        Returns:
-            The annotated picture where one was drawn.
+        Raises:
+            OSError: if something cannot be written.
         """
+        shot = found.shot
         name = self._name(shot)
-        drawn = result.plot(**self.draw) if self.images else None
-        if drawn is not None:
+        if drawn is not None and self.images:
             self._write_picture(drawn, shot, name)
         stem = Path(name).stem if shot.frame is None else f"{Path(name).stem}_{shot.frame}"
-        if self.txt and len(result):
-            self._write_labels(result, self._folder("labels") / f"{stem}.txt")
+        if self.txt and len(found):
+            self._write_labels(found, self._folder("labels") / f"{stem}.txt")
         if self.table:
-            self._write_rows(result, shot)
+            self._write_rows(found)
         if self.crops:
-            self._write_crops(result, stem)
-        return drawn
+            self._write_crops(found, stem)
 
     def close(self) -> None:
-        """Finish the open video and table."""
-        if self._video is not None:
-            self._video[1].release()
-            self._video = None
+        """Finish open videos and the table."""
+        self.finish_videos()
         if self._csv is not None:
             self._csv.close()
             self._csv = None
+
+    def finish_videos(self) -> None:
+        """Finish the videos that are open."""
+        for writer, _ in self._videos.values():
+            writer.release()
+        self._videos.clear()
 
     def _folder(self, *parts: str) -> Path:
         folder = self.folder.joinpath(*parts)
@@ -115,44 +117,58 @@ class Outputs:
                 raise OSError(f"{path}: cannot be written")
             return
         size = (drawn.shape[1], drawn.shape[0])
-        if self._video is None or self._video[0] != shot.path or self._video[2] != size:
-            if self._video is not None and shot.kind == "video":
-                self._video[1].release()
-            path = self._folder() / name
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), shot.fps, size)
-            if not writer.isOpened():
-                raise OSError(f"{path}: cannot be written as a video of {size[0]}×{size[1]} at {shot.fps:.3g} fps")
-            self._video = (shot.path, writer, size)
-        self._video[1].write(drawn)
+        if shot.path not in self._videos:
+            if shot.kind == "video":  # files come one after the other, streams side by side
+                self.finish_videos()
+            self._videos[shot.path] = (self._open_video(self._folder() / name, shot.fps, size), size)
+        writer, first = self._videos[shot.path]
+        writer.write(drawn if size == first else cv2.resize(drawn, first))
 
-    def _write_labels(self, result: Any, path: Path) -> None:
+    def _open_video(self, path: Path, fps: float, size: tuple[int, int]) -> Any:
+        import cv2
+
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
+        if not writer.isOpened():
+            raise OSError(f"{path}: cannot be written as a video of {size[0]}×{size[1]} at {fps:.3g} fps")
+        return writer
+
+    def _write_labels(self, found: Found, path: Path) -> None:
+        height, width = found.picture.shape[:2]
         rows = []
-        for box in result.boxes.cpu():
-            values = [*box.xywhn[0].tolist(), *([float(box.conf)] if self.conf else [])]
-            rows.append(" ".join([str(int(box.cls)), *(f"{value:.6g}" for value in values)]))
+        for (left, top, right, bottom), score, kind in zip(found.boxes, found.scores, found.classes, strict=True):
+            centre = ((left + right) / 2 / width, (top + bottom) / 2 / height)
+            values = [*centre, (right - left) / width, (bottom - top) / height, *([score] if self.conf else [])]
+            rows.append(" ".join([str(int(kind)), *(f"{float(value):.6g}" for value in values)]))
         path.write_text("\n".join(rows) + "\n", encoding="utf-8")
         self.labels += 1
 
-    def _write_rows(self, result: Any, shot: Shot) -> None:
+    def _write_rows(self, found: Found) -> None:
         if self._csv is None:
             self._csv = (self._folder() / "predictions.csv").open("w", newline="", encoding="utf-8")
             csv.writer(self._csv).writerow(CSV_HEADER)
         rows = csv.writer(self._csv)
-        for box in result.boxes.cpu():
-            corners = [f"{value:.2f}" for value in box.xyxy[0].tolist()]
-            name = result.names[int(box.cls)]
-            rows.writerow([Path(shot.path).name, name, f"{float(box.conf):.4f}", *corners, shot.frame or ""])
+        shot = found.shot
+        for box, score, kind in zip(found.boxes, found.scores, found.classes, strict=True):
+            corners = [f"{value:.2f}" for value in box.tolist()]
+            rows.writerow([Path(shot.path).name, found.name(kind), f"{float(score):.4f}", *corners, shot.frame or ""])
 
-    def _write_crops(self, result: Any, stem: str) -> None:
+    def _write_crops(self, found: Found, stem: str) -> None:
         import cv2
-        from ultralytics.utils.plotting import save_one_box
 
-        for number, box in enumerate(result.boxes.cpu(), 1):
-            kind = int(box.cls)
-            crop = save_one_box(box.xyxy, result.orig_img, BGR=True, save=False)
+        for number, (box, kind) in enumerate(zip(found.boxes, found.classes, strict=True), 1):
+            crop = cut_out(found.picture, box)
             if crop.size:
-                folder = self._folder("crops", safe_name(str(result.names[kind]), f"class{kind}"))
+                folder = self._folder("crops", safe_name(found.name(kind), f"class{int(kind)}"))
                 cv2.imwrite(str(folder / f"{stem}{'' if number == 1 else number}.jpg"), crop)
+
+
+def cut_out(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Return the part of a picture inside a box (4,) of corners, with a margin around it as YOLOv5 leaves."""
+    height, width = picture.shape[:2]
+    margin_x, margin_y = (box[2:] - box[:2]) * (CROP_GAIN - 1) / 2 + CROP_PAD / 2
+    left, right = (int(np.clip(x, 0, width)) for x in (box[0] - margin_x, box[2] + margin_x))
+    top, bottom = (int(np.clip(y, 0, height)) for y in (box[1] - margin_y, box[3] + margin_y))
+    return picture[top:bottom, left:right]
 
 
 def check_display() -> None:

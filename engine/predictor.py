@@ -1,70 +1,165 @@
-"""ultralytics' predictor over our sources, with heat maps for anchor heads."""
+"""Read → prepare → model → suppress, each further than the next: a pipeline of threads with bounded queues."""
 
+import time
+from argparse import Namespace
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from engine import compat  # noqa: F401 - before any other part of ultralytics
+import numpy as np
 
-# isort: split
-import torch
-from ultralytics.models.yolo.detect import DetectionPredictor
-from ultralytics.utils.checks import check_imgsz
-
+from engine.backends.choice import open_backend
+from engine.background import background
+from engine.boxes import confident, select
+from engine.errors import UsageError
+from engine.found import Found
+from engine.letterbox import Placement, canvas, letterbox
+from engine.log import LOGGER
 from engine.sources import Shot, open_source
+from engine.stopwatch import Stopwatch
 
-PROBABILITY_FLOOR = 1e-6  # keeps logits finite
+AHEAD = 4  # batches in each queue; one for streams, whose newest picture counts
 
 
-class Predictor(DetectionPredictor):
-    """Detection whose results know where their picture comes from (`result.shot`), and which writes nothing itself."""
+@dataclass
+class _Batch:
+    """Pictures on their way through the stages."""
 
-    def setup_source(self, source: Any, stride: int | None = None) -> None:
-        """Open the source.
+    pictures: list[np.ndarray]
+    shots: list[Shot]
+    images: np.ndarray
+    places: list[Placement]
+    speed: dict[str, float]
+
+
+class Predictor:
+    """Finds objects in whatever a source stands for.
+
+    Args:
+        options: flags of detect.py.
+        weights: path of a checkpoint or exported model, official name, or a Detector.
+
+    Attributes:
+        folder: where --visualize writes; nothing is shown without one.
+        dataset: the source, once called; its `tally` says what became of every input.
+        backend: the model, once called.
+        watch: where the time went.
+    """
+
+    def __init__(self, options: Namespace, weights: Any) -> None:
+        self.options, self.weights = options, weights
+        self.folder: Path | None = None
+        self.watch = Stopwatch()
+        self.dataset: Any = None
+        self.backend: Any = None
+
+    def open(self, source: Any) -> None:
+        """Open source and model.
 
         Raises:
-            UsageError: if there is no such source.
+            UsageError: if the source does not exist, or a flag does not fit the model.
+            CheckpointError: if the weights cannot be read.
         """
-        if hasattr(self.model, "imgsz") and not getattr(self.model, "dynamic", False):
-            self.args.imgsz = self.model.imgsz  # an exported model has one size only
-        self.imgsz = check_imgsz(self.args.imgsz, stride=stride or self.model.stride, min_dim=2)
-        self.dataset = open_source(source, batch=self.args.batch, vid_stride=self.args.vid_stride)
-        self.source_type = self.dataset.source_type
-        if self._is_eager():
-            self.model.model.to(memory_format=torch.channels_last)
+        self.dataset = open_source(source, self.options.batch_size, self.options.vid_stride)
+        self.backend = open_backend(self.options, self.weights, self.dataset.pictures)
+        self._check_classes()
+        self.size = self._size()
+        if self.backend.batch and self.dataset.bs != self.backend.batch:
+            self.dataset.bs = self.backend.batch
 
-    def _is_eager(self) -> bool:
-        """Whether the model runs in PyTorch rather than in an export's runtime."""
-        return bool(getattr(self.model, "base_model", False))
+    def __call__(self) -> Generator[Found, None, None]:
+        """Yield what is found, picture by picture, in the order of the source."""
+        ahead = 1 if self.dataset.mode == "stream" else AHEAD
+        with closing(background(self._prepared(), ahead)) as prepared:
+            with closing(background(self._found(prepared), ahead)) as found:
+                for batch in found:
+                    yield from batch
 
-    def postprocess(self, preds: Any, img: torch.Tensor, orig_imgs: Any, **kwargs: Any) -> list[Any]:
-        """Suppress overlapping boxes and attach to every result its shot.
+    def _check_classes(self) -> None:
+        names = self.backend.names
+        unknown = [number for number in self.options.classes or [] if number not in names]
+        if unknown:
+            raise UsageError(
+                f"--classes {unknown[0]}: the model has classes 0 to {len(names) - 1} ({', '.join(names.values())})"
+            )
 
-        Returns:
-            ultralytics Results, one a picture.
-        """
-        results = super().postprocess(preds, img, orig_imgs, **kwargs)
-        for result, path, shot in zip(results, self.batch[0], self.batch[2], strict=True):
-            result.shot = shot if isinstance(shot, Shot) else Shot(str(path))
-        return results
+    def _size(self) -> tuple[int, int]:
+        """Return height and width of the canvas at most: what was asked for, rounded up to the model's stride."""
+        if self.backend.size:
+            return self.backend.size  # type: ignore[no-any-return]
+        asked = self.options.imgsz if isinstance(self.options.imgsz, list | tuple) else [self.options.imgsz]
+        if len(asked) > 2:
+            raise UsageError(f"--imgsz {' '.join(map(str, asked))}: give one number, or height and width")
+        stride = self.backend.stride
+        height, width = (-(-int(value) // stride) * stride for value in (asked[0], asked[-1]))
+        if (height, width) != (asked[0], asked[-1]):
+            LOGGER.info(f"--imgsz {' '.join(map(str, asked))}: taken as {height}×{width}, multiples of {stride}")
+        return height, width
 
-    def inference(self, im: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Run the model, in the memory order that convolutions like.
+    def _prepared(self) -> Iterator[_Batch]:
+        """Read and scale."""
+        reader = iter(self.dataset)
+        while True:
+            start = time.perf_counter()
+            entry = next(reader, None)
+            if entry is None:
+                return
+            paths, pictures, shots = entry
+            read = time.perf_counter() - start
+            self.watch.add("read", read, len(pictures))
+            size = canvas(pictures, self.size, self.backend.stride, tight=self.backend.size is None)
+            images, places = letterbox(pictures, size)
+            prepared = time.perf_counter() - start - read
+            self.watch.add("prepare", prepared, len(pictures))
+            shots = [shot if isinstance(shot, Shot) else Shot(path) for path, shot in zip(paths, shots, strict=True)]
+            yield _Batch(pictures, shots, images, places, {"preprocess": 1000 * prepared / len(pictures)})
 
-        For --visualize, ultralytics' heat maps get the class logits in the form that they expect.
-        """
-        if self._is_eager():
-            im = im.contiguous(memory_format=torch.channels_last)
-        if not (self.args.visualize and self._is_eager()):
-            return super().inference(im, *args, **kwargs)
+    def _found(self, batches: Iterator[_Batch]) -> Iterator[list[Found]]:
+        """Run the model and suppress."""
+        for batch in batches:
+            count = len(batch.pictures)
+            with self.watch.measure("model", count):
+                output = self._run(batch.images)
+            batch.speed["inference"] = 1000 * self.watch.seconds["model"][-1]
+            with self.watch.measure("suppress", count):
+                found = self._boxes(output, batch)
+            if self.options.visualize and self.folder is not None:
+                self.backend.show(batch.images, [s.path for s in batch.shots], self.folder, self.options.conf_thres)
+            yield found
 
-        def as_stock_head(module: torch.nn.Module, inputs: Any, output: Any) -> Any:
-            decoded, raw = output
-            if isinstance(raw, dict):
-                return output
-            floor = PROBABILITY_FLOOR
-            return decoded, {"scores": torch.logit(decoded[:, 4:].clamp(floor, 1 - floor))}
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        """Run the model on as many pictures as it takes."""
+        missing = (self.backend.batch or len(images)) - len(images)
+        if missing > 0:
+            filled = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
+            return self.backend(filled)[: len(images)]  # type: ignore[no-any-return]
+        return self.backend(images)  # type: ignore[no-any-return]
 
-        handle = self.model.model.model[-1].register_forward_hook(as_stock_head)
-        try:
-            return super().inference(im, *args, **kwargs)
-        finally:
-            handle.remove()
+    def _boxes(self, output: np.ndarray, batch: _Batch) -> list[Found]:
+        options = self.options
+        if self.backend.finished:
+            kept = [_passing(rows, options.conf_thres, options.classes)[: options.max_det] for rows in output]
+        else:
+            kept = [
+                select(
+                    rows, options.conf_thres, options.iou_thres, options.max_det, options.classes, options.agnostic_nms
+                )
+                for rows in confident(output, options.conf_thres)
+            ]
+        found = []
+        for rows, picture, shot, place in zip(kept, batch.pictures, batch.shots, batch.places, strict=True):
+            classes = rows[:, 5].astype(np.int64)
+            boxes = place.back(rows[:, :4])
+            found.append(Found(picture, shot, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed)))
+        return found
+
+
+def _passing(rows: np.ndarray, least: float, classes: list[int] | None) -> np.ndarray:
+    """Return the rows (n, 6) of a model that suppresses by itself which are wanted, best first."""
+    keep = rows[:, 4] > least
+    if classes is not None:
+        keep &= np.isin(rows[:, 5].astype(int), classes)
+    rows = rows[keep]
+    return rows[np.argsort(-rows[:, 4], kind="stable")]

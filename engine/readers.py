@@ -1,11 +1,10 @@
 """Reading what a source stands for, batch by batch; nothing in it can end the run."""
 
-import math
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ MAX_DOWNLOAD = 64 << 20  # bytes of one picture fetched from the web
 
 
 class Files:
-    """Pictures and videos in order, as ultralytics' predictor reads its sources; nothing in them can end the run.
+    """Pictures and videos in order; nothing in them can end the run.
 
     Args:
         files: paths and web addresses.
@@ -25,15 +24,16 @@ class Files:
         vid_stride: every N-th frame of videos.
     """
 
-    source_type: ClassVar[Any] = None  # set by open_source
+    mode = "files"
 
     def __init__(self, files: list[str], batch: int = 1, vid_stride: int = 1) -> None:
         self.files, self.bs, self.vid_stride = files, batch, vid_stride
         self.tally = Tally()
-        self.mode = "image"  # read by ultralytics only where it writes results itself, which it does not here
 
-    def __len__(self) -> int:
-        return math.ceil(len(self.files) / self.bs)
+    @property
+    def pictures(self) -> int | None:
+        """How many there are at most; None if videos are among them."""
+        return None if any(self._is_video(file) for file in self.files) else len(self.files)
 
     def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
         """Yield batches: paths, pictures (h, w, 3) uint8 BGR, and their shots."""
@@ -57,9 +57,6 @@ class Files:
                 shots, frames = [], []
         if shots:
             yield [shot.path for shot in shots], frames, shots
-
-    def close(self) -> None:
-        """Nothing stays open between batches but a video, which its generator closes."""
 
     def _is_video(self, file: str) -> bool:
         return suffix_of(file) in VIDEOS and suffix_of(file) != ".gif"
@@ -175,7 +172,8 @@ class Streams:
         UsageError: if a stream cannot be opened.
     """
 
-    source_type: ClassVar[Any] = None
+    mode = "stream"
+    pictures = None
 
     def __init__(self, source: str, vid_stride: int = 1) -> None:
         from ultralytics.data.loaders import LoadStreams
@@ -186,18 +184,61 @@ class Streams:
             what = "webcam" if source.isnumeric() else "stream"
             why = "" if isinstance(error, ConnectionError) else f": {error}"
             raise UsageError(f"--source {source}: the {what} cannot be opened{why}") from None
-        self.mode, self.bs, self.vid_stride = "stream", self.inner.bs, vid_stride
+        self.bs, self.vid_stride = self.inner.bs, vid_stride
         self.tally = Tally()
 
-    def __len__(self) -> int:
-        return self.bs
+    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
+        try:
+            for number, (paths, frames, _) in enumerate(self.inner, 1):
+                self.tally.frames += len(frames)
+                rates = [fps / self.vid_stride for fps in self.inner.fps]
+                yield paths, frames, [Shot(p, "stream", number, 0, fps) for p, fps in zip(paths, rates, strict=True)]
+        finally:
+            self.inner.close()
+
+
+class Memory:
+    """Pictures in memory, as a source.
+
+    Args:
+        source: one picture or several: arrays (h, w, 3) or (h, w) uint8 in OpenCV's order BGR, PIL images, or a tensor
+            (B, 3, H, W) or (3, H, W) RGB in 0–1.
+        batch: pictures at once.
+
+    Raises:
+        UsageError: for anything else.
+    """
+
+    mode = "files"
+
+    def __init__(self, source: Any, batch: int = 1) -> None:
+        several = isinstance(source, list | tuple) or getattr(source, "ndim", 0) == 4
+        self.all = [_as_picture(entry) for entry in (source if several else [source])]
+        self.bs = batch
+        self.pictures = len(self.all)
+        self.tally = Tally(images=len(self.all))
 
     def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
-        for number, (paths, frames, _) in enumerate(self.inner, 1):
-            self.tally.frames += len(frames)
-            rates = [fps / self.vid_stride for fps in self.inner.fps]
-            yield paths, frames, [Shot(p, "stream", number, 0, fps) for p, fps in zip(paths, rates, strict=True)]
+        shots = [Shot(f"image{number}") for number in range(len(self.all))]
+        for start in range(0, len(self.all), self.bs):
+            part = slice(start, start + self.bs)
+            yield [shot.path for shot in shots[part]], self.all[part], shots[part]
 
-    def close(self) -> None:
-        """Stop reading."""
-        self.inner.close()
+
+def _as_picture(entry: Any) -> np.ndarray:
+    """Return a picture in memory as (h, w, 3) uint8 BGR."""
+    if hasattr(entry, "convert") and hasattr(entry, "getexif"):  # PIL
+        from PIL import ImageOps
+
+        return np.ascontiguousarray(np.asarray(ImageOps.exif_transpose(entry).convert("RGB"))[..., ::-1])
+    if hasattr(entry, "detach"):  # a tensor, (3, H, W) in 0–1
+        rgb = entry.detach().cpu().float().clamp(0, 1).mul(255).round().byte().numpy()
+        entry = np.ascontiguousarray(rgb.transpose(1, 2, 0)[..., ::-1]) if rgb.ndim == 3 else rgb
+    if not isinstance(entry, np.ndarray) or entry.dtype != np.uint8 or not entry.size:
+        what = f"an array of {entry.dtype}" if isinstance(entry, np.ndarray) else f"a {type(entry).__name__}"
+        raise UsageError(f"source: {what} is no picture; give (h, w, 3) uint8 in BGR order, a PIL image or a tensor")
+    if entry.ndim == 2:
+        return np.repeat(entry[..., None], 3, 2)
+    if entry.ndim != 3 or entry.shape[2] != 3:
+        raise UsageError(f"source: an array of shape {entry.shape} is no picture; give (h, w, 3)")
+    return entry

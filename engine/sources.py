@@ -1,5 +1,6 @@
 """What --source names, and the account of what became of each input."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,8 +87,12 @@ def list_files(source: str) -> list[str]:
     Raises:
         UsageError: if there is nothing.
     """
+    from data.config import is_path
+
     if source.lower().startswith(WEB):
         return [source]
+    if not is_path(source):
+        raise UsageError(f"--source {source[:80]!r}: is no name that a file can have")
     path = Path(source).expanduser()
     if path.is_dir():
         found = [str(entry) for entry in sorted(path.iterdir()) if _belongs(entry)]
@@ -120,39 +125,30 @@ def _from_list(path: Path) -> list[str]:
     if len(lines) > MAX_LINES:
         raise UsageError(f"--source {path}: {len(lines)} lines are more than {MAX_LINES}")
     names = [line.strip() for line in lines if line.strip()]
-    return [name if Path(name).exists() or "://" in name else str(path.parent / name) for name in names]
+    return [name if os.path.exists(name) or "://" in name else str(path.parent / name) for name in names]  # noqa: PTH110
 
 
 def open_source(source: Any, batch: int = 1, vid_stride: int = 1) -> Any:
     """Open whatever can be detected in.
 
     Args:
-        source: path, folder, glob, .txt list, webcam number, address, a list of these; or pictures in memory (arrays,
-            PIL images, a tensor), which ultralytics' own readers take.
+        source: path, folder, glob, .txt list, webcam number, address, a list of these; or pictures in memory: see
+            `engine.readers.Memory`.
         batch: pictures at once.
         vid_stride: every N-th frame of videos.
 
     Raises:
         UsageError: if there is no such source.
     """
-    from ultralytics.data.build import load_inference_source
-    from ultralytics.data.loaders import SourceTypes
-
-    from engine.readers import Files, Streams
+    from engine.readers import Files, Memory, Streams
 
     if isinstance(source, str | int | Path):
         name = str(source)
         if name.lower().startswith("screen") and not Path(name).exists():
             raise UsageError(f"--source {name}: the screen is no source here; record it and give the video")
         if is_live(name):
-            opened: Any = Streams(name, vid_stride)
-            opened.source_type = SourceTypes(stream=True)
-            return opened
-        files = list_files(name)
-    elif isinstance(source, list | tuple) and source and all(isinstance(entry, str | Path) for entry in source):
-        files = [file for entry in source for file in list_files(str(entry))]
-    else:
-        return load_inference_source(source, batch=batch, vid_stride=vid_stride)
-    opened = Files(files, batch, vid_stride)
-    opened.source_type = SourceTypes()
-    return opened
+            return Streams(name, vid_stride)
+        return Files(list_files(name), batch, vid_stride)
+    if isinstance(source, list | tuple) and source and all(isinstance(entry, str | Path) for entry in source):
+        return Files([file for entry in source for file in list_files(str(entry))], batch, vid_stride)
+    return Memory(source, batch)

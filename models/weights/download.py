@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from models.errors import CheckpointError
 from models.weights.storing import write_atomically
-from models.weights.torchfile import open_torch_file
 
 _V5 = "https://github.com/ultralytics/yolov5/releases/download/v7.0/"
 _V7 = "https://github.com/WongKinYiu/yolov7/releases/download/v0.1/"
@@ -84,6 +83,8 @@ def resolve_weights(
 
 def _fetch(address: str, target: Path, opener: Opener) -> None:
     """Download to `target`, with a line, a bar and a check; the file appears complete or not at all."""
+    from models.weights.torchfile import open_torch_file  # torch takes seconds
+
     sys.stderr.write(f"Downloading {address} to {target}\n")
     part = target.with_name(f".{target.name}.part")
     remedy = f"get {address} yourself and put it at {target}"

@@ -8,7 +8,7 @@ import pytest
 
 from engine import (
     cli,
-    log,  # noqa: F401 - the logger keeps the output stream of its import: not one that a test replaced
+    compat,  # noqa: F401 - ultralytics' logger keeps the output stream of its import
 )
 from engine.errors import UsageError
 

@@ -10,7 +10,7 @@ from engine import compat, env
 
 # isort: split
 import ultralytics
-from ultralytics.engine import model, predictor, trainer, validator
+from ultralytics.engine import model, trainer, validator
 from ultralytics.models.yolo.detect import DetectionPredictor, DetectionTrainer, DetectionValidator
 from ultralytics.nn import tasks
 from ultralytics.utils import SETTINGS, nms, patches, torch_utils
@@ -121,13 +121,6 @@ def test_loggers_are_added_by_the_class_name():
 
 def test_trainer_deletes_an_old_table_which_we_write_anew():
     assert "self.csv.unlink()" in source(trainer.BaseTrainer.__init__)
-
-
-def test_predictor_asks_the_source_for_what_ours_has():
-    text = source(predictor.BasePredictor.stream_inference)
-    assert "self.setup_source(" in text
-    assert "dataset.close()" in text
-    assert "for self.batch, self.dataset in batches" in text
 
 
 def test_trainer_validates_the_average_itself():

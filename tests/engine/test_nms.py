@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from engine.nms import MANY, best_boxes, stock, suppress
+from engine.nms import stock, suppress
 
 
 @pytest.mark.parametrize(
@@ -37,21 +37,6 @@ def test_only_the_wanted_classes():
     theirs = stock(prediction.clone(), 0.3, 0.6, classes=[1, 4], max_time_img=float("inf"))
     assert torch.equal(mine[0], theirs[0])
     assert set(mine[0][:, 5].tolist()) <= {1.0, 4.0}
-
-
-@pytest.mark.parametrize("copies", [1, MANY])
-def test_a_case_worked_by_hand(copies):
-    # Two boxes of 10×10 shifted by 5 overlap by 50/150 = 1/3; the third lies apart. Copies of it are all dropped.
-    boxes = torch.tensor([[0.0, 0, 10, 10], [5, 0, 15, 10]] + [[50.0, 50, 60, 60]] * copies)
-    scores = torch.tensor([0.8, 0.9] + [0.5] * copies)
-    assert best_boxes(boxes, scores, 0.3, 300).tolist() == [1, 2]
-    assert best_boxes(boxes, scores, 0.34, 300).tolist() == [1, 0, 2]
-    assert best_boxes(boxes, scores, 0.34, 2).tolist() == [1, 0]
-
-
-def test_boxes_without_area_do_not_stop_it():
-    boxes = torch.zeros(MANY, 4)
-    assert len(best_boxes(boxes, torch.linspace(0, 1, MANY), 0.5, 10)) == 10
 
 
 def test_no_candidates():

@@ -5,21 +5,23 @@ import csv
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from engine import compat  # noqa: F401 - before ultralytics
-
-# isort: split
-from ultralytics.engine.results import Results
-
+from engine.drawing import draw
+from engine.found import Found
 from engine.outputs import Outputs, safe_name
 from engine.sources import Shot
 
 NAMES = {0: "cat", 1: "../../dog"}
 
 
-def result(boxes, size=(48, 64)):
-    return Results(np.zeros((*size, 3), np.uint8), path="x.jpg", names=NAMES, boxes=torch.tensor(boxes).reshape(-1, 6))
+def result(boxes, shot, size=(48, 64)):
+    rows = np.array(boxes, np.float32).reshape(-1, 6)
+    return Found(np.zeros((*size, 3), np.uint8), shot, rows[:, :4], rows[:, 4], rows[:, 5].astype(int), NAMES)
+
+
+def write(outputs, boxes, shot, size=(48, 64)):
+    found = result(boxes, shot, size)
+    outputs.write(found, draw(found))
 
 
 BOX = [[16.0, 12.0, 48.0, 36.0, 0.75, 0.0]]
@@ -27,15 +29,15 @@ BOX = [[16.0, 12.0, 48.0, 36.0, 0.75, 0.0]]
 
 def test_labels_are_normalised_centres(tmp_path):
     outputs = Outputs(tmp_path, images=False, txt=True, conf=True)
-    outputs.write(result(BOX), Shot("a/b.jpg"))
+    write(outputs, BOX, Shot("a/b.jpg"))
     # centre (32, 24) of 64×48 = 0.5, 0.5; size 32×24 = 0.5, 0.5
     assert (tmp_path / "labels" / "b.txt").read_text() == "0 0.5 0.5 0.5 0.5 0.75\n"
 
 
 def test_the_table_has_pixels_and_yolov5s_columns(tmp_path):
     outputs = Outputs(tmp_path, images=False, table=True)
-    outputs.write(result(BOX), Shot("a/b.jpg"))
-    outputs.write(result(BOX), Shot("c.mp4", "video", 7, 10, 5.0))
+    write(outputs, BOX, Shot("a/b.jpg"))
+    write(outputs, BOX, Shot("c.mp4", "video", 7, 10, 5.0))
     outputs.close()
     rows = list(csv.reader((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()))
     assert rows[0][:3] == ["Image Name", "Prediction", "Confidence"]
@@ -47,14 +49,14 @@ def test_the_table_has_pixels_and_yolov5s_columns(tmp_path):
 def test_a_class_name_cannot_leave_the_folder(tmp_path):
     folder = tmp_path / "run"
     outputs = Outputs(folder, images=False, crops=True)
-    outputs.write(result([[16.0, 12.0, 48.0, 36.0, 0.75, 1.0]]), Shot("/etc/../b.jpg"))
+    write(outputs, [[16.0, 12.0, 48.0, 36.0, 0.75, 1.0]], Shot("/etc/../b.jpg"))
     assert [str(path.relative_to(folder)) for path in folder.rglob("*.jpg")] == ["crops/_.._dog/b.jpg"]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_crop_shows_the_box_and_a_margin(tmp_path):
     outputs = Outputs(tmp_path, images=False, crops=True)
-    outputs.write(result(BOX), Shot("b.jpg"))
+    write(outputs, BOX, Shot("b.jpg"))
     crop = cv2.imread(str(tmp_path / "crops" / "cat" / "b.jpg"))
     assert crop.shape[0] == pytest.approx(24 * 1.02 + 10, abs=1.1)
     assert crop.shape[1] == pytest.approx(32 * 1.02 + 10, abs=1.1)
@@ -63,7 +65,7 @@ def test_a_crop_shows_the_box_and_a_margin(tmp_path):
 def test_equal_names_do_not_overwrite_one_another(tmp_path):
     outputs = Outputs(tmp_path, txt=True)
     for path in ("a/x.jpg", "b/x.jpg", "b/x.png", "a/bare", "a/odd.tif"):
-        outputs.write(result(BOX), Shot(path))
+        write(outputs, BOX, Shot(path))
     pictures = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
     assert pictures == ["bare.jpg", "odd.jpg", "x-2.jpg", "x-3.png", "x.jpg"]
     labels = sorted(path.name for path in (tmp_path / "labels").iterdir())
@@ -74,7 +76,7 @@ def test_equal_names_do_not_overwrite_one_another(tmp_path):
 def test_a_video_keeps_fps_size_and_number_of_frames(tmp_path, count):
     outputs = Outputs(tmp_path)
     for number in range(1, count + 1):
-        outputs.write(result(BOX), Shot("film.avi", "video", number, count, 12.5))
+        write(outputs, BOX, Shot("film.avi", "video", number, count, 12.5))
     outputs.close()
     capture = cv2.VideoCapture(str(tmp_path / "film.mp4"))
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
@@ -85,16 +87,28 @@ def test_a_video_keeps_fps_size_and_number_of_frames(tmp_path, count):
     assert frames == count
 
 
-def test_drawing_follows_the_options(tmp_path):
-    plain = Outputs(tmp_path / "a", draw={"line_width": 1, "labels": False}).write(result(BOX), Shot("a.jpg"))
-    thick = Outputs(tmp_path / "b", draw={"line_width": 9, "labels": False}).write(result(BOX), Shot("a.jpg"))
-    assert 0 < (plain > 0).sum() < (thick > 0).sum()
+def test_streams_side_by_side_have_a_video_each(tmp_path):
+    outputs = Outputs(tmp_path)
+    for number in range(1, 6):
+        for name in ("one", "two"):
+            write(outputs, BOX, Shot(f"rtsp://{name}", "stream", number, 0, 5.0))
+    outputs.close()
+    counts = {path.name: int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)) for path in tmp_path.iterdir()}
+    assert counts == {"one.mp4": 5, "two.mp4": 5}
+
+
+def test_drawing_follows_the_options():
+    found = result(BOX, Shot("a.jpg"))
+    thin, thick = draw(found, 1, labels=False), draw(found, 9, labels=False)
+    assert 0 < (thin > 0).sum() < (thick > 0).sum()
+    assert (draw(found, 1) > 0).sum() > (draw(found, 1, scores=False) > 0).sum() > (thin > 0).sum()
+    assert not found.picture.any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
 def test_thin_pictures_are_written(tmp_path, size):
     outputs = Outputs(tmp_path, crops=True, txt=True)
-    outputs.write(result([[0.0, 0.0, 1.0, 1.0, 0.5, 0.0]], size), Shot("thin.png"))
+    write(outputs, [[0.0, 0.0, 1.0, 1.0, 0.5, 0.0]], Shot("thin.png"), size)
     assert cv2.imread(str(tmp_path / "thin.png")).shape[:2] == size
 
 

@@ -153,9 +153,26 @@ def test_the_odd_pictures(shared):
     assert skipped - {"directory.jpg", "dangling_link.jpg"} == unusable | {"png_half.png"}
 
 
-def test_pictures_in_memory_go_to_ultralytics(tmp_path):
-    dataset = open_source(np.zeros((8, 8, 3), np.uint8))
-    assert type(dataset).__name__ == "LoadPilAndNumpy"
+def test_pictures_in_memory():
+    import torch
+    from PIL import Image
+
+    red = np.zeros((8, 6, 3), np.uint8)
+    red[..., 2] = 255  # in OpenCV's order
+    tensor = torch.zeros(1, 3, 8, 6)
+    tensor[:, 0] = 1
+    for source in (red, [red], Image.fromarray(red[..., ::-1]), tensor, tensor[0]):
+        ((paths, pictures, shots),) = list(open_source(source))
+        assert np.array_equal(pictures[0], red)
+        assert shots[0].path == paths[0] == "image0"
+    assert open_source(np.zeros((8, 6), np.uint8)).all[0].shape == (8, 6, 3)
+    assert [len(pictures) for _, pictures, _ in open_source([red] * 5, batch=2)] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("source", [np.zeros((8, 8, 3)), np.zeros((8, 8, 4), np.uint8), [None], 1.5])
+def test_what_is_no_picture(source):
+    with pytest.raises(UsageError, match="is no picture"):
+        open_source(source)
 
 
 def test_a_list_of_paths(tmp_path):

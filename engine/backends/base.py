@@ -1,0 +1,77 @@
+"""What all backends have in common."""
+
+import ast
+import importlib.util
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from engine.errors import UsageError
+
+
+class Backend(Protocol):
+    """A model as detection uses it.
+
+    Attributes:
+        label: what computes, for people.
+        names: class number → name.
+        stride: H and W are multiples of it.
+        size: the only height and width it takes; None if any.
+        batch: the only number of pictures it takes; None if any.
+        finished: it suppresses overlapping boxes itself; then rows are corners, score and class.
+    """
+
+    label: str
+    names: dict[int, str]
+    stride: int
+    size: tuple[int, int] | None
+    batch: int | None
+    finished: bool
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Run the model.
+
+        Args:
+            images: (B, 3, H, W) float32 RGB in 0–1.
+
+        Returns:
+            (B, 4 + nc, N) centre x, centre y, width, height in pixels, then class scores; (B, N, 6) if `finished`.
+        """
+        ...
+
+
+def installed(module: str) -> bool:
+    """Tell whether a module could be imported."""
+    return importlib.util.find_spec(module) is not None
+
+
+def read_facts(facts: Mapping[str, str], file: str) -> tuple[dict[int, str], int, bool]:
+    """Read what ultralytics' exporter writes into a file's metadata.
+
+    Args:
+        facts: key → value as text.
+        file: for messages.
+
+    Returns:
+        Class names, stride, and whether the model suppresses overlapping boxes itself.
+
+    Raises:
+        UsageError: if the file was not written by export.py or ultralytics, or is damaged.
+    """
+    try:
+        names = ast.literal_eval(facts["names"])
+        stride = int(facts["stride"])
+        finished = facts.get("end2end") == "True" or bool(ast.literal_eval(facts.get("args", "{}")).get("nms"))
+        return {int(number): str(name) for number, name in names.items()}, stride, finished
+    except (KeyError, ValueError, SyntaxError, AttributeError, TypeError, RecursionError, MemoryError):
+        raise UsageError(
+            f"--weights {file}: has no readable class names and stride; write it with export.py --include"
+        ) from None
+
+
+def shape_limits(shape: tuple[object, ...]) -> tuple[int | None, tuple[int, int] | None]:
+    """Return the batch and the size that an input shape (B, C, H, W) prescribes, None where it leaves them open."""
+    batch, _, height, width = shape
+    fixed = isinstance(height, int) and isinstance(width, int)
+    return batch if isinstance(batch, int) else None, (height, width) if fixed else None  # type: ignore[return-value]

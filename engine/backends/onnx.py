@@ -1,0 +1,50 @@
+"""ONNX Runtime: starts in a tenth of a second and, on CPUs, runs convolutions about twice as fast as PyTorch."""
+
+import numpy as np
+
+from engine import env
+from engine.backends.base import read_facts, shape_limits
+from engine.errors import UsageError
+
+MISSING = "ONNX Runtime is not installed: pip install onnxruntime"
+
+
+class OnnxBackend:
+    """An .onnx file in ONNX Runtime, on the CPU; see `engine.backends.base.Backend`.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UsageError: if it cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            import onnxruntime
+        except ModuleNotFoundError:
+            raise UsageError(MISSING) from None
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = env.threads()
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = 3  # errors only; they are raised as well
+        try:
+            self.session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 - its exceptions share no base class
+            raise UsageError(f"--weights {path}: ONNX Runtime cannot open it: {_short(error)}") from None
+        self.names, self.stride, self.finished = read_facts(self.session.get_modelmeta().custom_metadata_map, path)
+        entry = self.session.get_inputs()[0]
+        self.entry, self.type = entry.name, np.float16 if "float16" in entry.type else np.float32
+        if len(entry.shape) != 4:
+            raise UsageError(f"--weights {path}: takes an input of shape {entry.shape}, not pictures (B, 3, H, W)")
+        self.batch, self.size = shape_limits(tuple(entry.shape))
+        self.label = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Run the model; see `Backend`."""
+        output = self.session.run(None, {self.entry: images.astype(self.type, copy=False)})[0]
+        return output.astype(np.float32, copy=False)  # type: ignore[no-any-return]
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,73 @@
+"""OpenVINO: reads .onnx files too, and computes in bfloat16 where the processor has it and the user allows."""
+
+from pathlib import Path
+
+import numpy as np
+
+from engine import env
+from engine.backends.base import read_facts, shape_limits
+from engine.errors import UsageError
+
+MISSING = "OpenVINO is not installed: pip install openvino"
+
+
+class OpenVinoBackend:
+    """An .onnx file, or a folder of export.py --include openvino, in OpenVINO; see `engine.backends.base.Backend`.
+
+    Args:
+        path: of the file or folder.
+        half: compute in bfloat16 where the processor has it; boxes then move by up to a few pixels.
+
+    Raises:
+        UsageError: if it cannot be opened.
+    """
+
+    def __init__(self, path: str, half: bool = False) -> None:
+        try:
+            import openvino
+        except ModuleNotFoundError:
+            raise UsageError(MISSING) from None
+        file = Path(path)
+        if file.is_dir():
+            files = sorted(file.glob("*.xml"))
+            if not files:
+                raise UsageError(f"--weights {path}: has no .xml file; write it with export.py --include openvino")
+            file = files[0]
+        core = openvino.Core()
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+            "INFERENCE_NUM_THREADS": env.threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        try:
+            model = core.read_model(file)
+            facts = _facts(model)
+            self.compiled = core.compile_model(model, "CPU", settings)
+        except RuntimeError as error:
+            raise UsageError(
+                f"--weights {path}: OpenVINO cannot open it: {' '.join(str(error).split())[:300]}"
+            ) from None
+        self.names, self.stride, self.finished = read_facts(facts, path)
+        sizes = tuple(d.get_length() if d.is_static else None for d in model.input(0).partial_shape)
+        if len(sizes) != 4:
+            raise UsageError(f"--weights {path}: takes an input of shape {sizes}, not pictures (B, 3, H, W)")
+        self.batch, self.size = shape_limits(sizes)
+        self.request = self.compiled.create_infer_request()
+        version = openvino.__version__.split("-")[0]
+        self.label = f"OpenVINO {version} on the CPU{' in bfloat16' if half else ''}"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Run the model; see `Backend`."""
+        self.request.infer([images], share_inputs=True)
+        return self.request.get_output_tensor(0).data.astype(np.float32)  # type: ignore[no-any-return]
+
+
+def _facts(model: object) -> dict[str, str]:
+    """Return the metadata of an exported model, which both of its forms keep in the same place."""
+    info = model.get_rt_info()  # type: ignore[attr-defined]
+    facts = {}
+    for group in ("model_info", "framework"):
+        if group in info:
+            found = info[group].value if hasattr(info[group], "value") else info[group]
+            facts.update({key: str(getattr(value, "value", value)) for key, value in dict(found).items()})
+    return facts

@@ -1,0 +1,85 @@
+"""PyTorch: for GPUs, for --augment and --visualize, and where nothing else is wanted or fits."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import compat  # noqa: F401 - before any other part of ultralytics
+
+# isort: split
+import torch
+from torch import nn
+from ultralytics.nn.autobackend import AutoBackend
+from ultralytics.utils.torch_utils import select_device
+
+FLOOR = 1e-6  # of a probability, so that its logit is finite
+
+
+class TorchBackend:
+    """A Detector in PyTorch; see `engine.backends.base.Backend`.
+
+    Args:
+        detector: the model; it is moved to the device, and its normalisation is folded.
+        device: "cpu", a GPU's number, or empty to choose.
+        half: fp16, on GPUs.
+        augment: test-time augmentation.
+    """
+
+    size: tuple[int, int] | None = None
+    batch: int | None = None
+
+    def __init__(self, detector: Any, device: str = "", half: bool = False, augment: bool = False) -> None:
+        self.device = select_device(device, verbose=False)
+        self.type = torch.float16 if half and self.device.type != "cpu" else torch.float32
+        detector = detector.to(self.device).eval().fuse(verbose=False)
+        self.detector = detector.to(memory_format=torch.channels_last, dtype=self.type)
+        self.names = {int(number): str(name) for number, name in detector.names.items()}
+        self.stride = int(detector.stride.max())
+        self.finished = bool(getattr(detector, "end2end", False))
+        self.augment = augment
+        where = "the CPU" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
+        self.label = f"PyTorch {torch.__version__.split('+')[0]} on {where}"
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Run the model; see `Backend`."""
+        output = self.detector(self._tensor(images), augment=self.augment)
+        return first(output).float().cpu().numpy()  # type: ignore[no-any-return]
+
+    def _tensor(self, images: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(images).to(self.device, self.type)
+        return tensor.contiguous(memory_format=torch.channels_last)
+
+    def show(self, images: np.ndarray, paths: list[str], folder: Path, least: float) -> None:
+        """Write heat maps of what the model looks at.
+
+        Args:
+            images: as for a call.
+            paths: of the pictures; the heat maps are named after them.
+            folder: to write to.
+            least: confidence.
+        """
+        from ultralytics.utils.plotting import class_activation_map
+
+        handle = self.detector.model[-1].register_forward_hook(_as_stock_head)
+        try:
+            model = AutoBackend(self.detector, device=self.device, fuse=False, verbose=False)
+            class_activation_map(model, self._tensor(images), paths, folder, conf=least)
+        finally:
+            handle.remove()
+
+
+def first(output: Any) -> torch.Tensor:
+    """Return the first tensor of nested outputs: the decoded boxes."""
+    while not isinstance(output, torch.Tensor):
+        output = output[0]
+    return output
+
+
+def _as_stock_head(module: nn.Module, inputs: Any, output: Any) -> Any:
+    """Give ultralytics' heat maps the class logits in the form that they expect."""
+    decoded, raw = output
+    if isinstance(raw, dict):
+        return output
+    return decoded, {"scores": torch.logit(decoded[:, 4:].clamp(FLOOR, 1 - FLOOR))}

@@ -1,0 +1,49 @@
+"""Where the time goes, by stage of the work on a picture."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+REMEMBERED = 10_000  # measurements of each stage, the latest; a stream never ends
+
+
+class Stopwatch:
+    """Seconds by stage; each stage may run in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, deque[float]] = {}
+        self.pictures: dict[str, int] = {}
+        self.total: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, stage: str, pictures: int = 1) -> Iterator[None]:
+        """Measure a block that works on so many pictures."""
+        start = time.perf_counter()
+        yield
+        self.add(stage, time.perf_counter() - start, pictures)
+
+    def add(self, stage: str, seconds: float, pictures: int = 1) -> None:
+        """Count what has been measured elsewhere."""
+        self.seconds.setdefault(stage, deque(maxlen=REMEMBERED)).append(seconds / pictures)
+        self.pictures[stage] = self.pictures.get(stage, 0) + pictures
+        self.total[stage] = self.total.get(stage, 0.0) + seconds
+
+    def mean(self, stage: str) -> float:
+        """Return ms a picture."""
+        return 1000 * self.total.get(stage, 0.0) / max(1, self.pictures.get(stage, 0))
+
+    def line(self) -> str:
+        """Name every stage's mean."""
+        return " + ".join(f"{self.mean(stage):.1f} {stage}" for stage in self.seconds)
+
+    def table(self, seconds: float) -> str:
+        """Return a table: ms a picture, and how busy each stage was in so many seconds."""
+        lines = [f"{'stage':10} {'mean ms':>8} {'median':>8} {'95 %':>8} {'busy':>6}"]
+        for stage, found in self.seconds.items():
+            middle, high = 1000 * np.percentile(np.array(found), [50, 95])
+            share = self.total[stage] / seconds
+            lines.append(f"{stage:10} {self.mean(stage):8.2f} {middle:8.2f} {high:8.2f} {share:6.0%}")
+        return "\n".join(lines)

@@ -1,0 +1,208 @@
+"""The same boxes from every runtime, and no trust in a fresh export before it has shown that."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from argparse import Namespace
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.backends import choice, kept
+from engine.backends.base import installed
+from engine.backends.checked import PATIENCE, CheckedBackend, compare
+from engine.detection import run
+from engine.errors import UsageError
+from engine.flags import ROOT, detect_parser
+from engine.log import LOGGER
+from engine.places import DIGITS_WEIGHTS
+
+RUNTIMES = [
+    "onnx",
+    pytest.param("openvino", marks=pytest.mark.skipif(not installed("openvino"), reason="openvino is not installed")),
+]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    from data.digits import ensure
+
+    ensure(ROOT / "datasets" / "digits")
+    folder = tmp_path_factory.mktemp("pictures")
+    for path in sorted((ROOT / "datasets" / "digits" / "images" / "test").iterdir())[:4]:
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "cache_folder", lambda: tmp_path / "cache")
+    return tmp_path / "cache" / "exports"
+
+
+@pytest.fixture
+def messages(caplog):
+    LOGGER.addHandler(caplog.handler)
+    yield caplog
+    LOGGER.removeHandler(caplog.handler)
+
+
+def detect(folder, *words):
+    run(detect_parser().parse_args([*map(str, words), "--project", str(folder), "--name", "run", "--save-csv"]))
+    with (folder / "run" / "predictions.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def boxes(rows):
+    return np.array([[float(row[key]) for key in ("x1", "y1", "x2", "y2", "Confidence")] for row in rows])
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_same_boxes_as_pytorch(runtime, pictures, cache, tmp_path, messages):
+    words = ["--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320]
+    expected = detect(tmp_path / "torch", *words, "--backend", "torch")
+    found = detect(tmp_path / "first", *words, "--backend", runtime)
+    assert "compared with PyTorch on a picture of these" in messages.text
+    messages.clear()
+    assert len(list(cache.iterdir())) == 1  # nothing but the file that is kept
+    again = detect(tmp_path / "again", *words, "--backend", runtime, "--batch-size", 3)
+    assert "writing its ONNX form" not in messages.text
+    assert len(expected) > 10
+    for rows in (found, again):
+        assert [(row["Image Name"], row["Prediction"]) for row in rows] == [
+            (row["Image Name"], row["Prediction"]) for row in expected
+        ]
+        np.testing.assert_allclose(boxes(rows)[:, :4], boxes(expected)[:, :4], atol=0.5)
+        np.testing.assert_allclose(boxes(rows)[:, 4], boxes(expected)[:, 4], atol=0.005)
+
+
+def test_a_few_pictures_are_not_worth_an_export(pictures, cache, tmp_path, messages):
+    detect(tmp_path, "--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320, "--device", "cpu")
+    assert "PyTorch" in messages.text
+    assert not cache.exists()
+
+
+def test_an_export_with_one_changed_weight_is_not_used(pictures, cache, tmp_path, monkeypatch, messages):
+    import onnx
+    from onnx import numpy_helper
+
+    good = kept.make
+
+    def broken(detector, target):
+        made = good(detector, target)
+        model = onnx.load(made)
+        weight = next(entry for entry in model.graph.initializer if len(entry.dims) == 4)
+        values = numpy_helper.to_array(weight).copy()
+        values.flat[0] += 10
+        weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+        onnx.save(model, made)
+        return made
+
+    monkeypatch.setattr(choice, "make", broken)
+    words = ["--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320]
+    expected = detect(tmp_path / "torch", *words, "--backend", "torch")
+    found = detect(tmp_path / "onnx", *words, "--backend", "onnx")
+    assert "does not compute what PyTorch does" in messages.text
+    assert found == expected
+    assert list(cache.iterdir()) == []
+
+
+def test_another_content_or_runtime_is_another_file(tmp_path):
+    first, second = tmp_path / "a.pt", tmp_path / "b.pt"
+    first.write_bytes(b"1")
+    second.write_bytes(b"2")
+    names = {kept.kept_file(first, "onnx"), kept.kept_file(second, "onnx"), kept.kept_file(first, "openvino")}
+    assert len(names) == 3
+    second.write_bytes(b"1")
+    stem = kept.kept_file(first, "onnx").name.removeprefix("a-")
+    assert kept.kept_file(second, "onnx").name == f"b-{stem}"
+
+
+class Constant:
+    """A backend that always gives one output."""
+
+    label = "constant"
+
+    def __init__(self, output):
+        self.output, self.calls = output, 0
+
+    def __call__(self, images):
+        self.calls += 1
+        return self.output
+
+
+def test_pictures_without_anything_do_not_settle_it():
+    empty = np.zeros((1, 6, 5), np.float32)
+    fresh, reference, settled = Constant(empty), Constant(empty), []
+    backend = CheckedBackend(fresh, reference, settled.append)
+    for _ in range(PATIENCE + 5):
+        backend(None)
+    assert settled == [True]
+    assert reference.calls == PATIENCE
+
+
+def test_outputs_are_compared_where_there_are_boxes():
+    expected = np.zeros((1, 6, 5), np.float32)
+    expected[0, 4, 2] = 0.9
+    found = expected.copy()
+    found[0, 0, 2] += 0.75  # of the box
+    found[0, 0, 0] += 99  # of one that nobody sees
+    found[0, 5, 1] += 0.001
+    difference = compare(found, expected)
+    assert (difference.boxes, difference.count) == (0.75, 1)
+    assert difference.scores == pytest.approx(0.001)
+    assert not difference.within()
+    assert not compare(found[:, :, :4], expected).within()
+    found[:] = np.nan
+    assert not compare(found, expected).within()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--backend", "onnx", "--augment"], "--augment works in PyTorch only"),
+        (["--backend", "tensorrt"], "export.py --include tensorrt"),
+        (["--dnn"], "--dnn is for ONNX files"),
+        (["--classes", "10"], "classes 0 to 9"),
+        (["--imgsz", "1", "2", "3"], "one number, or height and width"),
+    ],
+)
+def test_what_does_not_fit_is_said(words, message, pictures, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        detect(tmp_path, "--weights", DIGITS_WEIGHTS, "--source", pictures, *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_strangers_onnx_file(tmp_path, pictures):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no model")
+    options = Namespace(**{**vars(detect_parser().parse_args([])), "device": "cpu"})
+    with pytest.raises(UsageError, match="is no readable ONNX file"):
+        choice.open_backend(options, str(path), 1)
+
+
+def test_no_torch_where_the_export_is_there(pictures, tmp_path):
+    """What makes detection start in a moment."""
+    words = ["--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320, "--device", "cpu", "--nosave"]
+    code = (
+        "import sys; from engine.cli import main\n"
+        "status = main('detect', sys.argv[1:])\n"
+        "print(status, sorted({'torch', 'torchvision', 'ultralytics'} & set(sys.modules)))"
+    )
+    line = [sys.executable, "-c", code, *map(str, words), "--project", str(tmp_path), "--backend", "onnx"]
+    for _ in range(2):  # the first one may have to make the file
+        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []", done.stdout
+
+
+def test_many_classes_and_sizes_in_one_batch(pictures, tmp_path):
+    whole = cv2.imread(str(next(iter(sorted(pictures.iterdir())))))
+    cv2.imwrite(str(tmp_path / "a.png"), whole)
+    cv2.imwrite(str(tmp_path / "b.png"), whole[:200])
+    words = ["--weights", DIGITS_WEIGHTS, "--source", tmp_path, "--imgsz", 320, "--backend", "torch"]
+    one, two = (detect(tmp_path / str(size), *words, "--batch-size", size) for size in (1, 2))
+    assert [row["Prediction"] for row in one if row["Image Name"] == "a.png"] == [
+        row["Prediction"] for row in two if row["Image Name"] == "a.png"
+    ]
