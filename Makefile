@@ -1,9 +1,11 @@
 # make demo: environment, embedded data, train with attention, validate, detect.
 # make test: environment, lint, types, all tests of seconds and whole runs of the scripts; make test-all adds the long walks.
+# LOCKED=1 installs exactly the packages of requirements.lock, hashes checked.
 # The same without make stands in README.md.
 
 PYTHON ?= python3
 VENV := .venv
+DEVELOPMENT := $(if $(LOCKED),--require-hashes -r requirements.lock,-r requirements-dev.txt)
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
 else
@@ -42,9 +44,9 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: requirements.txt requirements-dev.txt
+$(VENV)/.installed-dev: requirements.txt requirements-dev.txt requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check $(DEVELOPMENT)
 	touch $@ $(VENV)/.installed
 
 clean:

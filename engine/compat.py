@@ -1,5 +1,6 @@
 """Every patch of ultralytics, in one place; tests/engine/test_contract.py says what each relies on."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import ModuleType
@@ -20,7 +21,8 @@ from ultralytics.utils import nms, patches, torch_utils
 
 from engine.nms import suppress
 
-SUPPORTED = "8.4.190"
+# scripts/try_ultralytics.py puts another release in place, to see what it breaks.
+SUPPORTED = os.environ.get("YOLO_ATTENTION_TRY_ULTRALYTICS") or "8.4.190"
 
 
 def _load_checkpoint(weight: Any, device: Any = None, inplace: bool = True, fuse: bool = False) -> tuple[Any, dict]:
