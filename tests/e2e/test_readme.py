@@ -23,6 +23,7 @@ LONG_PAGES = (
     "docs/results.md",
     "docs/yolov7.md",
     "docs/study.md",
+    "docs/training.md",
     "weights/README.md",
 )
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
