@@ -57,9 +57,10 @@ def _files(name: str) -> Iterator[Path]:
     parts = name.split(".")
     for length in range(1, len(parts) + 1):
         stem = ROOT.joinpath(*parts[:length])
-        for file in (stem / "__init__.py", stem.with_suffix(".py")):
-            if file.is_file():
-                yield file
+        # A package hides a module of its name, as study/ does study.py.
+        file = next((f for f in (stem / "__init__.py", stem.with_suffix(".py")) if f.is_file()), None)
+        if file is not None:
+            yield file
 
 
 @cache

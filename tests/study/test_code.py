@@ -65,6 +65,13 @@ def test_training_depends_on_models_but_not_on_detection_or_reports() -> None:
     assert not found & {"engine/detection.py", "study/report.py", "attention/se.py"}
 
 
+def test_measuring_depends_on_metrics_but_not_on_reports() -> None:
+    forget()
+    found = {path.relative_to(ROOT).as_posix() for path in code.closure(["study.evaluation"])}
+    assert {"study/evaluation.py", "metrics/coco.py", "engine/validator.py"} <= found
+    assert not found & {"study.py", "study/report.py", "study/cli.py"}
+
+
 def test_only_the_mechanisms_that_are_used_count() -> None:
     forget()
     hashes = {tuple(names): code.code_hash(["engine.training"], names) for names in (["SE"], ["CBAM"], [])}
