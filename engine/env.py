@@ -134,10 +134,13 @@ def prepare() -> None:
     cache = cache_folder()
     os.environ["YOLO_OFFLINE"] = "1"
     os.environ["YOLO_AUTOINSTALL"] = "0"
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would report every session to its makers
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # and OpenVINO every conversion; it does without
     os.environ["YOLO_CONFIG_DIR"] = str(cache)
     os.environ.pop("ULTRALYTICS_API_KEY", None)  # its presence alone would upload the run
     os.environ.setdefault("MPLCONFIGDIR", str(cache / "matplotlib"))
     os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "inductor"))  # else below the temporary folder
     os.environ.setdefault("OMP_NUM_THREADS", str(threads()))  # ultralytics would set 1
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what cannot be read is reported by us, once
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")  # as in data/images.py

@@ -2,6 +2,9 @@
 
 import inspect
 import json
+import os
+import sys
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -37,6 +40,18 @@ def test_nothing_is_sent_anywhere():
     assert SETTINGS["sync"] is False
     assert events.enabled is False
     assert not any(SETTINGS[name] for name in env.REMOTE_LOGGERS)
+    assert sys.modules["openvino_telemetry"] is None  # its import fails, and OpenVINO takes its stub instead
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+def test_onnxruntime_still_has_the_switch_for_what_it_sends():
+    import onnxruntime
+
+    libraries = list(Path(onnxruntime.__file__).parent.glob("capi/onnxruntime_pybind11_state*"))
+    assert libraries
+    for library in libraries:
+        content = library.read_bytes()
+        assert b"events.data.microsoft.com" not in content or b"ORT_DISABLE_TELEMETRY" in content
 
 
 def test_checkpoints_are_loaded_through_the_replaced_name():
