@@ -55,6 +55,13 @@ def describe(names: dict[int, str], splits: dict[str, Any], single_cls: bool = F
     return {"names": dict(names), "nc": len(names), "channels": 3, **splits}
 
 
+class Label(dict):
+    """A label dictionary of which ultralytics' deep copy, one for each picture of a mosaic, is cheap."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return {key: value.copy() if isinstance(value, np.ndarray | list) else value for key, value in self.items()}
+
+
 def to_labels(records: Sequence[Any]) -> list[dict[str, Any]]:
     """Convert records into ultralytics' label dictionaries.
 
@@ -72,16 +79,16 @@ def to_labels(records: Sequence[Any]) -> list[dict[str, Any]]:
         corners = record.boxes_xyxy[keep] / [record.width, record.height, record.width, record.height]
         centres, sizes = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
         labels.append(
-            {
-                "im_file": str(record.path),
-                "shape": (record.height, record.width),
-                "cls": record.classes[keep].astype(np.float32).reshape(-1, 1),
-                "bboxes": np.concatenate((centres, sizes), axis=1).astype(np.float32),
-                "segments": [],
-                "keypoints": None,
-                "normalized": True,
-                "bbox_format": "xywh",
-            }
+            Label(
+                im_file=str(record.path),
+                shape=(record.height, record.width),
+                cls=record.classes[keep].astype(np.float32).reshape(-1, 1),
+                bboxes=np.concatenate((centres, sizes), axis=1).astype(np.float32),
+                segments=[],
+                keypoints=None,
+                normalized=True,
+                bbox_format="xywh",
+            )
         )
     return labels
 

@@ -23,6 +23,7 @@ from engine.modelinfo import training_line
 from engine.parts import frozen_names, frozen_rows, parameter_groups
 from engine.precision import choose
 from engine.shared_validator import SharedValidator
+from engine.speed import keep_gradients_dense
 from engine.state import restore, write_checkpoints, write_table
 from models.errors import CheckpointError
 
@@ -76,9 +77,7 @@ class DetectorTrainer(EpochTrainer):
             torch.set_num_threads(threads)
         now = {"torch": str(torch.__version__), "precision": self.precision.name}
         was = content["provenance"]
-        changed = [
-            f"{key} {was.get(key, 'unknown')}, now {value}" for key, value in now.items() if was.get(key) != value
-        ]
+        changed = [f"{key} was {was.get(key)}, is {value}" for key, value in now.items() if was.get(key) != value]
         if changed:
             LOGGER.warning(f"the run goes on, but not to the bit as it would have: {'; '.join(changed)}")
 
@@ -96,6 +95,8 @@ class DetectorTrainer(EpochTrainer):
         """Give the model its classes and settings, and weights the memory order that convolutions like."""
         super().set_model_attributes()
         self.model.to(memory_format=torch.channels_last)
+        if self.device.type == "cpu":
+            keep_gradients_dense(self.model)
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> RecordDataset:
         """Build the data set of one split.
