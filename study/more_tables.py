@@ -212,7 +212,7 @@ def design_table(analysis: Analysis) -> Table:
     for name, found in {**analysis.baseline, **analysis.controls}.items():
         cells = [Cell(_needed(found, effect)) for effect in EFFECTS]
         rows.append((Cell(name), number(found.spread), Cell(str(len(found.seeds)), len(found.seeds)), *cells))
-    head = ("variant", "sd of differences", "seeds", *(f"seeds for {100 * effect:g}" for effect in EFFECTS))
+    head = ("variant", "sd of differences", "seeds", *(f"seeds to see {100 * effect:g}" for effect in EFFECTS))
     note = "Seeds needed to call a true difference of so many points in 80 % of studies (one variant, 5 % level)."
     return Table("design", head, tuple(rows), (note,))
 

@@ -39,7 +39,8 @@ figure > svg { width: 100%; height: auto; max-width: 620px; display: block; }
 .trio { display: grid; grid-template-columns: repeat(3, minmax(220px, 1fr)); gap: .3rem; max-width: 920px;
   overflow-x: auto; }
 .trio img { width: 100%; height: auto; display: block; } .trio span { font-size: .8rem; color: var(--soft); }
-pre { overflow-x: auto; background: #f6f6f6; padding: .8rem; font-size: .82rem; line-height: 1.4; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f6f6f6; padding: .8rem; font-size: .82rem;
+  line-height: 1.4; }
 details summary { cursor: pointer; margin: .4rem 0; }
 @media (max-width: 600px) { body { padding: .7rem; font-size: 15px; } th, td { padding: .3rem .45rem; }
   h1 { font-size: 1.35rem; } .wide { margin-right: -.7rem; }

@@ -1,0 +1,72 @@
+"""Answers in plain words, for every way a study can end."""
+
+from collections.abc import Hashable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from study.cost import Cost
+from study.statistics import compare
+from study.words import Answer, answers
+
+BASE: Mapping[Hashable, float] = {seed: 0.40 for seed in range(4)}
+# Means of 2.03 points and standard deviations of 0.104: intervals of 3.18 · 0.104 / 2 = 0.17 on either side.
+UP, DOWN, LEVEL = (0.021, 0.019, 0.020, 0.0213), (-0.021, -0.019, -0.020, -0.0213), (0.004, -0.005, 0.003, -0.001)
+COSTS = {"baseline": Cost(1000, 1, (5.0, 6.0, 7.0)), "v": Cost(1250, 1, (6.0, 7.5, 8.0))}
+
+
+def answer(to_baseline: tuple[float, ...], to_control: tuple[float, ...] | None = None) -> Answer:
+    """Return what is said of differences over four seeds."""
+    results: Any = SimpleNamespace(plan=SimpleNamespace(models=dict(COSTS)), by_variant=COSTS)
+    compared = compare(BASE, {"v": {seed: BASE[seed] + step for seed, step in enumerate(to_baseline)}})
+    zero: Mapping[Hashable, float] = dict.fromkeys(range(4), 0.0)
+    own = {} if to_control is None else compare(zero, {"v": dict(enumerate(to_control))})
+    analysis: Any = SimpleNamespace(metric="AP", baseline=compared, own=own)
+    (found,) = answers(results, analysis, COSTS)
+    return found
+
+
+def test_a_gain_is_a_gain_and_says_what_it_costs() -> None:
+    found = answer(UP)
+    assert (found.name, found.verdict, found.tone) == ("v", "gain", "gain")
+    assert found.text.startswith("AP rises by 2.0 points on average over 4 seeds; the true difference probably lies")
+    assert found.text.endswith("Cost: +250 parameters (+25.0 %), +1.0 ms a picture.")
+
+
+def test_a_loss_is_a_loss() -> None:
+    found = answer(DOWN, UP)
+    assert found.verdict == "loss"
+    assert "AP falls by 2.0 points" in found.text
+    assert "attention itself helps" not in found.text
+
+
+def test_nothing_detected_is_not_called_no_effect() -> None:
+    found = answer(LEVEL)
+    assert found.verdict == "no detectable effect"
+    assert "AP differs by +0.0 points on average over 4 seeds; chance alone does as much" in found.text
+    assert "would usually miss effects of less than about " in found.text
+    assert "no effect" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        (None, "Without a control, the gain may come from the added size alone."),
+        (UP, "it is better: +2.0 [+1.9, +2.2]. So attention itself helps, not only the added size."),
+        (LEVEL, "no difference is detectable: +0.0 [-0.6, +0.7]. So the gain may come from the added size alone."),
+        (DOWN, "it is worse: -2.0 [-2.2, -1.9]. So plain convolutions of that size would help more."),
+    ],
+)
+def test_a_gain_is_credited_by_the_control(control: tuple[float, ...] | None, said: str) -> None:
+    assert said in answer(UP, control).text
+
+
+def test_runs_that_do_not_vary_leave_nothing_to_judge_by() -> None:
+    assert "which leaves nothing to judge it by" in answer((0.0, 0.0, 0.0, 0.0)).text
+
+
+def test_names_are_escaped_in_the_page() -> None:
+    text = Answer("a<b", "gain", "gain", "1 < 2")
+    assert text.html() == '<li><strong>a&lt;b</strong>: <span class="gain">gain</span>. 1 &lt; 2</li>'
+    assert text.markdown() == "- **a<b: gain.** 1 < 2"
