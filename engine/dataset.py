@@ -73,7 +73,7 @@ def to_labels(records: Sequence[Any]) -> list[dict[str, Any]]:
     Returns:
         One dictionary a picture; bboxes (n, 4) float32: centre x, centre y, width, height as parts of the picture.
     """
-    labels = []
+    labels: list[dict[str, Any]] = []
     for record in records:
         keep = ~(record.crowd | record.difficult)
         corners = record.boxes_xyxy[keep] / [record.width, record.height, record.width, record.height]
