@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from data import load_dataset
 from engine.errors import UsageError
 from engine.flags import train_parser
-from models import read_spec
+from models import build_model, read_spec
 from study.halves import halves_of
 from study.plan import Plan, make_plan, remembered_epochs
 from study.spec import read_study
@@ -46,6 +47,17 @@ def test_variants_differ_from_the_baseline_in_attention_alone(make: Callable[...
         model.pop("name")
         model.pop("identity", None)  # the entries say it
     assert base == se == control
+
+
+def test_variants_of_one_seed_start_from_the_same_values(make: Callable[..., Plan]) -> None:
+    models = make().models
+    states = {name: build_model(model.yaml, seed=3).state_dict() for name, model in models.items()}
+    base = states.pop("baseline")
+    for name, state in states.items():
+        assert base.keys() < state.keys(), name
+        assert all(torch.equal(state[key], value) for key, value in base.items()), name
+    other = build_model(models["baseline"].yaml, seed=4).state_dict()
+    assert not torch.equal(other["model.0.conv.weight"], base["model.0.conv.weight"])
 
 
 def test_an_address_changes_when_and_only_when_the_run_does(make: Callable[..., Plan], tiny_data: Path) -> None:
