@@ -2,7 +2,16 @@
 
 from engine.flags import Parser, _add_attention, _add_model, _factor, _positive
 
-FORMATS = ("onnx", "torchscript", "openvino")
+# Formats, and what ultralytics' exporter calls them.
+FORMATS = {
+    "onnx": "onnx",
+    "torchscript": "torchscript",
+    "openvino": "openvino",
+    "tensorrt": "engine",
+    "coreml": "coreml",
+    "ncnn": "ncnn",
+    "tflite": "litert",
+}
 
 
 def export_parser() -> Parser:
@@ -12,12 +21,14 @@ def export_parser() -> Parser:
     _add_attention(parser)
     parser.add_argument("--reparameterize", action="store_true", help="training form → deploy form, as FILE-deploy.pt")
     parser.add_argument("--tolerance", type=_factor, default=2e-3, help="what a logit of the deploy form may differ by")
-    parser.add_argument("--include", nargs="+", choices=FORMATS, default=[], help="formats to write")
+    parser.add_argument("--include", nargs="+", choices=list(FORMATS), default=[], help="formats to write")
     parser.add_argument("--imgsz", "--img", "--img-size", type=_positive, default=640, help="pixels of a side")
     parser.add_argument("--batch-size", "--batch", type=_positive, default=1)
     parser.add_argument("--dynamic", action="store_true", help="let batch and size vary")
     parser.add_argument("--opset", type=_positive, default=None, help="ONNX operator set")
     parser.add_argument("--simplify", action="store_true", help="simplify the ONNX graph; needs onnxslim")
+    parser.add_argument("--nms", action="store_true", help="let the file suppress overlapping boxes itself")
+    parser.add_argument("--half", action="store_true", help="16-bit numbers, where the format has them")
     parser.add_argument("--device", default="", help="cpu, or a GPU's number")
     parser.add_argument("--output", default=None, metavar="DIR", help="folder of the results; that of FILE by default")
     return parser

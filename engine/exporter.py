@@ -3,10 +3,9 @@
 import json
 import logging
 import shutil
+import warnings
 from argparse import Namespace
-from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,45 +13,16 @@ from typing import Any
 from engine import compat  # noqa: F401 - before any other part of ultralytics
 
 # isort: split
-import torch
-from torch import Tensor
 from ultralytics.engine.exporter import Exporter, export_formats
-from ultralytics.nn.autobackend import AutoBackend
 
+from engine.backends.base import Backend
 from engine.errors import UsageError
+from engine.export_flags import FORMATS
 from engine.exported import remember
 from engine.log import LOGGER
+from engine.parity import CONFIDENCE, LIMIT, OVERLAP, compare
 from engine.state import current_commit, plain_state
 from engine.weights import load_weights
-
-BOX_TOLERANCE, SCORE_TOLERANCE = 0.1, 1e-3  # pixels; scores run from 0 to 1
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How far an exported file's outputs lie from the checkpoint's on one image.
-
-    Attributes:
-        boxes: largest difference of a box coordinate in pixels.
-        mean_boxes: mean difference.
-        scores: largest difference of a score.
-    """
-
-    boxes: float
-    mean_boxes: float
-    scores: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether both are within tolerance; not if one is no number."""
-        return self.boxes <= BOX_TOLERANCE and self.scores <= SCORE_TOLERANCE
-
-    def __str__(self) -> str:
-        """Say it in a line."""
-        return (
-            f"boxes differ by {self.boxes:.2e} px at most ({self.mean_boxes:.2e} on average; tolerance "
-            f"{BOX_TOLERANCE}), scores by {self.scores:.2e} (tolerance {SCORE_TOLERANCE})"
-        )
 
 
 def run(options: Namespace) -> list[Path]:
@@ -99,15 +69,16 @@ def export(detector: Any, name: str, target: Path, options: Namespace) -> Path:
         detector: the model; it is not changed.
         name: one of `engine.export_flags.FORMATS`.
         target: path of the result without its ending.
-        options: imgsz, batch_size, dynamic, opset, simplify, device.
+        options: imgsz, batch_size, dynamic, opset, simplify, nms, half, device.
 
     Raises:
+        UsageError: if the format needs something that is not installed, or does not take an option.
         RuntimeError: if the file's outputs differ from the detector's; it is removed.
     """
     try:
         path = write(
             detector,
-            name,
+            FORMATS[name],
             target,
             imgsz=options.imgsz,
             device=options.device or "cpu",
@@ -115,16 +86,37 @@ def export(detector: Any, name: str, target: Path, options: Namespace) -> Path:
             dynamic=options.dynamic,
             opset=options.opset,
             simplify=options.simplify,
+            **({"nms": True, "conf": CONFIDENCE, "iou": OVERLAP, "max_det": LIMIT} if options.nms else {}),
+            quantize=16 if options.half else None,
         )
     except ModuleNotFoundError as error:
         raise UsageError(f"--include {name} needs {error.name}: pip install {error.name}") from None
-    parity = compare(detector, path, options)
+    except (AssertionError, ValueError, ImportError, NotImplementedError) as error:
+        raise UsageError(f"--include {name}: {' '.join(str(error).split())[:400]}") from None
+    parity = compare(detector, open_file(path, options.device), options.imgsz, options.batch_size, options.half)
     if not parity.holds:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise RuntimeError(f"{path}: removed, because it does not compute the same: {parity}")
     LOGGER.info(f"{path}: {parity}")
+    if options.nms and not parity.detections:
+        LOGGER.warning(f"{path}: the model finds nothing in the sample pictures, so only its running was checked")
     remember(path)
     return path
+
+
+def open_file(path: Path, device: str = "") -> Backend:
+    """Open an exported file in the runtime that detection would take for it."""
+    if path.suffix == ".onnx":
+        from engine.backends.onnx import OnnxBackend
+
+        return OnnxBackend(str(path))
+    if path.name.endswith("_openvino_model"):
+        from engine.backends.openvino import OpenVinoBackend
+
+        return OpenVinoBackend(str(path))
+    from engine.backends.other import OtherBackend
+
+    return OtherBackend(str(path), device)
 
 
 def write(detector: Any, name: str, target: Path, imgsz: int, device: str = "cpu", **settings: Any) -> Path:
@@ -147,7 +139,9 @@ def write(detector: Any, name: str, target: Path, imgsz: int, device: str = "cpu
     level = LOGGER.level
     LOGGER.setLevel(logging.ERROR)  # it has a page to say about every file
     try:
-        return Path(str(_Exporter(overrides=overrides)(model=model)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of functions that it uses and that PyTorch will drop one day
+            return Path(str(_Exporter(overrides=overrides)(model=model)))
     finally:
         LOGGER.setLevel(level)
 
@@ -169,25 +163,8 @@ def _taken(name: str, **wanted: Any) -> dict[str, Any]:
     """Return the options that a format takes; ultralytics refuses others even where they say nothing."""
     table = export_formats()
     taken = dict(zip(table["Argument"], table["Arguments"], strict=True))[name]
-    return {key: value for key, value in wanted.items() if key in taken}
-
-
-@torch.no_grad()
-def compare(detector: Any, path: Path, options: Namespace) -> Parity:
-    """Run checkpoint and exported file on one image of noise."""
-    device = torch.device("cpu")
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand((options.batch_size, detector.spec.ch, options.imgsz, options.imgsz), generator=generator)
-    expected = deepcopy(detector).float().to(device).eval()(images)[0]
-    found = _first(AutoBackend(str(path), device=device)(images))
-    difference = (found.float() - expected).abs()
-    return Parity(float(difference[:, :4].max()), float(difference[:, :4].mean()), float(difference[:, 4:].max()))
-
-
-def _first(output: Tensor | Sequence[Any]) -> Tensor:
-    while not isinstance(output, Tensor):
-        output = output[0]
-    return output
+    always = {"conf", "iou", "max_det"}  # settings of every task, not of formats
+    return {key: value for key, value in wanted.items() if key in always or (key in taken and value is not None)}
 
 
 def _save(detector: Any, path: Path, source: Path) -> Path:

@@ -134,7 +134,7 @@ class Files:
                 break
             self.tally.frames += 1
             number = (read - 1) // self.vid_stride + 1
-            shots.append(Shot(file, "video", number, announced // self.vid_stride, fps))
+            shots.append(Shot(file, "video", number, -(-announced // self.vid_stride), fps))
             frames.append(picture)
             if len(shots) == self.bs:
                 yield [shot.path for shot in shots], frames, shots

@@ -13,6 +13,7 @@ import torch
 from ultralytics.models.yolo.detect import DetectionValidator
 
 from engine.dataset import RecordDataset
+from engine.errors import UsageError
 from engine.loader import make_loader
 
 FITNESS = {"metrics/mAP50(B)": 0.1, "metrics/mAP50-95(B)": 0.9}  # YOLOv5's; ultralytics looks at mAP50-95 alone
@@ -48,14 +49,22 @@ class Validator(DetectionValidator):
             img_path: its `data.formats.records.Split`.
             mode: kept for the signature.
             batch: pictures a batch, for rectangular batches.
+
+        Raises:
+            UsageError: if an exported model takes pictures of one shape only that is no square.
         """
+        sizes = self.args.imgsz if isinstance(self.args.imgsz, list | tuple) else [self.args.imgsz]
+        if sizes[0] != sizes[-1]:
+            raise UsageError(
+                f"the exported model takes {sizes[0]}×{sizes[-1]} pictures only; to measure it write one with --dynamic"
+            )
         return RecordDataset(
             img_path.records,
             data=self.data,
-            imgsz=self.args.imgsz,
+            imgsz=sizes[0],
             augment=False,
             hyp=self.args,
-            rect=True,
+            rect=bool(self.args.rect),  # off where an exported model takes one shape only
             batch_size=batch,
             stride=int(max(float(self.stride), 32)),
             pad=0.5,

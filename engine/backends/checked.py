@@ -20,7 +20,7 @@ class Difference:
     """How far two outputs of one model lie apart.
 
     Attributes:
-        boxes: largest difference of a coordinate in pixels, of boxes that either scores above LEAST.
+        boxes: largest difference of a coordinate in pixels, of boxes that count.
         mean_boxes: mean difference of those.
         scores: largest difference of a score, of all boxes.
         count: of the boxes compared.
@@ -40,11 +40,11 @@ class Difference:
         return f"{self.count} boxes within {self.boxes:.1e} px, scores within {self.scores:.1e}"
 
 
-def compare(found: np.ndarray, expected: np.ndarray) -> Difference:
-    """Compare two outputs (B, 4 + nc, N)."""
+def compare(found: np.ndarray, expected: np.ndarray, least: float = LEAST) -> Difference:
+    """Compare two outputs (B, 4 + nc, N); boxes count whose score exceeds `least` in either."""
     if found.shape != expected.shape:
         return Difference(float("inf"), float("inf"), float("inf"), 0)
-    counts = np.maximum(found[:, 4:], expected[:, 4:]).max(1) > LEAST
+    counts = np.maximum(found[:, 4:], expected[:, 4:]).max(1) > least
     apart = np.abs(found[:, :4] - expected[:, :4]).max(1)[counts]
     scores = np.abs(found[:, 4:] - expected[:, 4:])
     mean = float(apart.mean()) if apart.size else 0.0

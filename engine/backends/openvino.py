@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from engine import env
 from engine.backends.base import read_facts, shape_limits
 from engine.errors import UsageError
 
+MAX_FACTS = 1 << 20  # characters of metadata
 MISSING = "OpenVINO is not installed: pip install openvino"
 
 
@@ -41,7 +43,7 @@ class OpenVinoBackend:
         }
         try:
             model = core.read_model(file)
-            facts = _facts(model)
+            facts = _facts(file, model)
             self.compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise UsageError(
@@ -62,8 +64,15 @@ class OpenVinoBackend:
         return self.request.get_output_tensor(0).data.astype(np.float32)  # type: ignore[no-any-return]
 
 
-def _facts(model: object) -> dict[str, str]:
-    """Return the metadata of an exported model, which both of its forms keep in the same place."""
+def _facts(file: Path, model: object) -> dict[str, str]:
+    """Return the metadata of an exported model: in the file where it is ONNX, else in metadata.yaml beside it."""
+    beside = file.with_name("metadata.yaml")
+    if file.suffix == ".xml":
+        try:
+            found = yaml.safe_load(beside.read_text(encoding="utf-8")[:MAX_FACTS])
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            return {}
+        return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
     info = model.get_rt_info()  # type: ignore[attr-defined]
     facts = {}
     for group in ("model_info", "framework"):

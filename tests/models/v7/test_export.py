@@ -1,6 +1,5 @@
 """export.py: the deploy form and other runtimes' files, each checked against the checkpoint."""
 
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -25,14 +24,14 @@ def test_deploy_form_and_torchscript(weights: Path, tmp_path: Path) -> None:
     assert deployed.spec.head.module == "PlainDetect"
     assert compare(load_model(weights), deployed, 1e-4).holds
 
-    from engine.exporter import compare as against_file
+    from engine.exporter import open_file
+    from engine.parity import compare as against_file
 
-    options = Namespace(batch_size=1, imgsz=64)
-    file = tmp_path / "yolov7-tiny-deploy.torchscript"
-    assert against_file(deployed, file, options).holds
+    file = open_file(tmp_path / "yolov7-tiny-deploy.torchscript", "cpu")
+    assert against_file(deployed, file, 64).holds
     with torch.no_grad():
         deployed.model[-1].m[0].bias[0] += 1
-    assert not against_file(deployed, file, options).holds
+    assert not against_file(deployed, file, 64).holds
 
 
 @pytest.mark.slow

@@ -1,0 +1,119 @@
+"""Exported files: each computes what the checkpoint computes, says how it was made, and serves detect.py and val.py."""
+
+import json
+
+import numpy as np
+import pytest
+
+from engine import compat  # noqa: F401 - before ultralytics
+
+# isort: split
+import torch
+
+from engine import exporter
+from engine.backends.base import installed
+from engine.cli import main
+from engine.parity import Parity, compare, sample
+from engine.places import DIGITS_WEIGHTS
+from models import load_model
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
+OPENVINO = pytest.mark.skipif(not installed("openvino"), reason="openvino is not installed")
+FORMATS = ["onnx", "torchscript", pytest.param("openvino", marks=OPENVINO)]
+ENDING = {"onnx": ".onnx", "torchscript": ".torchscript", "openvino": "_openvino_model"}
+
+
+def export(folder, name, *words):
+    common = ["--weights", str(DIGITS_WEIGHTS), "--output", str(folder), "--imgsz", "160", "--include", name]
+    assert main("export", [*common, *words]) == 0
+    return folder / f"{DIGITS_WEIGHTS.stem}{ENDING[name]}"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("words", [[], ["--dynamic"], ["--batch-size", "2"]])
+def test_every_format_computes_the_same(name, words, tmp_path):
+    backend = exporter.open_file(export(tmp_path, name, *words), "cpu")
+    assert (backend.size is None) == ("--dynamic" in words)
+    assert backend.names == {number: str(number) for number in range(10)}
+    assert backend.stride == 32
+    detector = load_model(DIGITS_WEIGHTS)
+    assert compare(detector, backend, 160).holds
+    with torch.no_grad():
+        detector.model[-1].m[0].bias += 0.5
+    assert not compare(detector, backend, 160).holds
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_that_suppresses_by_itself(name, tmp_path, shared):
+    common = ["--weights", str(shared / "weights" / "yolov5n.pt"), "--output", str(tmp_path), "--imgsz", "320"]
+    assert main("export", [*common, "--include", name, "--nms"]) == 0
+    backend = exporter.open_file(tmp_path / f"yolov5n{ENDING[name]}", "cpu")
+    assert backend.finished
+    parity = compare(load_model(shared / "weights" / "yolov5n.pt"), backend, 320)
+    assert parity.holds
+    assert parity.detections > 0
+
+
+def test_a_file_says_how_its_model_was_described(tmp_path):
+    import onnx
+
+    facts = {entry.key: entry.value for entry in onnx.load(export(tmp_path, "onnx")).metadata_props}
+    assert json.loads(facts["spec"]) == load_model(DIGITS_WEIGHTS).spec.yaml
+
+
+def test_a_broken_export_is_removed(tmp_path, monkeypatch):
+    good = exporter.write
+
+    def broken(detector, *args, **kwargs):
+        with torch.no_grad():
+            detector.model[0].conv.weight[0, 0, 0, 0] += 1
+        path = good(detector, *args, **kwargs)
+        with torch.no_grad():
+            detector.model[0].conv.weight[0, 0, 0, 0] -= 1
+        return path
+
+    monkeypatch.setattr(exporter, "write", broken)
+    with pytest.raises(RuntimeError, match="removed, because it does not compute the same"):
+        export(tmp_path, "onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_number_is_no_parity():
+    nothing = float("nan")
+    assert not Parity(nothing, 0, 0, 0, 0, (1, 1)).holds
+    assert not Parity(0, 0, nothing, 0, 0, (1, 1)).holds
+    assert not Parity(0, 0, 0, 1, 2, (1, 1)).holds
+    assert Parity(0, 0, 0, 2, 2, (1, 1)).holds
+
+
+def test_samples_are_photographs():
+    images = sample((64, 96), 5)
+    assert images.shape == (5, 3, 64, 96)
+    assert len({image.tobytes() for image in images}) == 5
+    assert images.std() > 0.1
+    assert np.isfinite(images).all()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_detect_and_val_take_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = export(tmp_path, name)
+    words = ["--weights", str(path), "--device", "cpu", "--project", str(tmp_path), "--imgsz", "160"]
+    from data.digits import ensure
+    from engine.flags import ROOT
+
+    ensure(ROOT / "datasets" / "digits")
+    assert main("detect", [*words, "--source", str(ROOT / "datasets/digits/images/test/0000.jpg"), "--save-csv"]) == 0
+    assert (tmp_path / "exp" / "predictions.csv").read_text().count("\n") > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_val_measures_the_same(name, tmp_path):
+    path = export(tmp_path, name, "--batch-size", "8")
+    numbers = []
+    for weights in (path, DIGITS_WEIGHTS):
+        words = ["--weights", str(weights), "--data", "digits", "--imgsz", "160", "--batch-size", "8", "--noplots"]
+        assert main("val", [*words, "--project", str(tmp_path), "--name", weights.suffix or "folder"]) == 0
+        numbers.append(json.loads((tmp_path / (weights.suffix or "folder") / "metrics.json").read_text())["coco"]["AP"])
+    assert numbers[0] == pytest.approx(numbers[1], abs=0.02)  # squares against tight rectangles
