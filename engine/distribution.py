@@ -4,11 +4,13 @@ Every function does the right thing for a single process too, so callers need no
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from engine import env  # noqa: F401 - before torch
 
@@ -21,7 +23,7 @@ from engine.errors import UsageError
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # of one collective; a process that died is noticed at once, by its closed connection
-_FOLDER_KEY = "yolo-attention/run-folder"
+_KEY = "yolo-attention"  # of what we keep in torchrun's store
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,11 @@ def joined(here: Place, device: str) -> Iterator[None]:
     on_cpu = device == "cpu"
     if not on_cpu:
         torch.cuda.set_device(int(device))
-    dist.init_process_group("gloo" if on_cpu else "nccl", timeout=TIMEOUT)
+    settings: dict[str, Any] = {"backend": "gloo" if on_cpu else "nccl", "timeout": TIMEOUT}
+    store = _agents_store()
+    if store is not None:
+        settings |= {"store": _fresh(store, here), "rank": here.rank, "world_size": here.world}
+    dist.init_process_group(**settings)
     try:
         yield
         leave()
@@ -180,19 +186,43 @@ def _agents_store() -> Any:
     """Return torchrun's own store, which outlives the processes that it restarts; None without torchrun."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return None
-    return dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    return dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=TIMEOUT)
+
+
+def _fresh(store: Any, here: Place) -> Any:
+    """Return a part of torchrun's store that nothing was written to before this start of all processes.
+
+    The store keeps what processes wrote before torchrun restarted them, their addresses too, and the number of restarts
+    is not the same on all machines. So the first process makes a name up, and tells it to everyone who calls. A call
+    from an earlier start may be answered too, by a name that nobody waits for any more.
+    """
+    own = uuid4().hex
+    if here.rank:
+        store.set(f"{_KEY}/call/{here.rank}", own)
+        name = store.get(f"{_KEY}/answer/{own}").decode()  # waits for it
+        store.set(f"{_KEY}/{name}/{here.rank}", "heard")
+        return dist.PrefixStore(name, store)
+    deadline = time.monotonic() + TIMEOUT.total_seconds()
+    missing = list(range(1, here.world))
+    while missing:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"processes {missing} of this run did not start within {TIMEOUT}")
+        for rank in missing:
+            if store.check([f"{_KEY}/call/{rank}"]):
+                store.set(f"{_KEY}/answer/{store.get(f'{_KEY}/call/{rank}').decode()}", own)
+        missing = [rank for rank in missing if not store.check([f"{_KEY}/{own}/{rank}"])]
+        time.sleep(0.05)
+    return dist.PrefixStore(own, store)
 
 
 def remember_folder(folder: str) -> None:
     """Leave the run's folder with torchrun, for the processes that it may start in this one's place."""
     store = _agents_store()
     if store is not None:
-        store.set(_FOLDER_KEY, folder)
+        store.set(f"{_KEY}/folder", folder)
 
 
 def remembered_folder() -> str | None:
     """Return the folder that this run had before torchrun restarted it; None in a first start."""
-    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
-        return None
-    store = _agents_store()
-    return store.get(_FOLDER_KEY).decode() if store is not None and store.check([_FOLDER_KEY]) else None
+    store, key = _agents_store(), f"{_KEY}/folder"
+    return store.get(key).decode() if store is not None and store.check([key]) else None

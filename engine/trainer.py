@@ -2,8 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import copy
 from typing import Any
 
@@ -69,6 +68,8 @@ class DetectorTrainer(EpochTrainer):
             self._continue_with(resume_from)
         LOGGER.info(f"arithmetic: {self.precision.name} ({self.precision.reason})")
         LOGGER.info(f"threads: {torch.get_num_threads()}, loader processes: {self.loader_workers}")
+        if self.place.world > 1:
+            LOGGER.info(f"processes: {self.place.world}, {self.place.local_world} of them on this machine")
 
     def _continue_with(self, content: dict[str, Any]) -> None:
         """Take the number of threads that the run had, on which sums depend; say what else will not be the same."""
@@ -224,22 +225,27 @@ class DetectorTrainer(EpochTrainer):
         """Write results.csv anew from the rows so far, so that a continued run leaves no gap and no repetition."""
         row = {"epoch": self.epoch + 1, "time": self.seconds_before + time.monotonic() - self._started, **metrics}
         self.rows.append({key: float(value) for key, value in row.items()})
-        with self._explaining():
-            write_table(self.csv, self.rows)
+        self._write(lambda: write_table(self.csv, self.rows))
 
     def save_model(self) -> bool:
         """Write best.pt when this epoch is the best, a copy every --save-period epochs, and last.pt."""
-        with self._explaining():
-            write_checkpoints(self)
+        self._write(lambda: write_checkpoints(self))
         return True
 
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        """Say how to continue when a file of the run cannot be written."""
-        try:
-            yield
-        except CheckpointError as error:
-            raise RunFailed(f"{error}; then continue with: python train.py --resume {self.last}") from None
+    def _write(self, write: Callable[[], None]) -> None:
+        """Write files of the run; again where its folder, which `write` makes, is deleted at that moment.
+
+        Raises:
+            RunFailed: if they cannot be written, saying how to continue.
+        """
+        for again in (True, True, False):
+            try:
+                write()
+                return
+            except CheckpointError as error:
+                if not again or not isinstance(error.__cause__, FileNotFoundError):
+                    then = f"; then continue with: python train.py --resume {self.last}" if self.last.exists() else ""
+                    raise RunFailed(f"{error}{then}") from None
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
         """Continue after the last finished epoch of a checkpoint; begin a new run with one, for whatever may happen."""
@@ -271,9 +277,10 @@ class DetectorTrainer(EpochTrainer):
         LOGGER.info(f"\nvalidating {best}")
         self.validator.args.plots = self.args.plots
         self.validator.keep_boxes = True
-        dataset = self.test_loader.dataset
-        whole = make_loader(dataset, dataset.batch_size, self.loader_workers, None, self.device)
-        self.metrics = self.validator.alone(whole, load_model(best))
+        loader = self.test_loader
+        if self.place.world > 1:  # it has this process's part only
+            loader = make_loader(loader.dataset, loader.dataset.batch_size, self.loader_workers, None, self.device)
+        self.metrics = self.validator.alone(loader, load_model(best))
         self.metrics.pop("fitness", None)
         self.run_callbacks("on_fit_epoch_end")
 

@@ -240,3 +240,26 @@ def test_a_run_is_refused_when_its_data_model_or_hyperparameters_changed(data, t
             train(resume=str(last))
         path.write_text(before)
     assert train(resume=str(last)).rows[-1]["epoch"] == 2
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_with_other_loader_processes_ends_the_same(data, tmp_path, monkeypatch):
+    from engine import training
+
+    class Interrupted(DetectorTrainer):
+        def _model_train(self):
+            if self.epoch == 1:
+                raise KeyboardInterrupt
+            super()._model_train()
+
+    whole = train(**options(data, tmp_path, name="whole"))
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "DetectorTrainer", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(**options(data, tmp_path, name="cut"))
+    monkeypatch.setattr("engine.trainer._worker_count", lambda wanted, device: 2)
+    last = tmp_path / "runs" / "cut" / "weights" / "last.pt"
+    cut = train(resume=str(last))
+    assert cut.train_loader.num_workers == 2
+    expected, found = (trainer.model.state_dict() for trainer in (whole, cut))
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []

@@ -43,7 +43,8 @@ def read(process, until=None, seen=None):
             _, epoch, rank, pid, value = line.split()
             seen.append((int(epoch), int(rank), int(pid), value))
         if until and line.startswith(until):
-            break
+            return seen
+    process.stdout.close()
     return seen
 
 
