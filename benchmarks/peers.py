@@ -1,27 +1,252 @@
-"""Ours beside stock ultralytics in one run: training and video detection, whole processes in turn, medians of ratios.
+"""Ours beside its peers in one run: training, detection, validation, start; whole processes in turn, median ratios.
 
-python -m benchmarks.peers [--runs 5] [--threads 2] [--video FILE --weights FILE] [--only train|detect] [--markdown
-OUT.md]
+python -m benchmarks.peers [--only train detect val start] [--runs 3] [--threads 2] [--weights yolov5n.pt]
+                           [--video FILE] [--pictures DATA.yaml] [--yolov5 CHECKOUT] [--markdown OUT.md]
 
-Both sides get the same data, size, batch and number of threads. Stock trains and runs its own yolov5n (the
-anchor-free "u" form, the only one that it
-has; 2.5 against 1.9 million parameters) with random weights. Run it on a quiet machine.
+Peers are ultralytics as installed, with our number of threads and with its own, and the original YOLOv5 where
+--yolov5 names a checkout (its requirements on PYTHONPATH). All get the same data, size and batch. Stock ultralytics
+runs its own yolov5n, the anchor-free "u" form (2.5 against 1.9 million parameters), with random weights. Run it on a
+quiet machine.
 """
 
 import argparse
 import csv
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DIGITS = ROOT / "datasets" / "digits"
+LIBRARIES = ("torch", "torchvision", "ultralytics", "opencv-python", "onnxruntime")
+Measure = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every measurement needs.
+
+    Attributes:
+        threads: of every side but stock's default.
+        folder: for what the processes write.
+        weights: official yolov5n.pt.
+        video: to annotate.
+        pictures: a YOLO data set, for validation.
+        yolov5: checkout of the original, or None.
+    """
+
+    threads: int
+    folder: Path
+    weights: Path
+    video: Path | None
+    pictures: Path | None
+    yolov5: Path | None
+
+    def run(self, words: list[str], cwd: Path | None = None, threads: int | None = None) -> tuple[float, str]:
+        """Run a process to its end; return its seconds and what it printed.
+
+        Raises:
+            RuntimeError: with the end of its output, if it failed.
+        """
+        env = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(threads or self.threads),
+            "YOLO_CONFIG_DIR": str(self.folder / "config"),
+            "YOLO_OFFLINE": "1",
+            "YOLO_AUTOINSTALL": "0",
+        }
+        if threads == 0:  # as the peer sets it by itself
+            env.pop("OMP_NUM_THREADS")
+        start = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, *words], env=env, cwd=cwd or self.folder, capture_output=True, text=True, check=False
+        )
+        seconds = time.monotonic() - start
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(words)[:200]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+        return seconds, done.stdout + done.stderr
+
+    def place(self, name: str) -> list[str]:
+        """Return the words that send a script's results to a folder of this run."""
+        return ["--project", str(self.folder), "--name", name, "--exist-ok"]
+
+    def stock(self, work: str, default: bool = False) -> tuple[float, str]:
+        """Run a line of Python with ultralytics' YOLO; by itself it takes all cores but one."""
+        head = f"from ultralytics.utils import torch_utils; torch_utils.NUM_THREADS = {self.threads}; "
+        return self.run(
+            ["-c", f"{'' if default else head}from ultralytics import YOLO; {work}"], None, 0 if default else None
+        )
+
+    def original(self, script: str, *words: str) -> tuple[float, str]:
+        """Run a script of the original YOLOv5."""
+        assert self.yolov5 is not None
+        return self.run([script, *words], cwd=self.yolov5)
+
+
+def training(bench: Bench) -> tuple[str, dict[str, Measure]]:
+    """Train yolov5n two epochs on the digits; images a second of the second epoch."""
+    from data.digits import ensure
+
+    ensure(DIGITS)
+    images = len(list((DIGITS / "images" / "train").iterdir()))
+    data = bench.folder / "digits.yaml"
+    names = ", ".join(f"'{i}'" for i in range(10))
+    data.write_text(f"path: {DIGITS}\ntrain: images/train\nval: images/val\nnames: [{names}]\n")
+    ours = [
+        "--cfg",
+        "yolov5n",
+        "--weights",
+        "",
+        "--data",
+        "digits",
+        "--img",
+        "320",
+        "--epochs",
+        "2",
+        "--noval",
+        "--noplots",
+    ]
+
+    def second_epoch(folder: Path) -> float:
+        with (folder / "results.csv").open() as file:
+            times = [float({key.strip(): value for key, value in row.items()}["time"]) for row in csv.DictReader(file)]
+        return images / (times[1] - times[0])
+
+    def own(name: str, *more: str) -> float:
+        bench.run([str(ROOT / "train.py"), *ours, *more, *bench.place(name)])
+        return second_epoch(bench.folder / name)
+
+    def stock(default: bool) -> float:
+        arguments = f"data={str(data)!r}, imgsz=320, epochs=2, batch=16, val=False, plots=False, optimizer='SGD'"
+        place = f"project={str(bench.folder)!r}, name='stock', exist_ok=True, cache='ram', device='cpu', verbose=False"
+        bench.stock(f"YOLO('yolov5n.yaml').train({arguments}, {place})", default)
+        return second_epoch(bench.folder / "stock")
+
+    def original() -> float:
+        words = ["--cfg", "yolov5n.yaml", "--weights", "", "--data", str(data), "--img", "320", "--epochs", "2"]
+        text = bench.original("train.py", *words, "--cache", "ram", "--noval", "--noplots", *bench.place("original"))[1]
+        minutes, seconds = re.findall(r"\d+/\d+ \[(\d+):(\d+)<", text)[-1]
+        return images / (60 * int(minutes) + int(seconds))
+
+    sides: dict[str, Measure] = {
+        "ours": lambda: own("ours"),
+        "ours, CBAM at neck.P3–P5": lambda: own("cbam", "--attention", "CBAM@neck.P3,neck.P4,neck.P5"),
+        "ultralytics": lambda: stock(False),
+        "ultralytics, its own threads": lambda: stock(True),
+    }
+    return "train yolov5n at 320 px, batch 16, images/s", sides | (
+        {"original YOLOv5": original} if bench.yolov5 else {}
+    )
+
+
+def detection(bench: Bench) -> tuple[str, dict[str, Measure]]:
+    """Annotate a video at 640 px; frames a second, start and writing included."""
+    import cv2
+
+    assert bench.video is not None
+    frames = int(cv2.VideoCapture(str(bench.video)).get(cv2.CAP_PROP_FRAME_COUNT))
+    words = ["--weights", str(bench.weights), "--source", str(bench.video)]
+
+    def own(*more: str) -> float:
+        return frames / bench.run([str(ROOT / "detect.py"), *words, *more, *bench.place("detect")])[0]
+
+    own()  # makes the kept ONNX form
+    from engine.backends.base import installed
+
+    sides: dict[str, Measure] = {"ours": own, "ours, PyTorch": lambda: own("--backend", "torch")}
+    if installed("openvino"):
+        own("--backend", "openvino")
+        own("--half")
+        sides["ours, OpenVINO"] = lambda: own("--backend", "openvino")
+        sides["ours, OpenVINO in bfloat16"] = lambda: own("--half")
+    return "annotate a video at 640 px, whole process, frames/s", sides | _peers(bench, str(bench.video), frames, words)
+
+
+def starting(bench: Bench) -> tuple[str, dict[str, Measure]]:
+    """Find objects in one picture: 1/s of the whole process."""
+    from data.digits import ensure
+
+    ensure(DIGITS)
+    picture = next((DIGITS / "images" / "test").iterdir())
+    words = ["--weights", str(bench.weights), "--source", str(picture)]
+
+    def own(*more: str) -> float:
+        return 1 / bench.run([str(ROOT / "detect.py"), *words, *more, *bench.place("start")])[0]
+
+    own("--backend", "onnx")
+    sides: dict[str, Measure] = {"ours": own, "ours, PyTorch": lambda: own("--backend", "torch")}
+    return "one picture, from the start to the written file, 1/s", sides | _peers(bench, str(picture), 1, words)
+
+
+def _peers(bench: Bench, source: str, count: int, words: list[str]) -> dict[str, Measure]:
+    """Return how the peers detect in a source."""
+    model = bench.folder / "yolov5nu.pt"
+    bench.stock(f"YOLO('yolov5n.yaml').save({str(model)!r})")
+
+    def stock(default: bool) -> float:
+        place = f"save=True, project={str(bench.folder)!r}, name='s', exist_ok=True, verbose=False, device='cpu'"
+        work = f"[None for _ in YOLO({str(model)!r}).predict({source!r}, stream=True, {place})]"
+        return count / bench.stock(work, default)[0]
+
+    sides: dict[str, Measure] = {
+        "ultralytics": lambda: stock(False),
+        "ultralytics, its own threads": lambda: stock(True),
+    }
+    if bench.yolov5:
+        sides["original YOLOv5"] = lambda: count / bench.original("detect.py", *words, *bench.place("original"))[0]
+    return sides
+
+
+def validation(bench: Bench) -> tuple[str, dict[str, Measure]]:
+    """Measure yolov5n.pt on a data set at 640 px, batch 16, as one class; seconds of the whole process."""
+    words = [
+        "--weights",
+        str(bench.weights),
+        "--data",
+        str(bench.pictures),
+        "--img",
+        "640",
+        "--batch-size",
+        "16",
+        "--single-cls",
+    ]
+
+    def own() -> float:
+        return 1 / bench.run([str(ROOT / "val.py"), *words, *bench.place("val")])[0]
+
+    sides: dict[str, Measure] = {"ours": own}
+    if bench.yolov5:
+        sides["original YOLOv5"] = lambda: 1 / bench.original("val.py", *words, *bench.place("original-val"))[0]
+    return "measure a data set at 640 px, batch 16, whole process, 1/s", sides
+
+
+WORKS = {"train": training, "detect": detection, "val": validation, "start": starting}
+
+
+def measure(sides: dict[str, Measure], runs: int) -> list[str]:
+    """Measure all sides in turn and return rows of the table: median, and the ratio of ours to it with its range."""
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    order = list(sides)
+    for number in range(runs):
+        for name in order if number % 2 == 0 else reversed(order):  # a drift of the machine favours nobody
+            found[name].append(sides[name]())
+            print(f"  run {number + 1}: {name}: {found[name][-1]:.3g}", flush=True)
+    rows = []
+    for name, values in found.items():
+        ratios = [a / b for a, b in zip(found["ours"], values, strict=True)]
+        rows.append(
+            f"| {name} | {statistics.median(values):.3g} | {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f} … {max(ratios):.2f}) |"
+        )
+    return rows
 
 
 def processor() -> str:
@@ -32,150 +257,36 @@ def processor() -> str:
     return f"{name}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
 
 
-def environment(threads: int, config: Path) -> dict[str, str]:
-    """Return the environment of a measured process: threads, no network, and its own folder for stock's settings."""
-    return {
-        **os.environ,
-        "OMP_NUM_THREADS": str(threads),
-        "YOLO_CONFIG_DIR": str(config),
-        "YOLO_OFFLINE": "1",
-        "YOLO_AUTOINSTALL": "0",
-        "PYTHONPATH": str(ROOT),
-    }
-
-
-def stock_code(threads: int) -> str:
-    """Return the beginning of a stock script; by itself it would take all cores but one, here a single one of two."""
-    return (
-        "from ultralytics.utils import torch_utils; "
-        f"torch_utils.NUM_THREADS = {threads}; from ultralytics import YOLO; "
-    )
-
-
-def run(words: list[str], env: dict[str, str], folder: Path) -> float:
-    """Run a process to its end and return its seconds.
-
-    Raises:
-        RuntimeError: with the end of its output, if it failed.
-    """
-    start = time.monotonic()
-    done = subprocess.run(words, env=env, cwd=folder, capture_output=True, text=True, check=False)
-    seconds = time.monotonic() - start
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(words)[:200]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
-    return seconds
-
-
-def second_epoch(folder: Path) -> float:
-    """Return the seconds that the second epoch took, from results.csv; the first one warms up."""
-    with (folder / "results.csv").open() as file:
-        rows = [{key.strip(): value for key, value in row.items()} for row in csv.DictReader(file)]
-    return float(rows[1]["time"]) - float(rows[0]["time"])
-
-
-def measure_training(env: dict[str, str], folder: Path) -> tuple[Callable[[], float], Callable[[], float]]:
-    """Return two functions, ours and stock's, that train two epochs of the digits and return images a second."""
-    images = len(list((DIGITS / "images" / "train").iterdir()))
-    data = folder / "digits.yaml"
-    names = ", ".join(f"'{i}'" for i in range(10))
-    data.write_text(f"path: {DIGITS}\ntrain: images/train\nval: images/val\nnames: [{names}]\n")
-
-    def ours() -> float:
-        words = ["--cfg", "yolov5n", "--weights", "", "--data", "digits", "--img", "320", "--epochs", "2", "--noval"]
-        place = ["--noplots", "--project", str(folder), "--name", "ours", "--exist-ok"]
-        run([sys.executable, str(ROOT / "train.py"), *words, *place], env, folder)
-        return images / second_epoch(folder / "ours")
-
-    def stock() -> float:
-        arguments = f"data={str(data)!r}, imgsz=320, epochs=2, batch=16, val=False, plots=False, optimizer='SGD'"
-        place = f"project={str(folder)!r}, name='stock', exist_ok=True, cache='ram', device='cpu', verbose=False"
-        code = f"{stock_code(int(env['OMP_NUM_THREADS']))}YOLO('yolov5n.yaml').train({arguments}, {place})"
-        run([sys.executable, "-c", code], env, folder)
-        return images / second_epoch(folder / "stock")
-
-    return ours, stock
-
-
-def measure_detection(
-    env: dict[str, str], folder: Path, video: Path, weights: Path
-) -> tuple[Callable[[], float], Callable[[], float]]:
-    """Return two functions, ours and stock's, that annotate a video and return frames a second, start included."""
-    import cv2
-
-    frames = int(cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT))
-    model = folder / "yolov5nu.pt"
-    code = f"from ultralytics import YOLO; YOLO('yolov5n.yaml').save({str(model)!r})"
-    run([sys.executable, "-c", code], env, folder)
-
-    def ours() -> float:
-        words = [
-            "--weights",
-            str(weights),
-            "--source",
-            str(video),
-            "--project",
-            str(folder),
-            "--name",
-            "d",
-            "--exist-ok",
-        ]
-        return frames / run([sys.executable, str(ROOT / "detect.py"), *words], env, folder)
-
-    def stock() -> float:
-        place = f"save=True, project={str(folder)!r}, name='s', exist_ok=True, verbose=False, device='cpu'"
-        predict = f"YOLO({str(model)!r}).predict({str(video)!r}, stream=True, {place})"
-        code = f"{stock_code(int(env['OMP_NUM_THREADS']))}[None for _ in {predict}]"
-        return frames / run([sys.executable, "-c", code], env, folder)
-
-    return ours, stock
-
-
-def pairs(ours: Callable[[], float], stock: Callable[[], float], runs: int, unit: str) -> str:
-    """Measure both in turn and return a row of the table: medians, ratio with its range."""
-    found = []
-    for number in range(runs):
-        # Who goes first alternates, so that a drift of the machine favours neither.
-        order = (ours, stock) if number % 2 == 0 else (stock, ours)
-        values = {side: side() for side in order}
-        found.append((values[ours], values[stock]))
-        print(f"  run {number + 1}: ours {found[-1][0]:.1f}, stock {found[-1][1]:.1f} {unit}", flush=True)
-    ratios = [a / b for a, b in found]
-    mine, theirs = (statistics.median(column) for column in zip(*found, strict=True))
-    return f"{mine:.1f} | {theirs:.1f} | {statistics.median(ratios):.2f} ({min(ratios):.2f} … {max(ratios):.2f})"
-
-
 def main() -> None:
-    """Measure and print a Markdown table."""
+    """Measure and print Markdown tables."""
+    assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--video", type=Path)
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--only", choices=["train", "detect"])
+    parser.add_argument("--weights", type=Path, default=Path("yolov5n.pt"))
+    parser.add_argument("--video", type=Path, help="leaves detection out where it is missing")
+    parser.add_argument("--pictures", type=Path, help="a YOLO data set; leaves validation out where it is missing")
+    parser.add_argument("--yolov5", type=Path, help="a checkout of the original")
+    parser.add_argument("--only", nargs="+", choices=list(WORKS), default=list(WORKS))
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
-    sys.path.insert(0, str(ROOT))
-    from importlib.metadata import version
-
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "ultralytics", "opencv-python"))
-    lines = [f"{processor()}; {options.threads} threads; {versions}; {options.runs} pairs, medians", ""]
-    lines += ["| work | ours | stock ultralytics | ratio |", "|---|---|---|---|"]
+    needed = {"detect": options.video, "val": options.pictures}
+    text = f"{processor()}; {options.threads} threads; {', '.join(f'{name} {version(name)}' for name in LIBRARIES)}"
+    lines = [f"{text}; medians of {options.runs} rounds; the ratio is ours to the row's, above 1 where ours is faster."]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        env = environment(options.threads, folder / "config")
-        if options.only != "detect":
-            from data.digits import ensure
-
-            ensure(DIGITS)
-            row = pairs(*measure_training(env, folder), options.runs, "images/s")
-            lines.append(f"| train yolov5n, 320 px, batch 16, images/s | {row} |")
-        if options.only != "train" and options.video and options.weights:
-            row = pairs(*measure_detection(env, folder, options.video, options.weights), options.runs, "frames/s")
-            lines.append(f"| detect a video at 640 px, start and writing included, frames/s | {row} |")
+        paths = [path and path.resolve() for path in (options.weights, options.video, options.pictures, options.yolov5)]
+        bench = Bench(options.threads, Path(name), *paths)
+        for work in options.only:
+            if needed.get(work, True) is None:
+                continue
+            title, sides = WORKS[work](bench)
+            print(title, flush=True)
+            lines += ["", f"| {title} | median | ratio |", "|---|---|---|", *measure(sides, options.runs)]
     print("\n".join(lines))
     if options.markdown:
         options.markdown.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
     main()
