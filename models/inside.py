@@ -9,9 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.models.mobilenetv3 import InvertedResidual
-from torchvision.models.resnet import BasicBlock
-from torchvision.models.resnet import Bottleneck as ResNetBottleneck
 
 from models.blocks import v7, v7_elan, v7_rep
 from models.upstream import block as blocks
@@ -25,9 +22,12 @@ UNITS: dict[type[nn.Module], str] = {
     blocks.PSABlock: "ffn.-1",
     blocks.ABlock: "mlp.-1",
     v7_elan.ConvStack: "-1",
-    BasicBlock: "bn2",
-    ResNetBottleneck: "bn3",
-    InvertedResidual: "block.-1.1",
+}
+# torchvision's, by name: importing it takes seconds, and a model without its stages does not.
+TORCHVISION_UNITS = {
+    "torchvision.models.resnet.BasicBlock": "bn2",
+    "torchvision.models.resnet.Bottleneck": "bn3",
+    "torchvision.models.mobilenetv3.InvertedResidual": "block.-1.1",
 }
 # Blocks whose units are plain layers of their child `m`.
 _PLAIN_UNITS = (blocks.C1, blocks.RepC3)
@@ -133,10 +133,10 @@ def places(block: nn.Module, where: str) -> list[tuple[nn.Module, int]]:
 
 def _units(block: nn.Module) -> Iterator[nn.Module]:
     """Yield the place in each repeated unit of a block, the block itself included."""
-    for kind, path in UNITS.items():
-        if isinstance(block, kind):
-            yield _child(block, path)
-            return
+    path = _unit_path(block)
+    if path is not None:
+        yield _child(block, path)
+        return
     if isinstance(block, _PLAIN_UNITS):
         yield from block.m  # type: ignore[misc]
         return
@@ -145,13 +145,22 @@ def _units(block: nn.Module) -> Iterator[nn.Module]:
             yield from _units(child)
 
 
+def _unit_path(block: nn.Module) -> str | None:
+    """Return the child of a repeated unit after which attention goes, None if the block is no unit."""
+    for kind, path in UNITS.items():
+        if isinstance(block, kind):
+            return path
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(block).__mro__)
+    return next((TORCHVISION_UNITS[name] for name in names if name in TORCHVISION_UNITS), None)
+
+
 def _output(block: nn.Module) -> nn.Module:
     """Return the layer that makes a block's output."""
     if type(block) in KINDS:
         return block
-    for kind, path in (*OUTPUTS.items(), *UNITS.items()):
-        if isinstance(block, kind):
-            return _child(block, path)
+    path = next((path for kind, path in OUTPUTS.items() if isinstance(block, kind)), None) or _unit_path(block)
+    if path is not None:
+        return _child(block, path)
     name = type(block).__name__
     if isinstance(block, _BRANCHED):
         raise ValueError(f"the output of {name} is joined from branches, so no convolution makes it alone; use at")
