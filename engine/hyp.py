@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-import yaml
-
 from engine.errors import UsageError
 from engine.flags import ROOT
+from models.yaml_file import read_yaml
 
 FOLDER = ROOT / "cfg" / "hyp"
 ENGINE_KEYS = frozenset(
@@ -17,7 +16,6 @@ ENGINE_KEYS = frozenset(
     "scale shear perspective flipud fliplr mosaic mixup copy_paste close_mosaic nbs".split()
 )
 UNUSED_KEYS = frozenset({"iou_t"})  # stands in YOLOv5's files, read by neither YOLOv5 nor this program
-MAX_BYTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -54,17 +52,11 @@ def read(name: str, loss_keys: Collection[str]) -> Hyp:
         loss_keys: keys that the model's loss takes.
 
     Raises:
-        UsageError: if the file is missing or unreadable, names an unknown key, or a value is no finite number.
+        UsageError: if the file is missing, names an unknown key, or a value is no finite number.
+        SpecError: if it is no YAML of lines such as `lr0: 0.01`.
     """
     path = find(name)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"{path}: {path.stat().st_size} bytes are no hyperparameter file")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
-        raise UsageError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict) or not content:
-        raise UsageError(f"{path}: expected lines of the form `lr0: 0.01`, found {type(content).__name__}")
+    content = read_yaml(path)
     for key, value in content.items():
         _check(path, key, value, loss_keys)
     return Hyp(
@@ -82,9 +74,9 @@ def _check(path: Path, key: object, value: object, loss_keys: Collection[str]) -
             )
         near = get_close_matches(str(key), sorted(known), n=1)
         hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(sorted(known))}"
-        raise UsageError(f"{path}: unknown key '{key}'{hint}")
+        raise UsageError(f"{path}: unknown key '{str(key)[:80]}'{hint}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{path}: {key}: {value!r} is not a finite number")
+        raise UsageError(f"{path}: {key}: {str(value)[:80]!r} is not a finite number")
 
 
 def scaled_loss(loss: Mapping[str, float], levels: int, classes: int, imgsz: int) -> dict[str, float]:

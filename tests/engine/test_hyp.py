@@ -1,9 +1,12 @@
 """Hyperparameter files."""
 
+from itertools import pairwise
+
 import pytest
 
 from engine.errors import UsageError
 from engine.hyp import FOLDER, UNUSED_KEYS, find, read, scaled_loss
+from models.errors import SpecError
 
 LOSS = {"box", "cls", "cls_pw", "obj", "obj_pw", "anchor_t", "fl_gamma"}
 # YOLOv5 v7.0 data/hyps: the values in which the three files differ.
@@ -36,18 +39,25 @@ def test_every_shipped_file_is_readable_and_says_command_cost_and_result():
         ("momentun: 0.9", "unknown key 'momentun'; did you mean 'momentum'?"),
         ("anchors: 3", "'anchors' belongs into the model YAML"),
         ("lr0: fast", "lr0: 'fast' is not a finite number"),
-        ("lr0: .inf", "lr0: inf is not a finite number"),
-        ("lr0: true", "lr0: True is not a finite number"),
-        ("- 1", "expected lines of the form"),
-        ("", "expected lines of the form"),
-        ("lr0: [", "cannot be read as YAML"),
-        ("lr0: !!python/object/apply:os.system ['true']", "cannot be read as YAML"),
+        ("lr0: .inf", "lr0: 'inf' is not a finite number"),
+        ("lr0: true", "lr0: 'True' is not a finite number"),
+        ("- 1", "holds a list, expected a mapping"),
+        ("", "is empty"),
+        ("lr0: [", "not valid YAML"),
+        ("lr0: !!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("lr0: 1" + "0" * 400, "holds an integer beyond"),
+        ("lr0: 1" + "0" * 5000, "not valid YAML"),
+        ("lr0: " + "[" * 100_000, "50 levels"),
+        (
+            "a: &a [1]\n" + "".join(f"{y}: &{y} [*{x}, *{x}]\n" for x, y in pairwise("abcdefghijklmnopqrstuvw")),
+            "expanded",
+        ),
     ],
 )
 def test_bad_files(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises((UsageError, SpecError)) as caught:
         read(str(path), LOSS)
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
