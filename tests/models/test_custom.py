@@ -67,6 +67,20 @@ def test_plugin_in_yaml_and_checkpoint(plugin: tuple[Path, str], small: dict[str
         assert torch.equal(load_model(file)(image)[0], detector.eval()(image)[0])
 
 
+def test_plugins_that_leave_half_precision_start_as_the_identity(
+    plugin: tuple[Path, str], small: dict[str, Any]
+) -> None:
+    path, name = plugin
+    load_plugin(path)
+    detector = build_model(small, attention=[f"{name}@4"], identity=True).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        maps = detector(torch.rand(1, 3, 32, 32))
+        plain = build_model(small).train()(torch.rand(1, 3, 32, 32))
+    assert [level.dtype for level in maps] == [level.dtype for level in plain]
+    sum(level.float().sum() for level in maps).backward()
+    assert detector.get_parameter(f"model.4+{name}.gamma").grad is not None
+
+
 def test_tools_take_plugins(plugin: tuple[Path, str], write: Callable[..., Path], small: dict[str, Any]) -> None:
     path, name = plugin
     base = write(small, "base.yaml")
