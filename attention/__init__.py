@@ -16,7 +16,7 @@ from attention.registry import ATTENTION, construct
 
 __all__ = ["ATTENTION", "IdentityStart", "attach", "build_attention"]
 
-_TOOLS = {"attach", "docs", "fold", "identity", "limits", "maps", "ops", "pool", "registry", "strips", "table", "weigh"}
+_TOOLS = set("attach docs fold identity limits maps ops pool registry runtimes strips table weigh".split())
 
 for _module in iter_modules(__path__):
     if _module.name not in _TOOLS:

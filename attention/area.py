@@ -32,8 +32,7 @@ class AreaAttention(nn.Module):
 
     Source:
         Tian, Ye, Doermann, YOLOv12, 2025, arXiv:2502.12524, §3.2; authors' code sunsmarterjie/yolov12
-        ultralytics/nn/modules/
-        block.py (AAttn). Differs: any number of positions; no cast to half precision.
+        ultralytics/nn/modules/block.py (AAttn). Differs: any number of positions; no cast to half precision.
     """
 
     def __init__(self, channels: int, area: int = 4, *, head_width: int = 32, kernel_size: int = 5) -> None:

@@ -21,8 +21,7 @@ class BiLevelRouting(nn.Module):
         channels: C of input and output, ≥ 1.
         heads: wanted number of heads; the largest divisor of C that does not exceed it is used.
         regions: wanted regions along each axis. A region is ⌈size / regions⌉ long; the last one may be shorter, and
-            then its
-            padding is masked.
+            then its padding is masked.
         top_k: regions that each region attends to, at most as many as there are.
 
     Shape:
@@ -33,8 +32,7 @@ class BiLevelRouting(nn.Module):
 
     Source:
         Zhu et al., BiFormer, CVPR 2023, arXiv:2303.08810, §3.2; authors' code rayleizhu/BiFormer ops/bra_nchw.py.
-        Differs:
-        padding is masked, and the number of regions never exceeds `regions`.
+        Differs: padding is masked, and the number of regions never exceeds `regions`.
     """
 
     def __init__(self, channels: int, heads: int = 8, *, regions: int = 7, top_k: int = 4) -> None:

@@ -28,10 +28,8 @@ class CAA(nn.Module):
 
     Source:
         Cai et al., Poly Kernel Inception Network, CVPR 2024, arXiv:2403.06258, §3.3; authors' code
-        NUST-Machine-Intelligence-
-        Laboratory/PKINet mmrotate/models/backbones/pkinet.py. Differs: multiplies the factor onto x, which there the
-        caller
-        does.
+        NUST-Machine-Intelligence-Laboratory/PKINet mmrotate/models/backbones/pkinet.py. Differs: multiplies the factor
+        onto x, which there the caller does.
     """
 
     def __init__(self, channels: int, kernel_size: int = 11, *, norm: bool = False) -> None:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from attention.ops import ConvNorm, hidden_width, make_gate, zero_init
 from attention.pool import average
 from attention.registry import ATTENTION
+from attention.weigh import times
 
 
 @ATTENTION.register("CoordAtt", "CA", "CoordinateAttention")
@@ -49,4 +50,4 @@ class CoordAtt(nn.Module):
         strips = self.squeeze(torch.cat((average(x, (3,)), average(x, (2,))), 2))  # (B, d, H + W)
         rows = self.gate(self.rows(strips[..., :height])).unsqueeze(3)  # (B, C, H, 1)
         columns = self.gate(self.columns(strips[..., height:])).unsqueeze(2)  # (B, C, 1, W)
-        return x * rows.to(x.dtype) * columns.to(x.dtype)
+        return times(x * rows.to(x.dtype), columns)

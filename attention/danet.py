@@ -31,10 +31,8 @@ class DANet(nn.Module):
 
     Source:
         Fu et al., Dual Attention Network, CVPR 2019, arXiv:1809.02983, §3.2–3.3; authors' code junfu1115/DANet
-        encoding/nn/
-        da_att.py. Starts at identity, as theirs. Differs: one residual for the sum of both; the segmentation head
-        around
-        them is left out.
+        encoding/nn/da_att.py. Starts at identity, as theirs. Differs: one residual for the sum of both; the
+        segmentation head around them is left out.
     """
 
     starts_at_identity = True

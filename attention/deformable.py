@@ -57,10 +57,8 @@ class DeformableAttention(nn.Module):
 
     Source:
         Xia et al., Vision Transformer with Deformable Attention, CVPR 2022, arXiv:2201.00520, §3.2; authors' code
-        LeapLabTHU/
-        DAT models/dat_blocks.py (DAttentionBaseline, with its grid (i + ½) / (n − 1) and its dwc_pe). Differs:
-        returns the
-        map only.
+        LeapLabTHU/DAT models/dat_blocks.py (DAttentionBaseline, with its grid (i + ½) / (n − 1) and its dwc_pe).
+        Differs: returns the map only.
     """
 
     def __init__(

@@ -1,6 +1,10 @@
-"""`python -m attention.docs`: write docs/attention/*.md from the docstrings, notes.yaml there, and counted costs."""
+"""`python -m attention.docs`: write docs/attention/*.md from the docstrings and, there, notes.yaml and costs.json.
+
+`python -m benchmarks.attention_costs` measures the last one anew.
+"""
 
 import inspect
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -11,10 +15,44 @@ import yaml
 from attention import ATTENTION
 from attention.limits import LIMITS
 from attention.registry import options
-from attention.table import SIZES, measure
+from attention.table import COUNTED, SIZES, TIMED
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "attention"
 SECTIONS = ("Args", "Shape", "Raises", "Source")
+INDEX = """# Attention mechanisms
+
+Every one is `build_attention(NAME, channels, **options)`: a map goes in, a map of the same shape, dtype and memory
+format comes out. Each is checked in float64 against its authors' formula (tests/attention). These pages are written by
+`python -m attention.docs` from the docstrings, [notes.yaml](notes.yaml) and [costs.json](costs.json).
+
+| mechanism | what it does | options |
+|---|---|---|
+{does}
+
+## Cost
+
+At {size}, one picture; other sizes are on the pages, and `python -m attention.table` measures on your machine.
+*MFLOPs* are counted where PyTorch dispatches operations, two per multiply–add, matrix products included. *kept / map*
+is what a training step keeps for its backward pass, in multiples of the map. Times are of inference, with
+normalisations folded, the fastest of many calls. *fp32 / floor* is the ratio to the time of `x * 2`, one pass that
+reads the map and writes another. ONNX Runtime and OpenVINO run in float32.
+
+Measured on {machine}. How they compare with timm's and with the forms that articles print is
+[a page of its own](../benchmarks/attention.md).
+
+| mechanism | {columns} |
+|---|{rule}
+{costs}
+
+## Limits
+
+What a mechanism cannot do; nothing else is left out of the tests. All take any number of channels, export to ONNX,
+OpenVINO and TorchScript for any batch, height and width, and compile without a graph break, but for these.
+
+| mechanism | property | reason |
+|---|---|---|
+{limits}
+"""
 
 
 def sections(name: str) -> dict[str, str]:
@@ -83,7 +121,7 @@ def page(name: str, note: dict[str, Any], costs: list[list[str]]) -> str:
     Args:
         name: canonical name.
         note: its entry of notes.yaml.
-        costs: rows of attention.table for the three sizes.
+        costs: the cells of attention.table for the three sizes.
 
     Returns:
         Markdown.
@@ -96,59 +134,59 @@ def page(name: str, note: dict[str, Any], costs: list[list[str]]) -> str:
     table = ["| option | default | meaning |", "|---|---|---|", *rows] if rows else ["None."]
     lines = [f"# {name}", ""]
     lines += [f"Also found as {', '.join(f'`{alias}`' for alias in aliases)}.", ""] if aliases else []
-    lines += [doc[""], "", "## Structure", "", diagram(note["flow"]), "", "## When to use it", "", note["when"], ""]
+    first, rest = doc[""].split("\n\n", 1)
+    lines += [f"{first} {note['how']}", "", rest, "", "## Structure", "", diagram(note["flow"]), ""]
+    lines += ["## When to use it", "", note["when"], ""]
     lines += [
         "It starts as the identity." if starts else "It does not start as the identity; `identity: true` wraps it."
     ]
     lines += ["", "## Options", "", *table, "", doc["Shape"], ""]
-    lines += ["## Cost", "", "| C × H × W | parameters | MFLOPs | kept for training, in maps |", "|---|---:|---:|---:|"]
-    lines += [f"| {c[1]} × {c[2].replace('×', ' × ')} | {c[3]} | {c[4]} | {c[5]} |" for c in costs]
+    lines += ["## Cost", "", f"| C × H × W | {' | '.join((*COUNTED, *TIMED))} |"]
+    lines += [f"|---|{'---:|' * len(costs[0])}"]
+    lines += [f"| {c} × {h} × {w} | {' | '.join(cells)} |" for (c, h, w), cells in zip(SIZES, costs, strict=True)]
+    lines += ["", "The [list of all](index.md#cost) says what the columns mean and on what machine they were measured."]
     if name in LIMITS:
         lines += ["", "## Limits", "", *(f"- {what}: {why}." for what, why in LIMITS[name].items())]
     lines += ["", "## Known wrong copies", "", note["copies"], "", "## Source", "", doc["Source"], ""]
     return "\n".join(lines)
 
 
-def index(costs: dict[str, list[list[str]]]) -> str:
+def index(costs: dict[str, list[list[str]]], machine: str) -> str:
     """The page that lists all mechanisms.
 
     Args:
-        costs: name → rows of attention.table.
+        costs: name → cells of attention.table for the three sizes.
+        machine: what the times were measured on.
 
     Returns:
         Markdown.
     """
     c, side, _ = SIZES[1]
-    lines = [
-        "# Attention mechanisms",
-        "",
-        "Every one is `build_attention(NAME, channels, **options)`: a map goes in, a map of the same shape, dtype and",
-        "memory format comes out. Each is checked in float64 against its authors' formula (tests/attention).",
-        f"Cost at {c} × {side} × {side}; times on your machine: `python -m attention.table`. These pages are",
-        "written by `python -m attention.docs` from the docstrings and [notes.yaml](notes.yaml).",
-        "",
-        "| mechanism | what it does | parameters | MFLOPs | kept, in maps | options |",
-        "|---|---|---:|---:|---:|---|",
+    does = [
+        f"| [{name}]({name}.md) | {one_line(sections(name)[''])} | {', '.join(options(name)) or '–'} |"
+        for name in costs
     ]
-    for name, rows in costs.items():
-        names = ", ".join(options(name)) or "–"
-        cells = rows[1]
-        lines.append(
-            f"| [{name}]({name}.md) | {one_line(sections(name)[''])} | {cells[3]} | {cells[4]} | {cells[5]} | {names} |"
-        )
-    lines += ["", "## Limits", "", "What a mechanism cannot do; nothing else is left out of the tests.", ""]
-    lines += ["| mechanism | property | reason |", "|---|---|---|"]
-    lines += [f"| {name} | {what} | {why} |" for name, found in LIMITS.items() for what, why in found.items()]
-    return "\n".join([*lines, ""])
+    return INDEX.format(
+        does="\n".join(does),
+        size=f"{c} × {side} × {side}",
+        machine=machine,
+        columns=" | ".join((*COUNTED, *TIMED)),
+        rule="---:|" * len(COUNTED + TIMED),
+        costs="\n".join(f"| [{name}]({name}.md) | {' | '.join(rows[1])} |" for name, rows in costs.items()),
+        limits="\n".join(
+            f"| {name} | {what} | {why} |" for name, found in LIMITS.items() for what, why in found.items()
+        ),
+    )
 
 
 def main() -> None:
     """Write the pages."""
     notes = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
-    costs = {name: [measure(name, size, repeats=0) for size in SIZES] for name in ATTENTION.names()}
+    measured = json.loads((FOLDER / "costs.json").read_text(encoding="utf-8"))
+    costs = {name: measured["costs"][name] for name in ATTENTION.names()}
     for name, rows in costs.items():
         (FOLDER / f"{name}.md").write_text(page(name, notes[name], rows), encoding="utf-8")
-    (FOLDER / "index.md").write_text(index(costs), encoding="utf-8")
+    (FOLDER / "index.md").write_text(index(costs, measured["machine"]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,7 @@ class DoubleAttention(nn.Module):
 
     Source:
         Chen et al., A²-Nets: Double Attention Networks, NeurIPS 2018, arXiv:1810.11579, §3; no PyTorch code of the
-        authors.
-        Starts at identity: W_r is 0. Differs: that start.
+        authors. Starts at identity: W_r is 0. Differs: that start.
     """
 
     starts_at_identity = True

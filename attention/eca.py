@@ -19,8 +19,8 @@ class ECA(nn.Module):
 
     Args:
         channels: C of input and output, ≥ 1.
-        kernel_size: k, odd; None follows the paper's rule (3 up to 64 channels, 5 up to 1024). The authors' code
-            passes 3 to 7 by hand and defaults to 3.
+        kernel_size: k, odd; None follows the paper's rule (3 up to 64 channels, 5 up to 1024). The authors' code passes
+            3 to 7 by hand and defaults to 3.
         gate: sigmoid, 2sigmoid or 1+tanh; the last two start as the identity.
         dims: number of spatial axes, 1, 2 or 3.
 

@@ -7,6 +7,7 @@ from attention.maps import group_norm, keep_format, upcast
 from attention.ops import largest_divisor, make_gate, zero_init
 from attention.pool import average
 from attention.registry import ATTENTION
+from attention.weigh import times
 
 
 @ATTENTION.register("EfficientMultiScale", "EMA", "EMAttention")
@@ -53,7 +54,7 @@ class EfficientMultiScale(nn.Module):
         height, width = x.shape[2:]
         maps = x.unflatten(1, (self.groups, -1)).flatten(0, 1)  # (B·g, c, H, W)
         strips = torch.sigmoid(self.strips(torch.cat((average(maps, (3,)), average(maps, (2,))), 2)))
-        gated = maps * strips[..., :height].unsqueeze(3).to(x.dtype) * strips[..., height:].unsqueeze(2).to(x.dtype)
+        gated = times(maps * strips[..., :height].unsqueeze(3).to(x.dtype), strips[..., height:].unsqueeze(2))
         first = group_norm(self.norm, gated).flatten(2)
         second = self.local(maps).flatten(2)  # (B·g, c, H·W)
         of_first = self.norm.bias.softmax(0)[None, None]  # (1, 1, c)

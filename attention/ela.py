@@ -6,6 +6,7 @@ from attention.maps import group_norm
 from attention.ops import largest_divisor, make_gate, one_of, positive, zero_init
 from attention.pool import average
 from attention.registry import ATTENTION
+from attention.weigh import times
 
 # Variant: (kernel, divisor of C for the convolution's groups, groups of the normalisation).
 VARIANTS = {"T": (5, 1, 32), "B": (7, 1, 16), "S": (5, 8, 16), "L": (7, 8, 16)}
@@ -19,9 +20,8 @@ class ELA(nn.Module):
 
     Args:
         channels: C of input and output, ≥ 1.
-        variant: T (kernel 5, depthwise, GN 32), B (7, depthwise, GN 16), S (5, C/8 groups, GN 16) or L (7, C/8
-            groups, GN
-            16). Group counts fall to the largest divisor of C that does not exceed these.
+        variant: T (kernel 5, depthwise, GN 32), B (7, depthwise, GN 16), S (5, C/8 groups, GN 16) or L (7, C/8 groups,
+            GN 16). Group counts fall to the largest divisor of C that does not exceed these.
         gate: sigmoid, 2sigmoid or 1+tanh, for both gates; the last two start as the identity.
 
     Shape:
@@ -51,4 +51,4 @@ class ELA(nn.Module):
         """Weigh rows and columns of x (B, C, H, W)."""
         rows = self.gate(group_norm(self.norm, self.conv(average(x, (3,))))).unsqueeze(3)  # (B, C, H, 1)
         columns = self.gate(group_norm(self.norm, self.conv(average(x, (2,))))).unsqueeze(2)  # (B, C, 1, W)
-        return x * rows.to(x.dtype) * columns.to(x.dtype)
+        return times(x * rows.to(x.dtype), columns)

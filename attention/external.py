@@ -17,9 +17,8 @@ class ExternalAttention(nn.Module):
     Args:
         channels: C of input and output, ≥ 1.
         entries: S, size of the memory.
-        relu: whether the result passes δ, as in the authors' network. Without it γ of BN starts at 0, and so the
-            whole as
-            the identity.
+        relu: whether the result passes δ, as in the authors' network. Without it γ of BN starts at 0, and so the whole
+            as the identity.
 
     Shape:
         input (B, C, H, W) float; output the same shape, dtype and memory format. The two normalisations are float32 at
@@ -30,8 +29,7 @@ class ExternalAttention(nn.Module):
 
     Source:
         Guo et al., Beyond Self-attention: External Attention, TPAMI 2022, arXiv:2105.02358, §3.2; authors' code
-        MenghaoGuo/
-        EANet model_torch.py. M_v starts as the transpose of M_k, as theirs. Differs: nothing.
+        MenghaoGuo/EANet model_torch.py. M_v starts as the transpose of M_k, as theirs. Differs: nothing.
     """
 
     def __init__(self, channels: int, entries: int = 64, *, relu: bool = True) -> None:

@@ -44,8 +44,8 @@ class FcaNet(nn.Module):
         ValueError: if an argument is out of range.
 
     Source:
-        Qin et al., FcaNet, ICCV 2021, arXiv:2012.11879, §3.3 and the ranking "top16"; authors' code cfzd/FcaNet model/
-        layer.py. Differs: groups adapt to C; the waves are computed in float64.
+        Qin et al., FcaNet, ICCV 2021, arXiv:2012.11879, §3.3 and the ranking "top16"; authors' code cfzd/FcaNet
+        model/layer.py. Differs: groups adapt to C; the waves are computed in float64.
     """
 
     of_rows: Tensor

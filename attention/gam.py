@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from attention.maps import shuffle_channels
 from attention.ops import ConvNorm, hidden_width, make_gate, odd, one_of, positive, zero_init
 from attention.registry import ATTENTION
+from attention.weigh import times
 
 
 @ATTENTION.register("GAM")
@@ -71,8 +72,11 @@ class GAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the elements of x (B, C, H, W)."""
-        x = x * self.channel_gate(self.fc2(self.act(self.fc1(x)))).to(x.dtype)
+        x = times(self.channel_gate(self.fc2(self.act(self.fc1(x)))).to(x.dtype), x)
         hidden = self.squeeze(x)
         if self.groups > 1:
             hidden = shuffle_channels(hidden, self.groups)
-        return x * self.gate(self.expand(hidden)).to(x.dtype)
+        # Not by self.expand(hidden), which would keep the hidden map until the normalisation is done.
+        hidden = self.expand.conv(hidden)
+        hidden = self.expand.bn(hidden)
+        return times(x, self.gate(hidden))

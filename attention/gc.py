@@ -32,8 +32,9 @@ class GC(nn.Module):
         ValueError: if pool or fusion is unknown or an argument is out of range.
 
     Source:
-        Cao et al., GCNet, ICCV Workshops 2019, arXiv:1904.11492, §4; authors' code xvjiarui/GCNet mmdet/ops/gcb/
-        context_block.py. Starts at identity with fusion add, as theirs: W₂ and b₂ are 0. Differs: min_hidden.
+        Cao et al., GCNet, ICCV Workshops 2019, arXiv:1904.11492, §4; authors' code xvjiarui/GCNet
+        mmdet/ops/gcb/context_block.py. Starts at identity with fusion add, as theirs: W₂ and b₂ are 0. Differs:
+        min_hidden.
     """
 
     def __init__(

@@ -29,8 +29,8 @@ class GCT(nn.Module):
         ValueError: if norm is unknown or an argument is out of range.
 
     Source:
-        Yang et al., Gated Channel Transformation, CVPR 2020, arXiv:1909.11519, §3; authors' code z-x-yang/GCT PyTorch/
-        GCT.py. Starts at identity, as theirs. Differs: nothing.
+        Yang et al., Gated Channel Transformation, CVPR 2020, arXiv:1909.11519, §3; authors' code z-x-yang/GCT
+        PyTorch/GCT.py. Starts at identity, as theirs. Differs: nothing.
     """
 
     starts_at_identity = True

@@ -18,8 +18,7 @@ class HardAttention(nn.Module):
 
     - straight-through: h = [p > ½]; the gradient passes to p as if h were p.
     - gumbel: in training h = [s > ½], s = σ((l + log U − log(1 − U)) / τ), U uniform, gradient through s; in
-    evaluation the
-      noise is off and h = [p > ½].
+      evaluation the noise is off and h = [p > ½].
 
     A mask does not save arithmetic, and without a loss on the rate of open gates it may collapse to all or none.
 

@@ -17,9 +17,8 @@ class LCT(nn.Module):
 
     Args:
         channels: C of input and output, ≥ 1.
-        groups: wanted number of groups (64 as the authors). The largest divisor of C that does not exceed it and
-            leaves 4
-            channels to a group is used: a group of one would make the gate constant.
+        groups: wanted number of groups (64 as the authors). The largest divisor of C that does not exceed it and leaves
+            4 channels to a group is used: a group of one would make the gate constant.
         gate: sigmoid, 2sigmoid or 1+tanh; the last two start as the identity (b = 0).
 
     Shape:
@@ -30,8 +29,7 @@ class LCT(nn.Module):
 
     Source:
         Ruan et al., Linear Context Transform Block, AAAI 2020, arXiv:1909.03834, §3; no code of the authors. Differs:
-        groups
-        adapt to C.
+        groups adapt to C.
     """
 
     def __init__(self, channels: int, groups: int = 64, *, gate: str = "sigmoid") -> None:

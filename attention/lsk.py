@@ -20,17 +20,15 @@ class LSK(nn.Module):
         channels: C of input and output, even.
 
     Shape:
-        input (B, C, H, W) float; output the same shape, dtype and memory format. A product of two maps: prefer
-        bfloat16 to
-        float16.
+        input (B, C, H, W) float; output the same shape, dtype and memory format. A product of two maps: prefer bfloat16
+        to float16.
 
     Raises:
         ValueError: if channels is odd or < 1.
 
     Source:
         Li et al., Large Selective Kernel Network, ICCV 2023, arXiv:2303.09030, §3.2; authors' code zcablii/LSKNet
-        mmrotate/
-        models/backbones/lsknet.py (LSKblock). Differs: nothing; the block around it is left out.
+        mmrotate/models/backbones/lsknet.py (LSKblock). Differs: nothing; the block around it is left out.
     """
 
     def __init__(self, channels: int) -> None:

@@ -15,8 +15,8 @@ class MLCA(nn.Module):
 
     l = 5 × 5 cell means, g = mean of the cells;  y = x ⊙ up((1 − λ) σ(conv1d(g)) + λ σ(conv1d(l)))
 
-    The local convolution runs over all channels of a cell, then of the next one; up is adaptive pooling back to the
-    size.
+    The local convolution runs over all channels of a cell, then of the next one; up is adaptive pooling back to
+    the size.
 
     Args:
         channels: C of input and output, ≥ 1.
@@ -26,16 +26,14 @@ class MLCA(nn.Module):
 
     Shape:
         input (B, C, H, W) float; output the same shape, dtype and memory format. Pooling is written as products with
-        small
-        matrices, which export for any size.
+        small matrices, which export for any size.
 
     Raises:
         ValueError: if an argument is out of range.
 
     Source:
         Wan et al., Mixed local channel attention for object detection, EAAI 2023; authors' code wandahangFY/MLCA
-        MLCA.py.
-        Differs: never a kernel of 1.
+        MLCA.py. Differs: never a kernel of 1.
     """
 
     def __init__(

@@ -17,16 +17,15 @@ class MSCA(nn.Module):
         channels: C of input and output, ≥ 1.
 
     Shape:
-        input (B, C, H, W) float; output the same shape, dtype and memory format. A product of two maps: prefer
-        bfloat16 to
-        float16.
+        input (B, C, H, W) float; output the same shape, dtype and memory format. A product of two maps: prefer bfloat16
+        to float16.
 
     Raises:
         ValueError: if channels < 1.
 
     Source:
-        Guo et al., SegNeXt, NeurIPS 2022, arXiv:2209.08575, §3.1; authors' code Visual-Attention-Network/SegNeXt mmseg/
-        models/backbones/mscan.py (AttentionModule). Differs: nothing; the block around it is left out.
+        Guo et al., SegNeXt, NeurIPS 2022, arXiv:2209.08575, §3.1; authors' code Visual-Attention-Network/SegNeXt
+        mmseg/models/backbones/mscan.py (AttentionModule). Differs: nothing; the block around it is left out.
     """
 
     def __init__(self, channels: int) -> None:

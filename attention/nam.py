@@ -24,9 +24,8 @@ class NAM(nn.Module):
         ValueError: if channels < 1.
 
     Source:
-        Liu et al., NAM, 2021, arXiv:2111.12419; authors' code Christian-lyc/NAM MODELS/attention.py (the channel
-        part; their
-        spatial part and the penalty on γ are not in it). Differs: all γ = 0 gives w = 0 instead of NaN.
+        Liu et al., NAM, 2021, arXiv:2111.12419; authors' code Christian-lyc/NAM MODELS/attention.py (the channel part;
+        their spatial part and the penalty on γ are not in it). Differs: all γ = 0 gives w = 0 instead of NaN.
     """
 
     def __init__(self, channels: int, *, detach: bool = True) -> None:

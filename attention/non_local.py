@@ -39,10 +39,9 @@ class NonLocal(nn.Module):
         ValueError: if mode is unknown or an argument is out of range.
 
     Source:
-        Wang et al., Non-local Neural Networks, CVPR 2018, arXiv:1711.07971, §3; authors' code facebookresearch/
-        video-nonlocal-net lib/models/nonlocal_helper.py. Starts at identity, as theirs: γ of the last normalisation is
-        0.
-        Differs: an axis of length 1 is not pooled.
+        Wang et al., Non-local Neural Networks, CVPR 2018, arXiv:1711.07971, §3; authors' code
+        facebookresearch/video-nonlocal-net lib/models/nonlocal_helper.py. Starts at identity, as theirs: γ of the last
+        normalisation is 0. Differs: an axis of length 1 is not pooled.
     """
 
     starts_at_identity = True

@@ -28,8 +28,7 @@ class OutlookAttention(nn.Module):
 
     Source:
         Yuan et al., VOLO, TPAMI 2022, arXiv:2106.13112, §3.1; authors' code sail-sg/volo models/volo.py. Differs:
-        channels
-        first; shifted views where theirs unfolds and folds (the same function); stride 1.
+        channels first; shifted views where theirs unfolds and folds (the same function); stride 1.
     """
 
     def __init__(self, channels: int, heads: int = 4, *, kernel_size: int = 3) -> None:

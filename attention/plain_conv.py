@@ -13,8 +13,8 @@ class PlainConv(nn.Module):
     y = x + conv(SiLU(BN(conv₁ₓ₁(x))))
 
     It has no gate, no pooling and no look at the whole map, so what it gains is owed to added capacity alone.
-    `study.py`
-    places it as the control of a mechanism, with the hidden width that gives both the same number of parameters.
+    `study.py` places it as the control of a mechanism, with the hidden width that gives both the same number of
+    parameters.
 
     Args:
         channels: C of input and output, ≥ 1.

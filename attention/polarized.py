@@ -37,8 +37,7 @@ class PolarizedSelfAttention(nn.Module):
 
     Source:
         Liu et al., Polarized Self-Attention, Neurocomputing 2022, arXiv:2107.00782, eq. 1–4; authors' code
-        DeLightCMU/PSA
-        semantic-segmentation/network/PSA.py. Differs: min_hidden.
+        DeLightCMU/PSA semantic-segmentation/network/PSA.py. Differs: min_hidden.
     """
 
     def __init__(

@@ -29,8 +29,7 @@ class PyramidSqueeze(nn.Module):
 
     Source:
         Zhang et al., EPSANet, ACCV 2022, arXiv:2105.14447, §3; authors' code murufeng/EPSANet models/epsanet.py,
-        including
-        the reversed order of the branches. Differs: groups adapt to C; min_hidden.
+        including the reversed order of the branches. Differs: groups adapt to C; min_hidden.
     """
 
     def __init__(self, channels: int, reduction: float = 16, *, min_hidden: int = 4) -> None:

@@ -51,9 +51,9 @@ class ShuffleAttention(nn.Module):
         channel = torch.sigmoid(upcast(first).mean((3, 4)) * self.channel_weight + self.channel_bias)
         # Norm, scale and shift of the second half are one affine map per channel: σ(a·x₁ + b).
         variance, mean = torch.var_mean(upcast(second), (3, 4), correction=0)
-        scale = torch.rsqrt(variance + 1e-5) * self.norm_weight
-        shift = self.norm_bias - mean * scale
-        a, b = scale * self.spatial_weight, shift * self.spatial_weight + self.spatial_bias
+        # Not rsqrt(…) · weight: ONNX Runtime's fusion of that loses a weight that equals another one.
+        a = self.norm_weight * self.spatial_weight / torch.sqrt(variance + 1e-5)
+        b = self.norm_bias * self.spatial_weight + self.spatial_bias - mean * a
         spatial = torch.sigmoid(torch.addcmul(b[..., None, None], upcast(second), a[..., None, None]))
         gated = torch.stack((first * channel[..., None, None].to(x.dtype), second * spatial.to(x.dtype)), 2)
         return keep_format(shuffle_channels(gated.flatten(1, 3), 2), x)

@@ -35,8 +35,9 @@ class SKAttention(nn.Module):
         ValueError: if there is no kernel, a kernel is even, groups does not divide C, or an argument is out of range.
 
     Source:
-        Li et al., Selective Kernel Networks, CVPR 2019, arXiv:1903.06586, §3.1, in the form of xmu-xiaoma666/
-        External-Attention-pytorch (SKAttention.py); a state dict of that class loads. Differs: no stack of branches.
+        Li et al., Selective Kernel Networks, CVPR 2019, arXiv:1903.06586, §3.1, in the form of
+        xmu-xiaoma666/External-Attention-pytorch (SKAttention.py); a state dict of that class loads. Differs: no stack
+        of branches.
     """
 
     def __init__(

@@ -18,9 +18,8 @@ class SplitAttention(Merging):
     Args:
         channels: C of input and output, ≥ 1.
         radix: r, number of maps.
-        groups: wanted cardinality g; the largest divisor of C that does not exceed it is used, and the convolution
-            has the
-            largest divisor of C up to g·r groups.
+        groups: wanted cardinality g; the largest divisor of C that does not exceed it is used, and the convolution has
+            the largest divisor of C up to g·r groups.
         kernel_size: of the convolution, odd.
         reduction: the hidden width is max(C·r // reduction, min_hidden), rounded up to a multiple of g.
         min_hidden: smallest hidden width.
@@ -33,9 +32,8 @@ class SplitAttention(Merging):
 
     Source:
         Zhang et al., ResNeSt, CVPR Workshops 2022, arXiv:2004.08955, §3.1; authors' code zhanghang1989/ResNeSt
-        resnest/torch/
-        models/splat.py. Differs: group counts adapt to C; a single picture in training mode uses the running statistics
-        of the squeeze's normalisation.
+        resnest/torch/models/splat.py. Differs: group counts adapt to C; a single picture in training mode uses the
+        running statistics of the squeeze's normalisation.
     """
 
     merges = (("fc1", "bn"),)

@@ -4,23 +4,29 @@ Parameters and FLOPs are exact; the rest is measured on this machine:
 
 - FLOPs are counted where PyTorch dispatches operations, so matrix products inside attention are in; 2 per multiply–add;
 - memory is what a training step keeps for the backward pass, beyond the input, as a multiple of the map;
-- time is the fastest of several forward passes, in float32 and bfloat16, and its ratio to the memory floor: the time of
-  one pass that reads the map and writes another (x · 2), below which no mechanism that changes the map can go.
+- time is the fastest of several forward passes for inference, in float32 and bfloat16, and its ratio to the memory
+  floor: the time of one pass that reads the map and writes another (x · 2), below which no mechanism that changes the
+  map can go; then the same in ONNX Runtime and OpenVINO, in float32, where they are installed.
 """
 
 import argparse
+import copy
 import time
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from attention import ATTENTION, build_attention
+from attention import ATTENTION, build_attention, runtimes
+from attention.fold import fold
 
 SIZES = ((64, 80, 80), (128, 40, 40), (256, 20, 20))  # what the head of a small detector reads at 640 pixels
-COLUMNS = ("mechanism", "C", "map", "parameters", "MFLOPs", "kept / map", "fp32 ms", "bf16 ms", "fp32 / floor")
+COUNTED = ("parameters", "MFLOPs", "kept / map")
+TIMED = ("fp32 ms", "fp32 / floor", "bf16 ms", "ONNX Runtime ms", "OpenVINO ms")
+COLUMNS = ("mechanism", "C", "map", *COUNTED, *TIMED)
 
 
 def parameters(module: nn.Module) -> int:
@@ -81,22 +87,53 @@ def fastest(run: Callable[[], Any], repeats: int) -> float:
 
     Args:
         run: what to call.
-        repeats: number of calls, after one that is not timed.
+        repeats: number of calls, after one that is not timed: more until 0.1 s are over, fewer if they take a second.
 
     Returns:
         Milliseconds.
     """
     run()
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.perf_counter()
+    best, start, calls = float("inf"), time.perf_counter(), 0
+    while time.perf_counter() - start < (1 if calls < repeats else 0.1):
+        before = time.perf_counter()
         run()
-        best = min(best, time.perf_counter() - start)
+        best, calls = min(best, time.perf_counter() - before), calls + 1
     return 1e3 * best
 
 
-def measure(name: str, size: tuple[int, int, int], *, batch: int = 1, repeats: int = 5) -> list[str]:
-    """One row of the table.
+@cache
+def floor(size: tuple[int, int, int], batch: int) -> float:
+    """Time of one pass that reads a map and writes another, measured once in a process.
+
+    Args:
+        size: C, H, W.
+        batch: B.
+
+    Returns:
+        Milliseconds.
+    """
+    x = torch.randn(batch, *size)
+    return fastest(lambda: x * 2, 1000)
+
+
+def count(name: str, size: tuple[int, int, int], batch: int = 1) -> list[str]:
+    """What can be counted of a mechanism.
+
+    Args:
+        name: of the mechanism.
+        size: C, H, W.
+        batch: B.
+
+    Returns:
+        The cells of COUNTED.
+    """
+    x, module = torch.randn(batch, *size), build_attention(name, size[0])
+    operations = flops(module.eval(), x) / 1e6
+    return [f"{parameters(module)}", f"{operations:.1f}", f"{kept(module.train(), x):.1f}"]
+
+
+def clock(name: str, size: tuple[int, int, int], batch: int = 1, repeats: int = 5) -> list[str]:
+    """How long a mechanism takes at inference, with everything folded that is constant.
 
     Args:
         name: of the mechanism.
@@ -105,27 +142,19 @@ def measure(name: str, size: tuple[int, int, int], *, batch: int = 1, repeats: i
         repeats: timed calls.
 
     Returns:
-        The cells, in the order of COLUMNS; the times and the ratio are empty where repeats is 0.
+        The cells of TIMED; a dash for a runtime that is not installed.
     """
-    x = torch.randn(batch, *size)
-    module = build_attention(name, size[0])
-    cells = [
-        name,
-        str(size[0]),
-        f"{size[1]}×{size[2]}",
-        f"{parameters(module)}",
-        f"{flops(module.eval(), x) / 1e6:.1f}",
-    ]
-    cells.append(f"{kept(module.train(), x):.1f}")
-    if not repeats:
-        return [*cells, "", "", ""]
-    module.eval()
+    x, module = torch.randn(batch, *size), build_attention(name, size[0]).eval()
+    fold(module)
+    low, y = copy.deepcopy(module).to(torch.bfloat16), x.to(torch.bfloat16)
+    file = runtimes.onnx(module, x) if runtimes.installed() else b""
     with torch.no_grad():
-        floor = fastest(lambda: x * 2, repeats)
         plain = fastest(lambda: module(x), repeats)
-        low, y = module.to(torch.bfloat16), x.to(torch.bfloat16)
-        half = fastest(lambda: low(y), repeats)
-    return [*cells, f"{plain:.2f}", f"{half:.2f}", f"{plain / floor:.1f}"]
+        cells = [f"{plain:.2f}", f"{plain / floor(size, batch):.1f}", f"{fastest(lambda: low(y), repeats):.2f}"]
+        for runtime, load in runtimes.RUNTIMES.items():
+            run = load(file) if runtime in runtimes.installed() else None
+            cells.append(f"{fastest(partial(run, x), repeats):.2f}" if run else "–")
+    return cells
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -159,7 +188,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         names = [ATTENTION.canonical(name) for name in options.names] or ATTENTION.names()
     except ValueError as error:
         parser.error(str(error))
-    rows = [measure(n, size, batch=options.batch, repeats=options.repeats) for n in names for size in SIZES]
+    rows = []
+    for name in names:
+        for size in SIZES:
+            times = clock(name, size, options.batch, options.repeats) if options.repeats else [""] * len(TIMED)
+            c, height, width = size
+            rows.append([name, f"{c}", f"{height}×{width}", *count(name, size, options.batch), *times])
     print(markdown(rows))  # noqa: T201 - a command's output
 
 

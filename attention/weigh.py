@@ -64,9 +64,21 @@ def weigh_positions(x: Tensor, weights: Tensor) -> Tensor:
         The same shape and dtype as x.
     """
     weights = weights.to(x.dtype)
-    if exporting():
-        return x * weights
-    return _ByPosition.apply(x, weights) if torch.is_grad_enabled() else x.mul_(weights)
+    return times(x, weights) if plain() else _ByPosition.apply(x, weights)
+
+
+def times(x: Tensor, factor: Tensor) -> Tensor:
+    """A product that takes no new memory where that does no harm.
+
+    Args:
+        x: made by the caller: where no gradient is wanted, it is overwritten.
+        factor: of a shape that broadcasts to that of x.
+
+    Returns:
+        The same shape and dtype as x.
+    """
+    factor = factor.to(x.dtype)
+    return x * factor if torch.is_grad_enabled() or exporting() else x.mul_(factor)
 
 
 def _sum(branches: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:

@@ -1,13 +1,15 @@
 """The pages under docs/attention are complete and follow the code."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from attention import ATTENTION, docs
 from attention.registry import options
-from attention.table import measure
+from attention.table import COUNTED, SIZES, TIMED, count
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +20,7 @@ def notes(root: Path) -> dict[str, dict[str, str]]:
 def test_every_mechanism_has_a_note_and_a_page(root: Path, notes: dict[str, dict[str, str]]) -> None:
     names = set(ATTENTION.names())
     assert set(notes) == names
+    assert all(set(note) == {"how", "flow", "when", "copies"} for note in notes.values())
     assert {p.stem for p in (root / "docs" / "attention").glob("*.md")} - {"index"} == names
 
 
@@ -30,16 +33,32 @@ def test_the_docstring_names_every_option_and_the_source(name: str) -> None:
     assert any(sign in doc[""] for sign in "=σΣ⊙"), "no formula"
 
 
+@pytest.fixture(scope="module")
+def measured(root: Path) -> dict[str, Any]:
+    return json.loads((root / "docs" / "attention" / "costs.json").read_text(encoding="utf-8"))
+
+
+def test_every_cost_is_there(measured: dict[str, Any]) -> None:
+    assert list(measured["costs"]) == ATTENTION.names()
+    for rows in measured["costs"].values():
+        assert [len(cells) for cells in rows] == [len(COUNTED + TIMED)] * len(SIZES)
+        assert all(float(cell) >= 0 for cells in rows for cell in cells)
+
+
+def test_the_index_is_what_the_generator_writes(root: Path, measured: dict[str, Any]) -> None:
+    committed = (root / "docs" / "attention" / "index.md").read_text(encoding="utf-8")
+    assert committed == docs.index(measured["costs"], measured["machine"]), "run python -m attention.docs"
+
+
 @pytest.mark.parametrize("name", ATTENTION.names())
-def test_the_page_is_what_the_generator_writes(root: Path, notes: dict[str, dict[str, str]], name: str) -> None:
+def test_the_page_is_what_the_generator_writes(
+    root: Path, notes: dict[str, dict[str, str]], measured: dict[str, Any], name: str
+) -> None:
     committed = (root / "docs" / "attention" / f"{name}.md").read_text(encoding="utf-8")
-    costs = [measure(name, (256, 20, 20), repeats=0)] * 3
-    fresh = docs.page(name, notes[name], costs)
-    heading = "## Cost"
-    after = "## Known wrong copies"
-    assert committed.split(heading)[0] == fresh.split(heading)[0], "run python -m attention.docs"
-    assert committed.split(after)[1] == fresh.split(after)[1], "run python -m attention.docs"
-    assert f"| 256 × 20 × 20 | {costs[0][3]} | {costs[0][4]} |" in committed, "run python -m attention.docs"
+    rows = measured["costs"][name]
+    assert committed == docs.page(name, notes[name], rows), "run python -m attention.docs"
+    counted = rows[2][: len(COUNTED)]
+    assert counted == count(name, SIZES[2]), "run python -m benchmarks.attention_costs"
 
 
 def test_a_diagram_joins_equal_names() -> None:

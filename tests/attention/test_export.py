@@ -1,16 +1,15 @@
-"""Every mechanism through tracing, both ONNX exporters and torch.compile, at other sizes than it was made with."""
+"""Every mechanism through tracing, both ONNX exporters, ONNX Runtime, OpenVINO and torch.compile, at other sizes than
+it was made with."""
 
 import importlib.util
 import io
 import warnings
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 
-from attention import ATTENTION, build_attention
+from attention import ATTENTION, build_attention, runtimes
 from attention.limits import LIMITS
 
 NAMES = ATTENTION.names()
@@ -33,13 +32,11 @@ def inputs(name: str, how: str) -> list[Tensor]:
     return [EXAMPLE, FIXED if how in LIMITS.get(name, {}) else OTHER]
 
 
-def run_onnx(file: io.BytesIO, module: nn.Module, maps: list[Tensor]) -> None:
-    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+def check(run: runtimes.Run, module: nn.Module, maps: list[Tensor]) -> None:
     for x in maps:
         with torch.no_grad():
-            expected = module(x).numpy()
-        (got,) = session.run(None, {"x": x.numpy()})
-        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+            expected = module(x)
+        torch.testing.assert_close(run(x), expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -57,22 +54,19 @@ def test_trace(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_onnx_of_the_engines_exporter(name: str) -> None:
-    module, file = ready(name), io.BytesIO()
-    axes = {0: "batch", 2: "height", 3: "width"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module,
-            (EXAMPLE,),
-            file,
-            opset_version=18,
-            dynamo=False,
-            input_names=["x"],
-            output_names=["y"],
-            dynamic_axes={"x": axes, "y": axes},
-        )
-    run_onnx(file, module, inputs(name, "onnx"))
+@pytest.mark.parametrize("runtime", runtimes.RUNTIMES)
+def test_runtimes_of_the_engines_export(name: str, runtime: str) -> None:
+    if runtime not in runtimes.installed():
+        pytest.skip(f"{runtime} is not installed")
+    module = ready(name)
+    check(runtimes.RUNTIMES[runtime](runtimes.onnx(module, EXAMPLE, dynamic=True)), module, inputs(name, "onnx"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_onnx_of_a_new_mechanism_at_a_fixed_size(name: str) -> None:
+    module = build_attention(name, C).eval()
+    check(runtimes.onnx_runtime(runtimes.onnx(module, EXAMPLE)), module, [EXAMPLE])
 
 
 @pytest.mark.slow
@@ -93,7 +87,7 @@ def test_onnx_of_the_newer_exporter(name: str) -> None:
             input_names=["x"],
             dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
         )
-    run_onnx(file, module, inputs(name, "onnx"))
+    check(runtimes.onnx_runtime(file.getvalue()), module, inputs(name, "onnx"))
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from attention import build_attention, table
+from attention import build_attention, runtimes, table
 
 
 def test_parameters_and_flops_of_se_by_hand() -> None:
@@ -37,11 +37,19 @@ def test_self_attention_keeps_no_matrix_of_all_pairs() -> None:
 
 
 def test_the_command_prints_a_row_per_size(capsys: pytest.CaptureFixture[str]) -> None:
-    table.main(["SE", "ChannelAttention", "--repeats", "1"])
+    table.main(["SE", "ChannelAttention", "--repeats", "0"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + 2 * len(table.SIZES)
-    assert lines[2].startswith("| SE | 64 | 80×80 | 580 | 0.0 |")
-    assert all(float(line.split("|")[9]) > 0 for line in lines[2:])
+    assert lines[2].startswith("| SE | 64 | 80×80 | 580 | 0.0 | 0.0 |")
+
+
+def test_times_of_every_runtime_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = table.clock("SE", (16, 64, 64), repeats=3)
+    assert len(cells) == len(table.TIMED)
+    shown = dict(zip(runtimes.RUNTIMES, cells[3:], strict=True))
+    assert {name for name, cell in shown.items() if cell != "–"} == set(runtimes.installed())
+    monkeypatch.setattr(runtimes, "installed", list)
+    assert table.clock("SE", (16, 64, 64), repeats=1)[3:] == ["–"] * len(shown)
 
 
 def test_an_unknown_name_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
