@@ -13,7 +13,7 @@ class IdentityStart(nn.Module):
     the mechanism it wants. At γ = 0 only γ itself receives a gradient; A follows from the second step on.
 
     Args:
-        attention: the mechanism A; it keeps shape and dtype.
+        attention: the mechanism A; it keeps the shape.
 
     Shape:
         input (B, C, *spatial) float; output the same shape and dtype.
@@ -40,7 +40,8 @@ class IdentityStart(nn.Module):
         Returns:
             The same shape.
         """
-        gamma, attended = self.gamma.to(x.dtype), self.attention(x)
+        # Autocast leaves a mechanism that multiplies by its own parameters in float32; lerp wants one dtype.
+        gamma, attended = self.gamma.to(x.dtype), self.attention(x).to(x.dtype)
         if exporting():  # whose form of lerp computes both of its cases
             return x + gamma * (attended - x)
         return torch.lerp(x, attended, gamma)
