@@ -9,7 +9,7 @@ from torch import nn
 
 from models.layer import Layer
 
-MAX_PARAMETERS = 1_000_000_000  # of a model, 4 GB in float32; the largest one in use has 167 million
+MAX_PARAMETERS = 400_000_000  # of a model, 1.6 GB in float32; the largest one in use has 167 million
 _LOOKS_LARGE = 2e8
 
 
