@@ -4,12 +4,10 @@ A target reads one file. It may refuse it by an error of the kinds that become o
 returns whether the file got past the parser of its format.
 """
 
-import io
 import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,7 +15,6 @@ from xml.etree import ElementTree
 import numpy as np
 import yaml
 from hypothesis import strategies as st
-from PIL import Image
 
 from engine import compat  # noqa: F401 - before any other part of ultralytics
 
@@ -38,6 +35,7 @@ from models import build_model, read_spec
 from models.errors import SpecError
 from study.spec import read_study
 from tests.fuzz.mutations import contents, elements, pictures_of, texts, trees
+from tests.fuzz.seeds import XML, coco_tree, data_trees, labels, pictures_as_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 REFUSALS = (SpecError, UsageError, DataError)
@@ -194,69 +192,8 @@ def _as_yaml(tree: Any) -> bytes:
     return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False).encode("utf-8", "surrogatepass")
 
 
-def _data_trees() -> tuple[Any, ...]:
-    names = {"names": {0: "cat", 1: "dog"}, "nc": 2}
-    splits = {"train": "images", "val": ["images", "images/a.png"], "test": "images/*.png"}
-    coco_like = {"train": {"images": "images", "annotations": "x.json"}, "format": "coco"}
-    return {"path": ".", **splits, **names}, {**coco_like, **names}, {"train": ".", "format": "voc", "corners": "plain"}
-
-
-def _labels() -> list[str]:
-    rows = ["0 0.5 0.5 0.2 0.2", "1 0.25 0.75 0.5 0.5", "2 0.1 0.1 0.1 0.1", "1 0.1 0.1 0.9 0.1 0.5 0.9 0.2 0.5"]
-    return ["\n".join(rows[:count]) for count in (1, 2, 4)]
-
-
-XML = """<annotation><size><width>100</width><height>80</height><depth>3</depth></size>
-<object><name>cat</name><pose>Left</pose><truncated>1</truncated><difficult>0</difficult>
-<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object>
-<object><name>dog</name><part><name>head</name></part><difficult>1</difficult>
-<bndbox><xmin>10</xmin><ymin>20</ymin><xmax>100</xmax><ymax>80</ymax></bndbox></object></annotation>"""
-
-
-def _coco_tree() -> dict[str, Any]:
-    runs = {"size": [80, 100], "counts": "52203"}
-    annotations = [
-        {"id": 1, "image_id": 3, "category_id": 7, "bbox": [1, 2, 30.5, 40], "area": 1220, "iscrowd": 0},
-        {"id": 2, "image_id": 3, "category_id": 90, "segmentation": [[1, 1, 50, 1, 50, 60]], "difficult": 1},
-        {"id": 3, "image_id": 4, "category_id": 7, "segmentation": runs, "iscrowd": 1, "keypoints": [1, 2, 3]},
-        {"id": 4, "image_id": 4, "category_id": 7, "segmentation": {"size": [80, 100], "counts": [5, 10, 7985]}},
-    ]
-    images = [{"id": number, "file_name": f"{number}.jpg", "width": 100, "height": 80} for number in (3, 4)]
-    categories = [{"id": 7, "name": "cat"}, {"id": 90, "name": "dog"}]
-    return {"info": {"year": 2026}, "images": images, "annotations": annotations, "categories": categories}
-
-
 def _as_json(tree: Any) -> bytes:
     return json.dumps(tree, default=str, skipkeys=True).encode("utf-8", "surrogatepass")
-
-
-@cache
-def _pictures() -> tuple[bytes, ...]:
-    """Small pictures in every format and colour mode that people train on."""
-    draw = np.random.default_rng(0)
-    rgb = cv2.GaussianBlur(draw.integers(0, 256, (32, 40, 3), dtype=np.uint8), (0, 0), 2)
-    found = []
-    for suffix in (".jpg", ".png", ".bmp", ".webp", ".tif", ".jp2"):
-        found += [cv2.imencode(suffix, shown)[1].tobytes() for shown in (rgb, rgb[..., 0])]
-    found += [cv2.imencode(".png", rgb.astype(np.uint16) * 257)[1].tobytes()]
-    image = Image.fromarray(rgb)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    for form, picture, options in (
-        ("JPEG", image, {"exif": exif}),
-        ("JPEG", image, {"progressive": True}),
-        ("JPEG", image.convert("CMYK"), {}),
-        ("PNG", image.convert("RGBA"), {"exif": exif}),
-        ("PNG", image.convert("P"), {}),
-        ("PPM", image, {}),
-        ("GIF", image.convert("P"), {"save_all": True, "append_images": [image.rotate(90).convert("P")]}),
-        ("TIFF", image, {"compression": "tiff_lzw"}),
-        ("MPO", image, {"save_all": True, "append_images": [image.rotate(180)]}),
-    ):
-        stream = io.BytesIO()
-        picture.save(stream, form, **options)
-        found.append(stream.getvalue())
-    return tuple(found)
 
 
 def targets() -> dict[str, Target]:
@@ -270,18 +207,18 @@ def targets() -> dict[str, Target]:
     def lines(seeds: list[str]) -> st.SearchStrategy[bytes]:
         return st.sampled_from(seeds).flatmap(texts).map(lambda text: text.encode("utf-8", "surrogatepass"))
 
-    tree = _coco_tree()
+    tree = coco_tree()
     return {
         "model": Target(".yaml", _yaml_cases(models), read_model, 14),
         "placement": Target(".txt", lines(placements), read_placement, 5),
-        "data": Target(".yaml", _yaml_cases(ours, _data_trees()), read_data, 12),
+        "data": Target(".yaml", _yaml_cases(ours, data_trees()), read_data, 12),
         "hyp": Target(".yaml", _yaml_cases(hyps), read_hyp, 6),
         "study": Target(".yaml", _yaml_cases(studies), read_a_study, 7),
-        "labels": Target(".txt", lines(_labels()), read_labels, 18),
+        "labels": Target(".txt", lines(labels()), read_labels, 18),
         "voc": Target(".xml", _mostly(elements(XML), contents(XML.encode())), read_voc, 12),
         "coco": Target(".json", _mostly(trees(tree).map(_as_json), contents(_as_json(tree))), read_coco, 8),
         "list": Target(".txt", lines(lists), read_list, 3),
-        "picture": Target(".jpg", st.sampled_from(_pictures()).flatmap(pictures_of), read_picture, 15),
+        "picture": Target(".jpg", st.sampled_from(pictures_as_bytes()).flatmap(pictures_of), read_picture, 15),
     }
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from tests.system.world import CUT, World, can_cut_the_network, checksums, packets_without_route
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # eight processes that load torch, one after the other
 
 STUDY = {
     "cfg": "yolov5n",
