@@ -218,7 +218,7 @@ def design_table(analysis: Analysis) -> Table:
 
 
 def _needed(found: Comparison, effect: float) -> str:
-    if found.spread == 0:
+    if found.constant:
         return MISSING
     needed = seeds_needed(effect, found.spread)
     return "> 1000" if needed is None else str(needed)

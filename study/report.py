@@ -63,11 +63,10 @@ def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
     models = {name: plan.models[name] for name in plan.models if name in results.by_variant or name == BASELINE}
     rounds, size = plan.spec.latency, plan.options["imgsz"]
     costs, setting = measure_costs(models, size, rounds, device, plan.folder / "cost.json")
-    first = plan.spec.metrics[0]
     analyses = [
         analyse(results, metric, which, resample=which == "last") for metric in plan.spec.metrics for which in WHICH
     ]
-    main = next(found for found in analyses if found.metric == first and found.which == "last")
+    main = analyses[0]
     warnings = [*plan.warnings, *_shortfalls(plan, results, outcome, costs)]
     said = answers(results, main, costs)
     write_whole(plan.folder / "study.yaml", spec_text(plan) + "\n")

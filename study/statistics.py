@@ -85,6 +85,11 @@ class Comparison:
     power: float
     verdict: Verdict
 
+    @property
+    def constant(self) -> bool:
+        """Whether all seeds give one and the same difference, which leaves no scale to judge it by."""
+        return self.spread == 0 or math.isinf(self.corrected.high)
+
 
 def compare(
     baseline: Mapping[Hashable, float],

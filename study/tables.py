@@ -112,7 +112,7 @@ def verdict_text(comparison: Comparison | None) -> str:
     if comparison is None:
         return "too few runs"
     if comparison.verdict is Verdict.NONE:
-        if comparison.spread == 0:
+        if comparison.constant:
             return f"{Verdict.NONE.value}: the seeds do not differ at all"
         return f"{Verdict.NONE.value}: this design could have seen ≥ {100 * comparison.detectable:.1f}"
     return comparison.verdict.value

@@ -73,7 +73,7 @@ def answers(results: Results, analysis: Analysis, costs: Mapping[str, Cost]) -> 
 def _difference(found: Comparison, metric: str) -> str:
     mean, low, high = (points(v, True) for v in (found.interval.mean, found.corrected.low, found.corrected.high))
     seeds = len(found.seeds)
-    if found.spread == 0:
+    if found.constant:
         return f"{metric} differs by {mean} with all {seeds} seeds alike, which leaves nothing to judge it by."
     where = f"the true difference probably lies between {low} and {high}"
     if found.verdict is Verdict.NONE:

@@ -62,8 +62,11 @@ def test_a_gain_is_credited_by_the_control(control: tuple[float, ...] | None, sa
     assert said in answer(UP, control).text
 
 
-def test_runs_that_do_not_vary_leave_nothing_to_judge_by() -> None:
-    assert "which leaves nothing to judge it by" in answer((0.0, 0.0, 0.0, 0.0)).text
+@pytest.mark.parametrize("difference", [0.0, 0.1])
+def test_runs_that_do_not_vary_leave_nothing_to_judge_by(difference: float) -> None:
+    found = answer((difference,) * 4)
+    assert found.verdict == "no detectable effect"
+    assert "which leaves nothing to judge it by" in found.text
 
 
 def test_names_are_escaped_in_the_page() -> None:
