@@ -149,6 +149,21 @@ def test_half_precision(name: str, dtype: torch.dtype, scale: float) -> None:
 
 
 @every
+@pytest.mark.parametrize("identity", [False, True], ids=["plain", "identity"])
+def test_a_training_step_under_autocast(name: str, identity: bool) -> None:
+    module = randomised(name, 32, identity=identity)
+    before = nn.Conv2d(3, 32, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        x = before(torch.randn(2, 3, 10, 12))
+        y = module(x)
+    assert y.dtype == x.dtype == torch.bfloat16
+    y.float().square().mean().backward()
+    for parameter in (*module.parameters(), *before.parameters()):
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+
+
+@every
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_identity_is_exact(name: str, training: bool) -> None:
     module = build_attention(name, 32, identity=True).train(training)
