@@ -64,18 +64,19 @@ def run(options: Namespace) -> DetectorTrainer:
     device = distribution.own_device(options.device, here)
     check_device(device, several=True)
     with distribution.joined(here, device):
-        return _run(options, here)
+        return _run(options, here, device)
 
 
-def _run(options: Namespace, here: distribution.Place) -> DetectorTrainer:
+def _run(options: Namespace, here: distribution.Place, device: str) -> DetectorTrainer:
     resume_from, folder = None, None
     resume_after_restart(options)
     if options.resume:
         options, resume_from, folder = continue_run(options)
     else:
         _fill_in(options)
-    device = distribution.own_device(options.device, here)
-    check_device(device, several=True)
+    if here.world == 1:
+        device = options.device  # perhaps that of the run to continue; several processes are connected by now
+        check_device(device)
     check_processes(here, device, options.batch_size, options.sync_bn)
     with distribution.in_turn(here):
         names, splits = load_data(options.data, SPLITS, options.data_root, options.download)

@@ -126,5 +126,9 @@ def test_two_processes_have_the_gradients_of_one_with_the_same_pictures(digits, 
         found.append(torch.load(tmp_path / str(number), weights_only=True))
     one, two = (content["gradients"] for content in found)
     assert one.keys() == two.keys()
-    differences = {name: float((one[name] - two[name]).norm() / one[name].norm().clamp(min=1e-12)) for name in one}
-    assert max(differences.values()) < 1e-5, max(differences, key=differences.get)
+    differences = {name: (one[name] - two[name]).norm() for name in one}
+    norms = {name: value.norm() for name, value in one.items()}
+    assert torch.stack([*differences.values()]).norm() < 1e-5 * torch.stack([*norms.values()]).norm()
+    # A tensor of its own may be a sum of which most cancels out, in another order.
+    apart = {name: float(differences[name] / norms[name].clamp(min=1e-12)) for name in one}
+    assert max(apart.values()) < 1e-4, max(apart, key=apart.get)
