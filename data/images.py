@@ -46,12 +46,18 @@ class ImageFacts:
     issues: tuple[Issue, ...] = ()
 
 
-def probe(path: Path) -> ImageFacts:
+def probe(path: Path, decode: bool = True) -> ImageFacts:
     """Find out whether a picture can be used, and its size as cv2.imread will show it.
 
     Nothing is raised for any content of the file: a fault becomes an Issue.
+
+    Args:
+        path: the picture.
+        decode: try to decode it; a caller that does so anyway saves the time, and gets the size that the header says.
     """
-    return probe_all([path], workers=1)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd EXIF data, which concerns nobody here
+        return _probe(path, decode)
 
 
 def probe_all(
@@ -59,7 +65,7 @@ def probe_all(
 ) -> list[ImageFacts]:
     """probe() for many files, in their order; `progress` is called with 1 after each."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd EXIF data, which concerns nobody here
+        warnings.simplefilter("ignore")  # as above
         return in_threads(_probe, paths, progress, workers)
 
 
@@ -80,7 +86,7 @@ def in_threads(
     return found
 
 
-def _probe(path: Path) -> ImageFacts:
+def _probe(path: Path, decode: bool = True) -> ImageFacts:
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for names that are too long
         return _unusable(path, "missing", "there is no such file")
     if not path.is_file():
@@ -90,7 +96,7 @@ def _probe(path: Path) -> ImageFacts:
     from PIL.Image import DecompressionBombError
 
     try:
-        return _probe_with_pillow(path)
+        return _probe_with_pillow(path, decode)
     except DecompressionBombError:  # raised by Pillow itself from twice its own limit on
         text = f"has more than {MAX_PIXELS // 10**6} million pixels; cut it into tiles"
         return _unusable(path, "too-large", text)
@@ -99,7 +105,7 @@ def _probe(path: Path) -> ImageFacts:
         return _unusable(path, "unreadable", f"is no readable image: {reason}")
 
 
-def _probe_with_pillow(path: Path) -> ImageFacts:
+def _probe_with_pillow(path: Path, decode: bool) -> ImageFacts:
     from PIL import Image
 
     with Image.open(path) as image:
@@ -109,7 +115,7 @@ def _probe_with_pillow(path: Path) -> ImageFacts:
         orientation = Image.Image.getexif(image).get(0x0112)  # a PNG's own getexif decodes the whole picture
         if kind == "PNG":
             image.verify()  # walks the chunks and their checksums
-    shown = _shown_size(path, kind, width, height)
+    shown = _shown_size(path, kind, width, height) if decode else (width, height)
     if shown is None:
         return _unusable(path, "unreadable", f"OpenCV cannot decode this {kind} file; write it as JPEG or PNG")
     notes = []
@@ -122,7 +128,7 @@ def _probe_with_pillow(path: Path) -> ImageFacts:
         if not _decodes_to_the_end(path):
             return _unusable(path, "truncated", "the JPEG data stop before the end of the picture")
         notes.append(Issue(path, None, "no-end-marker", "JPEG without an end marker, otherwise complete", "used"))
-    return ImageFacts(*shown, tuple(notes))
+    return ImageFacts(shown[0], shown[1], tuple(notes))
 
 
 def _shown_size(path: Path, kind: str, width: int, height: int) -> tuple[int, int] | None:

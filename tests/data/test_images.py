@@ -168,6 +168,7 @@ def test_a_jpeg_whose_header_is_fine_and_whose_data_are_not(tmp_path: Path, pict
     path.write_bytes(path.read_bytes().replace(b"\xff\xda", b"\x00\xda"))
     assert cv2.imread(str(path)) is None
     assert [issue.kind for issue in probe(path).issues] == ["unreadable"]
+    assert probe(path, decode=False).width == 100  # who decodes it next will see
 
 
 @pytest.mark.parametrize("size", [(8, 9), (640, 641), (641, 645), (65, 64), (200, 150), (1, 7)])
