@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,45 @@ def test_a_run_that_another_runner_has_is_waited_for(
         """
     )
     assert len(execute(plan, say=lambda text: None).done) == 6
+
+
+WORK_WITHOUT_TRAINING = """
+import sys, time, types
+from study import work
+def train(folder, run, device):
+    with (folder.parents[2] / "order.txt").open("a") as file:
+        file.write(f"{run['variant']} {run['seed']}\\n")
+    time.sleep(0.5)
+    return False
+work.train = train
+sys.modules["study.evaluation"] = types.SimpleNamespace(measure=lambda *args: None)
+sys.exit(work.main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the second runner is a fork of this process")
+def test_two_runners_share_the_runs(make: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make(seeds=1, controls=None)
+    script = tmp_path / "work.py"
+    script.write_text(WORK_WITHOUT_TRAINING)
+    real = runner.command
+
+    def command(run: Run, device: str) -> tuple[list[str], dict[str, str]]:
+        return [sys.executable, str(script), str(run.folder)], real(run, device)[1]
+
+    def say(text: str) -> None:
+        pass
+
+    monkeypatch.setattr(runner, "WAIT", 0.2)
+    monkeypatch.setattr(runner, "command", command)
+    other = get_context("fork").Process(target=execute, args=(plan, 2), kwargs={"say": say})
+    other.start()
+    outcome = execute(plan, workers=2, say=say)
+    other.join(300)
+    assert other.exitcode == 0
+    assert len(outcome.done) == 3
+    assert sorted(order(plan)) == sorted(f"{run.variant} {run.seed}" for run in plan.runs)  # each once
 
 
 def test_a_changed_run_keeps_what_was_done_before(plan: Plan, pretend: Callable[[str], None], make: Callable) -> None:
