@@ -15,6 +15,7 @@ from engine import compat  # noqa: F401 - before any other part of ultralytics
 # isort: split
 from ultralytics.engine.exporter import Exporter, export_formats
 
+from attention.fold import remove_closed
 from engine.backends.base import Backend
 from engine.errors import UsageError
 from engine.export_flags import FORMATS
@@ -134,6 +135,8 @@ def write(detector: Any, name: str, target: Path, imgsz: int, device: str = "cpu
         The file or folder.
     """
     model = deepcopy(detector)
+    for line in remove_closed(model.model, "model"):
+        LOGGER.info(line)
     model.pt_path = str(target.with_name(f"{target.name}.pt"))
     overrides = {"format": name, "imgsz": imgsz, "device": device, "mode": "export", **_taken(name, **settings)}
     level = LOGGER.level

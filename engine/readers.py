@@ -74,7 +74,7 @@ class Files:
         if path.is_file() and path.suffix.lower() not in picture_suffixes() and sniff(path) is None:
             self._skip(file, "is neither picture nor video, by its name and its content")
             return None
-        facts = probe(path)
+        facts = probe(path, decode=False)  # it is decoded below
         for issue in facts.issues:
             if facts.width and issue.kind != "exif-rotated":
                 self.tally.notes.append((file, issue.message))

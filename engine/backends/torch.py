@@ -13,6 +13,9 @@ from torch import nn
 from ultralytics.nn.autobackend import AutoBackend
 from ultralytics.utils.torch_utils import select_device
 
+from attention.fold import remove_closed
+from engine.log import LOGGER
+
 FLOOR = 1e-6  # of a probability, so that its logit is finite
 
 
@@ -33,6 +36,8 @@ class TorchBackend:
         self.device = select_device(device, verbose=False)
         self.type = torch.float16 if half and self.device.type != "cpu" else torch.float32
         detector = detector.to(self.device).eval().fuse(verbose=False)
+        for line in remove_closed(detector.model, "model"):
+            LOGGER.info(line)
         self.detector = detector.to(memory_format=torch.channels_last, dtype=self.type)
         self.names = {int(number): str(name) for number, name in detector.names.items()}
         self.stride = int(detector.stride.max())
