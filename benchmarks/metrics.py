@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.machine import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # instead of this folder, where "metrics" would be this file
@@ -94,14 +95,6 @@ def library(subject: str, gt: dict[str, Any], detections: list[dict[str, Any]]) 
     run.accumulate()
     run.summarize()
     return [float(value) for value in run.stats[:12]]
-
-
-def machine() -> str:
-    """Processor, cores, Python and numpy."""
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    versions = f"Python {platform.python_version()}, numpy {np.__version__}"
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {versions}"
 
 
 def main() -> None:

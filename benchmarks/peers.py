@@ -12,7 +12,6 @@ quiet machine.
 import argparse
 import csv
 import os
-import platform
 import re
 import statistics
 import subprocess
@@ -24,9 +23,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.machine import machine
+
 ROOT = Path(__file__).resolve().parents[1]
 DIGITS = ROOT / "datasets" / "digits"
-LIBRARIES = ("torch", "torchvision", "ultralytics", "opencv-python", "onnxruntime")
 Measure = Callable[[], float]
 
 
@@ -249,14 +249,6 @@ def measure(sides: dict[str, Measure], runs: int) -> list[str]:
     return rows
 
 
-def processor() -> str:
-    """Return the processor's name and what of it this process may use."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return f"{name}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
-
-
 def main() -> None:
     """Measure and print Markdown tables."""
     assert __doc__ is not None
@@ -271,7 +263,7 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     needed = {"detect": options.video, "val": options.pictures}
-    text = f"{processor()}; {options.threads} threads; {', '.join(f'{name} {version(name)}' for name in LIBRARIES)}"
+    text = f"{machine()}, onnxruntime {version('onnxruntime')}; {options.threads} threads"
     lines = [f"{text}; medians of {options.runs} rounds; the ratio is ours to the row's, above 1 where ours is faster."]
     with tempfile.TemporaryDirectory() as name:
         paths = [path and path.resolve() for path in (options.weights, options.video, options.pictures, options.yolov5)]
