@@ -13,6 +13,7 @@ import argparse
 import csv
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+import matplotlib
 
 from benchmarks.machine import machine
 
@@ -60,6 +63,7 @@ class Bench:
             **os.environ,
             "OMP_NUM_THREADS": str(threads or self.threads),
             "YOLO_CONFIG_DIR": str(self.folder / "config"),
+            "YOLOV5_CONFIG_DIR": str(self.folder / "config"),
             "YOLO_OFFLINE": "1",
             "YOLO_AUTOINSTALL": "0",
         }
@@ -267,6 +271,10 @@ def main() -> None:
     lines = [f"{text}; medians of {options.runs} rounds; the ratio is ours to the row's, above 1 where ours is faster."]
     with tempfile.TemporaryDirectory() as name:
         paths = [path and path.resolve() for path in (options.weights, options.video, options.pictures, options.yolov5)]
+        config = Path(name) / "config"
+        config.mkdir()
+        # The original would download this font before it trains.
+        shutil.copyfile(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", config / "Arial.ttf")
         bench = Bench(options.threads, Path(name), *paths)
         for work in options.only:
             if needed.get(work, True) is None:
