@@ -69,8 +69,14 @@ def _exported(options: Namespace, path: str) -> Backend:
 
         return OnnxBackend(path)
     from engine.backends.other import OtherBackend
+    from engine.devices import check_device
 
-    return OtherBackend(path, options.device, options.half, options.dnn)
+    check_device(options.device)
+    try:
+        return OtherBackend(path, options.device, options.half, options.dnn)
+    except (RuntimeError, ValueError, OSError, ImportError, AssertionError, SyntaxError, KeyError) as error:
+        why = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UsageError(f"--weights {path}: cannot be opened: {why}") from None
 
 
 def _of_checkpoint(options: Namespace, weights: Any, pictures: int | None) -> Backend:

@@ -183,6 +183,22 @@ def test_a_strangers_onnx_file(tmp_path, pictures):
         choice.open_backend(options, str(path), 1)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("model.torchscript", {"device": "cpu", "trust": True}, "cannot be opened"),
+        ("model.torchscript", {"device": "97", "trust": True}, "--device 97"),
+    ],
+)
+def test_a_damaged_program_or_a_device_that_is_not_there(name, words, message, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"no model")
+    options = Namespace(**{**vars(detect_parser().parse_args([])), **words})
+    with pytest.raises(UsageError, match=message):
+        choice.open_backend(options, str(path), 1)
+
+
 def test_no_torch_where_the_export_is_there(pictures, tmp_path):
     """What makes detection start in a moment."""
     words = ["--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320, "--device", "cpu", "--nosave"]
