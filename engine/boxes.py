@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 APART = 7680.0  # pixels by which boxes of different classes are moved apart
+BLOCK = 128  # boxes taken at once in suppression
 
 
 def confident(output: np.ndarray, least: float) -> list[np.ndarray]:
@@ -53,6 +54,9 @@ def select(
 def best_boxes(boxes: np.ndarray, scores: np.ndarray, overlap: float, limit: int) -> np.ndarray:
     """Return the indices that greedy suppression keeps, best first, at most `limit`.
 
+    Boxes are taken in blocks, best first, each compared with all that are kept so far and then within itself: boxes
+    that come after the last kept one are never looked at, and the arithmetic is on matrices.
+
     Args:
         boxes: (n, 4) corners.
         scores: (n,).
@@ -60,18 +64,40 @@ def best_boxes(boxes: np.ndarray, scores: np.ndarray, overlap: float, limit: int
         limit: stop after so many.
     """
     order = np.argsort(-scores, kind="stable")
-    x1, y1, x2, y2 = boxes[order].T.copy()
-    area = (x2 - x1) * (y2 - y1)
-    alive = np.arange(len(order))
-    kept: list[int] = []
-    while len(alive) and len(kept) < limit:
-        best = alive[0]
-        kept.append(order[best])
-        width = np.minimum(x2[alive], x2[best]) - np.maximum(x1[alive], x1[best])
-        height = np.minimum(y2[alive], y2[best]) - np.maximum(y1[alive], y1[best])
-        shared = width.clip(min=0) * height.clip(min=0)
-        with np.errstate(invalid="ignore"):  # two boxes without area: not a number, which suppresses nothing
-            ratio = shared / (area[alive] + area[best] - shared)
-        ratio[0] = np.inf  # the box itself, also when it has no area
-        alive = alive[~(ratio > overlap)]
-    return np.array(kept, np.int64)
+    ordered = boxes[order]
+    kept = np.empty(min(limit, len(order)), np.int64)
+    count = 0
+    for start in range(0, len(order), BLOCK):
+        block = np.arange(start, min(start + BLOCK, len(order)))
+        if count:
+            block = block[~(_overlaps(ordered[kept[:count]], ordered[block]) > overlap).any(0)]
+        block = block[_best_within(ordered[block], overlap)][: len(kept) - count]
+        kept[count : count + len(block)] = block
+        count += len(block)
+        if count == len(kept):
+            break
+    return order[kept[:count]]
+
+
+def _best_within(boxes: np.ndarray, overlap: float) -> np.ndarray:
+    """Return which of ordered boxes (n, 4) greedy suppression keeps, (n,) of bool."""
+    suppresses = np.triu(_overlaps(boxes, boxes) > overlap, 1)
+    alive = np.ones(len(boxes), bool)
+    for row in np.flatnonzero(suppresses.any(1)):
+        if alive[row]:
+            alive &= ~suppresses[row]
+    return alive
+
+
+def _overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return intersection over union of every box of (n, 4) with every one of (m, 4); NaN where neither has area."""
+    x1, y1, x2, y2 = some.T[:, :, None]
+    left, top, right, bottom = np.ascontiguousarray(others.T)
+    shared = np.minimum(x2, right)
+    shared -= np.maximum(x1, left)
+    height = np.minimum(y2, bottom)
+    height -= np.maximum(y1, top)
+    shared = shared.clip(0, out=shared)
+    shared *= height.clip(0, out=height)
+    with np.errstate(invalid="ignore"):
+        return shared / ((x2 - x1) * (y2 - y1) + (right - left) * (bottom - top) - shared)

@@ -11,8 +11,6 @@ from ultralytics.utils.nms import non_max_suppression as stock
 
 from engine.boxes import best_boxes
 
-MANY = 1500  # boxes from which stopping at `limit` pays; below, torchvision's plain loop is quicker
-
 
 def suppress(
     prediction: Any,
@@ -105,7 +103,7 @@ def _best(boxes: Tensor, scores: Tensor, iou: float, limit: int) -> Tensor:
         iou: overlap above which a box is dropped.
         limit: stop after so many.
     """
-    if len(boxes) < MANY or boxes.device.type != "cpu":
+    if boxes.device.type != "cpu":
         import torchvision  # takes seconds; not at start-up
 
         return torchvision.ops.nms(boxes, scores, iou)[:limit]
