@@ -1,6 +1,7 @@
 """python -m data.doctor DATA.yaml: what is in a data set, and what is wrong with it."""
 
 import argparse
+import io
 import json
 import sys
 from pathlib import Path
@@ -28,6 +29,8 @@ sys.modules[__name__].__class__ = _CallableModule
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 0, 1 when --strict finds problems, 2 when the data set cannot be read."""
     args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for names of files that are not UTF-8
     try:
         report = doctor(
             args.data,
@@ -40,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         )
         print(report.text(examples=sys.maxsize if args.all else 3))  # noqa: T201
         if args.json:
-            write_atomically(args.json, json.dumps(report.to_dict(), indent=1, ensure_ascii=False).encode())
+            text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False)
+            write_atomically(args.json, text.encode(errors="backslashreplace"))  # as JSON escapes what is not UTF-8
         if args.overlay:
             number = write_overlay(report.dataset, args.overlay)
             print(f"{number} pictures with labels: {args.overlay}")  # noqa: T201

@@ -26,6 +26,7 @@ _OWN_SUFFIXES = {  # by Pillow's name of the format, the usual one first
 }
 _JPEG = ("JPEG", "MPO")
 _TAIL = 4096  # bytes at the end of a JPEG among which its end marker is looked for
+NOT_UTF8 = "has a name that is not UTF-8; rename it"
 _BATCH = 4096  # files handed to the threads at a time
 
 Result = TypeVar("Result")
@@ -86,7 +87,18 @@ def in_threads(
     return found
 
 
+def is_utf8(path: str | Path) -> bool:
+    """Whether a path is UTF-8 throughout; OpenCV crashes, and the process with it, when it is given any other."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _probe(path: Path, decode: bool = True) -> ImageFacts:
+    if not is_utf8(path):
+        return _unusable(path, "bad-path", NOT_UTF8)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for names that are too long
         return _unusable(path, "missing", "there is no such file")
     if not path.is_file():

@@ -1,6 +1,7 @@
 """From a command line to one call: errors of the user become one line and exit code 2. No heavy imports."""
 
 import importlib.util
+import io
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -59,6 +60,8 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
     """
     make_parser, target = COMMANDS[command]
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is: no name of a file ends a run
     try:
         options = make_parser().parse_args(words)
         options.demo = not words

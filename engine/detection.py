@@ -11,12 +11,12 @@ from engine.drawing import draw
 from engine.errors import UsageError
 from engine.flags import ROOT, detect_parser
 from engine.found import Found
-from engine.log import LOGGER
+from engine.log import LOGGER, printable
 from engine.outputs import Outputs, check_display
 from engine.places import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
 from engine.predictor import Predictor
 
-LISTED = 20  # skipped inputs and notes named one by one in the summary
+LISTED = 20  # skipped inputs, and notes, named in the summary; if there are more, a file has them all
 
 
 def detect(weights: Any, source: Any, **options: Any) -> Iterator[Any]:
@@ -129,7 +129,7 @@ def _line(found: Found) -> str:
     shot = found.shot
     where = shot.path if shot.frame is None else f"{shot.path} frame {shot.frame}/{shot.frames or '?'}"
     height, width = found.picture.shape[:2]
-    return f"{where}: {width}x{height} {found.summary()}, {found.speed['inference']:.1f} ms"
+    return printable(f"{where}: {width}x{height} {found.summary()}, {found.speed['inference']:.1f} ms")
 
 
 def _show(drawn: Any, shot: Any) -> None:
@@ -152,10 +152,12 @@ def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options
         more = f" (and {len(tally.skipped) - 1} more)" if len(tally.skipped) > 1 else ""
         raise UsageError(f"--source: nothing usable: {name} {reason}{more}")
     for title, entries in (("note", tally.notes), ("skipped", tally.skipped)):
-        for name, text in entries[:LISTED]:
-            LOGGER.info(f"{title}: {name}: {text}")
-        if len(entries) > LISTED:
-            LOGGER.info(f"{title}: and {len(entries) - LISTED} more")
+        lines = [printable(f"{name}: {text}") for name, text in entries]
+        for line in lines[:LISTED]:
+            LOGGER.info(f"{title}: {line}")
+        if len(lines) > LISTED:
+            where = _short(outputs.list_inputs(title, lines))
+            LOGGER.info(f"{title}: and {len(lines) - LISTED} more, all of them in {where}")
     if options.profile:
         LOGGER.info(predictor.watch.table(seconds))
     LOGGER.info(

@@ -25,4 +25,12 @@ def _settle() -> None:
     LOGGER.propagate = False
 
 
+def printable(text: str) -> str:
+    """Return text with control characters, line ends and bytes that are no UTF-8 spelt out like \\x1b.
+
+    A file's name may have all of them; none may reach a terminal.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 _settle()

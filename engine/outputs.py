@@ -9,17 +9,18 @@ import numpy as np
 
 from engine.errors import UsageError
 from engine.found import Found
-from engine.sources import Shot
+from engine.sources import Shot, without_query
 
 WRITABLE = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 CSV_HEADER = ("Image Name", "Prediction", "Confidence", "x1", "y1", "x2", "y2", "frame")
+LONGEST = 200  # bytes of a name; file systems take 255, and numbers and suffixes come behind it
 CROP_GAIN, CROP_PAD = 1.02, 10  # a crop is so many times the box, and so many pixels, larger
 
 
 def safe_name(text: str, otherwise: str) -> str:
     """Return text as the name of one file or folder: no separators, nothing hidden, not too long."""
     name = re.sub(r"[^\w\-. ()#%+=,@!]", "_", text).strip(" .")[:120]
-    return name or otherwise
+    return name.encode()[:LONGEST].decode(errors="ignore") or otherwise
 
 
 class Outputs:
@@ -74,6 +75,12 @@ class Outputs:
         if self.crops:
             self._write_crops(found, stem)
 
+    def list_inputs(self, title: str, lines: list[str]) -> Path:
+        """Write TITLE.txt, a line for each input, and return its path."""
+        path = self._folder() / f"{title}.txt"
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return path
+
     def close(self) -> None:
         """Finish open videos and the table."""
         self.finish_videos()
@@ -95,7 +102,7 @@ class Outputs:
     def _name(self, shot: Shot) -> str:
         """Return the input's output name: its own, made safe, and unique by stem (labels have no suffix)."""
         if shot.path not in self._names:
-            own = Path(safe_name(Path(shot.path.split("?")[0]).name, "picture"))
+            own = Path(safe_name(Path(without_query(shot.path)).name, "picture"))
             video = shot.kind != "image"
             suffix = ".mp4" if video else own.suffix if own.suffix.lower() in WRITABLE else ".jpg"
             known = own.suffix.lower() in WRITABLE or video or suffix == ".jpg"
@@ -144,7 +151,9 @@ class Outputs:
 
     def _write_rows(self, found: Found) -> None:
         if self._csv is None:
-            self._csv = (self._folder() / "predictions.csv").open("w", newline="", encoding="utf-8")
+            path = self._folder() / "predictions.csv"
+            # A name may have bytes that are no UTF-8.
+            self._csv = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
             csv.writer(self._csv).writerow(CSV_HEADER)
         rows = csv.writer(self._csv)
         shot = found.shot

@@ -153,7 +153,11 @@ def _video_problem(file: str) -> str | None:
     """Return why a video file cannot be one, before OpenCV is asked."""
     if "://" in file:
         return None
+    from data.images import NOT_UTF8, is_utf8
+
     path = Path(file)
+    if not is_utf8(path):
+        return NOT_UTF8
     if not path.exists():
         return "there is no such file"
     if not path.is_file():

@@ -78,7 +78,12 @@ def picture_suffixes() -> frozenset[str]:
 
 def suffix_of(name: str) -> str:
     """Return the suffix of a path or of an address with its query, in lower case, with the dot."""
-    return Path(name.split("?")[0]).suffix.lower()
+    return Path(without_query(name)).suffix.lower()
+
+
+def without_query(name: str) -> str:
+    """Return an address without what follows its question mark, and a path as it is: a file's name may have one."""
+    return name.split("?")[0] if "://" in name else name
 
 
 def list_files(source: str) -> list[str]:

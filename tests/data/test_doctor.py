@@ -1,6 +1,7 @@
 """The doctor finds each kind of fault, counts right, and its cleaned copy has none of them."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from data import DataError, doctor, load_dataset
+from data.doctor import main
 from data.examine import read_anchors
 from data.figures import best_possible_recall
 
@@ -124,6 +126,18 @@ def test_strict_json_overlay_and_exit_codes(
     assert missing.returncode == 2
     assert missing.stderr.count("\n") == 1
     assert "Traceback" not in missing.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names exist on Linux only")
+def test_a_name_that_is_no_utf8_is_spelt_out(
+    yolo_set: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = yolo_set({"train": {"a": "0 .5 .5 .2 .2\n", "b": ""}, "val": {"v": ""}})
+    folder = file.parent / "set" / "images" / "train"
+    (folder / "b.png").rename(folder / os.fsdecode(b"\xff.png"))
+    assert main([str(file), "--json", str(tmp_path / "out.json"), "--all"]) == 0
+    assert "\\udcff.png: has a name that is not UTF-8" in capsys.readouterr().out
+    assert "\\udcff.png" in (tmp_path / "out.json").read_text(encoding="utf-8")
 
 
 def test_figures_by_hand(yolo_set: Callable[..., Path]) -> None:

@@ -189,6 +189,14 @@ def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
     assert probe(tmp_path / ("long" * 100)).issues[0].kind == "missing"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="such names exist on Linux only")
+def test_a_name_that_is_no_utf8(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.png")
+    picture(tmp_path / "x.png").rename(path)
+    assert probe(path).width == 0
+    assert probe(path).issues[0].kind == "bad-path"
+
+
 def test_a_format_opencv_cannot_read(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "x.png", format="PCX")
     assert "OpenCV cannot decode this PCX file" in probe(tmp_path / "x.png").issues[0].message

@@ -46,6 +46,16 @@ def test_the_table_has_pixels_and_yolov5s_columns(tmp_path):
     assert rows[2][-1] == "7"
 
 
+def test_a_name_that_is_no_utf8_is_spelt_out_in_the_table(tmp_path):
+    outputs = Outputs(tmp_path, images=False, table=True, crops=True)
+    found = result(BOX, Shot("b.jpg"))
+    found.names = {0: "cat\udcff"}
+    outputs.write(found)
+    outputs.close()
+    assert "b.jpg,cat\\udcff,0.7500" in (tmp_path / "predictions.csv").read_text(encoding="utf-8")
+    assert (tmp_path / "crops" / "cat_" / "b.jpg").is_file()
+
+
 def test_a_class_name_cannot_leave_the_folder(tmp_path):
     folder = tmp_path / "run"
     outputs = Outputs(folder, images=False, crops=True)
@@ -122,6 +132,7 @@ def test_thin_pictures_are_written(tmp_path, size):
         ("", "otherwise"),
         ("имя", "имя"),
         ("x" * 300, "x" * 120),
+        ("\u5b57" * 85, "\u5b57" * 66),  # three bytes each
     ],
 )
 def test_safe_names(text, name):

@@ -1,6 +1,8 @@
 """Every kind of source, and every kind of broken file."""
 
+import os
 import shutil
+import sys
 
 import cv2
 import numpy as np
@@ -109,6 +111,21 @@ def test_broken_files_are_skipped_with_a_reason(tmp_path):
     assert reasons["text.mp4"] == "cannot be opened as a video"
     assert "neither picture nor video" in reasons["notes.txt"]
     assert len(used) + len(reasons) == len(list(tmp_path.iterdir()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names exist on Linux only")
+def test_names_that_are_no_utf8_are_skipped(tmp_path):
+    """OpenCV crashes the process when it is given one."""
+    picture(tmp_path / "x.jpg").rename(tmp_path / os.fsdecode(b"\xff.jpg"))
+    film(tmp_path / "x.mp4").rename(tmp_path / os.fsdecode(b"\xff.mp4"))
+    files = Files([*list_files(str(tmp_path)), str(picture(tmp_path / "good.png"))])
+    assert [path for paths, _, _ in files for path in paths] == [str(tmp_path / "good.png")]
+    assert [reason for _, reason in files.tally.skipped] == ["has a name that is not UTF-8; rename it"] * 2
+
+
+def test_a_question_mark_in_a_name_is_no_query(tmp_path):
+    files = Files([str(film(tmp_path / "f.mp4").rename(tmp_path / "who?1.mp4"))])
+    assert sum(len(shots) for _, _, shots in files) == 10
 
 
 @pytest.mark.parametrize("stride", [1, 3])
