@@ -7,6 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from engine import env  # noqa: F401 - before OpenCV, which reads its limits from the environment
+
+# isort: split
 from engine.drawing import draw
 from engine.errors import UsageError
 from engine.flags import ROOT, detect_parser

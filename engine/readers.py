@@ -108,7 +108,8 @@ class Files:
 
         problem = _video_problem(file)
         capture = None if problem else cv2.VideoCapture(file)
-        if capture is None or not capture.isOpened():
+        # OpenCV takes the name of what is no video, if it has a %d, for that of a series: of other files, that is.
+        if capture is None or not capture.isOpened() or capture.getBackendName() == "CV_IMAGES":
             self._skip(file, problem or "cannot be opened as a video")
             return
         try:

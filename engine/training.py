@@ -91,6 +91,8 @@ def _run(options: Namespace, here: distribution.Place, device: str) -> DetectorT
     overrides = _overrides(options, hyp)
     folder = folder or distribution.from_first(lambda: run_folder(options.project, options.name, options.exist_ok))
     overrides |= {"project": str(folder.parent), "name": folder.name, "device": device}
+    with distribution.in_turn(here):  # ultralytics removes an old table too, but stumbles if another process did
+        (folder / "results.csv").unlink(missing_ok=True)
     trainer = DetectorTrainer(
         model,
         info,

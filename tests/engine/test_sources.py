@@ -123,6 +123,16 @@ def test_names_that_are_no_utf8_are_skipped(tmp_path):
     assert [reason for _, reason in files.tally.skipped] == ["has a name that is not UTF-8; rename it"] * 2
 
 
+def test_a_broken_video_does_not_stand_for_other_files(tmp_path):
+    for number in range(3):
+        picture(tmp_path / "x.jpg").rename(tmp_path / f"film{number}.mp4")
+    broken = tmp_path / "film%d.mp4"
+    broken.write_text("no video")
+    files = Files([str(broken)])
+    assert list(files) == []
+    assert files.tally.skipped == [(str(broken), "cannot be opened as a video")]
+
+
 def test_a_question_mark_in_a_name_is_no_query(tmp_path):
     files = Files([str(film(tmp_path / "f.mp4").rename(tmp_path / "who?1.mp4"))])
     assert sum(len(shots) for _, _, shots in files) == 10
