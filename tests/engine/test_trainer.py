@@ -110,6 +110,20 @@ def test_a_hyperparameter_out_of_range_is_the_users_fault():
 
 
 @pytest.mark.slow
+def test_an_old_table_is_gone_before_ultralytics_removes_it_in_every_process(data, tmp_path, monkeypatch):
+    table = tmp_path / "runs" / "exp" / "results.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("old")
+
+    def made(*args, **kwargs):
+        assert not table.exists()
+        raise InterruptedError
+
+    monkeypatch.setattr("engine.training.DetectorTrainer", made)
+    with pytest.raises(InterruptedError):
+        train(**options(data, tmp_path, exist_ok=True))
+
+
 def test_frozen_rows_stay_as_they_are(data, tmp_path):
     trainer = train(**options(data, tmp_path, freeze=[3], seed=4))
     from models import build_model

@@ -21,5 +21,6 @@ def test_kills_leave_no_trace(digits, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     result = json.loads(done.stdout.splitlines()[-1])
+    print(result)
     assert result["kills"] == int(kills)
     assert result["different"] == []
