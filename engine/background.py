@@ -1,6 +1,8 @@
-"""Working ahead: an iterator that is worked off in a thread of its own."""
+"""Working ahead of the main thread, and behind it: iterators and calls in threads of their own."""
 
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any, TypeVar
@@ -67,3 +69,28 @@ def _put(queue: Queue, item: Any, stopped: Event) -> bool:
         except Full:
             continue
     return False
+
+
+class Behind:
+    """Calls that are made in a thread of their own, in the order in which they are handed over.
+
+    Args:
+        most: calls that may wait or run; who hands over one more waits for the oldest.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.open: deque[Future[Any]] = deque()
+        self.thread = ThreadPoolExecutor(1)
+
+    def do(self, call: Callable[[], Any]) -> "Future[Any]":
+        """Hand over a call; an exception of an earlier one is raised here or by `finish`."""
+        while len(self.open) >= self.most:
+            self.open.popleft().result()
+        self.open.append(self.thread.submit(call))
+        return self.open[-1]
+
+    def finish(self) -> None:
+        """Wait until all calls are made."""
+        while self.open:
+            self.open.popleft().result()

@@ -7,7 +7,10 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from engine.background import background
 from engine.dataset import Draw
+
+AHEAD = 2  # batches that validation reads ahead
 
 
 class EpochSampler(Sampler):
@@ -49,7 +52,16 @@ class EpochSampler(Sampler):
 
 
 class EpochLoader(DataLoader):
-    """A loader with the two methods that ultralytics' trainer calls on its own one."""
+    """A loader with the two methods that ultralytics' trainer calls on its own one.
+
+    Without processes of its own it reads pictures in order ahead in a thread, while the model looks at earlier ones.
+    Training samples are not read so: they seed Python's and NumPy's generators, which the main thread uses too.
+    """
+
+    def __iter__(self) -> Any:
+        batches = super().__iter__()
+        ahead = self.num_workers == 0 and not isinstance(self.sampler, EpochSampler)
+        return background(batches, AHEAD) if ahead else batches
 
     def reset(self) -> None:
         """Do nothing: workers get everything that changes with each sample's key."""

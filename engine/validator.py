@@ -1,6 +1,7 @@
 """ultralytics' validator over our data sets, which also keeps every box for the numbers of `metrics`."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,21 @@ from engine import compat
 import torch
 from ultralytics.models.yolo.detect import DetectionValidator
 
+from engine.background import Behind
 from engine.dataset import RecordDataset
 from engine.errors import UsageError
 from engine.loader import make_loader
 
 FITNESS = {"metrics/mAP50(B)": 0.1, "metrics/mAP50-95(B)": 0.9}  # YOLOv5's; ultralytics looks at mAP50-95 alone
 
+BEHIND = 2  # batches of which the boxes may still have to be selected and matched
+
 
 class Validator(DetectionValidator):
     """Validation in training and on its own.
+
+    Three batches are under way at a time: one is read, one is in the model, and of one the boxes are selected and
+    matched.
 
     Args:
         info: data dictionary from `engine.dataset.describe`; needed for validation on its own.
@@ -34,6 +41,8 @@ class Validator(DetectionValidator):
         self.keep_boxes = keep_boxes
         self.workers = 0  # loader processes; ultralytics sets its own setting to 0 on CPUs
         self.boxes: list[np.ndarray] = []  # (n, 7): record, class, x, y, width, height in pixels, score
+        self.behind = Behind(2 * BEHIND)
+        self.selecting = 0.0  # seconds
 
     def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
         """Validate, see BaseValidator; a data set of ours takes the place of the YAML that stock would read."""
@@ -88,15 +97,49 @@ class Validator(DetectionValidator):
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Forget the boxes of an earlier validation."""
         super().init_metrics(model)
-        self.boxes = []
+        self.boxes, self.selecting = [], 0.0
 
-    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
-        """Take a batch into account, and keep its boxes where they are wanted."""
+    def postprocess(self, preds: Any) -> Any:
+        """Select boxes behind the model; the result is a promise of them."""
+        return self.behind.do(lambda: self._select(preds))
+
+    @torch.inference_mode()
+    def _select(self, preds: Any) -> list[dict[str, torch.Tensor]]:
+        start = time.perf_counter()
+        selected = super().postprocess(preds)
+        self.selecting += time.perf_counter() - start
+        return selected  # type: ignore[no-any-return]
+
+    def update_metrics(self, preds: Any, batch: dict[str, Any]) -> None:
+        """Take a batch into account when its boxes are selected, and keep them where they are wanted."""
+        self.behind.do(lambda: self._take(preds.result(), batch))
+
+    @torch.inference_mode()
+    def _take(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         if self.keep_boxes:
             numbers = self._record_numbers()
             for position, pred in enumerate(preds):
                 self._keep(pred, self._prepare_batch(position, batch), numbers)
         super().update_metrics(preds, batch)
+
+    def plot_val_samples(self, batch: dict[str, Any], ni: int) -> None:
+        """Draw the truth of a batch, when it is matched: drawing changes batch and boxes."""
+        self.behind.finish()
+        super().plot_val_samples(batch, ni)
+
+    def plot_predictions(self, batch: dict[str, Any], preds: Any, ni: int, max_det: int | None = None) -> None:
+        """Draw the boxes of a batch."""
+        super().plot_predictions(batch, preds.result(), ni, max_det)
+
+    def gather_stats(self) -> None:
+        """Wait for the last batches."""
+        self.behind.finish()
+        super().gather_stats()
+
+    def finalize_metrics(self) -> None:
+        """Give the time of selecting boxes, which stock's loop has not seen."""
+        self.speed["postprocess"] = self.selecting / len(self.dataloader.dataset) * 1e3
+        super().finalize_metrics()
 
     def _record_numbers(self) -> dict[str, int]:
         files = self.dataloader.dataset.im_files

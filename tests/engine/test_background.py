@@ -1,10 +1,11 @@
-"""Working ahead in a thread."""
+"""Working ahead and behind, in threads."""
 
 import threading
+import time
 
 import pytest
 
-from engine.background import background
+from engine.background import Behind, background
 
 
 def test_order_is_kept_and_the_thread_is_not_far_ahead():
@@ -47,3 +48,23 @@ def test_closing_ends_the_thread_and_closes_the_source():
     found.close()
     assert closed.is_set()
     assert threading.active_count() == before
+
+
+def test_calls_behind_keep_their_order_and_do_not_pile_up():
+    behind, made, gate = Behind(2), [], threading.Event()
+    behind.do(gate.wait)
+    behind.do(lambda: made.append(1))
+    threading.Timer(0.05, gate.set).start()
+    start = time.monotonic()
+    promise = behind.do(lambda: made.append(2) or "two")  # waits for the first
+    assert time.monotonic() - start > 0.03
+    behind.finish()
+    assert made == [1, 2]
+    assert promise.result() == "two"
+
+
+def test_an_error_behind_is_raised_at_the_latest_by_finish():
+    behind = Behind(4)
+    behind.do(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        behind.finish()

@@ -1,5 +1,7 @@
 """Order of samples: a function of seed and epoch, shared fairly between processes."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -74,3 +76,15 @@ def test_batches_do_not_depend_on_the_number_of_workers(workers):
 def test_a_single_batch_needs_no_workers():
     assert make_loader(Echo(), 64, 8, None, torch.device("cpu")).num_workers == 0
     assert make_loader(Echo(), 5, 8, None, torch.device("cpu")).num_workers == 2
+
+
+def test_validation_reads_ahead_in_a_thread_and_training_does_not():
+    class Threads(Echo):
+        def __getitem__(self, key):
+            return [threading.current_thread() is threading.main_thread()]
+
+    def in_main(sampler):
+        return {flag for batch in make_loader(Threads(), 4, 0, sampler, torch.device("cpu")) for [flag] in batch}
+
+    assert in_main(None) == {False}
+    assert in_main(EpochSampler(10, 0, False, 1)) == {True}
