@@ -1,7 +1,7 @@
 """Every patch of ultralytics, in one place; tests/engine/test_contract.py says what each relies on."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
@@ -86,6 +86,13 @@ def swapped(module: ModuleType, name: str, replacement: Any) -> Iterator[None]:
 def dataset_described_by(info: dict) -> Any:
     """Return a context in which ultralytics' validator takes `info` for the data set instead of reading a YAML."""
     return swapped(validator_module, "check_det_dataset", lambda *args, **kwargs: info)
+
+
+def quantized_by(function: Callable[..., str]) -> Any:
+    """Return a context in which ultralytics' ONNX export calls `function` to go from fp32 to 8 bits."""
+    from ultralytics.utils.export import onnx
+
+    return swapped(onnx, "onnx_int8_quantize", function)
 
 
 @contextmanager

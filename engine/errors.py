@@ -6,4 +6,4 @@ class UsageError(ValueError):
 
 
 class RunFailed(RuntimeError):
-    """Training cannot go on; the message says why, and how to continue."""
+    """Training cannot go on, or an export is not good enough; the message says why, and what to do."""

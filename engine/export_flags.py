@@ -1,6 +1,6 @@
 """Flags of export.py. No heavy imports."""
 
-from engine.flags import Parser, _add_attention, _add_model, _factor, _positive
+from engine.flags import Parser, _add_attention, _add_model, _factor, _fraction, _positive
 
 # Formats, and what ultralytics' exporter calls them.
 FORMATS = {
@@ -29,6 +29,12 @@ def export_parser() -> Parser:
     parser.add_argument("--simplify", action="store_true", help="simplify the ONNX graph; needs onnxslim")
     parser.add_argument("--nms", action="store_true", help="let the file suppress overlapping boxes itself")
     parser.add_argument("--half", action="store_true", help="16-bit numbers, where the format has them")
+    parser.add_argument("--int8", action="store_true", help="8-bit numbers: onnx, openvino (needs nncf), tensorrt")
+    parser.add_argument("--data", default=None, metavar="YAML", help="for --int8: calibrated on train, measured on val")
+    parser.add_argument("--data-root", default=None, metavar="DIR", help="where it lies, if not where its YAML says")
+    parser.add_argument(
+        "--max-drop", type=_fraction, default=0.05, metavar="AP", help="for --int8: mAP50-95 that it may cost (0.05)"
+    )
     parser.add_argument("--device", default="", help="cpu, or a GPU's number")
     parser.add_argument("--output", default=None, metavar="DIR", help="folder of the results; that of FILE by default")
     return parser

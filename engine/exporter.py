@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import tempfile
 import warnings
 from argparse import Namespace
 from copy import deepcopy
@@ -10,17 +11,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from engine import compat  # noqa: F401 - before any other part of ultralytics
+from engine import compat
 
 # isort: split
 from ultralytics.engine.exporter import Exporter, export_formats
 
 from attention.fold import remove_closed
 from engine.backends.base import Backend
-from engine.errors import UsageError
+from engine.data_source import data_name
+from engine.errors import RunFailed, UsageError
 from engine.export_flags import FORMATS
 from engine.exported import remember
-from engine.log import LOGGER
+from engine.log import LOGGER, quiet
 from engine.parity import CONFIDENCE, LIMIT, OVERLAP, compare
 from engine.state import current_commit, plain_state
 from engine.weights import load_weights
@@ -34,7 +36,7 @@ def run(options: Namespace) -> list[Path]:
 
     Raises:
         UsageError, CheckpointError: if the input is wrong.
-        RuntimeError: if a result does not compute what the checkpoint computes; it is not left on disk.
+        RunFailed: if a result does not compute what the checkpoint computes; it is not written.
     """
     from models import Detector, reparameterize
 
@@ -45,6 +47,8 @@ def run(options: Namespace) -> list[Path]:
     detector = load_weights(options.weights, options)
     if not isinstance(detector, Detector):
         raise UsageError(f"--weights {options.weights}: is an exported model already; give the checkpoint")
+    if options.half and options.int8:
+        raise UsageError("--half and --int8 exclude each other: choose one")
     stride = int(detector.stride.max())
     if options.imgsz % stride:
         raise UsageError(f"--imgsz {options.imgsz} is not a multiple of {stride}; write {_next(options.imgsz, stride)}")
@@ -70,39 +74,70 @@ def export(detector: Any, name: str, target: Path, options: Namespace) -> Path:
         detector: the model; it is not changed.
         name: one of `engine.export_flags.FORMATS`.
         target: path of the result without its ending.
-        options: imgsz, batch_size, dynamic, opset, simplify, nms, half, device.
+        options: imgsz, batch_size, dynamic, opset, simplify, nms, half, int8, data, data_root, max_drop, device.
+
+    Returns:
+        The file or folder. It takes the place of an earlier one only when it has been checked.
 
     Raises:
         UsageError: if the format needs something that is not installed, or does not take an option.
-        RuntimeError: if the file's outputs differ from the detector's; it is removed.
+        RunFailed: if the file's outputs differ from the detector's, or 8 bits cost too much.
     """
-    try:
-        path = write(
-            detector,
-            FORMATS[name],
-            target,
-            imgsz=options.imgsz,
-            device=options.device or "cpu",
-            batch=options.batch_size,
-            dynamic=options.dynamic,
-            opset=options.opset,
-            simplify=options.simplify,
-            **({"nms": True, "conf": CONFIDENCE, "iou": OVERLAP, "max_det": LIMIT} if options.nms else {}),
-            quantize=16 if options.half else None,
-        )
-    except ModuleNotFoundError as error:
-        raise UsageError(f"--include {name} needs {error.name}: pip install {error.name}") from None
-    except (AssertionError, ValueError, ImportError, NotImplementedError) as error:
-        raise UsageError(f"--include {name}: {' '.join(str(error).split())[:400]}") from None
-    parity = compare(detector, open_file(path, options.device), options.imgsz, options.batch_size, options.half)
+    loader = None
+    if options.int8:
+        from engine.quantization import calibration
+
+        loader = calibration(detector, options)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
+        try:
+            made = write(
+                detector,
+                FORMATS[name],
+                Path(folder) / target.name,
+                loader,
+                imgsz=options.imgsz,
+                device=options.device or "cpu",
+                batch=options.batch_size,
+                dynamic=options.dynamic,
+                opset=options.opset,
+                simplify=options.simplify,
+                **({"nms": True, "conf": CONFIDENCE, "iou": OVERLAP, "max_det": LIMIT} if options.nms else {}),
+                quantize=8 if options.int8 else 16 if options.half else None,
+                data=data_name(options.data) if options.int8 else None,
+            )
+        except ModuleNotFoundError as error:
+            raise UsageError(f"--include {name} needs {error.name}: pip install {error.name}") from None
+        except (AssertionError, ValueError, ImportError, NotImplementedError) as error:
+            raise UsageError(f"--include {name}: {' '.join(str(error).split())[:400]}") from None
+        path = target.parent / made.name
+        _check(detector, made, path, options)
+        if path.is_dir():
+            shutil.rmtree(path)
+        made.replace(path)
+    remember(path)
+    return path
+
+
+def _check(detector: Any, made: Path, path: Path, options: Namespace) -> None:
+    """Compare what was written with the checkpoint, and say how it compares.
+
+    Raises:
+        RunFailed: if it is out of tolerance.
+    """
+    parity = compare(detector, open_file(made, options.device), options.imgsz, options.batch_size, options.half)
+    if options.int8:
+        from engine.quantization import price
+
+        cost = price(detector, made, options)
+        if cost.loss > options.max_drop:
+            raise RunFailed(f"{path}: not written, because 8 bits cost more than --max-drop {options.max_drop}: {cost}")
+        LOGGER.info(f"{path}: {cost}; {parity.matched} of {parity.detections} detections match")
+        return
     if not parity.holds:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-        raise RuntimeError(f"{path}: removed, because it does not compute the same: {parity}")
+        raise RunFailed(f"{path}: not written, because it does not compute the same: {parity}")
     LOGGER.info(f"{path}: {parity}")
     if options.nms and not parity.detections:
         LOGGER.warning(f"{path}: the model finds nothing in the sample pictures, so only its running was checked")
-    remember(path)
-    return path
 
 
 def open_file(path: Path, device: str = "") -> Backend:
@@ -120,13 +155,23 @@ def open_file(path: Path, device: str = "") -> Backend:
     return OtherBackend(str(path), device)
 
 
-def write(detector: Any, name: str, target: Path, imgsz: int, device: str = "cpu", **settings: Any) -> Path:
+def write(
+    detector: Any,
+    name: str,
+    target: Path,
+    calibration: Any = None,
+    *,
+    imgsz: int,
+    device: str = "cpu",
+    **settings: Any,
+) -> Path:
     """Write one format, unchecked.
 
     Args:
         detector: the model; it is not changed.
         name: of the format, as ultralytics calls it.
         target: path of the result without its ending.
+        calibration: loader of pictures, for 8 bits.
         imgsz: pixels of a side.
         device: where the model is traced.
         settings: of ultralytics' exporter; those that a format does not take are left out.
@@ -139,18 +184,33 @@ def write(detector: Any, name: str, target: Path, imgsz: int, device: str = "cpu
         LOGGER.info(line)
     model.pt_path = str(target.with_name(f"{target.name}.pt"))
     overrides = {"format": name, "imgsz": imgsz, "device": device, "mode": "export", **_taken(name, **settings)}
-    level = LOGGER.level
-    LOGGER.setLevel(logging.ERROR)  # it has a page to say about every file
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of functions that it uses and that PyTorch will drop one day
-            return Path(str(_Exporter(overrides=overrides)(model=model)))
-    finally:
-        LOGGER.setLevel(level)
+    with quiet(logging.WARNING), warnings.catch_warnings():  # it has a page to say about every file
+        warnings.simplefilter("ignore")  # of functions that it uses and that PyTorch will drop one day
+        return Path(str(_Exporter(calibration, overrides)(model=model)))
 
 
 class _Exporter(Exporter):
-    """ultralytics' exporter, whose files also say how their model was described."""
+    """ultralytics' exporter, whose files also say how their model was described.
+
+    Args:
+        calibration: loader of pictures, for 8 bits; stock would look for a data set of its own.
+        overrides: ultralytics' settings.
+    """
+
+    def __init__(self, calibration: Any, overrides: dict[str, Any]) -> None:
+        super().__init__(overrides=overrides)
+        self.calibration = calibration
+
+    def export_onnx(self, *args: Any, **kwargs: Any) -> Any:
+        """Write ONNX; in 8 bits with a scale for every channel, and with the head in fp32."""
+        from engine.quantization import quantize_onnx
+
+        with compat.quantized_by(quantize_onnx):
+            return super().export_onnx(*args, **kwargs)
+
+    def get_int8_calibration_dataloader(self, prefix: str = "") -> Any:
+        """Return the pictures whose numbers set the ranges."""
+        return self.calibration
 
     @property
     def metadata(self) -> dict[str, Any]:

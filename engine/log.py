@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LOGGER = logging.getLogger("ultralytics")
 
@@ -23,6 +25,16 @@ def _settle() -> None:
     LOGGER.addHandler(_BeforeUltralytics())
     LOGGER.setLevel(logging.INFO if os.environ.get("RANK", "-1") in ("-1", "0") else logging.ERROR)
     LOGGER.propagate = False
+
+
+@contextmanager
+def quiet(level: int) -> Iterator[None]:
+    """Leave out everybody's messages up to a level for the time of a block."""
+    logging.disable(level)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def printable(text: str) -> str:

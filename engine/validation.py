@@ -146,7 +146,7 @@ def _overrides(options: Namespace, split: str, folder: Path) -> dict[str, Any]:
         "save_conf": options.save_conf,
         "plots": not options.noplots,
         "verbose": False,  # the table of metrics says more
-        "rect": True,
+        "rect": not options.square,
         "project": str(folder.parent),
         "name": folder.name,
         "exist_ok": True,

@@ -14,11 +14,15 @@ from engine import compat, env
 # isort: split
 import ultralytics
 from ultralytics.engine import model, trainer, validator
+from ultralytics.engine.exporter import Exporter
 from ultralytics.models.yolo.detect import DetectionPredictor, DetectionTrainer, DetectionValidator
 from ultralytics.nn import tasks
 from ultralytics.utils import SETTINGS, nms, patches, torch_utils
 from ultralytics.utils.callbacks.base import add_integration_callbacks
 from ultralytics.utils.events import events
+from ultralytics.utils.export.onnx import onnx_int8_quantize
+
+from engine.quantization import quantize_onnx
 
 
 def source(thing):
@@ -91,6 +95,18 @@ def test_validator_reads_the_data_set_through_the_name_that_we_swap():
     with compat.dataset_described_by({"nc": 3}):
         assert validator.check_det_dataset("anything", split="val") == {"nc": 3}
     assert validator.check_det_dataset is before
+
+
+def test_eight_bits_go_through_the_names_that_we_replace():
+    assert "from ultralytics.utils.export.onnx import onnx_int8_quantize" in source(Exporter)
+    assert list(inspect.signature(quantize_onnx).parameters)[:4] == ["source", "target", "pictures", "prepare"]
+    assert list(inspect.signature(onnx_int8_quantize).parameters)[:4] == [
+        "onnx_file",
+        "output_file",
+        "dataset",
+        "transform_fn",
+    ]
+    assert source(Exporter).count("self.get_int8_calibration_dataloader(prefix)") >= 3  # ONNX, OpenVINO, TensorRT
 
 
 def test_trainer_calls_the_methods_that_we_override_in_the_order_that_we_rely_on():

@@ -1,0 +1,76 @@
+"""8 bits: ranges from the user's pictures, the cost measured, refused where it is too high."""
+
+import json
+from typing import Any
+
+import pytest
+
+from engine import compat  # noqa: F401 - before ultralytics
+
+# isort: split
+from engine import exporter, quantization
+from engine.backends.base import installed
+from engine.cli import main
+from engine.export_flags import export_parser
+from engine.places import DIGITS_WEIGHTS
+from engine.quantization import PICTURES, Price, calibration
+from models import load_model
+
+OPENVINO = pytest.mark.skipif(not (installed("openvino") and installed("nncf")), reason="openvino or nncf is missing")
+COMMON = ["--weights", str(DIGITS_WEIGHTS), "--img", "160", "--int8"]
+
+
+def test_pictures_come_from_the_training_split():
+    options = export_parser().parse_args([*COMMON, "--data", "digits", "--batch-size", "2"])
+    loader = calibration(load_model(DIGITS_WEIGHTS), options)
+    dataset: Any = loader.dataset
+    batch = next(iter(loader))
+    assert batch["img"].shape == (2, 3, 160, 160)
+    assert str(batch["img"].dtype) == "torch.uint8"
+    assert 100 < len(dataset) <= PICTURES
+    assert all("train" in file for file in dataset.im_files)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--int8 needs --data"),
+        (["--data", "digits", "--half"], "--half and --int8 exclude each other"),
+        (["--data", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_what_is_missing_is_said(words, message, tmp_path, capsys):
+    assert main("export", [*COMMON, "--include", "onnx", "--output", str(tmp_path), *words]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_costs_too_much_is_refused_and_an_earlier_one_kept(tmp_path, capsys, monkeypatch):
+    def written(detector, name, target, *args, **kwargs):
+        target.with_suffix(".onnx").write_text("new")
+        return target.with_suffix(".onnx")
+
+    monkeypatch.setattr(exporter, "write", written)
+    monkeypatch.setattr(exporter, "open_file", lambda path, device: None)
+    monkeypatch.setattr(exporter, "compare", lambda *args: None)
+    monkeypatch.setattr(quantization, "price", lambda *args: Price("here", 9, (0.5, 0.8), (0.44, 0.79)))
+    earlier = tmp_path / f"{DIGITS_WEIGHTS.stem}.onnx"
+    earlier.write_text("earlier")
+    words = [*COMMON, "--include", "onnx", "--data", "digits", "--output", str(tmp_path)]
+    assert main("export", words) == 1
+    assert "0.5000 → 0.4400 (-0.0600)" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["onnx", pytest.param("openvino", marks=OPENVINO)])
+def test_the_digits_lose_little(name, tmp_path, capfd):
+    words = [*COMMON, "--include", name, "--data", "digits", "--output", str(tmp_path / "out"), "--max-drop", "0.02"]
+    assert main("export", words) == 0
+    assert "mAP50-95" in capfd.readouterr().out
+    file = next((tmp_path / "out").iterdir())
+    sizes = [path.stat().st_size for path in ([file] if file.is_file() else file.iterdir())]
+    assert sum(sizes) < 0.35 * 4 * sum(p.numel() for p in load_model(DIGITS_WEIGHTS).parameters())
+    run = ["--weights", str(file), "--data", "digits", "--img", "160", "--noplots", "--project", str(tmp_path)]
+    assert main("val", [*run, "--name", "val"]) == 0
+    assert json.loads((tmp_path / "val" / "metrics.json").read_text())["coco"]["AP"] > 0.58
