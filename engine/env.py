@@ -123,10 +123,9 @@ def _keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
+    trim_threshold, mmap_threshold = -1, -3  # malloc.h; its third, top_pad, lets memory creep by 1 kB a video frame
     mallopt(mmap_threshold, 1 << 30)
     mallopt(trim_threshold, 1 << 30)
-    mallopt(top_pad, 1 << 26)
 
 
 def prepare() -> None:
