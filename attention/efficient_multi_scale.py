@@ -61,4 +61,4 @@ class EfficientMultiScale(nn.Module):
         of_second = upcast(second.mean(2, keepdim=True)).softmax(1).transpose(1, 2)
         mask = of_first.to(second.dtype) @ second + of_second.to(first.dtype) @ first  # (B·g, 1, H·W)
         out = maps * self.gate(mask).unflatten(2, (height, width)).to(x.dtype)
-        return keep_format(out.unflatten(0, (-1, self.groups)).flatten(1, 2), x)
+        return keep_format(out.reshape(x.shape), x)

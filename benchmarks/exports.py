@@ -70,7 +70,13 @@ def main() -> int:
     for name in options.names or ATTENTION.names():
         model, cells = detector(name), []
         for format_name in options.formats:
-            parity = cell(model, format_name, options.imgsz)
+            try:
+                parity = cell(model, format_name, options.imgsz)
+            except Exception as error:  # noqa: BLE001 - whatever a runtime raises, the other cells are wanted too
+                print(f"{name} {format_name}: {error}", file=sys.stderr)
+                cells.append("**fails** | ")
+                broken += 1
+                continue
             mark = "" if parity.holds else "**"
             broken += not parity.holds
             cells.append(f"{mark}{parity.boxes:.0e}{mark} | {mark}{parity.scores:.0e}{mark}")

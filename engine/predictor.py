@@ -2,7 +2,9 @@
 
 import time
 from argparse import Namespace
+from collections import deque
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.backends.choice import open_backend
+from engine import env
+from engine.backends.choice import FEW, open_backend
 from engine.background import background
 from engine.boxes import confident, select
 from engine.errors import UsageError
@@ -21,6 +24,7 @@ from engine.sources import Shot, open_source
 from engine.stopwatch import Stopwatch
 
 AHEAD = 4  # batches in each queue; one for streams, whose newest picture counts
+LANES = 4  # batches in the model at a time where there are many; the threads are shared out among them
 
 
 @dataclass
@@ -63,7 +67,9 @@ class Predictor:
             CheckpointError: if the weights cannot be read.
         """
         self.dataset = open_source(source, self.options.batch_size, self.options.vid_stride)
-        self.backend = open_backend(self.options, self.weights, self.dataset.pictures)
+        few = self.dataset.pictures is not None and self.dataset.pictures <= FEW
+        lanes = 1 if self.dataset.mode == "stream" or few else min(LANES, env.threads())
+        self.backend = open_backend(self.options, self.weights, self.dataset.pictures, lanes)
         self._check_classes()
         self.size = self._size()
         if self.backend.batch and self.dataset.bs != self.backend.batch:
@@ -118,16 +124,33 @@ class Predictor:
 
     def _found(self, batches: Iterator[_Batch]) -> Iterator[list[Found]]:
         """Run the model and suppress."""
-        for batch in batches:
-            count = len(batch.pictures)
-            with self.watch.measure("model", count):
-                output = self._run(batch.images)
-            batch.speed["inference"] = 1000 * self.watch.seconds["model"][-1]
-            with self.watch.measure("suppress", count):
+        for batch, output in self._outputs(batches):
+            with self.watch.measure("suppress", len(batch.pictures)):
                 found = self._boxes(output, batch)
             if self.options.visualize and self.folder is not None:
                 self.backend.show(batch.images, [s.path for s in batch.shots], self.folder, self.options.conf_thres)
             yield found
+
+    def _outputs(self, batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, np.ndarray]]:
+        """Run the model on as many batches at a time as it has lanes, and one in waiting; keep their order."""
+        lanes = self.backend.lanes
+        with ThreadPoolExecutor(lanes) as pool:
+            running: deque[tuple[_Batch, Future[np.ndarray]]] = deque()
+            for batch in batches:
+                running.append((batch, pool.submit(self._output, batch)))
+                if len(running) > lanes:
+                    first, output = running.popleft()
+                    yield first, output.result()
+            for batch, output in running:
+                yield batch, output.result()
+
+    def _output(self, batch: _Batch) -> np.ndarray:
+        start = time.perf_counter()
+        output = self._run(batch.images)
+        seconds, count = time.perf_counter() - start, len(batch.pictures)
+        batch.speed["inference"] = 1000 * seconds / count
+        self.watch.add("model", seconds, count)
+        return output
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         """Run the model on as many pictures as it takes."""

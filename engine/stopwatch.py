@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-REMEMBERED = 10_000  # measurements of each stage, the latest; a stream never ends
+REMEMBERED = 2_000  # measurements of each stage, the latest; a stream never ends
 
 
 class Stopwatch:

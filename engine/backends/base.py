@@ -20,6 +20,7 @@ class Backend(Protocol):
         size: the only height and width it takes; None if any.
         batch: the only number of pictures it takes; None if any.
         finished: it suppresses overlapping boxes itself; then rows are corners, score and class.
+        lanes: calls that may be made at the same time.
     """
 
     label: str
@@ -28,6 +29,7 @@ class Backend(Protocol):
     size: tuple[int, int] | None
     batch: int | None
     finished: bool
+    lanes: int
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Run the model.

@@ -29,28 +29,29 @@ def gpu_possible(device: str) -> bool:
         return False
 
 
-def open_backend(options: Namespace, weights: Any, pictures: int | None) -> Backend:
+def open_backend(options: Namespace, weights: Any, pictures: int | None, lanes: int = 1) -> Backend:
     """Open a model in the runtime that --backend asks for, or in the fastest that fits.
 
     Args:
         options: flags of detect.py.
         weights: path of a checkpoint or exported model, official name, or a Detector.
         pictures: how many there are to look at; None for videos and streams.
+        lanes: calls that will be made at the same time, where the runtime can.
 
     Raises:
         UsageError: if the runtime does not fit the weights, the other flags or the machine.
         CheckpointError: if the weights cannot be read.
     """
     if isinstance(weights, str | Path) and str(weights).rstrip("/").endswith(SUFFIXES):
-        return _exported(options, str(load_weights(weights, options)))
+        return _exported(options, str(load_weights(weights, options)), lanes)
     if options.dnn:
         raise UsageError("--dnn is for ONNX files; leave it out, or give --weights MODEL.onnx")
-    backend = _of_checkpoint(options, weights, pictures)
+    backend = _of_checkpoint(options, weights, pictures, lanes)
     LOGGER.info(f"{weights if isinstance(weights, str | Path) else 'model'}: {backend.label}")
     return backend
 
 
-def _exported(options: Namespace, path: str) -> Backend:
+def _exported(options: Namespace, path: str, lanes: int) -> Backend:
     """Open an exported model."""
     for flag in ("augment", "visualize"):
         if getattr(options, flag):
@@ -63,11 +64,11 @@ def _exported(options: Namespace, path: str) -> Backend:
     if wanted == "openvino":
         from engine.backends.openvino import OpenVinoBackend
 
-        return OpenVinoBackend(path, options.half)
+        return OpenVinoBackend(path, options.half, lanes)
     if kind == "onnx" and not options.dnn and not gpu_possible(options.device):
         from engine.backends.onnx import OnnxBackend
 
-        return OnnxBackend(path)
+        return OnnxBackend(path, lanes)
     from engine.backends.other import OtherBackend
     from engine.devices import check_device
 
@@ -79,7 +80,7 @@ def _exported(options: Namespace, path: str) -> Backend:
         raise UsageError(f"--weights {path}: cannot be opened: {why}") from None
 
 
-def _of_checkpoint(options: Namespace, weights: Any, pictures: int | None) -> Backend:
+def _of_checkpoint(options: Namespace, weights: Any, pictures: int | None, lanes: int) -> Backend:
     needs_torch = _needs_torch(options, weights)
     wanted = options.backend
     if wanted not in ("auto", "torch") and needs_torch:
@@ -98,7 +99,7 @@ def _of_checkpoint(options: Namespace, weights: Any, pictures: int | None) -> Ba
         raise UsageError(
             "--backend tensorrt: write the engine with export.py --include tensorrt and give it as --weights"
         )
-    return _in_runtime(options, wanted, weights)
+    return _in_runtime(options, wanted, weights, lanes)
 
 
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # what reads ONNX files, the faster one in fp32 first
@@ -129,17 +130,17 @@ def _in_torch(options: Namespace, detector: Any) -> Backend:
     return TorchBackend(detector, options.device, options.half, options.augment)
 
 
-def _in_runtime(options: Namespace, wanted: str, weights: Any) -> Backend:
+def _in_runtime(options: Namespace, wanted: str, weights: Any, lanes: int) -> Backend:
     """Open the kept ONNX form of a checkpoint; make and check it first where there is none."""
 
     def opened(file: Path) -> Backend:
         if wanted == "openvino":
             from engine.backends.openvino import OpenVinoBackend
 
-            return OpenVinoBackend(str(file), options.half)
+            return OpenVinoBackend(str(file), options.half, lanes)
         from engine.backends.onnx import OnnxBackend
 
-        return OnnxBackend(str(file))
+        return OnnxBackend(str(file), lanes)
 
     target = _kept(options, wanted, weights)
     if target.exists():

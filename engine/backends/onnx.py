@@ -14,18 +14,19 @@ class OnnxBackend:
 
     Args:
         path: of the file.
+        lanes: calls that will be made at the same time; the threads are shared out among them.
 
     Raises:
         UsageError: if it cannot be opened.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, lanes: int = 1) -> None:
         try:
             import onnxruntime
         except ModuleNotFoundError:
             raise UsageError(MISSING) from None
         settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = env.threads()
+        settings.intra_op_num_threads = max(1, env.threads() // lanes)
         settings.inter_op_num_threads = 1
         settings.log_severity_level = 3  # errors only; they are raised as well
         try:
@@ -38,6 +39,7 @@ class OnnxBackend:
         if len(entry.shape) != 4:
             raise UsageError(f"--weights {path}: takes an input of shape {entry.shape}, not pictures (B, 3, H, W)")
         self.batch, self.size = shape_limits(tuple(entry.shape))
+        self.lanes = lanes
         self.label = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
 """OpenVINO: reads .onnx files too, and computes in bfloat16 where the processor has it and the user allows."""
 
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import yaml
@@ -19,12 +21,13 @@ class OpenVinoBackend:
     Args:
         path: of the file or folder.
         half: compute in bfloat16 where the processor has it; boxes then move by up to a few pixels.
+        lanes: calls that will be made at the same time; the threads are shared out among them.
 
     Raises:
         UsageError: if it cannot be opened.
     """
 
-    def __init__(self, path: str, half: bool = False) -> None:
+    def __init__(self, path: str, half: bool = False, lanes: int = 1) -> None:
         try:
             import openvino
         except ModuleNotFoundError:
@@ -39,7 +42,7 @@ class OpenVinoBackend:
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
             "INFERENCE_NUM_THREADS": env.threads(),
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": lanes,
         }
         try:
             model = core.read_model(file)
@@ -54,14 +57,21 @@ class OpenVinoBackend:
         if len(sizes) != 4:
             raise UsageError(f"--weights {path}: takes an input of shape {sizes}, not pictures (B, 3, H, W)")
         self.batch, self.size = shape_limits(sizes)
-        self.request = self.compiled.create_infer_request()
+        self.lanes = lanes
+        self.requests: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(lanes):
+            self.requests.put(self.compiled.create_infer_request())
         version = openvino.__version__.split("-")[0]
         self.label = f"OpenVINO {version} on the CPU{' in bfloat16' if half else ''}"
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Run the model; see `Backend`."""
-        self.request.infer([images], share_inputs=True)
-        return self.request.get_output_tensor(0).data.astype(np.float32)  # type: ignore[no-any-return]
+        request = self.requests.get()
+        try:
+            request.infer([images], share_inputs=True)
+            return request.get_output_tensor(0).data.astype(np.float32)  # type: ignore[no-any-return]
+        finally:
+            self.requests.put(request)
 
 
 def _facts(file: Path, model: object) -> dict[str, str]:

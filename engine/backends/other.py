@@ -31,6 +31,7 @@ class OtherBackend:
         self.names = {int(number): str(name) for number, name in self.model.names.items()}
         self.stride = int(self.model.stride)
         self.finished = bool(getattr(self.model, "end2end", False))
+        self.lanes = 1
         size: Any = getattr(self.model, "imgsz", None)
         free = getattr(self.model, "dynamic", False) or size is None
         self.size = None if free else (int(size[0]), int(size[-1]))

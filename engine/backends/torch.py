@@ -42,6 +42,7 @@ class TorchBackend:
         self.names = {int(number): str(name) for number, name in detector.names.items()}
         self.stride = int(detector.stride.max())
         self.finished = bool(getattr(detector, "end2end", False))
+        self.lanes = 1
         self.augment = augment
         where = "the CPU" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
         self.label = f"PyTorch {torch.__version__.split('+')[0]} on {where}"

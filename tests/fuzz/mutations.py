@@ -55,7 +55,8 @@ def trees(draw: st.DrawFn, tree: Any) -> Any:
             st.sampled_from(["odd", "odd", "number", "number", "drop", "double", "wrap", "elsewhere", "rename"])
         )
         if change == "number" and isinstance(value, int | float):
-            holder[key] = draw(st.sampled_from([-value, value + 1, value - 1, value * 2, value * 1000, value / 2]))
+            half = value / 2 if isinstance(value, float) else value // 2  # a whole number may be too large for a float
+            holder[key] = draw(st.sampled_from([-value, value + 1, value - 1, value * 2, value * 1000, half]))
         elif change == "drop":
             del holder[key]
         elif change == "double" and isinstance(holder, list):

@@ -1,0 +1,74 @@
+"""Several batches in the model at a time."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from engine import predictor
+from engine.flags import detect_parser
+from engine.predictor import Predictor
+
+
+class Slow:
+    """A model that takes as long as its picture says, and notes how many calls there are at a time."""
+
+    label, names, stride, size, batch, finished = "slow", {0: "thing"}, 32, None, None, False
+
+    def __init__(self, lanes):
+        self.lanes, self.lock, self.now, self.most = lanes, threading.Lock(), 0, 0
+
+    def __call__(self, images):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(float(images[0, 0, 0, 0]) / 10)
+        with self.lock:
+            self.now -= 1
+        return np.array([[[16.0], [16.0], [8.0], [8.0], [0.9]]], np.float32)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_order_is_kept_and_all_lanes_are_used(lanes, monkeypatch):
+    model = Slow(lanes)
+    monkeypatch.setattr(predictor, "open_backend", lambda *args: model)
+    draw = np.random.default_rng(0)
+    pictures = [np.full((32, 32, 3), value, np.uint8) for value in draw.integers(0, 255, 12)]
+    finder = Predictor(detect_parser().parse_args(["--imgsz", "32"]), None)
+    finder.open(pictures)
+    found = list(finder())
+    assert [int(one.picture[0, 0, 0]) for one in found] == [int(picture[0, 0, 0]) for picture in pictures]
+    assert model.most == lanes
+    assert finder.watch.pictures["model"] == 12
+
+
+def test_an_error_in_a_lane_is_raised_and_ends_all(monkeypatch):
+    class Broken(Slow):
+        def __call__(self, images):
+            raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(predictor, "open_backend", lambda *args: Broken(2))
+    finder = Predictor(detect_parser().parse_args(["--imgsz", "32"]), None)
+    finder.open([np.zeros((32, 32, 3), np.uint8)] * 5)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(finder())
+
+
+@pytest.mark.parametrize(
+    ("count", "mode", "lanes"), [(1, "image", 1), (100, "image", 2), (None, "video", 2), (None, "stream", 1)]
+)
+def test_lanes_are_for_many_pictures(count, mode, lanes, monkeypatch):
+    asked = []
+
+    def opened(options, weights, pictures, lanes):
+        asked.append(lanes)
+        return Slow(lanes)
+
+    source = SimpleNamespace(pictures=count, bs=1, mode=mode)
+    monkeypatch.setattr(predictor, "open_source", lambda *args: source)
+    monkeypatch.setattr(predictor.env, "threads", lambda: 2)
+    monkeypatch.setattr(predictor, "open_backend", opened)
+    Predictor(detect_parser().parse_args([]), None).open("anything")
+    assert asked == [lanes]
