@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import SpecError
+from models.row_form import short
 from models.yaml_file import check_plain, read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,7 +64,7 @@ def describe(cfg: str | Path | Mapping[str, Any]) -> Description:
         _check_overlay(data, where)
         base = data["base"]
         if not isinstance(base, str):
-            raise SpecError(f"{where}: base is {base!r}, expected a file or a name such as 'yolov5s'")
+            raise SpecError(f"{where}: base is {short(base)}, expected a file or a name such as 'yolov5s'")
         path, scale = locate(base, folder, asked_by=where)
         if path in trail or len(trail) > _MAX_CHAIN:
             raise SpecError(f"{where}: base runs in a circle: {' → '.join(p.name for p in [*trail, path])}")

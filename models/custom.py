@@ -16,6 +16,7 @@ from torch import nn
 
 from attention import ATTENTION, IdentityStart, build_attention
 from models.errors import SpecError
+from models.row_form import short
 
 # Dotted name → the constructor's parameter for the channels ("" where it takes none). Nothing else can be named.
 DOTTED: dict[str, str] = {
@@ -94,7 +95,7 @@ def build_mechanism(name: str, channels: int, *, identity: bool = False, **kwarg
     cls, allowed = _library_class(name), options(name)
     for key in kwargs:
         if key not in allowed:
-            raise ValueError(f"{name} has no option {key!r}; it takes {', '.join(allowed) or 'no options'}")
+            raise ValueError(f"{name} has no option {short(key)}; it takes {', '.join(allowed) or 'no options'}")
     needed = {key: make(channels) for key, make in _NEEDED.get(name, {}).items() if key not in kwargs}
     given = {DOTTED[name]: channels} if DOTTED[name] else {}
     module = cls(**given, **needed, **kwargs)

@@ -8,6 +8,7 @@ from typing import Any
 from models.custom import canonical
 from models.errors import SpecError
 from models.layer import Attention
+from models.row_form import short
 from models.yaml_file import parse_yaml
 
 FORMS = ("at", "inside", "between")
@@ -126,9 +127,11 @@ def _read_entry(entry: Mapping[Any, Any], origin: str, identity: bool) -> Entry:
     form, selectors = _places(entry, origin)
     where, name = entry.get("where", "each"), entry.get("name")
     if where not in ("each", "last") or ("where" in entry and form != "inside"):
-        raise SpecError(f"{origin}: where is {where!r}; it goes with inside and is 'each' or 'last'")
+        raise SpecError(f"{origin}: where is {short(where)}; it goes with inside and is 'each' or 'last'")
     if name is not None and (not isinstance(name, str) or not name.isidentifier() or form == "inside"):
-        raise SpecError(f"{origin}: name is {name!r}, expected a plain word (attention inside a block has no name)")
+        raise SpecError(
+            f"{origin}: name is {short(name)}, expected a plain word (attention inside a block has no name)"
+        )
     return Entry(form, selectors, _mechanism(entry, origin, identity), where, name, origin)
 
 
@@ -142,13 +145,15 @@ def _places(entry: Mapping[Any, Any], origin: str) -> tuple[str, tuple[str | int
     selectors = entry[form] if isinstance(entry[form], list | tuple) else [entry[form]]
     if form == "between":
         if len(selectors) != 2:
-            raise SpecError(f"{origin}: between is {entry[form]!r}, expected a layer and its reader, such as [4, 12]")
+            raise SpecError(
+                f"{origin}: between is {short(entry[form])}, expected a layer and its reader, such as [4, 12]"
+            )
         source, readers = selectors
         selectors = [source, *(readers if isinstance(readers, list | tuple) else [readers])]
     least = 2 if form == "between" else 1
     good = all(isinstance(s, str | int) and not isinstance(s, bool) for s in selectors)
     if len(selectors) < least or not good:
-        raise SpecError(f"{origin}: {form} is {entry[form]!r}, expected row numbers or selectors such as neck.P3")
+        raise SpecError(f"{origin}: {form} is {short(entry[form])}, expected row numbers or selectors such as neck.P3")
     return form, tuple(selectors)
 
 
@@ -156,17 +161,17 @@ def _mechanism(entry: Mapping[Any, Any], origin: str, identity: bool) -> Attenti
     """Return what the entry places."""
     module = entry.get("module")
     if not isinstance(module, str):
-        raise SpecError(f"{origin}: module is {module!r}, expected a mechanism such as CBAM")
+        raise SpecError(f"{origin}: module is {short(module)}, expected a mechanism such as CBAM")
     try:
         name = canonical(module)
     except ValueError as error:
         raise SpecError(f"{origin}: {error}") from None
     args = entry.get("args") if entry.get("args") is not None else {}
     if not isinstance(args, Mapping) or not all(isinstance(key, str) for key in args):
-        raise SpecError(f"{origin}: args is {args!r}, expected options by name such as {{kernel_size: 7}}")
+        raise SpecError(f"{origin}: args is {short(args)}, expected options by name such as {{kernel_size: 7}}")
     starts, repeat = entry.get("identity", identity), entry.get("repeat", 1)
     if not isinstance(starts, bool):
-        raise SpecError(f"{origin}: identity is {starts!r}, expected true or false")
+        raise SpecError(f"{origin}: identity is {short(starts)}, expected true or false")
     if isinstance(repeat, bool) or not isinstance(repeat, int) or not 1 <= repeat <= 100:
-        raise SpecError(f"{origin}: repeat is {repeat!r}, expected an integer from 1 to 100")
+        raise SpecError(f"{origin}: repeat is {short(repeat)}, expected an integer from 1 to 100")
     return Attention(name, dict(args), starts, repeat, origin)

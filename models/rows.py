@@ -180,7 +180,7 @@ def head_arguments(row: Row, words: Vocabulary) -> tuple[Any, ...]:
         raise ValueError(f"arguments are {short(row.args)}, expected a list such as [nc, anchors]")
     args = tuple(literal(arg, words) for arg in row.args)
     if not args or args[0] != words.nc:
-        raise ValueError(f"argument 1 is {args[0] if args else None!r}, expected nc")
+        raise ValueError(f"argument 1 is {short(args[0] if args else None)}, expected nc")
     if len(args) > 2 or (len(args) == 2 and row.module == "v10Detect"):
         raise ValueError(f"has {len(args)} arguments, expected [nc, anchors], or [nc] for a head free of anchors")
     return args
@@ -211,7 +211,7 @@ def row_attention(row: Row, reads: Reads, words: Vocabulary) -> Attention:
         )
     identity = options.pop("identity", words.identity)
     if not isinstance(identity, bool):
-        raise ValueError(f"identity is {identity!r}, expected true or false")
+        raise ValueError(f"identity is {short(identity)}, expected true or false")
     repeats = words.scale.repeats(row.number)
     return Attention(canonical(row.module), options, identity, repeats, row.origin)
 

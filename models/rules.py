@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from models.row_form import short
+
 Stride = Fraction | None  # pixels of the image a step; None where only running the layer tells
 
 MAX_CHANNELS = 65_536  # far above any detector in use; keeps a typo from asking for terabytes
@@ -105,7 +107,9 @@ def integer(args: Sequence[Any], index: int, what: str, default: int | None = No
         return default
     value = args[index] if index < len(args) else None
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_CHANNELS:
-        raise ValueError(f"argument {index + 1} ({what}) is {value!r}, expected an integer from 1 to {MAX_CHANNELS}")
+        raise ValueError(
+            f"argument {index + 1} ({what}) is {short(value)}, expected an integer from 1 to {MAX_CHANNELS}"
+        )
     return value
 
 
@@ -141,11 +145,11 @@ def upsampling(*, size_at: int, scale_at: int) -> Rule:
         size = args[size_at] if size_at < len(args) else None
         if size is not None:
             raise ValueError(
-                f"a fixed output size ({size!r}) ties the model to one image size: write [None, 2, 'nearest']"
+                f"a fixed output size ({short(size)}) ties the model to one image size: write [None, 2, 'nearest']"
             )
         factor = args[scale_at] if scale_at < len(args) else None
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 64:
-            raise ValueError(f"scale factor is {factor!r}, expected a number such as 2")
+            raise ValueError(f"scale factor is {short(factor)}, expected a number such as 2")
         step = 1 / Fraction(factor).limit_denominator(64)
         return Call(args, channels, _after(stride, step, number), number)
 
@@ -218,7 +222,7 @@ def concat(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Ca
     """Rule of Concat rows `[[-1, 6], 1, Concat, [1]]`: channels add up, strides must agree."""
     channels, strides = reads.maps()
     if args not in ((), (1,)):
-        raise ValueError(f"joins along {list(args)!r}, expected [1] (channels)")
+        raise ValueError(f"joins along {short(list(args))}, expected [1] (channels)")
     once(number)
     return Call(args, sum(channels), same_stride(strides))
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from models.errors import SpecError
-from models.row_form import Row, split_rows
+from models.row_form import Row, short, split_rows
 from models.rows import ANCHOR_HEADS, Vocabulary
 from models.rules import Scale
 
@@ -61,7 +61,7 @@ def read_settings(data: Mapping[str, Any], label: str) -> Settings:
     scale = _scale(data, label)
     identity = data.get("identity", False)
     if not isinstance(identity, bool):
-        raise SpecError(f"{label}: identity is {identity!r}, expected true or false")
+        raise SpecError(f"{label}: identity is {short(identity)}, expected true or false")
     rows = split_rows(data, label)
     anchors = _anchors(data, rows[-1], label)
     words = Vocabulary(nc, [list(level) for level in anchors] if anchors else None, ch, scale, identity)
@@ -84,7 +84,7 @@ def _check_keys(data: Mapping[str, Any], label: str) -> None:
 def _count(data: Mapping[str, Any], key: str, label: str, most: int, default: int) -> int:
     value = data.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise SpecError(f"{label}: {key} is {value!r}, expected an integer from 1 to {most}")
+        raise SpecError(f"{label}: {key} is {short(value)}, expected an integer from 1 to {most}")
     return value
 
 
@@ -93,20 +93,20 @@ def _scale(data: Mapping[str, Any], label: str) -> Scale:
     scales = data.get("scales")
     letter = data.get("scale") or ""
     if not isinstance(letter, str):
-        raise SpecError(f"{label}: scale is {letter!r}, expected a letter such as n")
+        raise SpecError(f"{label}: scale is {short(letter)}, expected a letter such as n")
     if scales is None:
         depth, width = (_factor(data.get(key, 1.0), key, label) for key in ("depth_multiple", "width_multiple"))
         return Scale(depth, width, math.inf, letter)
     if not isinstance(scales, dict) or not scales:
-        raise SpecError(f"{label}: scales is {scales!r}, expected a mapping such as {{n: [0.33, 0.25]}}")
+        raise SpecError(f"{label}: scales is {short(scales)}, expected a mapping such as {{n: [0.33, 0.25]}}")
     if not letter:
         letter = next(iter(scales))  # as ultralytics does
     if letter not in scales:
-        raise SpecError(f"{label}: scale is {letter!r}; there are {', '.join(map(str, scales))}")
+        raise SpecError(f"{label}: scale is {short(letter)}; there are {', '.join(map(str, scales))}")
     values = scales[letter]
     if not isinstance(values, list) or len(values) not in (2, 3):
         raise SpecError(
-            f"{label}: scales.{letter} is {values!r}, expected [depth, width] or [depth, width, max_channels]"
+            f"{label}: scales.{letter} is {short(values)}, expected [depth, width] or [depth, width, max_channels]"
         )
     depth, width = (_factor(value, f"scales.{letter}", label) for value in values[:2])
     most = _factor(values[2], f"scales.{letter}", label, 65_536) if len(values) == 3 else math.inf
@@ -115,7 +115,7 @@ def _scale(data: Mapping[str, Any], label: str) -> Scale:
 
 def _factor(value: object, key: str, label: str, most: float = 100) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-        raise SpecError(f"{label}: {key} is {value!r}, expected a number above 0 and at most {most}")
+        raise SpecError(f"{label}: {key} is {short(value)}, expected a number above 0 and at most {most}")
     return float(value)
 
 
@@ -159,5 +159,5 @@ def _anchors(data: Mapping[str, Any], head: Row, label: str) -> tuple[tuple[floa
 def _activation(data: Mapping[str, Any], label: str) -> str | None:
     value = data.get("activation", data.get("act"))
     if value is not None and not isinstance(value, str):
-        raise SpecError(f"{label}: activation is {value!r}, expected a name such as nn.SiLU()")
+        raise SpecError(f"{label}: activation is {short(value)}, expected a name such as nn.SiLU()")
     return value

@@ -5,6 +5,7 @@ A table rather than a look-up in ultralytics' namespace: what is not listed here
 
 from typing import TYPE_CHECKING, Any
 
+from models.row_form import short
 from models.rules import (
     Call,
     Reads,
@@ -50,7 +51,9 @@ def _cb_linear(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -
     """CBLinear returns a list of maps, one for each entry of its channel list."""
     c1, stride = reads.one()
     if not args or not isinstance(args[0], list | tuple) or not args[0]:
-        raise ValueError(f"argument 1 is {args[0] if args else None!r}, expected a list of channels such as [64, 128]")
+        raise ValueError(
+            f"argument 1 is {short(args[0] if args else None)}, expected a list of channels such as [64, 128]"
+        )
     channels = tuple(integer(args[0], i, "channels") for i in range(len(args[0])))
     return Call((c1, list(channels), *args[1:]), channels, stride)
 
@@ -63,10 +66,14 @@ def _cb_fuse(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> 
     once(number)
     if not args or not isinstance(args[0], list | tuple) or len(args[0]) != len(lists):
         found = args[0] if args else None
-        raise ValueError(f"argument 1 is {found!r}, expected an index for each of the {len(lists)} lists that it reads")
+        raise ValueError(
+            f"argument 1 is {short(found)}, expected an index for each of the {len(lists)} lists that it reads"
+        )
     for index, channels in zip(args[0], lists, strict=True):
         if not isinstance(channels, tuple) or not isinstance(index, int) or not 0 <= index < len(channels):
-            raise ValueError(f"index {index!r} picks from {channels!r}, expected a CBLinear with so many maps")
+            raise ValueError(
+                f"index {short(index)} picks from {short(channels)}, expected a CBLinear with so many maps"
+            )
         if channels[index] != last:
             raise ValueError(f"adds a map of {channels[index]} channels to one of {last}, expected equal numbers")
     return Call(args, last, reads.strides[-1])

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.flags import ROOT
+from models.row_form import short
 from models.yaml_file import read_yaml
 from study.runs import train_options
 from study.variants import BASELINE, Variant, read_variants
@@ -86,10 +87,10 @@ def read_study(file: str | Path) -> StudySpec:
         if key not in KEYS:
             near = get_close_matches(str(key), KEYS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(KEYS)}"
-            raise UsageError(f"{path}: unknown key '{key}'; {hint}")
+            raise UsageError(f"{path}: unknown key {short(key)}; {hint}")
     name = _text(content, "name", path) or path.stem
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{path}: name is {name!r}, expected letters, digits and . _ - (it names a folder)")
+        raise UsageError(f"{path}: name is {short(name)}, expected letters, digits and . _ - (it names a folder)")
     data = _text(content, "data", path)
     if data is None:
         raise UsageError(f"{path}: key 'data' is missing; write data: data/bccd.yaml, say")
@@ -101,13 +102,13 @@ def read_study(file: str | Path) -> StudySpec:
         raise UsageError(f"{path}: {len(variants) - 1} variants, expected 1 to {_MOST_VARIANTS}: variants or grid")
     for variant in variants:
         if not _NAME.fullmatch(variant.name):
-            raise UsageError(f"{path}: variant {variant.name!r}: expected letters, digits and . _ + @ - in its name")
+            raise UsageError(f"{path}: variant {short(variant.name)}: expected letters, digits and . _+@-")
     train = _train(content.get("train"), path)
     epochs, minutes = _budget(content, path)
     evaluate = _mapping(content, "evaluate", path, ("split",))
     split = evaluate.get("split", "auto")
     if split not in ("auto", "test", "val-half"):
-        raise UsageError(f"{path}: evaluate.split is {split!r}, expected auto, test or val-half")
+        raise UsageError(f"{path}: evaluate.split is {short(split)}, expected auto, test or val-half")
     return StudySpec(
         file=path,
         name=name,
@@ -132,7 +133,7 @@ def read_study(file: str | Path) -> StudySpec:
 def _text(content: Mapping[str, Any], key: str, path: Path) -> str | None:
     value = content.get(key)
     if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise UsageError(f"{path}: {key} is {value!r}, expected text")
+        raise UsageError(f"{path}: {key} is {short(value)}, expected text")
     return value
 
 
@@ -148,14 +149,14 @@ def _found(value: str, path: Path) -> str:
 def _mapping(content: Mapping[str, Any], key: str, path: Path, keys: tuple[str, ...]) -> Mapping[str, Any]:
     value = content.get(key) or {}
     if not isinstance(value, Mapping) or not set(value) <= set(keys):
-        raise UsageError(f"{path}: {key} is {value!r}, expected a mapping with {', '.join(keys)}")
+        raise UsageError(f"{path}: {key} is {short(value)}, expected a mapping with {', '.join(keys)}")
     return value
 
 
 def _whole(content: Mapping[str, Any], key: str, default: int, least: int, most: int, path: Path) -> int:
     value = content.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise UsageError(f"{path}: {key} is {value!r}, expected a whole number from {least} to {most}")
+        raise UsageError(f"{path}: {key} is {short(value)}, expected a whole number from {least} to {most}")
     return value
 
 
@@ -164,7 +165,7 @@ def _train(value: Any, path: Path) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise UsageError(f"{path}: train is {value!r}, expected flags of train.py such as {{imgsz: 320}}")
+        raise UsageError(f"{path}: train is {short(value)}, expected flags of train.py such as {{imgsz: 320}}")
     flags = {str(key).replace("-", "_"): inner for key, inner in value.items()}
     reserved = sorted(RESERVED & set(flags))
     if reserved:
@@ -180,12 +181,12 @@ def _budget(content: Mapping[str, Any], path: Path) -> tuple[int | None, float |
     budget = _mapping(content, "budget", path, ("epochs", "minutes"))
     if len(budget) != 1:
         raise UsageError(
-            f"{path}: budget is {dict(budget)!r}, expected {{epochs: 20}}, or {{minutes: 5}} of training a run"
+            f"{path}: budget is {short(dict(budget))}, expected {{epochs: 20}}, or {{minutes: 5}} of training a run"
         )
     key, value = next(iter(budget.items()))
     good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e6
     if not good or (key == "epochs" and not isinstance(value, int)):
-        raise UsageError(f"{path}: budget.{key} is {value!r}, expected a number above 0 (whole for epochs)")
+        raise UsageError(f"{path}: budget.{key} is {short(value)}, expected a number above 0 (whole for epochs)")
     return (value, None) if key == "epochs" else (None, float(value))
 
 
@@ -197,16 +198,16 @@ def _seeds(value: Any, path: Path) -> tuple[int, ...]:
         good = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 1 << 31 for seed in value)
         if good and len(set(value)) == len(value):
             return tuple(value)
-    raise UsageError(f"{path}: seeds is {value!r}, expected how many, or a list of different whole numbers")
+    raise UsageError(f"{path}: seeds is {short(value)}, expected how many, or a list of different whole numbers")
 
 
 def _metrics(value: Any, path: Path) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names:
-        raise UsageError(f"{path}: metrics is {value!r}, expected a list such as [AP, AP50]")
+        raise UsageError(f"{path}: metrics is {short(value)}, expected a list such as [AP, AP50]")
     for name in names:
         if name not in METRICS:
-            raise UsageError(f"{path}: metrics has {name!r}; there are {', '.join(METRICS)}")
+            raise UsageError(f"{path}: metrics has {short(name)}; there are {', '.join(METRICS)}")
     return tuple(dict.fromkeys(names))
 
 
@@ -218,8 +219,8 @@ def _controls(value: Any, variants: list[Variant], path: Path) -> tuple[str, ...
         return tuple(known)
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list):
-        raise UsageError(f"{path}: controls is {value!r}, expected names of variants, or all")
+        raise UsageError(f"{path}: controls is {short(value)}, expected names of variants, or all")
     for name in names:
         if name not in known:
-            raise UsageError(f"{path}: controls has {name!r}, which is no variant; there are {', '.join(known)}")
+            raise UsageError(f"{path}: controls has {short(name)}, which is no variant; there are {', '.join(known)}")
     return tuple(dict.fromkeys(names))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
+from models.row_form import short
 
 BASELINE = "baseline"
 CONTROL = "~control"  # sk~control is the control of sk
@@ -48,13 +49,13 @@ def read_variants(content: Mapping[str, Any], path: Path) -> list[Variant]:
     found = [Variant(BASELINE)]
     named = content.get("variants") or {}
     if not isinstance(named, Mapping):
-        raise UsageError(f"{path}: variants is {named!r}, expected name: attention, such as se: SE@neck.P3")
+        raise UsageError(f"{path}: variants is {short(named)}, expected name: attention, such as se: SE@neck.P3")
     found += [_named(str(name), value, default, path) for name, value in named.items()]
     found += list(_grid(content.get("grid"), default, path))
     names = [variant.name for variant in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise UsageError(f"{path}: the variant '{twice}' stands there twice; '{BASELINE}' is the study's own")
+        raise UsageError(f"{path}: the variant {short(twice)} stands there twice; '{BASELINE}' is the study's own")
     return found
 
 
@@ -63,10 +64,10 @@ def _named(name: str, value: Any, default: bool | None, path: Path) -> Variant:
     if isinstance(value, Mapping) and "module" not in value:
         unknown = [key for key in value if key not in _VARIANT_KEYS]
         if unknown:
-            raise UsageError(f"{where}: unknown key '{unknown[0]}'; a variant has {', '.join(_VARIANT_KEYS)}")
+            raise UsageError(f"{where}: unknown key {short(unknown[0])}; a variant has {', '.join(_VARIANT_KEYS)}")
         cfg = value.get("cfg", "")
         if not isinstance(cfg, str):
-            raise UsageError(f"{where}: cfg is {cfg!r}, expected a model YAML")
+            raise UsageError(f"{where}: cfg is {short(cfg)}, expected a model YAML")
         attention = _entries(value["attention"], where) if "attention" in value else ()
         identity = _identity(value["identity"], f"{where}.identity") if "identity" in value else default
     elif isinstance(value, str) and re.search(r"\.ya?ml$", value):
@@ -92,7 +93,7 @@ def _entries(value: Any, where: str) -> tuple[Entry, ...]:
 
 def _identity(value: Any, where: str) -> bool | None:
     if value is not None and not isinstance(value, bool):
-        raise UsageError(f"{where} is {value!r}, expected true or false")
+        raise UsageError(f"{where} is {short(value)}, expected true or false")
     return value
 
 
@@ -102,7 +103,7 @@ def _grid(value: Any, default: bool | None, path: Path) -> Iterator[Variant]:
         return
     where = f"{path}: grid"
     if not isinstance(value, Mapping) or not set(value) <= set(_GRID_KEYS):
-        raise UsageError(f"{where} is {value!r}, expected {', '.join(_GRID_KEYS)}")
+        raise UsageError(f"{where} is {short(value)}, expected {', '.join(_GRID_KEYS)}")
     mechanisms, positions = (_labelled(value.get(key), f"{where}.{key}") for key in _GRID_KEYS[:2])
     identity = value.get("identity", default)
     starts = identity if isinstance(identity, list) else [identity]
@@ -117,7 +118,7 @@ def _labelled(value: Any, where: str) -> dict[str, str]:
     if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
         value = {re.sub(r"[^A-Za-z0-9.]+", "-", str(item)).strip("-"): item for item in value}
     if not isinstance(value, Mapping) or not value:
-        raise UsageError(f"{where} is {value!r}, expected a list such as [SE, CBAM], or label: text")
+        raise UsageError(f"{where} is {short(value)}, expected a list such as [SE, CBAM], or label: text")
     if not all(isinstance(text, str | int | list) for text in value.values()):
         raise UsageError(f"{where}: expected text, such as neck.P3,neck.P4")
     return {
