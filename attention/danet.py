@@ -61,7 +61,8 @@ class DANet(nn.Module):
         with full_precision(x):
             flat = upcast(x).flatten(2)
             energy = flat @ flat.transpose(1, 2)  # (B, C, C)
-            return ((-energy).softmax(2) @ flat).unflatten(2, x.shape[2:])
+            # A shift, as the authors have it, without which OpenVINO computes this wrongly; it has no gradient.
+            return ((energy.detach().amax(2, keepdim=True) - energy).softmax(2) @ flat).unflatten(2, x.shape[2:])
 
     def forward(self, x: Tensor) -> Tensor:
         """Add both attentions to x (B, C, H, W)."""

@@ -44,6 +44,9 @@ class LCT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels of x (B, C, H, W)."""
-        norm = self.norm
-        logits = torch.group_norm(pool_mean(x), norm.num_groups, norm.weight, norm.bias, norm.eps)
-        return weigh(x, self.gate(logits))
+        norm, means = self.norm, pool_mean(x)
+        # Not group_norm: OpenVINO has none for maps of one position.
+        groups = means.unflatten(1, (norm.num_groups, -1))
+        variance, mean = torch.var_mean(groups, 2, keepdim=True, correction=0)
+        normed = ((groups - mean) / torch.sqrt(variance + norm.eps)).reshape(means.shape)
+        return weigh(x, self.gate(torch.addcmul(norm.bias, normed, norm.weight)))

@@ -60,13 +60,14 @@ class MHSA2D(nn.Module):
         """Gather for every position of x (B, C, H, W)."""
         query, key, value = (tokens(part, self.heads) for part in self.qkv(x).chunk(3, 1))
         if self.position:
-            query, key = self._with_positions(query, key, x.shape[2], x.shape[3])
+            query, key = self._with_positions(query, key, x)
             value = F.pad(value, (0, x.shape[2] + x.shape[3]))  # the memory-saving kernels want equal widths
         out = F.scaled_dot_product_attention(query, key, value, scale=self.width**-0.5)[..., : self.width]
-        return keep_format(from_tokens(out, x), x)
+        return keep_format(from_tokens(out, x).reshape(x.shape), x)
 
-    def _with_positions(self, query: Tensor, key: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    def _with_positions(self, query: Tensor, key: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Append the position terms: (B, heads, N, d) → (B, heads, N, d + H + W), both."""
+        batch, height, width = x.shape[0], x.shape[2], x.shape[3]  # of x: exporters take other sizes for constants
         grid = query.unflatten(2, (height, width))
         rows = torch.einsum("bhyxd,ykd->bhyxk", grid, self._relative(self.rows, height).to(query.dtype))
         columns = torch.einsum("bhyxd,xkd->bhyxk", grid, self._relative(self.columns, width).to(query.dtype))
@@ -74,4 +75,4 @@ class MHSA2D(nn.Module):
         in_column = one_hot(width, key)[None].expand(height, width, width)
         places = torch.cat((in_row, in_column), -1).flatten(0, 1)[None, None]  # (1, 1, N, H + W)
         query = torch.cat((query, rows.flatten(2, 3).to(query.dtype), columns.flatten(2, 3).to(query.dtype)), -1)
-        return query, torch.cat((key, places.expand(query.shape[0], query.shape[1], -1, -1)), -1)
+        return query, torch.cat((key, places.expand(batch, self.heads, -1, -1)), -1)

@@ -48,4 +48,4 @@ class SGE(nn.Module):
         deviation = variance.masked_fill(variance == 0, 1).sqrt()
         normed = centred / (deviation + 1e-5)
         gate = torch.sigmoid(normed * self.weight[:, None, None] + self.bias[:, None, None])
-        return (grouped * gate.unsqueeze(2).to(x.dtype)).flatten(1, 2)
+        return (grouped * gate.unsqueeze(2).to(x.dtype)).reshape(x.shape)

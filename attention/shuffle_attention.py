@@ -56,4 +56,4 @@ class ShuffleAttention(nn.Module):
         b = self.norm_bias * self.spatial_weight + self.spatial_bias - mean * a
         spatial = torch.sigmoid(torch.addcmul(b[..., None, None], upcast(second), a[..., None, None]))
         gated = torch.stack((first * channel[..., None, None].to(x.dtype), second * spatial.to(x.dtype)), 2)
-        return keep_format(shuffle_channels(gated.flatten(1, 3), 2), x)
+        return keep_format(shuffle_channels(gated.flatten(1, 3), 2).reshape(x.shape), x)

@@ -33,7 +33,7 @@ def detector(name: str) -> Any:
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if f"+{name}" in key:
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+                parameter.add_(0.03 * torch.randn(parameter.shape, generator=generator))
     return model.eval()
 
 

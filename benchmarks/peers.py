@@ -1,12 +1,13 @@
 """Ours beside its peers in one run: training, detection, validation, start; whole processes in turn, median ratios.
 
-python -m benchmarks.peers [--only train detect val start] [--runs 3] [--threads 2] [--weights yolov5n.pt]
-                           [--video FILE] [--pictures DATA.yaml] [--yolov5 CHECKOUT] [--markdown OUT.md]
+python -m benchmarks.peers [--only train ota detect val start] [--runs 3] [--threads 2] [--weights yolov5n.pt]
+                           [--video FILE] [--pictures DATA.yaml [--trained FILE]]
+                           [--yolov5 CHECKOUT] [--yolov7 CHECKOUT] [--sides …] [--markdown OUT.md]
 
-Peers are ultralytics as installed, with our number of threads and with its own, and the original YOLOv5 where
---yolov5 names a checkout (its requirements on PYTHONPATH). All get the same data, size and batch. Stock ultralytics
-runs its own yolov5n, the anchor-free "u" form (2.5 against 1.9 million parameters), with random weights. Run it on a
-quiet machine.
+Peers are ultralytics as installed, with our number of threads and with its own, and the original YOLOv5 and YOLOv7
+where --yolov5 and --yolov7 name checkouts (their requirements on PYTHONPATH). All get the same data, size and batch.
+Stock ultralytics runs its own yolov5n, the anchor-free "u" form (2.5 against 1.9 million parameters), with random
+weights. Run it on a quiet machine.
 """
 
 import argparse
@@ -43,7 +44,9 @@ class Bench:
         weights: official yolov5n.pt.
         video: to annotate.
         pictures: a YOLO data set, for validation.
+        trained: official weights for the classes of `pictures`; None measures COCO's as one class.
         yolov5: checkout of the original, or None.
+        yolov7: likewise.
     """
 
     threads: int
@@ -51,7 +54,9 @@ class Bench:
     weights: Path
     video: Path | None
     pictures: Path | None
+    trained: Path | None
     yolov5: Path | None
+    yolov7: Path | None
 
     def run(self, words: list[str], cwd: Path | None = None, threads: int | None = None) -> tuple[float, str]:
         """Run a process to its end; return its seconds and what it printed.
@@ -95,50 +100,62 @@ class Bench:
         return self.run([script, *words], cwd=self.yolov5)
 
 
-def training(bench: Bench) -> tuple[str, dict[str, Measure]]:
-    """Train yolov5n two epochs on the digits; images a second of the second epoch."""
+def _digits(bench: Bench) -> tuple[Path, int]:
+    """Return a description of a copy of the digits that the originals read too, and the number of training pictures.
+
+    They write caches beside the labels, of forms that each other cannot read.
+    """
     from data.digits import ensure
 
     ensure(DIGITS)
-    images = len(list((DIGITS / "images" / "train").iterdir()))
-    data = bench.folder / "digits.yaml"
+    folder = Path(tempfile.mkdtemp(dir=bench.folder))
+    for kind in ("images", "labels"):
+        for split in ("train", "val"):
+            shutil.copytree(DIGITS / kind / split, folder / kind / split)
+    file = folder / "digits.yaml"
     names = ", ".join(f"'{i}'" for i in range(10))
-    data.write_text(f"path: {DIGITS}\ntrain: images/train\nval: images/val\nnames: [{names}]\n")
-    ours = [
-        "--cfg",
-        "yolov5n",
-        "--weights",
-        "",
-        "--data",
-        "digits",
-        "--img",
-        "320",
-        "--epochs",
-        "2",
-        "--noval",
-        "--noplots",
-    ]
+    places = "".join(f"{split}: {folder / 'images' / split}\n" for split in ("train", "val"))
+    file.write_text(f"{places}nc: 10\nnames: [{names}]\n")
+    return file, len(list((DIGITS / "images" / "train").iterdir()))
 
-    def second_epoch(folder: Path) -> float:
-        with (folder / "results.csv").open() as file:
-            times = [float({key.strip(): value for key, value in row.items()}["time"]) for row in csv.DictReader(file)]
-        return images / (times[1] - times[0])
+
+def _second_epoch(folder: Path, images: int) -> float:
+    with (folder / "results.csv").open() as file:
+        times = [float({key.strip(): value for key, value in row.items()}["time"]) for row in csv.DictReader(file)]
+    return images / (times[1] - times[0])
+
+
+def _last_bar(text: str, images: int) -> float:
+    """Return images a second of the last finished progress bar of an epoch: tqdm's, or that of ultralytics."""
+    bars = r"320: +100%[^\r\n]*?(\d+)/\1 (?:\[(?P<tqdm>[\d:]+)<|[\d.]+(?:it/s|s/it) (?P<ultralytics>[\d.:]+)s?\b)"
+    last = list(re.finditer(bars, text))[-1]
+    seconds = 0.0
+    for part in (last["tqdm"] or last["ultralytics"]).split(":"):
+        seconds = 60 * seconds + float(part)
+    return images / seconds
+
+
+TWO_EPOCHS = ["--weights", "", "--data", "digits", "--img", "320", "--epochs", "2", "--noval", "--noplots"]
+
+
+def training(bench: Bench) -> tuple[str, dict[str, Measure]]:
+    """Train yolov5n two epochs on the digits; images a second of the second epoch."""
+    data, images = _digits(bench)
 
     def own(name: str, *more: str) -> float:
-        bench.run([str(ROOT / "train.py"), *ours, *more, *bench.place(name)])
-        return second_epoch(bench.folder / name)
+        bench.run([str(ROOT / "train.py"), "--cfg", "yolov5n", *TWO_EPOCHS, *more, *bench.place(name)])
+        return _second_epoch(bench.folder / name, images)
 
     def stock(default: bool) -> float:
         arguments = f"data={str(data)!r}, imgsz=320, epochs=2, batch=16, val=False, plots=False, optimizer='SGD'"
         place = f"project={str(bench.folder)!r}, name='stock', exist_ok=True, cache='ram', device='cpu', verbose=False"
         bench.stock(f"YOLO('yolov5n.yaml').train({arguments}, {place})", default)
-        return second_epoch(bench.folder / "stock")
+        return _second_epoch(bench.folder / "stock", images)
 
     def original() -> float:
         words = ["--cfg", "yolov5n.yaml", "--weights", "", "--data", str(data), "--img", "320", "--epochs", "2"]
         text = bench.original("train.py", *words, "--cache", "ram", "--noval", "--noplots", *bench.place("original"))[1]
-        minutes, seconds = re.findall(r"\d+/\d+ \[(\d+):(\d+)<", text)[-1]
-        return images / (60 * int(minutes) + int(seconds))
+        return _last_bar(text, images)
 
     sides: dict[str, Measure] = {
         "ours": lambda: own("ours"),
@@ -149,6 +166,39 @@ def training(bench: Bench) -> tuple[str, dict[str, Measure]]:
     return "train yolov5n at 320 px, batch 16, images/s", sides | (
         {"original YOLOv5": original} if bench.yolov5 else {}
     )
+
+
+# YOLOv7 uses names that NumPy 2 dropped, and reads its own caches, which newer versions of PyTorch refuse.
+OLD_NAMES = """
+import runpy, sys, numpy, torch
+numpy.int, numpy.trapz, load = int, numpy.trapezoid, torch.load
+torch.load = lambda *args, **kwargs: load(*args, **{**kwargs, "weights_only": False})
+sys.path.insert(0, "")
+script = sys.argv.pop(1)
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+def simota(bench: Bench) -> tuple[str, dict[str, Measure]]:
+    """Train yolov7-tiny with simOTA two epochs on the digits; images a second of the second epoch."""
+    data, images = _digits(bench)
+
+    def own() -> float:
+        words = ["--cfg", "yolov7-tiny", "--hyp", "v7-tiny", *TWO_EPOCHS]
+        bench.run([str(ROOT / "train.py"), *words, *bench.place("tiny")])
+        return _second_epoch(bench.folder / "tiny", images)
+
+    def original() -> float:
+        assert bench.yolov7 is not None
+        words = ["--cfg", "cfg/training/yolov7-tiny.yaml", "--hyp", "data/hyp.scratch.tiny.yaml", "--weights", ""]
+        words += ["--data", str(data), "--img", "320", "320", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
+        words += ["--cache-images", "--notest", "--workers", "2", *bench.place("tiny7")]
+        return _last_bar(bench.run(["-c", OLD_NAMES, "train.py", *words], cwd=bench.yolov7)[1], images)
+
+    sides: dict[str, Measure] = {"ours": own}
+    if bench.yolov7:
+        sides["original YOLOv7"] = original
+    return "train yolov7-tiny with simOTA at 320 px, batch 16, images/s", sides
 
 
 def detection(bench: Bench) -> tuple[str, dict[str, Measure]]:
@@ -210,18 +260,9 @@ def _peers(bench: Bench, source: str, count: int, words: list[str]) -> dict[str,
 
 
 def validation(bench: Bench) -> tuple[str, dict[str, Measure]]:
-    """Measure yolov5n.pt on a data set at 640 px, batch 16, as one class; seconds of the whole process."""
-    words = [
-        "--weights",
-        str(bench.weights),
-        "--data",
-        str(bench.pictures),
-        "--img",
-        "640",
-        "--batch-size",
-        "16",
-        "--single-cls",
-    ]
+    """Measure on the val split of a data set at 640 px, batch 16; 1/s of the whole process."""
+    weights = ["--weights", str(bench.trained)] if bench.trained else ["--weights", str(bench.weights), "--single-cls"]
+    words = [*weights, "--data", str(bench.pictures), "--img", "640", "--batch-size", "16"]
 
     def own() -> float:
         return 1 / bench.run([str(ROOT / "val.py"), *words, *bench.place("val")])[0]
@@ -232,7 +273,7 @@ def validation(bench: Bench) -> tuple[str, dict[str, Measure]]:
     return "measure a data set at 640 px, batch 16, whole process, 1/s", sides
 
 
-WORKS = {"train": training, "detect": detection, "val": validation, "start": starting}
+WORKS = {"train": training, "ota": simota, "detect": detection, "val": validation, "start": starting}
 
 
 def measure(sides: dict[str, Measure], runs: int) -> list[str]:
@@ -262,15 +303,19 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("yolov5n.pt"))
     parser.add_argument("--video", type=Path, help="leaves detection out where it is missing")
     parser.add_argument("--pictures", type=Path, help="a YOLO data set; leaves validation out where it is missing")
+    parser.add_argument("--trained", type=Path, help="official weights for its classes, instead of COCO's as one class")
     parser.add_argument("--yolov5", type=Path, help="a checkout of the original")
+    parser.add_argument("--yolov7", type=Path, help="likewise")
     parser.add_argument("--only", nargs="+", choices=list(WORKS), default=list(WORKS))
+    parser.add_argument("--sides", nargs="+", metavar="SIDE", help="these only, for example ours ultralytics")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     needed = {"detect": options.video, "val": options.pictures}
     text = f"{machine()}, onnxruntime {version('onnxruntime')}; {options.threads} threads"
     lines = [f"{text}; medians of {options.runs} rounds; the ratio is ours to the row's, above 1 where ours is faster."]
     with tempfile.TemporaryDirectory() as name:
-        paths = [path and path.resolve() for path in (options.weights, options.video, options.pictures, options.yolov5)]
+        given = [options.weights, options.video, options.pictures, options.trained, options.yolov5, options.yolov7]
+        paths = [path and path.resolve() for path in given]
         config = Path(name) / "config"
         config.mkdir()
         # The original would download this font before it trains.
@@ -280,6 +325,7 @@ def main() -> None:
             if needed.get(work, True) is None:
                 continue
             title, sides = WORKS[work](bench)
+            sides = {name: side for name, side in sides.items() if name in (options.sides or sides)}
             print(title, flush=True)
             lines += ["", f"| {title} | median | ratio |", "|---|---|---|", *measure(sides, options.runs)]
     print("\n".join(lines))

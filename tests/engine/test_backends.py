@@ -133,6 +133,20 @@ class Constant:
         return self.output
 
 
+def test_a_runtime_that_cannot_run_the_model_is_replaced(messages):
+    class Failing(Constant):
+        def __call__(self, images):
+            raise RuntimeError("Reshape: 2 is not 16")
+
+    settled = []
+    expected = np.full((1, 5, 1), 0.5, np.float32)
+    checked = CheckedBackend(Failing(None), Constant(expected), settled.append)
+    assert checked(np.zeros(1)) is expected
+    assert checked(np.zeros(1)) is expected
+    assert settled == [False]
+    assert "constant cannot run the model (Reshape: 2 is not 16)" in messages.text
+
+
 def test_pictures_without_anything_do_not_settle_it():
     empty = np.zeros((1, 6, 5), np.float32)
     fresh, reference, settled = Constant(empty), Constant(empty), []

@@ -117,3 +117,12 @@ def test_val_measures_the_same(name, tmp_path):
         assert main("val", [*words, "--project", str(tmp_path), "--name", weights.suffix or "folder"]) == 0
         numbers.append(json.loads((tmp_path / (weights.suffix or "folder") / "metrics.json").read_text())["coco"]["AP"])
     assert numbers[0] == pytest.approx(numbers[1], abs=0.02)  # squares against tight rectangles
+
+
+@pytest.mark.slow
+@OPENVINO
+@pytest.mark.parametrize("name", ["DANet", "LCT"])
+def test_what_openvino_once_got_wrong_or_refused(name):
+    from benchmarks.exports import cell, detector
+
+    assert cell(detector(name), "openvino", 320).holds
