@@ -78,6 +78,25 @@ def test_the_same_boxes_as_pytorch(runtime, pictures, cache, tmp_path, messages)
         np.testing.assert_allclose(boxes(rows)[:, 4], boxes(expected)[:, 4], atol=0.005)
 
 
+@pytest.mark.skipif(not installed("openvino"), reason="openvino is not installed")
+def test_openvino_compiles_for_a_shape_that_comes_again_and_computes_the_same(tmp_path):
+    from engine.backends.openvino import ALIKE, OpenVinoBackend
+    from engine.exporter import write
+    from models import load_model
+
+    file = write(load_model(DIGITS_WEIGHTS), "onnx", tmp_path / "digits", imgsz=160, batch=1, dynamic=True)
+    backend = OpenVinoBackend(str(file))
+    draw = np.random.default_rng(0)
+    one, other = (draw.random((1, 3, size, 160), dtype=np.float32) for size in (128, 160))
+    first = backend(one)
+    outputs = [backend(one) for _ in range(ALIKE)]
+    assert backend.fixed_shape == one.shape
+    assert backend.fixed is not backend.free
+    np.testing.assert_allclose(outputs[-1], first, rtol=1e-4, atol=1e-3)
+    assert backend(other).shape != first.shape
+    assert backend.fixed_shape == one.shape
+
+
 def test_a_few_pictures_are_not_worth_an_export(pictures, cache, tmp_path, messages):
     detect(tmp_path, "--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320, "--device", "cpu")
     assert "PyTorch" in messages.text
