@@ -173,9 +173,9 @@ def main() -> None:
         "",
     ]
     lines += [
-        "A training step (forward, loss, backward) of yolov5n on "
-        + ", ".join(f"{value} {CURVES[key][0]}" for key, value in BASE.items())
-        + ", but for what varies; reading an epoch of augmented pictures; annotating a video of 320×240 px. Median of "
+        f"A training step (forward, loss, backward) of yolov5n at {BASE['size']} px, {BASE['batch']} pictures a batch, "
+        f"{BASE['objects']} objects a picture and {BASE['classes']} classes, but for what varies; reading an epoch of "
+        "augmented pictures; annotating a video of 320×240 px. Median of "
         + f"{options.runs} steps; the peak is of the whole process.",
     ]
     found: dict[str, list[tuple[int, float, float]]] = {}
