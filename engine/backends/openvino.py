@@ -40,6 +40,7 @@ class OpenVinoBackend:
             if not files:
                 raise UsageError(f"--weights {path}: has no .xml file; write it with export.py --include openvino")
             file = files[0]
+        self.lanes = lanes
         self.core = openvino.Core()
         self.settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
@@ -49,7 +50,7 @@ class OpenVinoBackend:
         try:
             self.model = self.core.read_model(file)
             facts = _facts(file, self.model)
-            self.free = self._requests(self.model, lanes)
+            self.free = self._requests(self.model)
         except RuntimeError as error:
             raise UsageError(
                 f"--weights {path}: OpenVINO cannot open it: {' '.join(str(error).split())[:300]}"
@@ -59,7 +60,6 @@ class OpenVinoBackend:
         if len(sizes) != 4:
             raise UsageError(f"--weights {path}: takes an input of shape {sizes}, not pictures (B, 3, H, W)")
         self.batch, self.size = shape_limits(sizes)
-        self.lanes = lanes
         self.lock = Lock()
         self.alike, self.shape = 0, tuple[int, ...]()  # the latest calls of one shape
         self.fixed, self.fixed_shape = self.free, tuple[int, ...]()
@@ -76,10 +76,10 @@ class OpenVinoBackend:
         finally:
             requests.put(request)
 
-    def _requests(self, model: Any, lanes: int) -> SimpleQueue:
+    def _requests(self, model: Any) -> SimpleQueue:
         """Compile a model; return as many requests as there are lanes."""
         compiled, requests = self.core.compile_model(model, "CPU", self.settings), SimpleQueue[Any]()
-        for _ in range(lanes):
+        for _ in range(self.lanes):
             requests.put(compiled.create_infer_request())
         return requests
 
@@ -90,7 +90,7 @@ class OpenVinoBackend:
             if self.alike == ALIKE and self.size is None and shape != self.fixed_shape:
                 model = self.model.clone()
                 model.reshape(list(shape))
-                self.fixed, self.fixed_shape = self._requests(model, self.lanes), shape
+                self.fixed, self.fixed_shape = self._requests(model), shape
             return self.fixed if shape == self.fixed_shape else self.free
 
 
