@@ -124,7 +124,9 @@ def _probe(plan: Any, device: str) -> dict[str, float]:
     from study.cost import epoch_seconds
 
     _say("timing a few batches of each variant")
-    return {name: epoch_seconds(model, plan.options, plan.sizes, device) for name, model in plan.models.items()}
+    return {
+        name: epoch_seconds(model, plan.options_of(name), plan.sizes, device) for name, model in plan.models.items()
+    }
 
 
 def _epochs_in(minutes: float, seconds: Mapping[str, float]) -> dict[str, int]:

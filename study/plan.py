@@ -80,6 +80,15 @@ class Plan:
         """All options of train.py that the runs have in common."""
         return train_options(self.spec.train, self.spec.file)
 
+    def flags(self, variant: str) -> Mapping[str, Any]:
+        """Flags of train.py that a variant is trained with; a control is trained as its variant is."""
+        own = {known.name: known.train for known in self.spec.variants}
+        return {**self.spec.train, **own[variant.removesuffix(CONTROL)]}
+
+    def options_of(self, variant: str) -> dict[str, Any]:
+        """All options of train.py that a variant is trained with."""
+        return train_options(self.flags(variant), self.spec.file)
+
     def model_file(self, variant: str) -> Path:
         """Where a variant's model is written."""
         return self.folder / "models" / f"{variant}.yaml"
@@ -177,20 +186,20 @@ def remembered_epochs(plan: Plan) -> dict[str, int] | None:
 
 
 def _timing_key(plan: Plan) -> str:
-    parts = [plan.spec.minutes, plan.options, {name: dict(model.yaml) for name, model in plan.models.items()}]
-    return content_hash([*parts, plan.sizes])
+    variants = {name: [dict(model.yaml), plan.options_of(name)] for name, model in plan.models.items()}
+    return content_hash([plan.spec.minutes, variants, plan.sizes])
 
 
 def _run(plan: Plan, name: str, seed: int, weights: str | None) -> Run:
     spec, model, epochs = plan.spec, plan.models[name], plan.epochs[name]
     used = sorted({a.module for layer in model.layers for a in _mechanisms(layer)})
-    options = {key: value for key, value in plan.options.items() if key not in NEUTRAL}
+    flags, options = plan.flags(name), plan.options_of(name)
     code = code_hash(TRAINING_CODE, used)
     content = {
         "model": dict(model.yaml),
         "names": plan.names,
-        "options": {**options, "epochs": epochs},
-        "hyp": hyp_content(plan.options["hyp"]),
+        "options": {**{key: value for key, value in options.items() if key not in NEUTRAL}, "epochs": epochs},
+        "hyp": hyp_content(options["hyp"]),
         "seed": seed,
         "data": {split: plan.prints[split] for split in ("train", "val")},
         "weights": weights,
@@ -202,7 +211,7 @@ def _run(plan: Plan, name: str, seed: int, weights: str | None) -> Run:
     words = ["--weights", str(plan.weights or ""), "--cfg", str(plan.model_file(name)), "--data", plan.data]
     if spec.data_root and plan.data == spec.data:
         words += ["--data-root", spec.data_root]
-    words += ["--epochs", str(epochs), "--seed", str(seed), *train_words({**DEFAULTS, **spec.train})]
+    words += ["--epochs", str(epochs), "--seed", str(seed), *train_words({**DEFAULTS, **flags})]
     words += ["--project", str(folder), "--name", "train", "--exist-ok"]
     eval_key = content_hash({**measured, "training": key})
     return Run(name, seed, key, eval_key, folder, tuple(words), epochs, tuple(used), code)
@@ -244,7 +253,7 @@ def _doubts(spec: StudySpec) -> list[str]:
     found = []
     if len(spec.seeds) < 3:
         found.append(f"{len(spec.seeds)} seed(s): a spread can be judged from three or more, five are usual.")
-    if spec.train.get("patience"):
+    if any(flags.get("patience") for flags in (spec.train, *(variant.train for variant in spec.variants))):
         found.append("patience lets runs stop early: budgets are not equal.")
     if spec.weights is None:
         found.append("Training starts from scratch: effects of attention on pretrained detectors may differ.")

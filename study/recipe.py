@@ -10,7 +10,7 @@ from engine.flags import ROOT
 from engine.state import current_commit
 from study.plan import Plan
 
-RUNS = 3  # commands that are written out; the others differ in seed and model only
+RUNS = 3  # commands that are written out; the others differ in seed and model, and those that have flags of their own
 
 
 def recipe(plan: Plan) -> str:
@@ -27,7 +27,8 @@ def recipe(plan: Plan) -> str:
         "",
         "Each run is such a command; the models lie beside the report in models/:",
     ]
-    for run in plan.runs[:RUNS]:
+    own = [run for run in plan.runs[RUNS : len(plan.models)] if plan.flags(run.variant) != plan.spec.train]
+    for run in plan.runs[:RUNS] + own:
         words = " ".join(f'"{word}"' if " " in word or not word else word for word in map(_portable, run.words))
         lines.append(f"python train.py {words}")
     return "\n".join(lines)

@@ -38,7 +38,7 @@ from study.plots import errors, forest, learning_curves, pareto
 from study.recipe import recipe, spec_text
 from study.results import WHICH, Results, gather
 from study.runner import Outcome, log_tail
-from study.runs import write_whole
+from study.runs import train_words, write_whole
 from study.spec import METRICS
 from study.tables import Table, ordered, verdict_table
 from study.variants import BASELINE
@@ -145,7 +145,12 @@ def _lead(plan: Plan, results: Results) -> list[str]:
     return [
         f"{len(results.by_variant)} models × {len(plan.spec.seeds)} seeds ({done} runs), {length} epochs each at "
         f"{plan.options['imgsz']} px on {Path(plan.spec.data).stem}, {start}. Runs of one seed share initial values, "
-        "order of data and augmentation, so differences are taken seed by seed."
+        "order of data and augmentation, so differences are taken seed by seed.",
+        *(
+            f"{variant.name} is trained with {' '.join(train_words(variant.train))}."
+            for variant in plan.spec.variants
+            if variant.train
+        ),
     ]
 
 

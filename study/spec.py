@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ RESERVED = frozenset(
     "weights cfg attention identity data data_root seed project name exist_ok resume download nosave epochs "
     "device".split()
 )
+MEASURED = ("imgsz", "single_cls")  # what the numbers are measured at: alike for all variants
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,63}")
 _MOST_SEEDS, _MOST_VARIANTS = 1000, 500
 
@@ -103,7 +104,8 @@ def read_study(file: str | Path) -> StudySpec:
     for variant in variants:
         if not _NAME.fullmatch(variant.name):
             raise UsageError(f"{path}: variant {short(variant.name)}: expected letters, digits and . _+@-")
-    train = _train(content.get("train"), path)
+    train = _train(content.get("train"), str(path), path)
+    variants = [_with_flags(variant, train, path) for variant in variants]
     epochs, minutes = _budget(content, path)
     evaluate = _mapping(content, "evaluate", path, ("split",))
     split = evaluate.get("split", "auto")
@@ -160,21 +162,41 @@ def _whole(content: Mapping[str, Any], key: str, default: int, least: int, most:
     return value
 
 
-def _train(value: Any, path: Path) -> dict[str, Any]:
+def _train(value: Any, where: str, path: Path) -> dict[str, Any]:
     """Check the flags against train.py's own parser."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise UsageError(f"{path}: train is {short(value)}, expected flags of train.py such as {{imgsz: 320}}")
-    flags = {str(key).replace("-", "_"): inner for key, inner in value.items()}
+        raise UsageError(f"{where}: train is {short(value)}, expected flags of train.py such as {{imgsz: 320}}")
+    usual = train_options({}, where)
+    flags = {
+        # YAML reads a bare off as false, which only a switch can be.
+        name: "off" if inner is False and not isinstance(usual.get(name), bool) else inner
+        for name, inner in ((str(key).replace("-", "_"), inner) for key, inner in value.items())
+    }
     reserved = sorted(RESERVED & set(flags))
     if reserved:
-        where = {"epochs": "budget: {epochs: 20}", "device": "the command line: --device 0"}
-        raise UsageError(f"{path}: train.{reserved[0]} is set by the study; {where.get(reserved[0], 'leave it out')}")
+        instead = {"epochs": "budget: {epochs: 20}", "device": "the command line: --device 0"}
+        raise UsageError(
+            f"{where}: train.{reserved[0]} is set by the study; {instead.get(reserved[0], 'leave it out')}"
+        )
     if isinstance(flags.get("hyp"), str):
         flags["hyp"] = _found(flags["hyp"], path)
-    train_options(flags, path)
+    train_options(flags, where)
     return flags
+
+
+def _with_flags(variant: Variant, common: Mapping[str, Any], path: Path) -> Variant:
+    """Check the flags of one variant, which come on top of the study's."""
+    if not variant.train:
+        return variant
+    where = f"{path}: variants.{variant.name}"
+    flags = _train(variant.train, where, path)
+    ours, its = train_options(common, path), train_options({**common, **flags}, where)
+    for name in MEASURED:
+        if its[name] != ours[name]:
+            raise UsageError(f"{where}: train.{name} is that of all variants; write it under the study's own train")
+    return replace(variant, train=flags)
 
 
 def _budget(content: Mapping[str, Any], path: Path) -> tuple[int | None, float | None]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from models.row_form import short
 BASELINE = "baseline"
 CONTROL = "~control"  # sk~control is the control of sk
 _GRID_KEYS = ("mechanisms", "positions", "identity")
-_VARIANT_KEYS = ("attention", "cfg", "identity")
+_VARIANT_KEYS = ("attention", "cfg", "identity", "train")
 
 Entry = str | Mapping[str, Any]
 
@@ -27,12 +27,14 @@ class Variant:
         cfg: its own model YAML or overlay; empty for the study's.
         attention: placements on top of it, as for --attention or as in a YAML's attention section.
         identity: whether they start as the identity; None follows the YAML.
+        train: flags of train.py in which its runs differ from the study's.
     """
 
     name: str
     cfg: str = ""
     attention: tuple[Entry, ...] = ()
     identity: bool | None = None
+    train: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_variants(content: Mapping[str, Any], path: Path) -> list[Variant]:
@@ -61,6 +63,7 @@ def read_variants(content: Mapping[str, Any], path: Path) -> list[Variant]:
 
 def _named(name: str, value: Any, default: bool | None, path: Path) -> Variant:
     where = f"{path}: variants.{name}"
+    train: Any = {}
     if isinstance(value, Mapping) and "module" not in value:
         unknown = [key for key in value if key not in _VARIANT_KEYS]
         if unknown:
@@ -70,13 +73,17 @@ def _named(name: str, value: Any, default: bool | None, path: Path) -> Variant:
             raise UsageError(f"{where}: cfg is {short(cfg)}, expected a model YAML")
         attention = _entries(value["attention"], where) if "attention" in value else ()
         identity = _identity(value["identity"], f"{where}.identity") if "identity" in value else default
+        train = value.get("train") or {}
     elif isinstance(value, str) and re.search(r"\.ya?ml$", value):
         cfg, attention, identity = value, (), default
     else:
         cfg, attention, identity = "", _entries(value, where), default
-    if not cfg and not attention:
-        raise UsageError(f"{where}: places no attention; write SE@neck.P3, or {{cfg: overlay.yaml}}")
-    return Variant(name, cfg and _beside(cfg, path), attention, identity)
+    if not cfg and not attention and not train:
+        raise UsageError(
+            f"{where}: differs in nothing from the baseline; write SE@neck.P3, {{cfg: overlay.yaml}}, or "
+            "{train: {attention_lr: 5}}"
+        )
+    return Variant(name, cfg and _beside(cfg, path), attention, identity, train)
 
 
 def _beside(cfg: str, path: Path) -> str:

@@ -64,7 +64,8 @@ def answers(results: Results, analysis: Analysis, costs: Mapping[str, Cost]) -> 
         if comparison is None:
             found.append(Answer(name, "too few runs", "", f"A comparison needs two seeds or more. {cost}"))
             continue
-        parts = [_difference(comparison, analysis.metric), _against(own), _conclusion(comparison, own), cost]
+        grown = costs[name].parameters > costs[BASELINE].parameters
+        parts = [_difference(comparison, analysis.metric), _against(own), _conclusion(comparison, own, grown), cost]
         verdict = comparison.verdict
         found.append(Answer(name, verdict.value, TONES[verdict], " ".join(filter(None, parts))))
     return found
@@ -97,9 +98,9 @@ def _against(own: Comparison | None) -> str:
     return f"Against plain convolutions of the same size (its control) {what}: {difference}."
 
 
-def _conclusion(found: Comparison, own: Comparison | None) -> str:
-    """Say what a gain may be credited to."""
-    if found.verdict is not Verdict.GAIN:
+def _conclusion(found: Comparison, own: Comparison | None, grown: bool) -> str:
+    """Say what a gain may be credited to; without more parameters, size is no candidate."""
+    if found.verdict is not Verdict.GAIN or (own is None and not grown):
         return ""
     if own is None:
         return "Without a control, the gain may come from the added size alone."

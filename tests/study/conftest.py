@@ -115,6 +115,12 @@ def finish(plan: Plan, run: Run, shift: float, missed: int = 0) -> None:
     write_json(run.folder / "done.json", {"key": run.key, "eval_key": run.eval_key})
 
 
+@pytest.fixture
+def finish_run() -> Callable[..., None]:
+    """Return a function that leaves behind what a finished run does."""
+    return finish
+
+
 @pytest.fixture(scope="session")
 def study(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A finished study: se is better than the baseline with every seed, sk and its control are no different.

@@ -86,6 +86,25 @@ def test_an_address_changes_when_and_only_when_the_run_does(make: Callable[..., 
     assert keys(plain()) == before
 
 
+def test_a_variant_and_its_control_are_trained_with_the_variants_flags(make: Callable[..., Plan]) -> None:
+    before = keys(make())
+    attended = {**SPEC["variants"], "sk": {**SPEC["variants"]["sk"], "train": {"attention_lr": 5}}}
+    plan = make(variants={**attended, "fp32": {"train": {"amp": "off"}}})
+    options = {run.variant: train_parser().parse_args(list(run.words)) for run in plan.runs}
+    assert {name: (o.amp, o.attention_lr, o.batch_size) for name, o in options.items()} == {
+        "baseline": ("auto", 1, 4),
+        "se": ("auto", 1, 4),
+        "sk": ("auto", 5, 4),
+        "sk~control": ("auto", 5, 4),
+        "fp32": ("off", 1, 4),
+    }
+    after = keys(plan)
+    assert {name for (name, seed), key in before.items() if after[name, seed] != key} == {"sk", "sk~control"}
+    bare, base = dict(plan.models["fp32"].yaml), dict(plan.models["baseline"].yaml)
+    assert (bare.pop("name"), base.pop("name")) == ("fp32", "baseline")
+    assert bare == base
+
+
 def test_pictures_that_measure_do_not_change_the_training(make: Callable[..., Plan], tiny_data: Path) -> None:
     before = make().runs[0]
     labels = tiny_data.parent / "labels" / "test" / "test0.txt"

@@ -138,6 +138,18 @@ def test_one_seed_gives_a_report_without_verdicts(study: Any) -> None:
     assert "too few runs" in (study.plan.folder / "report.html").read_text()
 
 
+def test_flags_of_one_variant_are_said(make: Callable[..., Plan], finish_run: Callable[..., None]) -> None:
+    variants = {"se": "SE@neck.P3", "cbam": "CBAM@neck.P3", "fp32": {"train": {"amp": "off"}}}
+    plan = make(variants=variants, controls=None, seeds=1)
+    for run in plan.runs:
+        finish_run(plan, run, 2.0)
+    write_report(plan, Outcome(done=plan.runs))
+    text = (plan.folder / "report.md").read_text()
+    assert "\nfp32 is trained with --amp off.\n" in text
+    assert text.count(" --amp off --project ") == 1  # of the recipe's commands
+    assert "fp32 is trained with --amp off." in (plan.folder / "report.html").read_text()
+
+
 def test_the_recipe_has_no_path_of_this_machine(study: Any) -> None:
     text = recipe(study.plan)
     assert str(study.plan.folder.parents[1]) not in text

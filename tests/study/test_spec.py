@@ -43,6 +43,18 @@ def test_a_grid_can_cross_the_start_too(write_spec: Callable[..., Path]) -> None
     assert spec.controls == ("SE@neck.P3-identity", "SE@neck.P3-plain")
 
 
+def test_a_variant_may_be_trained_with_flags_of_its_own(write_spec: Callable[..., Path]) -> None:
+    spec = read_study(write_spec(variants={"fp32": {"train": {"amp": "off"}}}, controls=None))
+    assert [dict(variant.train) for variant in spec.variants] == [{}, {"amp": "off"}]
+    assert spec.variants[1].attention == ()
+
+
+def test_a_bare_off_means_what_it_says(write_spec: Callable[..., Path]) -> None:
+    path = write_spec(train={"imgsz": 64, "rect": False})
+    path.write_text(path.read_text().replace("rect: false", "rect: false\n  amp: off"))
+    assert read_study(path).train == {"imgsz": 64, "rect": False, "amp": "off"}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -54,7 +66,11 @@ def test_a_grid_can_cross_the_start_too(write_spec: Callable[..., Path]) -> None
         ({"variants": {"sk~control": "SE@4"}, "controls": None}, "variant 'sk~control': expected letters"),
         ({"variants": {"baseline": "SE@4"}, "controls": None}, "'baseline' stands there twice"),
         ({"variants": {"se": {"attentoin": "SE@4"}}}, "variants.se: unknown key 'attentoin'"),
-        ({"variants": {"se": {"identity": True}}}, "variants.se: places no attention"),
+        ({"variants": {"se": {"identity": True}}}, "variants.se: differs in nothing from the baseline"),
+        ({"variants": {"se": {"train": ["amp"]}}}, r"variants.se: train is \['amp'\], expected flags of train.py"),
+        ({"variants": {"se": {"train": {"seed": 1}}}}, "variants.se: train.seed is set by the study"),
+        ({"variants": {"se": {"train": {"amp": "fp8"}}}}, "variants.se: train: argument --amp"),
+        ({"variants": {"se": {"train": {"img": 640}}}}, "variants.se: train.imgsz is that of all variants"),
         ({"variants": {"se": {"attention": "SE@4", "identity": "yes"}}}, "identity is 'yes', expected true or false"),
         ({"controls": ["cbam"]}, r"controls has 'cbam', which is no variant; there are se, sk"),
         ({"seeds": 0}, "seeds is 0, expected how many"),
@@ -65,6 +81,7 @@ def test_a_grid_can_cross_the_start_too(write_spec: Callable[..., Path]) -> None
         ({"train": {"epochs": 3}}, r"train.epochs is set by the study; budget: \{epochs: 20\}"),
         ({"train": {"weights": "x"}}, "train.weights is set by the study"),
         ({"train": {"imgsize": 64}}, r"train: unknown argument '--imgsize'"),
+        ({"train": {"imgsize": False}}, r"train: unknown argument '--imgsize'"),
         ({"train": {"batch_size": 0}}, "train: argument --batch-size"),
         ({"metrics": ["mAP"]}, "metrics has 'mAP'; there are AP, AP50"),
         ({"evaluate": {"split": "train"}}, "evaluate.split is 'train'"),

@@ -16,14 +16,18 @@ UP, DOWN, LEVEL = (0.021, 0.019, 0.020, 0.0213), (-0.021, -0.019, -0.020, -0.021
 COSTS = {"baseline": Cost(1000, 1, (5.0, 6.0, 7.0)), "v": Cost(1250, 1, (6.0, 7.5, 8.0))}
 
 
-def answer(to_baseline: tuple[float, ...], to_control: tuple[float, ...] | None = None) -> Answer:
+def answer(
+    to_baseline: tuple[float, ...],
+    to_control: tuple[float, ...] | None = None,
+    costs: Mapping[str, Cost] = COSTS,
+) -> Answer:
     """Return what is said of differences over four seeds."""
-    results: Any = SimpleNamespace(plan=SimpleNamespace(models=dict(COSTS)), by_variant=COSTS)
+    results: Any = SimpleNamespace(plan=SimpleNamespace(models=dict(costs)), by_variant=costs)
     compared = compare(BASE, {"v": {seed: BASE[seed] + step for seed, step in enumerate(to_baseline)}})
     zero: Mapping[Hashable, float] = dict.fromkeys(range(4), 0.0)
     own = {} if to_control is None else compare(zero, {"v": dict(enumerate(to_control))})
     analysis: Any = SimpleNamespace(metric="AP", baseline=compared, own=own)
-    (found,) = answers(results, analysis, COSTS)
+    (found,) = answers(results, analysis, costs)
     return found
 
 
@@ -60,6 +64,10 @@ def test_nothing_detected_is_not_called_no_effect() -> None:
 )
 def test_a_gain_is_credited_by_the_control(control: tuple[float, ...] | None, said: str) -> None:
     assert said in answer(UP, control).text
+
+
+def test_a_gain_without_more_parameters_is_not_put_down_to_size() -> None:
+    assert "size" not in answer(UP, costs={**COSTS, "v": COSTS["baseline"]}).text
 
 
 @pytest.mark.parametrize("difference", [0.0, 0.1])
