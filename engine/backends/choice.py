@@ -94,7 +94,7 @@ def _of_checkpoint(options: Namespace, weights: Any, pictures: int | None, lanes
         if wanted != "torch" and few and not _kept(options, wanted, weights).exists():
             wanted = "torch"
     if wanted == "torch":
-        return _in_torch(options, load_weights(weights, options))
+        return _in_torch(options, load_weights(weights, options), lanes)
     if wanted == "tensorrt":
         raise UsageError(
             "--backend tensorrt: write the engine with export.py --include tensorrt and give it as --weights"
@@ -121,13 +121,13 @@ def _kept(options: Namespace, runtime: str, weights: str | Path) -> Path:
     return kept_file(Path(resolve_weights(weights, options.download)), f"{runtime}{'-half' * options.half}")
 
 
-def _in_torch(options: Namespace, detector: Any) -> Backend:
+def _in_torch(options: Namespace, detector: Any, lanes: int) -> Backend:
     from engine.backends.torch import TorchBackend
     from engine.devices import check_device, check_runtime
 
     check_device(options.device)
     check_runtime(detector, options.device, options.half, options.dnn)
-    return TorchBackend(detector, options.device, options.half, options.augment)
+    return TorchBackend(detector, options.device, options.half, options.augment, lanes)
 
 
 def _in_runtime(options: Namespace, wanted: str, weights: Any, lanes: int) -> Backend:
@@ -157,7 +157,7 @@ def _in_runtime(options: Namespace, wanted: str, weights: Any, lanes: int) -> Ba
         if options.backend != "auto":
             raise UsageError(f"--backend {wanted}: {weights} has no ONNX form: {error}") from error
         LOGGER.warning(f"{weights}: no ONNX form ({' '.join(str(error).split())[:200]}): going on with PyTorch")
-        return _in_torch(options, detector)
+        return _in_torch(options, detector, lanes)
     return CheckedBackend(
         opened(made),
         TorchBackend(detector, "cpu"),

@@ -1,6 +1,11 @@
 """PyTorch: for GPUs, for --augment and --visualize, and where nothing else is wanted or fits."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from itertools import chain
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -27,12 +32,16 @@ class TorchBackend:
         device: "cpu", a GPU's number, or empty to choose.
         half: fp16, on GPUs.
         augment: test-time augmentation.
+        lanes: calls that will be made at the same time, on CPUs; the threads are shared out among them, since threads
+            of one call wait for each other at the end of every layer.
     """
 
     size: tuple[int, int] | None = None
     batch: int | None = None
 
-    def __init__(self, detector: Any, device: str = "", half: bool = False, augment: bool = False) -> None:
+    def __init__(
+        self, detector: Any, device: str = "", half: bool = False, augment: bool = False, lanes: int = 1
+    ) -> None:
         self.device = select_device(device, verbose=False)
         self.type = torch.float16 if half and self.device.type != "cpu" else torch.float32
         detector = detector.to(self.device).eval().fuse(verbose=False)
@@ -42,7 +51,11 @@ class TorchBackend:
         self.names = {int(number): str(name) for number, name in detector.names.items()}
         self.stride = int(detector.stride.max())
         self.finished = bool(getattr(detector, "end2end", False))
-        self.lanes = 1
+        self.lanes = lanes if self.device.type == "cpu" else 1
+        self.share = max(1, torch.get_num_threads() // self.lanes)
+        self.free: SimpleQueue[Any] = SimpleQueue()  # detectors, one a lane
+        for lane in range(self.lanes):
+            self.free.put(_twin(self.detector) if lane else self.detector)
         self.augment = augment
         where = "the CPU" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
         self.label = f"PyTorch {torch.__version__.split('+')[0]} on {where}"
@@ -50,8 +63,21 @@ class TorchBackend:
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Run the model; see `Backend`."""
-        output = self.detector(self._tensor(images), augment=self.augment)
-        return first(output).float().cpu().numpy()  # type: ignore[no-any-return]
+        with self._lane() as detector:
+            output = detector(self._tensor(images), augment=self.augment)
+            return first(output).float().cpu().numpy()  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _lane(self) -> Iterator[Any]:
+        """Lend a detector that no other call uses, and let this thread have its share of the threads."""
+        detector, before = self.free.get(), torch.get_num_threads()
+        try:
+            if self.lanes > 1:
+                torch.set_num_threads(self.share)  # of the calling thread
+            yield detector
+        finally:
+            torch.set_num_threads(before)
+            self.free.put(detector)
 
     def _tensor(self, images: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(images).to(self.device, self.type)
@@ -74,6 +100,12 @@ class TorchBackend:
             class_activation_map(model, self._tensor(images), paths, folder, conf=least)
         finally:
             handle.remove()
+
+
+def _twin(detector: nn.Module) -> nn.Module:
+    """Copy a detector without its tensors, which both use: heads remember the last shape they saw."""
+    tensors = {id(tensor): tensor for tensor in chain(detector.parameters(), detector.buffers())}
+    return deepcopy(detector, tensors)  # type: ignore[arg-type]
 
 
 def first(output: Any) -> torch.Tensor:

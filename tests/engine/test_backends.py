@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -255,3 +256,27 @@ def test_many_classes_and_sizes_in_one_batch(pictures, tmp_path):
     assert [row["Prediction"] for row in one if row["Image Name"] == "a.png"] == [
         row["Prediction"] for row in two if row["Image Name"] == "a.png"
     ]
+
+
+@pytest.mark.parametrize("cfg", ["yolov5n", "ultralytics/yolov8n"])  # ultralytics' head remembers the last shape it saw
+def test_lanes_of_pytorch_compute_what_one_computes_whatever_the_shapes(cfg):
+    import torch
+
+    from engine.backends.torch import TorchBackend
+    from models import build_model
+
+    draw = np.random.default_rng(0)
+    images = [draw.random((1, 3, 32 * h, 32 * w), dtype=np.float32) for h, w in [(2, 3), (3, 2), (1, 4), (2, 2)] * 6]
+    alone, shared = (TorchBackend(build_model(cfg), "cpu", lanes=lanes) for lanes in (1, 3))
+    tensors = [alone.free.get()] + [shared.free.get() for _ in range(3)]
+    assert len({next(detector.parameters()).data_ptr() for detector in tensors[1:]}) == 1  # one copy for all lanes
+    alone.free.put(tensors[0])
+    for detector in tensors[1:]:
+        shared.free.put(detector)
+    expected = [alone(image) for image in images]
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(shared, images))
+    assert torch.get_num_threads() == threads
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
