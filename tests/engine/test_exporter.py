@@ -1,6 +1,7 @@
 """Exported files: each computes what the checkpoint computes, says how it was made, and serves detect.py and val.py."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -105,6 +106,28 @@ def test_detect_and_val_take_it(name, tmp_path, monkeypatch):
     ensure(ROOT / "datasets" / "digits")
     assert main("detect", [*words, "--source", str(ROOT / "datasets/digits/images/test/0000.jpg"), "--save-csv"]) == 0
     assert (tmp_path / "exp" / "predictions.csv").read_text().count("\n") > 1
+
+
+def test_a_fixed_batch_measures_sets_that_it_does_not_divide(tmp_path):
+    from data.digits import ensure
+    from engine.flags import ROOT
+
+    digits = ROOT / "datasets" / "digits"
+    ensure(digits)
+    for kind, ending in (("images", "jpg"), ("labels", "txt")):
+        (tmp_path / kind / "val").mkdir(parents=True)
+        for file in sorted((digits / kind / "test").glob(f"*.{ending}"))[:5]:
+            shutil.copy(file, tmp_path / kind / "val")
+    content = {"path": str(tmp_path), "train": "images/val", "val": "images/val", "names": list("0123456789")}
+    (tmp_path / "few.yaml").write_text(json.dumps(content))
+    numbers = []
+    for weights in (export(tmp_path, "onnx", "--batch-size", "3"), DIGITS_WEIGHTS):
+        words = ["--weights", str(weights), "--data", str(tmp_path / "few.yaml"), "--imgsz", "160", "--square"]
+        assert main("val", [*words, "--noplots", "--project", str(tmp_path), "--name", weights.suffix]) == 0
+        numbers.append(json.loads((tmp_path / weights.suffix / "metrics.json").read_text()))
+    assert numbers[0]["images"] == numbers[1]["images"] == 5
+    assert numbers[0]["coco"]["AP"] == pytest.approx(numbers[1]["coco"]["AP"], abs=1e-3)
+    assert numbers[0]["coco"]["AP"] > 0.3
 
 
 @pytest.mark.slow
