@@ -8,6 +8,7 @@ import numpy as np
 
 from data.errors import DataError
 from data.formats.records import Dataset, Record
+from data.lettering import font_for, showable, write_text
 
 _CELL = 480  # pixels, side of one picture on the sheet
 
@@ -58,6 +59,7 @@ def draw(record: Record, names: dict[int, str], side: int = _CELL) -> np.ndarray
         return canvas
     scale = side / max(record.width, record.height)
     size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
+    font = font_for(names)
     canvas[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     for index, box in enumerate(record.boxes_xyxy * scale):
         cls = int(record.classes[index])
@@ -65,10 +67,9 @@ def draw(record: Record, names: dict[int, str], side: int = _CELL) -> np.ndarray
         x1, y1, x2, y2 = (round(value) for value in box.tolist())
         cv2.rectangle(canvas, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), colour, 1)
         mark = " crowd" if record.crowd[index] else " difficult" if record.difficult[index] else ""
-        label = names[cls].encode("ascii", "replace").decode() + mark  # OpenCV's fonts know no other letters
-        at = (x1 + 1, max(9, y1 - 2))
+        label = showable(names[cls], font) + mark
         for shade, thickness in (((0, 0, 0), 3), (colour, 1)):  # black behind, so that it stands out on any picture
-            cv2.putText(canvas, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, shade, thickness, cv2.LINE_AA)
+            write_text(canvas, label, font, x1 + 1, max(9, y1 - 2), 0.4, shade, thickness)
     return canvas
 
 

@@ -13,6 +13,7 @@ from engine import env  # noqa: F401 - before OpenCV, which reads its limits fro
 from engine.drawing import draw
 from engine.errors import UsageError
 from engine.flags import ROOT, detect_parser
+from engine.fonts import warn_of_missing
 from engine.found import Found
 from engine.log import LOGGER, printable
 from engine.outputs import Outputs, check_display
@@ -106,6 +107,8 @@ def _work(predictor: Predictor, options: Namespace, outputs: Outputs) -> None:
     seen = 0
     last = None
     draws = not options.nosave or options.view_img
+    if draws and not options.hide_labels:
+        warn_of_missing(predictor.backend.names)
     style = (options.line_thickness, not options.hide_labels, not options.hide_conf)
     try:
         with closing(predictor()) as results:

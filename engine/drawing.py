@@ -1,8 +1,11 @@
 """Boxes and labels on a picture, with OpenCV alone: ultralytics' drawing needs torch, which takes seconds to load."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
+from data.lettering import font_for, showable, text_size, write_text
 from engine.found import Found
 
 # Distinct, none too light for a white text: BGR.
@@ -11,7 +14,6 @@ COLOURS = (
     (255, 149, 0), (236, 24, 0), (255, 56, 132), (133, 0, 82), (134, 134, 0), (199, 55, 255), (120, 50, 190),
 )  # fmt: skip
 WHITE = (255, 255, 255)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw(found: Found, thickness: int = 3, labels: bool = True, scores: bool = True) -> np.ndarray:
@@ -27,26 +29,30 @@ def draw(found: Found, thickness: int = 3, labels: bool = True, scores: bool = T
         (h, w, 3) uint8 BGR.
     """
     picture = np.ascontiguousarray(found.picture).copy()
+    font = font_for(found.names) if labels else None
     for box, score, kind in reversed(list(zip(found.boxes, found.scores, found.classes, strict=True))):
         colour = COLOURS[int(kind) % len(COLOURS)]
         left, top, right, bottom = (round(float(value)) for value in box)
         cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
         if labels:
-            text = f"{_plain(found.name(kind))} {score:.2f}" if scores else _plain(found.name(kind))
-            _label(picture, text, left, top, thickness, colour)
+            name = showable(found.name(kind), font)
+            _label(picture, f"{name} {score:.2f}" if scores else name, font, left, top, thickness, colour)
     return picture
 
 
-def _plain(text: str) -> str:
-    """Return what OpenCV's font can show."""
-    return text.encode("ascii", "replace").decode()
-
-
-def _label(picture: np.ndarray, text: str, left: int, top: int, thickness: int, colour: tuple[int, int, int]) -> None:
+def _label(
+    picture: np.ndarray,
+    text: str,
+    font: Path | None,
+    left: int,
+    top: int,
+    thickness: int,
+    colour: tuple[int, int, int],
+) -> None:
     """Write a text on its own ground above a corner, below it where there is no room above."""
     size, weight = thickness / 4, max(1, thickness - 2)
-    (width, height), base = cv2.getTextSize(text, FONT, size, weight)
+    width, height, base = text_size(text, font, size, weight)
     left = max(0, min(left, picture.shape[1] - width))
     bottom = top if top - height - base >= 0 else top + height + base
     cv2.rectangle(picture, (left, bottom - height - base), (left + width, bottom), colour, cv2.FILLED)
-    cv2.putText(picture, text, (left, bottom - base // 2 - 1), FONT, size, WHITE, weight, cv2.LINE_AA)
+    write_text(picture, text, font, left, bottom - base // 2 - 1, size, WHITE, weight)

@@ -21,6 +21,7 @@ from engine.dataset import box_sizes, describe
 from engine.devices import check_device, check_processes
 from engine.errors import UsageError
 from engine.flags import train_parser
+from engine.fonts import prepare_plots
 from engine.log import LOGGER
 from engine.modelinfo import model_line
 from engine.places import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
@@ -103,6 +104,8 @@ def _run(options: Namespace, here: distribution.Place, device: str) -> DetectorT
         fingerprints=prints,
     )
     if here.rank == 0:
+        if not options.noplots:
+            prepare_plots(info["names"])
         distribution.remember_folder(str(folder))
         _record(folder, options, hyp)
     _check_anchors(trainer, options)

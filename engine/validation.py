@@ -12,6 +12,7 @@ from engine.dataset import describe
 from engine.devices import check_device, check_runtime
 from engine.errors import UsageError
 from engine.flags import val_parser
+from engine.fonts import prepare_plots
 from engine.log import LOGGER
 from engine.places import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
 from engine.validator import Validator
@@ -67,6 +68,8 @@ def run(options: Namespace) -> dict[str, Any]:
         info=describe(names, splits, options.single_cls),
         keep_boxes=True,
     )
+    if not options.noplots:
+        prepare_plots(names)
     validator.workers = options.workers if _on_gpu() else 0
     validator(model=model)
     if options.task == "speed":

@@ -8,6 +8,8 @@ from typing import Any
 from engine.errors import UsageError
 from engine.exported import SUFFIXES, check
 
+NOTHING_PLACED = "--identity says how placed attention starts, and none is placed: add --attention, or --cfg with some"
+
 
 def load_weights(weights: Any, options: Namespace) -> Any:
     """Return what ultralytics' predictor and validator take: a Detector, or the path of an exported model.
@@ -25,7 +27,7 @@ def load_weights(weights: Any, options: Namespace) -> Any:
     """
     placed = bool(options.cfg or options.attention)
     if options.identity and not placed:
-        raise UsageError("--identity says how placed attention starts; add --attention or --cfg")
+        raise UsageError(NOTHING_PLACED)
     in_memory = not isinstance(weights, str | Path)
     exported = not in_memory and str(weights).rstrip("/").endswith(SUFFIXES)
     if placed and (in_memory or exported):
@@ -101,6 +103,8 @@ def start_model(options: Namespace, info: dict[str, Any]) -> Any:
         seed=options.seed,
         names=info["names"],
     )
+    if options.identity and not model.attention_names():
+        raise UsageError(NOTHING_PLACED)
     if weights is not None:
         report: Any = model.transfer_report
         LOGGER.info(f"{weights}: {report.summary()}")

@@ -115,6 +115,14 @@ def test_drawing_follows_the_options():
     assert not found.picture.any()
 
 
+def test_names_beyond_ascii_are_drawn_as_they_are():
+    found, marks = result(BOX, Shot("a.jpg")), result(BOX, Shot("a.jpg"))
+    found.names, marks.names = {0: "кот"}, {0: "???"}
+    one, other = draw(found), draw(marks)
+    assert not np.array_equal(one, other)
+    assert 0.2 < (one > 0).sum() / (other > 0).sum() < 5
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
 def test_thin_pictures_are_written(tmp_path, size):
     outputs = Outputs(tmp_path, crops=True, txt=True)

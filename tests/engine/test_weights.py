@@ -98,7 +98,7 @@ def test_trained_attention_stays_what_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "weights", "expected"),
     [
-        (["--identity"], "base", "--identity says how placed attention starts; add --attention or --cfg"),
+        (["--identity"], "base", "--identity says how .* none is placed: add --attention"),
         (["--attention", "SE@4"], "model.onnx", "place on a checkpoint"),
         (["--cfg", "yolov5n"], "folder_openvino_model/", "place on a checkpoint"),
         (["--cfg", "yolov5s"], "base", r"are not in it, first model\.0\.conv\.weight \(shape"),
@@ -114,6 +114,13 @@ def test_a_model_in_memory_takes_no_flags(base):
     assert load_weights(base[1], val_parser().parse_args([])) is base[1]
     with pytest.raises(UsageError, match="place on a checkpoint"):
         load_weights(base[1], val_parser().parse_args(["--attention", "SE@4"]))
+
+
+@pytest.mark.parametrize("flags", [[], ["--cfg", "yolov5n"]])
+def test_training_does_not_ignore_an_identity_start_of_nothing(flags, base):
+    options = train_parser().parse_args(["--weights", str(base[0]), "--identity", *flags])
+    with pytest.raises(UsageError, match=r"--identity says how .* none is placed: add --attention"):
+        start_model(options, INFO)
 
 
 def test_the_transfer_report_is_a_file(base, tmp_path):

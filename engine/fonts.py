@@ -1,0 +1,52 @@
+"""Class names beyond ASCII on pictures and plots: which font shows them, and which letters none of this machine has."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from data.lettering import font_for, showable
+from engine.env import cache_folder
+from engine.log import LOGGER, printable
+
+SHOWN = 10  # letters named in the warning
+
+
+def warn_of_missing(names: Mapping[int, str]) -> Path | None:
+    """Find the font for class names, and say once which letters will be shown as "?".
+
+    Args:
+        names: class number → name.
+
+    Returns:
+        The font, None where all names are ASCII or no font has anything of the rest.
+    """
+    font = font_for(names)
+    text = "".join(names.values())
+    missing = sorted({letter for letter, shown in zip(text, showable(text, font), strict=True) if letter != shown})
+    if missing:
+        LOGGER.warning(
+            f"class names: no font of this machine has {printable(''.join(missing[:SHOWN]))}, so pictures show ?; "
+            "install one that has (Chinese on Debian and Ubuntu: apt install fonts-noto-cjk)"
+        )
+    return font
+
+
+def prepare_plots(names: Mapping[int, str]) -> None:
+    """Let matplotlib and ultralytics' drawing, which takes one file of a fixed name, show class names.
+
+    Args:
+        names: class number → name.
+    """
+    font = warn_of_missing(names)
+    if font is None:
+        return
+    from matplotlib import font_manager, rcParams
+
+    font_manager.fontManager.addfont(str(font))
+    family = font_manager.FontProperties(fname=str(font)).get_name()
+    rcParams["font.family"] = list(dict.fromkeys([*rcParams["font.family"], family]))
+    place = cache_folder() / "Ultralytics" / "Arial.Unicode.ttf"
+    if not place.is_file() or place.stat().st_size != font.stat().st_size:
+        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as draft:
+            draft.write(font.read_bytes())
+        Path(draft.name).replace(place)

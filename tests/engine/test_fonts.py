@@ -1,0 +1,48 @@
+"""Fonts for plots: the one that has the letters is used, and what no font has is said."""
+
+import matplotlib
+import pytest
+from matplotlib import font_manager
+
+from data.lettering import find_font
+from engine import fonts
+from engine.fonts import prepare_plots
+from engine.log import LOGGER
+
+
+@pytest.fixture
+def messages(caplog, monkeypatch, tmp_path):
+    (tmp_path / "Ultralytics").mkdir()
+    monkeypatch.setattr(fonts, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [])
+    find_font.cache_clear()
+    LOGGER.addHandler(caplog.handler)
+    with matplotlib.rc_context():
+        yield caplog
+    LOGGER.removeHandler(caplog.handler)
+    find_font.cache_clear()
+
+
+def test_ascii_changes_nothing(messages, tmp_path):
+    before = list(matplotlib.rcParams["font.family"])
+    prepare_plots({0: "cat"})
+    assert matplotlib.rcParams["font.family"] == before
+    assert not list((tmp_path / "Ultralytics").iterdir())
+    assert messages.text == ""
+
+
+def test_the_font_is_given_to_ultralytics_and_matplotlib(messages, tmp_path):
+    for _ in range(2):
+        prepare_plots({0: "кот"})
+    (placed,) = (tmp_path / "Ultralytics").iterdir()
+    assert placed.name == "Arial.Unicode.ttf"
+    font = find_font("кот")
+    assert font is not None
+    assert placed.read_bytes() == font.read_bytes()
+    assert matplotlib.rcParams["font.family"].count("DejaVu Sans") == 1
+    assert messages.text == ""
+
+
+def test_missing_letters_are_named(messages):
+    prepare_plots({0: "кот", 1: "猫\x1b"})
+    assert "no font of this machine has 猫, so pictures show ?; install one" in messages.text
