@@ -38,6 +38,7 @@ def run(options: Namespace) -> list[Path]:
         UsageError, CheckpointError: if the input is wrong.
         RunFailed: if a result does not compute what the checkpoint computes; it is not written.
     """
+    from engine.quantization import EightBits
     from models import Detector, reparameterize
 
     if not options.weights:
@@ -62,19 +63,21 @@ def run(options: Namespace) -> list[Path]:
         written.append(_save(deployed, folder / f"{stem}.pt", source))
         LOGGER.info(f"{written[-1]}: {_millions(detector)} → {_millions(deployed)} parameters; {deployed.agreement}")
         detector = deployed
+    eight = EightBits(detector, options) if options.int8 else None
     for name in options.include:
-        written.append(export(detector, name, folder / stem, options))
+        written.append(export(detector, name, folder / stem, options, eight))
     return written
 
 
-def export(detector: Any, name: str, target: Path, options: Namespace) -> Path:
+def export(detector: Any, name: str, target: Path, options: Namespace, eight: Any) -> Path:
     """Write one format and check it.
 
     Args:
         detector: the model; it is not changed.
         name: one of `engine.export_flags.FORMATS`.
         target: path of the result without its ending.
-        options: imgsz, batch_size, dynamic, opset, simplify, nms, half, int8, data, data_root, max_drop, device.
+        options: imgsz, batch_size, dynamic, opset, simplify, nms, half, data, max_drop, device.
+        eight: an `engine.quantization.EightBits` for a file in 8 bits, else None.
 
     Returns:
         The file or folder. It takes the place of an earlier one only when it has been checked.
@@ -83,18 +86,13 @@ def export(detector: Any, name: str, target: Path, options: Namespace) -> Path:
         UsageError: if the format needs something that is not installed, or does not take an option.
         RunFailed: if the file's outputs differ from the detector's, or 8 bits cost too much.
     """
-    loader = None
-    if options.int8:
-        from engine.quantization import calibration
-
-        loader = calibration(detector, options)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         try:
             made = write(
                 detector,
                 FORMATS[name],
                 Path(folder) / target.name,
-                loader,
+                eight and eight.pictures,
                 imgsz=options.imgsz,
                 device=options.device or "cpu",
                 batch=options.batch_size,
@@ -102,15 +100,15 @@ def export(detector: Any, name: str, target: Path, options: Namespace) -> Path:
                 opset=options.opset,
                 simplify=options.simplify,
                 **({"nms": True, "conf": CONFIDENCE, "iou": OVERLAP, "max_det": LIMIT} if options.nms else {}),
-                quantize=8 if options.int8 else 16 if options.half else None,
-                data=data_name(options.data) if options.int8 else None,
+                quantize=8 if eight else 16 if options.half else None,
+                data=data_name(options.data) if eight else None,
             )
         except ModuleNotFoundError as error:
             raise UsageError(f"--include {name} needs {error.name}: pip install {error.name}") from None
         except (AssertionError, ValueError, ImportError, NotImplementedError) as error:
             raise UsageError(f"--include {name}: {' '.join(str(error).split())[:400]}") from None
         path = target.parent / made.name
-        _check(detector, made, path, options)
+        _check(detector, made, path, options, eight)
         if path.is_dir():
             shutil.rmtree(path)
         made.replace(path)
@@ -118,17 +116,15 @@ def export(detector: Any, name: str, target: Path, options: Namespace) -> Path:
     return path
 
 
-def _check(detector: Any, made: Path, path: Path, options: Namespace) -> None:
+def _check(detector: Any, made: Path, path: Path, options: Namespace, eight: Any) -> None:
     """Compare what was written with the checkpoint, and say how it compares.
 
     Raises:
         RunFailed: if it is out of tolerance.
     """
     parity = compare(detector, open_file(made, options.device), options.imgsz, options.batch_size, options.half)
-    if options.int8:
-        from engine.quantization import price
-
-        cost = price(detector, made, options)
+    if eight:
+        cost = eight.price(made)
         if cost.loss > options.max_drop:
             raise RunFailed(f"{path}: not written, because 8 bits cost more than --max-drop {options.max_drop}: {cost}")
         LOGGER.info(f"{path}: {cost}; {parity.matched} of {parity.detections} detections match")

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -116,34 +117,51 @@ def quantize_onnx(source: Any, target: Any, pictures: Any, prepare: Callable[[An
     return str(target)
 
 
-def price(detector: Any, file: Path, options: Namespace) -> Price:
-    """Measure checkpoint and file on the same squares.
+class EightBits:
+    """What the 8-bit files of one detector share: the pictures that set ranges, and the checkpoint's own precision.
 
     Args:
         detector: the checkpoint's model; it is not changed.
-        file: the exported file.
-        options: data, data_root, imgsz, device.
-
-    Raises:
-        UsageError, DataError: if the val split cannot be measured.
+        options: data, data_root, imgsz, batch_size, device.
     """
-    from engine.validation import validate
 
-    found, count = [], 0
-    with tempfile.TemporaryDirectory() as folder, quiet(logging.INFO):
-        for number, weights in enumerate((deepcopy(detector), str(file))):
+    def __init__(self, detector: Any, options: Namespace) -> None:
+        self.detector, self.options = detector, options
+
+    @cached_property
+    def pictures(self) -> EpochLoader:
+        """The loader of `calibration`; see there for errors."""
+        return calibration(self.detector, self.options)
+
+    @cached_property
+    def before(self) -> tuple[float, float]:
+        """COCO's AP and AP50 of the checkpoint on the val split."""
+        return self._measure(deepcopy(self.detector), 16)[:2]
+
+    def price(self, file: Path) -> Price:
+        """Measure an exported file on the same squares as the checkpoint.
+
+        Raises:
+            UsageError, DataError: if the val split cannot be measured.
+        """
+        *after, count = self._measure(str(file), self.options.batch_size)
+        return Price(f"{data_name(self.options.data)} val", count, self.before, (after[0], after[1]))
+
+    def _measure(self, weights: Any, batch_size: int) -> tuple[float, float, int]:
+        from engine.validation import validate
+
+        options = self.options
+        with tempfile.TemporaryDirectory() as folder, quiet(logging.INFO):
             report = validate(
                 weights,
                 options.data,
                 data_root=options.data_root,
                 imgsz=options.imgsz,
-                batch_size=options.batch_size if number else 16,
+                batch_size=batch_size,
                 device=options.device,
                 square=True,
                 noplots=True,
                 trust=True,  # it was written a moment ago
                 project=folder,
             )
-            found.append((report["coco"]["AP"], report["coco"]["AP50"]))
-            count = report["images"]
-    return Price(f"{data_name(options.data)} val", count, *found)
+        return report["coco"]["AP"], report["coco"]["AP50"], report["images"]

@@ -1,6 +1,7 @@
 """8 bits: ranges from the user's pictures, the cost measured, refused where it is too high."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,12 +9,12 @@ import pytest
 from engine import compat  # noqa: F401 - before ultralytics
 
 # isort: split
-from engine import exporter, quantization
+from engine import exporter
 from engine.backends.base import installed
 from engine.cli import main
 from engine.export_flags import export_parser
 from engine.places import DIGITS_WEIGHTS
-from engine.quantization import PICTURES, Price, calibration
+from engine.quantization import PICTURES, EightBits, calibration
 from models import load_model
 
 OPENVINO = pytest.mark.skipif(not (installed("openvino") and installed("nncf")), reason="openvino or nncf is missing")
@@ -53,13 +54,33 @@ def test_a_file_that_costs_too_much_is_refused_and_an_earlier_one_kept(tmp_path,
     monkeypatch.setattr(exporter, "write", written)
     monkeypatch.setattr(exporter, "open_file", lambda path, device: None)
     monkeypatch.setattr(exporter, "compare", lambda *args: None)
-    monkeypatch.setattr(quantization, "price", lambda *args: Price("here", 9, (0.5, 0.8), (0.44, 0.79)))
+
+    def measure(self, weights, batch_size):
+        return (0.44, 0.79, 9) if isinstance(weights, str) else (0.5, 0.8, 9)
+
+    monkeypatch.setattr(EightBits, "_measure", measure)
     earlier = tmp_path / f"{DIGITS_WEIGHTS.stem}.onnx"
     earlier.write_text("earlier")
     words = [*COMMON, "--include", "onnx", "--data", "digits", "--output", str(tmp_path)]
     assert main("export", words) == 1
     assert "0.5000 → 0.4400 (-0.0600)" in capsys.readouterr().err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
+def test_the_checkpoint_is_measured_once_for_all_formats(monkeypatch):
+    measured = []
+
+    def measure(self, weights, batch_size):
+        measured.append(weights)
+        return (0.5, 0.8, 9) if weights == "model" else (0.4, 0.7, 9)
+
+    monkeypatch.setattr(EightBits, "_measure", measure)
+    eight = EightBits("model", export_parser().parse_args([*COMMON, "--data", "digits"]))
+    prices = [eight.price(file) for file in (Path("a.onnx"), Path("b_openvino_model"))]
+    assert sorted(measured) == ["a.onnx", "b_openvino_model", "model"]
+    assert {str(price) for price in prices} == {
+        "mAP50-95 0.5000 → 0.4000 (-0.1000), mAP50 0.8000 → 0.7000 (-0.1000) on digits val, 9 pictures"
+    }
 
 
 @pytest.mark.slow
