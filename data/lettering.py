@@ -1,5 +1,6 @@
 """Class names on pictures in any script: OpenCV's own font has ASCII letters only."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +11,10 @@ import numpy as np
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 CAPITAL = 0.73  # height of a capital letter as part of the font size, about
 # Parts of file names: what comes first is taken where several fonts have all letters.
-PREFERRED = "notosanscjk notosanssc sourcehansans msyh pingfang wqy simhei hiragino malgun arialuni dejavusans".split()
+PREFERRED = "notosanssc notosanscjk sourcehansans msyh pingfang wqy simhei hiragino malgun arialuni dejavusans".split()
+OTHER_STYLES = "bold black heavy light thin italic oblique mono condensed".split()
+ASCII = frozenset(range(33, 127))  # a label has a number beside the name
+LONGEST = 100  # letters of a label; a stranger's checkpoint can have names of any length
 
 
 def font_for(names: Mapping[int, str]) -> Path | None:
@@ -32,12 +36,12 @@ def find_font(text: str) -> Path | None:
     from matplotlib import get_data_path
     from matplotlib.font_manager import findSystemFonts
 
-    wanted = {ord(letter) for letter in text if not letter.isascii() and not letter.isspace()}
+    wanted = {ord(letter) for letter in text if not letter.isascii()}
     shipped = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     best, most = None, 0
     for path in sorted([shipped, *map(Path, findSystemFonts())], key=_rank):
         count = len(wanted & letters(path))
-        if count > most:
+        if count > most and letters(path) >= ASCII:
             best, most = path, count
         if most == len(wanted):
             break
@@ -58,9 +62,9 @@ def letters(font: Path) -> frozenset[int]:
 
 
 def showable(text: str, font: Path | None) -> str:
-    """Return a text with "?" in place of the letters that neither OpenCV nor the font has."""
+    """Return a text, cut to `LONGEST`, with "?" in place of the letters that neither OpenCV nor the font has."""
     known = letters(font) if font else frozenset()
-    return "".join(letter if letter.isascii() or ord(letter) in known else "?" for letter in text)
+    return "".join(letter if letter.isascii() or ord(letter) in known else "?" for letter in text[:LONGEST])
 
 
 def text_size(text: str, font: Path | None, size: float, weight: int) -> tuple[int, int, int]:
@@ -103,31 +107,43 @@ def write_text(
     if text.isascii() or font is None:
         cv2.putText(picture, text, (left, base), FONT, size, colour, weight, cv2.LINE_AA)
         return
-    cover = stencil(text, font, _points(size))
+    cover = stencil(text, font, _points(size), (weight - 1) // 2)
     top = base - _points(size)
     first_row, first_column = max(0, top), max(0, left)
     cover = cover[first_row - top :, first_column - left :, None]
     place = picture[first_row : first_row + cover.shape[0], first_column : first_column + cover.shape[1]]
     cover = cover[: place.shape[0], : place.shape[1]]
-    place[:] = (place * (1 - cover) + np.array(colour) * cover).round()
+    part = cover / 255
+    place[:] = (place * (1 - part) + np.array(colour) * part).round()
 
 
-@lru_cache(maxsize=1024)
-def stencil(text: str, font: Path, points: int) -> np.ndarray:
-    """Return how much of each pixel a text covers, (h, w) float32 in 0–1; the base line is `points` below the top."""
+@lru_cache(maxsize=256)
+def stencil(text: str, font: Path, points: int, stroke: int = 0) -> np.ndarray:
+    """Return how much of each pixel a text covers.
+
+    Args:
+        text: to write.
+        font: file.
+        points: size of the font; the base line is so many rows below the top.
+        stroke: pixels by which the letters are thicker on every side.
+
+    Returns:
+        (h, w) uint8, 255 where it covers all.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     face = ImageFont.truetype(str(font), points)
     right = face.getbbox(text, anchor="ls")[2]
     sheet = Image.new("L", (max(1, round(right) + 1), points + points // 3))
-    ImageDraw.Draw(sheet).text((0, points), text, fill=255, font=face, anchor="ls")
-    return np.asarray(sheet, np.float32) / 255
+    ImageDraw.Draw(sheet).text((0, points), text, fill=255, font=face, anchor="ls", stroke_width=stroke)
+    return np.asarray(sheet)
 
 
 def _points(size: float) -> int:
     return max(8, round(21 * size / CAPITAL))
 
 
-def _rank(path: Path) -> tuple[int, str]:
-    name = path.name.lower().replace("-", "").replace("_", "")
-    return next((rank for rank, part in enumerate(PREFERRED) if part in name), len(PREFERRED)), str(path)
+def _rank(path: Path) -> tuple[int, bool, str]:
+    name = re.sub(r"[-_ ]", "", path.name.lower())
+    usual = next((rank for rank, part in enumerate(PREFERRED) if part in name), len(PREFERRED))
+    return usual, any(style in name for style in OTHER_STYLES), str(path)

@@ -10,6 +10,7 @@ from data.errors import DataError
 
 _MAX_YAML = 4 << 20  # bytes; the largest published class lists take a tenth
 _MAX_DEPTH = 50
+_LIBYAML_DEPTH = "exceeded maximum nesting depth"  # from 0.2.6 it counts brackets itself, ahead of its events
 _REPR = reprlib.Repr()
 _REPR.maxlevel = 2  # aliases can make a value of a few lines endless when written out
 
@@ -32,6 +33,8 @@ def load_yaml(file: Path) -> dict[str, Any]:
             raise
         raise DataError(f"{file}: cannot be read as text: {_one_line(error)}") from None
     except yaml.YAMLError as error:
+        if _LIBYAML_DEPTH in str(error):
+            raise _too_deep(file) from None
         raise DataError(f"{file}: is not valid YAML: {_one_line(error)}") from None
     if content is None:
         raise DataError(f"{file}: is empty; a data YAML needs path, train, val and names")
@@ -51,7 +54,11 @@ def _check_depth(text: str, loader: Any, file: Path) -> None:
     for event in yaml.parse(text, Loader=loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
-            raise DataError(f"{file}: nested more than {_MAX_DEPTH} deep; a data YAML has two or three levels")
+            raise _too_deep(file)
+
+
+def _too_deep(file: Path) -> DataError:
+    return DataError(f"{file}: nested more than {_MAX_DEPTH} deep; a data YAML has two or three levels")
 
 
 def _one_line(error: Exception) -> str:

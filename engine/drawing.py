@@ -1,4 +1,4 @@
-"""Boxes and labels on a picture, with OpenCV alone: ultralytics' drawing needs torch, which takes seconds to load."""
+"""Boxes and labels on a picture, without torch, which ultralytics' drawing needs and which takes seconds to load."""
 
 from pathlib import Path
 
@@ -36,21 +36,32 @@ def draw(found: Found, thickness: int = 3, labels: bool = True, scores: bool = T
         cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
         if labels:
             name = showable(found.name(kind), font)
-            _label(picture, f"{name} {score:.2f}" if scores else name, font, left, top, thickness, colour)
+            text = f"{name} {score:.2f}" if scores else name
+            label(picture, text, font, (left, top), colour, thickness / 4, max(1, thickness - 2))
     return picture
 
 
-def _label(
+def label(
     picture: np.ndarray,
     text: str,
     font: Path | None,
-    left: int,
-    top: int,
-    thickness: int,
+    corner: tuple[int, int],
     colour: tuple[int, int, int],
+    size: float,
+    weight: int = 1,
 ) -> None:
-    """Write a text on its own ground above a corner, below it where there is no room above."""
-    size, weight = thickness / 4, max(1, thickness - 2)
+    """Write a text on its own ground above a corner, below it where there is no room above.
+
+    Args:
+        picture: (h, w, 3) uint8 BGR, to write into.
+        text: as `data.lettering.showable` returns it.
+        font: for texts beyond ASCII.
+        corner: x and y in pixels.
+        colour: of the ground, BGR.
+        size: of OpenCV's font.
+        weight: of its strokes in pixels.
+    """
+    left, top = corner
     width, height, base = text_size(text, font, size, weight)
     left = max(0, min(left, picture.shape[1] - width))
     bottom = top if top - height - base >= 0 else top + height + base

@@ -86,13 +86,14 @@ def export(detector: Any, name: str, target: Path, options: Namespace, eight: An
         UsageError: if the format needs something that is not installed, or does not take an option.
         RunFailed: if the file's outputs differ from the detector's, or 8 bits cost too much.
     """
+    pictures = eight.pictures if eight else None
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         try:
             made = write(
                 detector,
                 FORMATS[name],
                 Path(folder) / target.name,
-                eight and eight.pictures,
+                pictures,
                 imgsz=options.imgsz,
                 device=options.device or "cpu",
                 batch=options.batch_size,

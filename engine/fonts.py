@@ -31,13 +31,14 @@ def warn_of_missing(names: Mapping[int, str]) -> Path | None:
     return font
 
 
-def prepare_plots(names: Mapping[int, str]) -> None:
+def prepare_plots(names: Mapping[int, str], more: Mapping[int, str] | None = None) -> None:
     """Let matplotlib and ultralytics' drawing, which takes one file of a fixed name, show class names.
 
     Args:
-        names: class number → name.
+        names: class number → name, of the data set.
+        more: likewise, of a model that calls the classes otherwise.
     """
-    font = warn_of_missing(names)
+    font = warn_of_missing(dict(enumerate([*names.values(), *(more or {}).values()])))
     if font is None:
         return
     from matplotlib import font_manager, rcParams
@@ -46,7 +47,13 @@ def prepare_plots(names: Mapping[int, str]) -> None:
     family = font_manager.FontProperties(fname=str(font)).get_name()
     rcParams["font.family"] = list(dict.fromkeys([*rcParams["font.family"], family]))
     place = cache_folder() / "Ultralytics" / "Arial.Unicode.ttf"
-    if not place.is_file() or place.stat().st_size != font.stat().st_size:
-        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as draft:
-            draft.write(font.read_bytes())
-        Path(draft.name).replace(place)
+    content = font.read_bytes()
+    if place.is_file() and place.read_bytes() == content:
+        return
+    try:
+        with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+            draft = Path(folder, place.name)
+            draft.write_bytes(content)
+            draft.replace(place)
+    except OSError as error:  # no reason to end a training
+        LOGGER.warning(f"{place}: cannot be written ({error.strerror or error}); plots show ? in class names")

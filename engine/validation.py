@@ -69,7 +69,7 @@ def run(options: Namespace) -> dict[str, Any]:
         keep_boxes=True,
     )
     if not options.noplots:
-        prepare_plots(names)
+        prepare_plots(names, getattr(model, "names", {}))
     validator.workers = options.workers if _on_gpu() else 0
     validator(model=model)
     if options.task == "speed":

@@ -89,6 +89,7 @@ def start_model(options: Namespace, info: dict[str, Any]) -> Any:
     """
     from engine.log import LOGGER
     from models import build_model
+    from models.build import CHECKPOINTS
     from models.weights.download import resolve_weights
 
     if options.transfer_report and not options.weights:
@@ -103,7 +104,10 @@ def start_model(options: Namespace, info: dict[str, Any]) -> Any:
         seed=options.seed,
         names=info["names"],
     )
-    if options.identity and not model.attention_names():
+    described = (
+        options.cfg and Path(options.cfg).suffix not in CHECKPOINTS
+    )  # a checkpoint's own attention stays as it is
+    if options.identity and not options.attention and not (described and model.attention_names()):
         raise UsageError(NOTHING_PLACED)
     if weights is not None:
         report: Any = model.transfer_report

@@ -11,6 +11,7 @@ from models.errors import SpecError
 MAX_BYTES = 1_000_000  # the longest detection YAML in use has 12 kB
 MAX_NODES = 100_000  # counted after aliases are expanded, so that an alias bomb is refused
 MAX_DEPTH = 50
+LIBYAML_DEPTH = "exceeded maximum nesting depth"  # from 0.2.6 it counts brackets itself, ahead of its events
 MAX_INTEGER = 10**15  # above any count; longer ones cannot even be printed
 
 # libyaml is seven times faster; a PyYAML built without it still works.
@@ -64,6 +65,8 @@ def parse_yaml(content: bytes | str, where: str) -> dict[str, Any]:
     except SpecError:
         raise
     except yaml.YAMLError as error:
+        if LIBYAML_DEPTH in str(error):
+            raise _too_much(where) from None
         raise SpecError(f"{where}: not valid YAML: {_one_line(error)}") from None
     except (RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise SpecError(f"{where}: not valid YAML: {_one_line(error)}") from None
@@ -90,9 +93,11 @@ def _check_events(content: bytes | str, where: str) -> None:
         elif isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
             raise SpecError(f"{where}: merge keys (<<) are not supported; write the values out, or use base")
         if depth > MAX_DEPTH or nodes > 2 * MAX_NODES:
-            raise SpecError(
-                f"{where}: more than {MAX_NODES} values or {MAX_DEPTH} levels, which no model description has"
-            )
+            raise _too_much(where)
+
+
+def _too_much(where: str) -> SpecError:
+    return SpecError(f"{where}: more than {MAX_NODES} values or {MAX_DEPTH} levels, which no model description has")
 
 
 def check_plain(data: object, where: str) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from data.lettering import font_for, showable
 from engine.data_source import load_split
+from engine.drawing import label
 from engine.pictures import read as read_picture
 from metrics import MatchTable
 from metrics.match import RIGHT, WRONG
@@ -132,16 +134,13 @@ def _draw(
     names: dict[int, str],
     colours: Sequence[tuple[int, int, int]],
 ) -> np.ndarray:
-    canvas = picture.copy()
+    canvas, font = picture.copy(), font_for(names)
     for number, (box, kind) in enumerate(zip(boxes_xyxy, classes, strict=True)):
         x1, y1, x2, y2 = (round(float(value)) for value in box)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), colours[number], 2)
-        text = names[int(kind)] if len(confidences) == 0 else f"{names[int(kind)]} {confidences[number]:.2f}"
-        (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, LETTERS, 1)
-        left, bottom = min(x1, canvas.shape[1] - wide - 3), max(y1, high + 4)
-        cv2.rectangle(canvas, (left - 1, bottom - high - 4), (left + wide + 2, bottom), colours[number], cv2.FILLED)
-        place = (left + 1, bottom - 2)
-        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, LETTERS, (255, 255, 255), 1, cv2.LINE_AA)
+        name = showable(names[int(kind)], font)
+        text = name if len(confidences) == 0 else f"{name} {confidences[number]:.2f}"
+        label(canvas, text, font, (x1, y1), colours[number], LETTERS)
     return canvas
 
 

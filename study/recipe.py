@@ -1,14 +1,17 @@
 """How to repeat a study, and what it was made with."""
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from engine.flags import ROOT
 from engine.state import current_commit
 from study.plan import Plan
+from study.runs import train_words
 
 RUNS = 3  # commands that are written out; the others differ in seed and model, and those that have flags of their own
 
@@ -32,6 +35,12 @@ def recipe(plan: Plan) -> str:
         words = " ".join(f'"{word}"' if " " in word or not word else word for word in map(_portable, run.words))
         lines.append(f"python train.py {words}")
     return "\n".join(lines)
+
+
+def flags_text(flags: Mapping[str, Any]) -> str:
+    """Return a variant's own flags as words of a command line; switches that are off are named too."""
+    off = [f"without --{name.replace('_', '-')}" for name, value in flags.items() if value is False]
+    return ", ".join([" ".join(map(_portable, train_words(flags))), *off]).strip(", ")
 
 
 def spec_text(plan: Plan) -> str:

@@ -35,10 +35,10 @@ from study.page import (
 from study.pictures import trios, variants_to_show
 from study.plan import Plan
 from study.plots import errors, forest, learning_curves, pareto
-from study.recipe import recipe, spec_text
+from study.recipe import flags_text, recipe, spec_text
 from study.results import WHICH, Results, gather
 from study.runner import Outcome, log_tail
-from study.runs import train_words, write_whole
+from study.runs import write_whole
 from study.spec import METRICS
 from study.tables import Table, ordered, verdict_table
 from study.variants import BASELINE
@@ -147,7 +147,7 @@ def _lead(plan: Plan, results: Results) -> list[str]:
         f"{plan.options['imgsz']} px on {Path(plan.spec.data).stem}, {start}. Runs of one seed share initial values, "
         "order of data and augmentation, so differences are taken seed by seed.",
         *(
-            f"{variant.name} is trained with {' '.join(train_words(variant.train))}."
+            f"{variant.name} is trained with {flags_text(variant.train)}."
             for variant in plan.spec.variants
             if variant.train
         ),

@@ -12,7 +12,7 @@ from engine.flags import ROOT
 from models.row_form import short
 from models.yaml_file import read_yaml
 from study.runs import train_options
-from study.variants import BASELINE, Variant, read_variants
+from study.variants import Variant, read_variants
 
 KEYS = (
     "name data data_root cfg weights identity variants grid controls seeds train budget evaluate metrics resamples "
@@ -24,6 +24,7 @@ RESERVED = frozenset(
     "weights cfg attention identity data data_root seed project name exist_ok resume download nosave epochs "
     "device".split()
 )
+WITH_OFF = ("amp", "cache")  # flags of which a value is off, which YAML reads as false
 MEASURED = ("imgsz", "single_cls")  # what the numbers are measured at: alike for all variants
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,63}")
 _MOST_SEEDS, _MOST_VARIANTS = 1000, 500
@@ -168,12 +169,8 @@ def _train(value: Any, where: str, path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise UsageError(f"{where}: train is {short(value)}, expected flags of train.py such as {{imgsz: 320}}")
-    usual = train_options({}, where)
-    flags = {
-        # YAML reads a bare off as false, which only a switch can be.
-        name: "off" if inner is False and not isinstance(usual.get(name), bool) else inner
-        for name, inner in ((str(key).replace("-", "_"), inner) for key, inner in value.items())
-    }
+    flags = {str(key).replace("-", "_"): inner for key, inner in value.items()}
+    flags |= {name: "off" for name in WITH_OFF if flags.get(name) is False}
     reserved = sorted(RESERVED & set(flags))
     if reserved:
         instead = {"epochs": "budget: {epochs: 20}", "device": "the command line: --device 0"}
@@ -234,7 +231,7 @@ def _metrics(value: Any, path: Path) -> tuple[str, ...]:
 
 
 def _controls(value: Any, variants: list[Variant], path: Path) -> tuple[str, ...]:
-    known = [variant.name for variant in variants if variant.name != BASELINE]
+    known = [variant.name for variant in variants if variant.attention or variant.cfg]
     if value is None:
         return ()
     if value == "all":

@@ -83,6 +83,8 @@ def _named(name: str, value: Any, default: bool | None, path: Path) -> Variant:
             f"{where}: differs in nothing from the baseline; write SE@neck.P3, {{cfg: overlay.yaml}}, or "
             "{train: {attention_lr: 5}}"
         )
+    if not cfg and not attention:
+        identity = None  # the baseline's model as it is
     return Variant(name, cfg and _beside(cfg, path), attention, identity, train)
 
 

@@ -56,6 +56,7 @@ class Answer:
 def answers(results: Results, analysis: Analysis, costs: Mapping[str, Cost]) -> list[Answer]:
     """Say for every variant, controls left out, whether it helps and what it costs."""
     found = []
+    flagged = {variant.name for variant in results.plan.spec.variants if variant.train}
     for name in ordered(results):
         if name == BASELINE or name.endswith(CONTROL):
             continue
@@ -64,8 +65,9 @@ def answers(results: Results, analysis: Analysis, costs: Mapping[str, Cost]) -> 
         if comparison is None:
             found.append(Answer(name, "too few runs", "", f"A comparison needs two seeds or more. {cost}"))
             continue
-        grown = costs[name].parameters > costs[BASELINE].parameters
-        parts = [_difference(comparison, analysis.metric), _against(own), _conclusion(comparison, own, grown), cost]
+        causes = ["the added size"] if costs[name].parameters > costs[BASELINE].parameters else []
+        causes += ["its own training flags"] if name in flagged and causes else []
+        parts = [_difference(comparison, analysis.metric), _against(own), _conclusion(comparison, own, causes), cost]
         verdict = comparison.verdict
         found.append(Answer(name, verdict.value, TONES[verdict], " ".join(filter(None, parts))))
     return found
@@ -98,16 +100,17 @@ def _against(own: Comparison | None) -> str:
     return f"Against plain convolutions of the same size (its control) {what}: {difference}."
 
 
-def _conclusion(found: Comparison, own: Comparison | None, grown: bool) -> str:
-    """Say what a gain may be credited to; without more parameters, size is no candidate."""
-    if found.verdict is not Verdict.GAIN or (own is None and not grown):
+def _conclusion(found: Comparison, own: Comparison | None, causes: list[str]) -> str:
+    """Say what a gain may be credited to, other causes than attention among it."""
+    if found.verdict is not Verdict.GAIN or not causes:
         return ""
+    other = " or ".join(causes)
     if own is None:
-        return "Without a control, the gain may come from the added size alone."
+        return f"Without a control, the gain may come from {other} alone."
     return {
         Verdict.GAIN: "So attention itself helps, not only the added size.",
         Verdict.LOSS: "So plain convolutions of that size would help more.",
-        Verdict.NONE: "So the gain may come from the added size alone.",
+        Verdict.NONE: f"So the gain may come from {other} alone.",
     }[own.verdict]
 
 

@@ -86,7 +86,7 @@ class CheckedBackend:
         """Run the model; see `Backend`."""
         if self.good:
             return self.backend(images)
-        with self.lock:  # PyTorch has no lanes
+        with self.lock:  # the reference has one lane
             return self._compared(images)
 
     def _compared(self, images: np.ndarray) -> np.ndarray:

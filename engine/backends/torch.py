@@ -52,7 +52,7 @@ class TorchBackend:
         self.stride = int(detector.stride.max())
         self.finished = bool(getattr(detector, "end2end", False))
         self.lanes = lanes if self.device.type == "cpu" else 1
-        self.share = max(1, torch.get_num_threads() // self.lanes)
+        self.threads = torch.get_num_threads()
         self.free: SimpleQueue[Any] = SimpleQueue()  # detectors, one a lane
         for lane in range(self.lanes):
             self.free.put(_twin(self.detector) if lane else self.detector)
@@ -69,14 +69,18 @@ class TorchBackend:
 
     @contextmanager
     def _lane(self) -> Iterator[Any]:
-        """Lend a detector that no other call uses, and let this thread have its share of the threads."""
-        detector, before = self.free.get(), torch.get_num_threads()
+        """Lend a detector that no other call uses, and let this thread have its share of the threads.
+
+        The number holds for the calling thread, and for threads that are new: so it is put back.
+        """
+        detector = self.free.get()
         try:
             if self.lanes > 1:
-                torch.set_num_threads(self.share)  # of the calling thread
+                torch.set_num_threads(max(1, self.threads // self.lanes))
             yield detector
         finally:
-            torch.set_num_threads(before)
+            if self.lanes > 1:
+                torch.set_num_threads(self.threads)
             self.free.put(detector)
 
     def _tensor(self, images: np.ndarray) -> torch.Tensor:

@@ -40,10 +40,13 @@ def test_letters_that_no_font_has_become_question_marks():
 
 
 def test_the_font_with_most_letters_wins_and_ties_go_to_the_usual_one(monkeypatch):
-    known = {"/x/b.ttf": "猫狗", "/x/wqy.ttc": "猫狗", "/x/a.ttf": "猫"}
+    known = {"/x/b.ttf": "猫狗", "/x/wqy.ttc": "猫狗", "/x/wqy-bold.ttc": "猫狗", "/x/a.ttf": "猫"}
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: list(known))
+    latin = "".join(map(chr, lettering.ASCII))
+    known["/x/notosanscjk.ttc"] = "猫狗"
+    known |= {name: letters + latin for name, letters in known.items() if name != "/x/notosanscjk.ttc"}
     monkeypatch.setattr(lettering, "letters", lambda path: frozenset(map(ord, known.get(str(path), ""))))
-    assert find_font("猫狗 x") == Path("/x/wqy.ttc")
+    assert find_font("猫狗 x") == Path("/x/wqy.ttc")  # the preferred one has no numbers
     assert find_font("猫") == Path("/x/wqy.ttc")
     assert find_font("鸟") is None
 
@@ -76,4 +79,13 @@ def test_letters_are_where_the_font_puts_them():
     sheet = Image.new("L", (cover.shape[1], cover.shape[0]))
     ascent = ImageFont.truetype(str(DEJAVU), 40).getmetrics()[0]
     ImageDraw.Draw(sheet).text((0, 40 - ascent), "кот", fill=255, font=ImageFont.truetype(str(DEJAVU), 40))
-    assert np.abs(np.asarray(sheet) / 255 - cover).max() < 0.01
+    assert np.abs(np.asarray(sheet).astype(int) - cover).max() < 3
+    assert (stencil("кот", DEJAVU, 40, 2) > cover).sum() > 100  # thicker, as the ground behind a text is
+
+
+def test_a_name_of_any_length_is_cut():
+    assert showable("я" * 1_000_000, DEJAVU) == "я" * lettering.LONGEST
+
+
+def test_a_space_that_does_not_break_is_no_missing_letter():
+    assert showable("red cell", font_for({0: "red cell"})) == "red cell"

@@ -44,5 +44,11 @@ def test_the_font_is_given_to_ultralytics_and_matplotlib(messages, tmp_path):
 
 
 def test_missing_letters_are_named(messages):
-    prepare_plots({0: "кот", 1: "猫\x1b"})
-    assert "no font of this machine has 猫, so pictures show ?; install one" in messages.text
+    prepare_plots({0: "кот"}, {0: "猫\x9b"})
+    assert "no font of this machine has \\x9b猫, so pictures show ?; install one" in messages.text
+
+
+def test_a_font_that_cannot_be_placed_ends_nothing(messages, tmp_path):
+    (tmp_path / "Ultralytics").rmdir()
+    prepare_plots({0: "кот"})
+    assert "cannot be written" in messages.text

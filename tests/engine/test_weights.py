@@ -123,6 +123,16 @@ def test_training_does_not_ignore_an_identity_start_of_nothing(flags, base):
         start_model(options, INFO)
 
 
+def test_a_checkpoints_own_attention_is_nothing_to_start_as_the_identity(tmp_path):
+    attended = save(build_model("yolov5n", attention=["SE@4"], nc=2), tmp_path / "attended.pt")
+    for flags in ([], ["--cfg", str(attended)]):
+        options = train_parser().parse_args(["--weights", str(attended), "--identity", *flags])
+        with pytest.raises(UsageError, match="none is placed"):
+            start_model(options, INFO)
+    options = train_parser().parse_args(["--weights", "", "--cfg", "yolov5n-cbam", "--identity"])
+    assert all(layer.attention.identity for layer in start_model(options, INFO).spec.layers if layer.attention)
+
+
 def test_the_transfer_report_is_a_file(base, tmp_path):
     report = tmp_path / "report.json"
     flags = ["--weights", str(base[0]), "--attention", "SE@4", "--strict-transfer", "--transfer-report", str(report)]

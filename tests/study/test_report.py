@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from study.cost import Cost, interleaved
 from study.pictures import extremes, tallies
 from study.plan import Plan
 from study.plots import pareto_line
-from study.recipe import recipe
+from study.recipe import flags_text, recipe
 from study.report import write_report
 from study.results import gather
 from study.runner import Outcome
@@ -148,6 +149,13 @@ def test_flags_of_one_variant_are_said(make: Callable[..., Plan], finish_run: Ca
     assert "\nfp32 is trained with --amp off.\n" in text
     assert text.count(" --amp off --project ") == 1  # of the recipe's commands
     assert "fp32 is trained with --amp off." in (plan.folder / "report.html").read_text()
+
+
+def test_flags_are_words_without_paths_of_this_machine(root: Path) -> None:
+    assert flags_text({"hyp": str(root / "cfg" / "hyp" / "v5-low.yaml"), "rect": False}) == (
+        "--hyp cfg/hyp/v5-low.yaml, without --rect"
+    )
+    assert flags_text({"rect": False}) == "without --rect"
 
 
 def test_the_recipe_has_no_path_of_this_machine(study: Any) -> None:

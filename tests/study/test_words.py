@@ -20,9 +20,11 @@ def answer(
     to_baseline: tuple[float, ...],
     to_control: tuple[float, ...] | None = None,
     costs: Mapping[str, Cost] = COSTS,
+    train: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Return what is said of differences over four seeds."""
-    results: Any = SimpleNamespace(plan=SimpleNamespace(models=dict(costs)), by_variant=costs)
+    spec = SimpleNamespace(variants=[SimpleNamespace(name="v", train=train or {})])
+    results: Any = SimpleNamespace(plan=SimpleNamespace(models=dict(costs), spec=spec), by_variant=costs)
     compared = compare(BASE, {"v": {seed: BASE[seed] + step for seed, step in enumerate(to_baseline)}})
     zero: Mapping[Hashable, float] = dict.fromkeys(range(4), 0.0)
     own = {} if to_control is None else compare(zero, {"v": dict(enumerate(to_control))})
@@ -67,7 +69,14 @@ def test_a_gain_is_credited_by_the_control(control: tuple[float, ...] | None, sa
 
 
 def test_a_gain_without_more_parameters_is_not_put_down_to_size() -> None:
-    assert "size" not in answer(UP, costs={**COSTS, "v": COSTS["baseline"]}).text
+    assert "size" not in answer(UP, costs={**COSTS, "v": COSTS["baseline"]}, train={"amp": "off"}).text
+
+
+def test_flags_of_its_own_are_another_cause_of_a_gain() -> None:
+    found = answer(UP, train={"attention_lr": 5}).text
+    assert "Without a control, the gain may come from the added size or its own training flags alone." in found
+    assert "So the gain may come from the added size or its own" in answer(UP, LEVEL, train={"attention_lr": 5}).text
+    assert "So attention itself helps" in answer(UP, UP, train={"attention_lr": 5}).text  # the control has them too
 
 
 @pytest.mark.parametrize("difference", [0.0, 0.1])
