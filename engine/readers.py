@@ -2,7 +2,8 @@
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +38,34 @@ class Files:
 
     def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
         """Yield batches: paths, pictures (h, w, 3) uint8 BGR, and their shots."""
+        for videos, files in groupby(self.files, self._is_video):
+            if not videos:
+                yield from self._batches(self._pictures(files))
+                continue
+            for file in files:
+                yield from self._batches(self._video(file))
+
+    def _batches(
+        self, entries: Iterable[tuple[Shot, np.ndarray]]
+    ) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
+        """Yield batches of one video, or of pictures that follow one another."""
         shots: list[Shot] = []
         frames: list[np.ndarray] = []
-        for file in self.files:
-            if self._is_video(file):
-                if shots:
-                    yield [shot.path for shot in shots], frames, shots
-                    shots, frames = [], []
-                yield from self._video_batches(file)
-                continue
-            picture = self._read_picture(file)
-            if picture is None:
-                continue
-            self.tally.images += 1
-            shots.append(Shot(file))
+        for shot, picture in entries:
+            shots.append(shot)
             frames.append(picture)
             if len(shots) == self.bs:
                 yield [shot.path for shot in shots], frames, shots
                 shots, frames = [], []
         if shots:
             yield [shot.path for shot in shots], frames, shots
+
+    def _pictures(self, files: Iterable[str]) -> Iterator[tuple[Shot, np.ndarray]]:
+        for file in files:
+            picture = self._read_picture(file)
+            if picture is not None:
+                self.tally.images += 1
+                yield Shot(file), picture
 
     def _is_video(self, file: str) -> bool:
         return suffix_of(file) in VIDEOS and suffix_of(file) != ".gif"
@@ -102,7 +111,7 @@ class Files:
             return None
         return self._decoded(address, pictures.decode(content))
 
-    def _video_batches(self, file: str) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
+    def _video(self, file: str) -> Iterator[tuple[Shot, np.ndarray]]:
         """Yield a video's frames; a video that breaks off ends there, with a note."""
         import cv2
 
@@ -117,14 +126,12 @@ class Files:
         finally:
             capture.release()
 
-    def _frames(self, file: str, capture: Any) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
+    def _frames(self, file: str, capture: Any) -> Iterator[tuple[Shot, np.ndarray]]:
         import cv2
 
         announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         rate = capture.get(cv2.CAP_PROP_FPS)
         fps = (rate if 0 < rate < 1000 else FPS_UNKNOWN) / self.vid_stride
-        shots: list[Shot] = []
-        frames: list[np.ndarray] = []
         read = 0
         while capture.grab():
             read += 1
@@ -135,13 +142,7 @@ class Files:
                 break
             self.tally.frames += 1
             number = (read - 1) // self.vid_stride + 1
-            shots.append(Shot(file, "video", number, -(-announced // self.vid_stride), fps))
-            frames.append(picture)
-            if len(shots) == self.bs:
-                yield [shot.path for shot in shots], frames, shots
-                shots, frames = [], []
-        if shots:
-            yield [shot.path for shot in shots], frames, shots
+            yield Shot(file, "video", number, -(-announced // self.vid_stride), fps), picture
         if not read:
             self._skip(file, "has no frame that can be decoded")
             return

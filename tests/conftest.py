@@ -1,7 +1,9 @@
 """Fixtures for all tests."""
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -21,3 +23,14 @@ def shared() -> Path:
     if not (folder / "parity").is_dir():
         pytest.skip(f"no reference data at {folder} (set YOLO_ATTENTION_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def fill(shared: Path) -> ModuleType:
+    """The generator of reference weights, images and targets."""
+    spec = importlib.util.spec_from_file_location("parity_fill", shared / "parity" / "fill.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -7,15 +7,13 @@ import subprocess
 import sys
 import time
 
-import cv2
-import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
+
+from tests.digit_pictures import SIZE, write_digits
 
 pytestmark = pytest.mark.slow
 
-SIZE, SCALE = 64, 3  # pixels of a picture, and of a digit's pixel
 EPOCHS = 3
 
 
@@ -35,25 +33,7 @@ def run(root, *words, cwd, ok=0, **extra):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """24 + 8 + 8 pictures with a handwritten 0 or 1 each, in YOLO layout."""
-    folder = tmp_path_factory.mktemp("data")
-    digits = load_digits(n_class=2)
-    rng = np.random.default_rng(0)
-    number = 0
-    for split, count in (("train", 24), ("val", 8), ("test", 8)):
-        for kind in ("images", "labels"):
-            (folder / kind / split).mkdir(parents=True)
-        for _ in range(count):
-            glyph = np.kron(digits.images[number] * 15, np.ones((SCALE, SCALE))).astype(np.uint8)
-            picture = rng.integers(0, 60, (SIZE, SIZE), np.uint8)
-            x, y = rng.integers(0, SIZE - 8 * SCALE, 2)
-            picture[y : y + 8 * SCALE, x : x + 8 * SCALE] |= glyph
-            cv2.imwrite(str(folder / "images" / split / f"{number}.png"), picture)
-            box = [(x + 4 * SCALE) / SIZE, (y + 4 * SCALE) / SIZE, 8 * SCALE / SIZE, 8 * SCALE / SIZE]
-            row = " ".join(f"{value:.6f}" for value in box)
-            (folder / "labels" / split / f"{number}.txt").write_text(f"{digits.target[number]} {row}\n")
-            number += 1
-    (folder / "data.yaml").write_text("train: images/train\nval: images/val\ntest: images/test\nnames: [zero, one]\n")
-    return folder
+    return write_digits(tmp_path_factory.mktemp("data"), train=24, val=8, test=8).parent
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """YOLOv5 against reference values of the original code (parity/, weights/)."""
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -25,17 +24,6 @@ PARAMETERS = {
     "yolov5l6": (76_770_172, 76_726_332),
     "yolov5x6": (140_794_780, 140_730_220),
 }
-
-
-@pytest.fixture(scope="module")
-def fill(shared: Path) -> ModuleType:
-    """The generator of reference weights, images and targets."""
-    spec = importlib.util.spec_from_file_location("parity_fill", shared / "parity" / "fill.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

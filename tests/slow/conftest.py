@@ -1,37 +1,11 @@
-"""A data set small enough to train on many times."""
+"""What the slow tests share."""
 
-import cv2
-import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
-SIZE, SCALE = 64, 3  # pixels of a picture, and of a digit's pixel
-
-
-def write_digits(folder, train, val):
-    """Write pictures with a handwritten 0 or 1 each, in YOLO layout, and return the data set's YAML."""
-    digits = load_digits(n_class=2)
-    rng = np.random.default_rng(0)
-    number = 0
-    for split, count in (("train", train), ("val", val)):
-        for kind in ("images", "labels"):
-            (folder / kind / split).mkdir(parents=True)
-        for _ in range(count):
-            glyph = np.kron(digits.images[number] * 15, np.ones((SCALE, SCALE))).astype(np.uint8)
-            picture = rng.integers(0, 60, (SIZE, SIZE), np.uint8)
-            x, y = rng.integers(0, SIZE - 8 * SCALE, 2)
-            picture[y : y + 8 * SCALE, x : x + 8 * SCALE] |= glyph
-            cv2.imwrite(str(folder / "images" / split / f"{number:03}.png"), picture)
-            box = [(x + 4 * SCALE) / SIZE, (y + 4 * SCALE) / SIZE, 8 * SCALE / SIZE, 8 * SCALE / SIZE]
-            row = " ".join(f"{value:.6f}" for value in box)
-            (folder / "labels" / split / f"{number:03}.txt").write_text(f"{digits.target[number]} {row}\n")
-            number += 1
-    path = folder / "data.yaml"
-    path.write_text("train: images/train\nval: images/val\nnames: [zero, one]\n")
-    return path
+from tests.digit_pictures import write_digits
 
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
     """21 + 10 pictures: neither is a multiple of what two processes take at once."""
-    return write_digits(tmp_path_factory.mktemp("digits"), 21, 10)
+    return write_digits(tmp_path_factory.mktemp("digits"), train=21, val=10)

@@ -1,6 +1,5 @@
 """Reference weights, images and values of the original YOLOv7."""
 
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,17 +13,6 @@ from torch import Tensor
 from models import import_official
 
 TERMS = ("box_loss", "obj_loss", "cls_loss")
-
-
-@pytest.fixture(scope="session")
-def fill(shared: Path) -> ModuleType:
-    """The generator of reference weights, images and targets."""
-    spec = importlib.util.spec_from_file_location("parity_fill", shared / "parity" / "fill.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

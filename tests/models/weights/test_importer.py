@@ -1,6 +1,5 @@
 """Foreign checkpoints as plain tensors; expected values from torch's own state dicts and from the reference fill."""
 
-import importlib.util
 import json
 import os
 import pickle
@@ -19,19 +18,10 @@ from models.weights.importer import read_official
 from tests.models.weights.fake import original_model, original_modules, save_original
 
 
-def fill_module(shared: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("parity_fill", shared / "parity" / "fill.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(
     ("name", "kind", "head"), [("yolov5n", "yolov5", "Detect"), ("yolov7-tiny", "yolov7", "IDetect")]
 )
-def test_reference_checkpoints(shared: Path, name: str, kind: str, head: str) -> None:
+def test_reference_checkpoints(shared: Path, fill: ModuleType, name: str, kind: str, head: str) -> None:
     """Every tensor is the reference fill in half precision; names, shapes and description as the reference says."""
     found = read_official(shared / "parity" / "ckpt" / f"{name}.pt")
     reference = json.loads((shared / "parity" / f"{name}.json").read_text())
@@ -46,7 +36,7 @@ def test_reference_checkpoints(shared: Path, name: str, kind: str, head: str) ->
     assert found.module_types[f"model.{rows - 1}"] == head
     shapes = {key: tuple(shape) for key, shape, _ in reference["state_dict"]}
     assert {key: tuple(value.shape) for key, value in found.state.items()} == shapes
-    filled = fill_module(shared).fill_state(shapes, na=reference["na"], gain=reference["fill_gain"])
+    filled = fill.fill_state(shapes, na=reference["na"], gain=reference["fill_gain"])
     assert len(filled) > 280
     for key, value in filled.items():
         assert torch.equal(found.state[key], value.half().float()), key
