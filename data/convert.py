@@ -65,9 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--to", required=True, choices=list(WRITERS), help="format to write")
     parser.add_argument("--images", choices=IMAGES, default="copy", help="copy the pictures or link to them")
     parser.add_argument("--data-root", help="the data set's folder, instead of the YAML's path")
+    parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     args = parser.parse_args(argv)
     try:
-        dataset = load_dataset(args.data, data_root=args.data_root)
+        dataset = load_dataset(args.data, data_root=args.data_root, download=args.download)
         losses = convert(dataset, args.out, args.to, args.images)
     except DataError as error:
         print(error, file=sys.stderr)  # noqa: T201

@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
             decode=not args.no_decode,
             progress=True,
             workers=args.workers,
+            download=args.download,
         )
         print(report.text(examples=sys.maxsize if args.all else 3))  # noqa: T201
         if args.json:
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--to", choices=("yolo", "voc", "coco"), help="format of the cleaned copy (default: the same)")
     parser.add_argument("--no-decode", action="store_true", help="skip the comparison of decoded pictures")
     parser.add_argument("--workers", type=int, help="threads that decode")
+    parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     return parser
 
 

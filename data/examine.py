@@ -26,6 +26,7 @@ def doctor(
     decode: bool = True,
     progress: bool = False,
     workers: int | None = None,
+    download: bool = False,
 ) -> Report:
     """Examine a data set; nothing of it is changed.
 
@@ -37,6 +38,7 @@ def doctor(
         decode: decode every picture, to find those that cannot be and those that occur twice.
         progress: show a bar on standard error.
         workers: threads; None for twice the processors, at most eight.
+        download: fetch the data if they are missing and the YAML says from where.
 
     Raises:
         DataError: if the data set cannot be read at all.
@@ -45,7 +47,7 @@ def doctor(
         raise DataError(f"imgsz={imgsz}: expected a training resolution in pixels, such as 640")
     config = source if isinstance(source, DataConfig) else read_config(source, data_root)
     name, rows = read_anchors(anchors)
-    dataset = load_dataset(config)
+    dataset = load_dataset(config, download=download)
     found = [(split.name, issue) for split in dataset.splits.values() for issue in split.issues]
     found += find_leftovers(config, dataset)
     repeats = _compare(dataset, progress, workers) if decode else Repeats()

@@ -28,7 +28,10 @@ def check_device(device: str, several: bool = False) -> None:
         raise UsageError("torchrun is for train.py; start this script with python")
     words = [word for word in str(device).lower().replace("cuda:", "").replace(" ", "").split(",") if word]
     if len(words) > 1:
-        raise UsageError(f"--device {device}: one process works on one device; give one of {', '.join(words)}")
+        all_of_them = f"; for all: torchrun --nproc-per-node {len(words)} train.py …" if several else ""
+        raise UsageError(
+            f"--device {device}: one process works on one device; give one of {', '.join(words)}{all_of_them}"
+        )
     if not words or words[0].startswith(OTHER_DEVICES):
         return
     count = torch.cuda.device_count()

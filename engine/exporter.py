@@ -86,6 +86,7 @@ def export(detector: Any, name: str, target: Path, options: Namespace, eight: An
         UsageError: if the format needs something that is not installed, or does not take an option.
         RunFailed: if the file's outputs differ from the detector's, or 8 bits cost too much.
     """
+    _check_options(name, options)
     pictures = eight.pictures if eight else None
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         try:
@@ -115,6 +116,15 @@ def export(detector: Any, name: str, target: Path, options: Namespace, eight: An
         made.replace(path)
     remember(path)
     return path
+
+
+def _check_options(name: str, options: Namespace) -> None:
+    """Refuse options that the format cannot hold: the file would lack what was asked for."""
+    table = export_formats()
+    taken = dict(zip(table["Argument"], table["Arguments"], strict=True))[FORMATS[name]]
+    for flag, setting in (("dynamic", "dynamic"), ("nms", "nms"), ("half", "quantize"), ("int8", "quantize")):
+        if getattr(options, flag) and setting not in taken:
+            raise UsageError(f"--{flag}: {name} files cannot have it; leave it out, or export {name} by itself")
 
 
 def _check(detector: Any, made: Path, path: Path, options: Namespace, eight: Any) -> None:

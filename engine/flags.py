@@ -167,7 +167,12 @@ def train_parser() -> Parser:
         "--resume", nargs="?", const=True, default=False, metavar="FILE", help="continue the latest run, or FILE"
     )
     group.add_argument(
-        "--cache", nargs="?", const="ram", default=None, help="ram keeps pictures in memory, off never does"
+        "--cache",
+        nargs="?",
+        const="ram",
+        choices=["auto", "ram", "off"],
+        default=None,
+        help="ram keeps pictures in memory, off never does, auto (the default) where they fit easily",
     )
     group.add_argument("--multi-scale", action="store_true", help="vary the size of each batch by 50 %%")
     group.add_argument("--optimizer", choices=["SGD", "Adam", "AdamW"], default="SGD")

@@ -69,7 +69,7 @@ def calibration(detector: Any, options: Namespace) -> EpochLoader:
         raise UsageError(
             "--int8 needs --data: its training pictures set the ranges of the numbers, and its val split shows the cost"
         )
-    split = load_split(options.data, "train", options.data_root)
+    split = load_split(options.data, "train", options.data_root, options.download)
     step = max(1, -(-len(split.records) // PICTURES))
     dataset = RecordDataset(
         split.records[::step],
@@ -156,6 +156,7 @@ class EightBits:
                 weights,
                 options.data,
                 data_root=options.data_root,
+                download=options.download,
                 imgsz=options.imgsz,
                 batch_size=batch_size,
                 device=options.device,

@@ -12,7 +12,8 @@ from engine.flags import train_parser
 from engine.log import LOGGER
 from engine.places import latest_checkpoint
 
-CHANGEABLE = ("device", "workers", "cache")  # flags that do not change what comes out
+CHANGEABLE = frozenset({"device", "workers", "cache"})  # flags that do not change what comes out
+FINDING = frozenset("resume project name exist_ok plugin demo".split())  # which run is meant, and what it may run
 
 
 def continue_run(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
@@ -34,9 +35,14 @@ def continue_run(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
         )
     saved.plugin = options.plugin
     saved.resume, saved.exist_ok, saved.demo = str(path), True, False
-    for name in CHANGEABLE:
-        if getattr(options, name) != train_parser().get_default(name):
-            setattr(saved, name, getattr(options, name))
+    usual = vars(train_parser().parse_args([]))
+    given = {name: value for name, value in vars(options).items() if value != usual[name] and name not in FINDING}
+    for name in CHANGEABLE & set(given):
+        setattr(saved, name, given[name])
+    ignored = sorted(name for name in set(given) - CHANGEABLE if given[name] != getattr(saved, name))
+    if ignored:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
+        LOGGER.warning(f"--resume goes on with the run's own flags: {flags} ignored; to change them start a new run")
     LOGGER.info(f"continuing {path.parents[1]} after {training['epoch'] + 1} of {training['epochs']} epochs")
     return saved, content, path.parents[1]
 

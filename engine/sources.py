@@ -155,5 +155,11 @@ def open_source(source: Any, batch: int = 1, vid_stride: int = 1) -> Any:
             return Streams(name, vid_stride)
         return Files(list_files(name), batch, vid_stride)
     if isinstance(source, list | tuple) and source and all(isinstance(entry, str | Path) for entry in source):
+        live = next((str(entry) for entry in source if is_live(str(entry))), None)
+        if live is not None:
+            raise UsageError(
+                f"--source {live}: is a camera or stream, which stands alone; write several into a file "
+                "cameras.streams, one a line, and give that"
+            )
         return Files([file for entry in source for file in list_files(str(entry))], batch, vid_stride)
     return Memory(source, batch)

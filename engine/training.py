@@ -125,6 +125,11 @@ def _fill_in(options: Namespace) -> None:
         else:
             options.weights = "yolov5s.pt"
             LOGGER.info("no --weights and no --cfg: starting from yolov5s.pt, as YOLOv5 does")
+    if options.weights is None:
+        LOGGER.warning(
+            f"no --weights: training {options.cfg} from scratch, which takes far longer; add --weights yolov5n.pt, "
+            "or --weights '' if scratch is meant"
+        )
     if options.data is None:
         options.data = "digits"
         LOGGER.info("no --data: training on data/digits.yaml")

@@ -34,6 +34,9 @@ def study_parser() -> Parser:
     parser.add_argument(
         "--ray", default=None, metavar="ADDRESS", help="put the runs on a Ray cluster; local starts one"
     )
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", help="a Python file of your own mechanisms; it is run"
+    )
     parser.add_argument("--download", action="store_true", help="allow fetching official weights that are not on disk")
     parser.add_argument("--project", default=str(RUNS / "study"), metavar="DIR", help="folder of studies")
     return parser
@@ -67,7 +70,7 @@ def run(options: Namespace) -> None:
         options.workers = min(2, usable_threads()) if devices == ["cpu"] else len(devices)
     if not 1 <= options.workers <= 1024:
         raise UsageError(f"--workers {options.workers}: expected a number from 1 to 1024")
-    plan = make_plan(read_study(options.spec), options.project, options.download)
+    plan = make_plan(read_study(options.spec), options.project, options.download, options.plugin)
     for warning in plan.warnings:
         _say(f"note: {warning}")
     epochs = remembered_epochs(plan)

@@ -140,7 +140,7 @@ class _Maker:
         except ValueError as error:
             raise UsageError(
                 f"no control for '{self.name}': {attention.module} at {channels[0]} channels: {error}; "
-                "take it out of controls"
+                "leave it out of controls"
             ) from None
         self.carry += target - found.got
         self.matches.append(Match(target, found.hidden, found.kernel_size, found.got, found.step))

@@ -1,6 +1,6 @@
 """StudySpec → Plan: every model resolved, every run addressed by what it depends on, the measuring split chosen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from data import Dataset, load_dataset, read_config
 from engine.errors import UsageError
 from models import read_spec
 from models.build import read_source
+from models.custom import load_plugin
 from models.spec import ModelSpec
 from models.weights.download import resolve_weights
 from study.code import MEASURING_CODE, TRAINING_CODE, code_hash
@@ -55,6 +56,7 @@ class Plan:
         weights: checkpoint that the runs start from.
         halves: data set with val halved, which `address_runs` writes to where `data` says; None where there is a test
             split.
+        plugins: Python files of mechanisms.
         epochs: variant → epochs of each run.
         runs: the first seed of every variant, then the second, and so on.
         warnings: what the report must say about the design.
@@ -71,6 +73,7 @@ class Plan:
     prints: dict[str, str]
     weights: Path | None
     halves: Dataset | None = None
+    plugins: tuple[Path, ...] = ()
     epochs: dict[str, int] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -94,13 +97,14 @@ class Plan:
         return self.folder / "models" / f"{variant}.yaml"
 
 
-def make_plan(spec: StudySpec, project: str | Path, download: bool = False) -> Plan:
+def make_plan(spec: StudySpec, project: str | Path, download: bool = False, plugins: Sequence[str | Path] = ()) -> Plan:
     """Resolve a study.
 
     Args:
         spec: from `read_study`.
         project: folder of studies.
         download: allow fetching official weights or data sets that are not on disk.
+        plugins: Python files of mechanisms; they are run.
 
     Returns:
         The plan; `address_runs` fills in its runs once the epochs are known.
@@ -112,7 +116,10 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False) -> P
     weights = resolve_weights(spec.weights, download).absolute() if spec.weights else None
     dataset, split, warnings = _measuring_split(spec, download)
     halved = split == HALF
-    models, matches = resolve_models(spec, weights, len(dataset.names))
+    files = tuple(Path(plugin).expanduser().resolve() for plugin in plugins)
+    for file in files:
+        load_plugin(file)
+    models, matches, refused = resolve_models(spec, weights, len(dataset.names))
     return Plan(
         spec=spec,
         folder=folder,
@@ -125,14 +132,15 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False) -> P
         prints={name: split_print(part.records) for name, part in dataset.splits.items()},
         weights=weights,
         halves=dataset if halved else None,
-        warnings=warnings + _doubts(spec),
+        plugins=files,
+        warnings=warnings + refused + _doubts(spec),
     )
 
 
 def resolve_models(
     spec: StudySpec, weights: Path | None, classes: int
-) -> tuple[dict[str, ModelSpec], dict[str, list[Match]]]:
-    """Return every variant's model and every control's, and how the controls were matched.
+) -> tuple[dict[str, ModelSpec], dict[str, list[Match]], list[str]]:
+    """Return every variant's model and every control's, how the controls were matched, and why some have none.
 
     Args:
         spec: the study.
@@ -148,14 +156,21 @@ def resolve_models(
         base = source.spec.yaml
     models: dict[str, ModelSpec] = {}
     matches: dict[str, list[Match]] = {}
+    refused: list[str] = []
     for variant in spec.variants:
         model = read_spec(variant.cfg or base, variant.attention, nc=classes, identity=variant.identity)
         models[variant.name] = read_spec({**model.yaml, "name": variant.name})
         if variant.name in spec.controls:
             name = f"{variant.name}{CONTROL}"
-            description, matches[name] = control(model, variant.name)
+            try:
+                description, matches[name] = control(model, variant.name)
+            except UsageError as error:
+                if not spec.all_controls:
+                    raise
+                refused.append(str(error))
+                continue
             models[name] = read_spec({**description, "name": name})
-    return models, matches
+    return models, matches, refused
 
 
 def address_runs(plan: Plan, epochs: Mapping[str, int]) -> None:
@@ -205,6 +220,8 @@ def _run(plan: Plan, name: str, seed: int, weights: str | None) -> Run:
         "weights": weights,
         "code": code,
     }
+    if plan.plugins:
+        content["plugins"] = [file_hash(plugin) for plugin in plan.plugins]
     key = content_hash(content)
     measured = {"split": plan.split, "data": plan.prints[plan.split], "code": code_hash(MEASURING_CODE, used)}
     folder = plan.folder / "runs" / name / f"seed{seed}-{key[:10]}"
@@ -212,6 +229,8 @@ def _run(plan: Plan, name: str, seed: int, weights: str | None) -> Run:
     if spec.data_root and plan.data == spec.data:
         words += ["--data-root", spec.data_root]
     words += ["--epochs", str(epochs), "--seed", str(seed), *train_words({**DEFAULTS, **flags})]
+    for plugin in plan.plugins:
+        words += ["--plugin", str(plugin)]
     words += ["--project", str(folder), "--name", "train", "--exist-ok"]
     eval_key = content_hash({**measured, "training": key})
     return Run(name, seed, key, eval_key, folder, tuple(words), epochs, tuple(used), code)

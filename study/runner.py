@@ -73,6 +73,7 @@ def prepare(plan: Plan, run: Run, threads: int) -> None:
         "eval_key": run.eval_key,
         "words": list(run.words),
         "mechanisms": list(run.mechanisms),
+        "plugins": list(map(str, plan.plugins)),
         "code": run.code,
         "data": plan.data,
         "split": plan.split,

@@ -22,7 +22,7 @@ METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "A
 # Flags of train.py that the study sets itself, or that would make its runs unlike each other.
 RESERVED = frozenset(
     "weights cfg attention identity data data_root seed project name exist_ok resume download nosave epochs "
-    "device".split()
+    "device plugin".split()
 )
 WITH_OFF = ("amp", "cache")  # flags of which a value is off, which YAML reads as false
 MEASURED = ("imgsz", "single_cls")  # what the numbers are measured at: alike for all variants
@@ -43,6 +43,7 @@ class StudySpec:
         weights: checkpoint to start from, None for scratch.
         variants: the baseline first, then as written; controls are not among them.
         controls: names of the variants that get a control.
+        all_controls: whether these are all that can have one.
         seeds: one run of every variant for each.
         train: further flags of train.py, by name with underscores.
         epochs: of every run; None where `minutes` decides.
@@ -62,6 +63,7 @@ class StudySpec:
     weights: str | None
     variants: tuple[Variant, ...]
     controls: tuple[str, ...]
+    all_controls: bool
     seeds: tuple[int, ...]
     train: Mapping[str, Any]
     epochs: int | None
@@ -121,6 +123,7 @@ def read_study(file: str | Path) -> StudySpec:
         weights=_found(weights, path) if weights else None,
         variants=tuple(variants),
         controls=_controls(content.get("controls"), variants, path),
+        all_controls=content.get("controls") == "all",
         seeds=_seeds(content.get("seeds", 5), path),
         train=train,
         epochs=epochs,
@@ -143,6 +146,8 @@ def _text(content: Mapping[str, Any], key: str, path: Path) -> str | None:
 def _found(value: str, path: Path) -> str:
     """Return a path as one that exists: beside the spec, here or in the checkout. Names stay as they are."""
     given = Path(value).expanduser()
+    if (path.parent / given).is_file():
+        return str((path.parent / given).resolve())
     for folder in (path.parent, Path.cwd(), ROOT):
         if len(given.parts) > 1 and (folder / given).exists():
             return str((folder / given).resolve())
@@ -173,7 +178,11 @@ def _train(value: Any, where: str, path: Path) -> dict[str, Any]:
     flags |= {name: "off" for name in WITH_OFF if flags.get(name) is False}
     reserved = sorted(RESERVED & set(flags))
     if reserved:
-        instead = {"epochs": "budget: {epochs: 20}", "device": "the command line: --device 0"}
+        instead = {
+            "epochs": "budget: {epochs: 20}",
+            "device": "the command line: --device 0",
+            "plugin": "the command line: --plugin FILE",  # a YAML runs nothing
+        }
         raise UsageError(
             f"{where}: train.{reserved[0]} is set by the study; {instead.get(reserved[0], 'leave it out')}"
         )

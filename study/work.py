@@ -75,6 +75,10 @@ def work(folder: Path, device: str) -> None:
     run = read_json(folder / "run.json")
     if run is None:
         raise ValueError(f"{folder}: has no run.json; study.py writes it")
+    from models.custom import load_plugin
+
+    for plugin in run["plugins"]:
+        load_plugin(plugin)
     if read_json(folder / "trained.json") is None:
         if code_hash(TRAINING_CODE, run["mechanisms"]) != run["code"]:
             raise ValueError("the code changed while the study was running; start study.py again")

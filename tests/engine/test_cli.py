@@ -30,6 +30,7 @@ def call(root, *words, cwd=None):
             ["train.py", "--cfg", "yolov5n", "--weights", "", "--data", "nowhere.yaml"],
             "nowhere.yaml: no such data YAML",
         ),
+        (["train.py", "--cache", "disk"], "argument --cache: invalid choice: 'disk'"),
         (["val.py", "--weights", "nowhere.pt"], "nowhere.pt: no such file"),
         (["val.py", "--save-hybrid"], "use --save-txt --save-conf"),
         (["detect.py", "--weights", "nowhere.pt"], "nowhere.pt: no such file"),

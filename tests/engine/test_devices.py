@@ -27,6 +27,11 @@ def test_devices_that_are_not_there(device, text):
         check_device(device)
 
 
+def test_training_on_several_devices_says_how():
+    with pytest.raises(UsageError, match=r"give one of 0, 1; for all: torchrun --nproc-per-node 2 train\.py"):
+        check_device("0,1", several=True)
+
+
 def test_only_training_works_as_several_processes(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match=r"torchrun is for train\.py"):

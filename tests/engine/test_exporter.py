@@ -79,6 +79,13 @@ def test_a_broken_export_is_not_written(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("flag", ["nms", "dynamic"])
+def test_what_a_format_cannot_hold_is_refused(flag, tmp_path, capsys):
+    words = ["--weights", str(DIGITS_WEIGHTS), "--output", str(tmp_path), "--include", "ncnn", f"--{flag}"]
+    assert main("export", words) == 2
+    assert f"--{flag}: ncnn files cannot have it; leave it out, or export ncnn by itself" in capsys.readouterr().err
+
+
 def test_no_number_is_no_parity():
     nothing = float("nan")
     assert not Parity(nothing, 0, 0, 0, 0, (1, 1)).holds

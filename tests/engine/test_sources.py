@@ -82,6 +82,12 @@ def test_nothing_to_find(source, text, tmp_path, monkeypatch):
         open_source(source)
 
 
+@pytest.mark.parametrize("live", ["0", "rtsp://camera/1"])
+def test_cameras_stand_alone(live, tmp_path):
+    with pytest.raises(UsageError, match=f"--source {live}: is a camera .* cameras.streams, one a line"):
+        open_source([str(picture(tmp_path / "a.jpg")), live])
+
+
 def test_a_webcam_that_is_not_there():
     with pytest.raises(UsageError, match="--source 97: the webcam cannot be opened"):
         open_source("97")

@@ -12,6 +12,8 @@ from engine import training
 from engine.errors import UsageError
 from engine.export_flags import export_parser
 from engine.flags import detect_parser, train_parser, val_parser
+from engine.log import LOGGER
+from engine.resume import continue_run
 from engine.weights import load_plugins, load_weights, start_model
 from models import Detector, SpecError, build_model, read_spec
 from models.errors import CheckpointError
@@ -162,6 +164,21 @@ def test_a_plugin_in_a_checkpoint_is_asked_for(plugin, tmp_path):
     again.write_text(PLUGIN)
     model = load_weights(path, val_parser().parse_args(["--plugin", str(again)]))
     assert float(model.state_dict()["model.4+MyOwn.scale"].mean()) == 0.5
+
+
+def test_flags_that_a_continued_run_does_not_take_are_named(tmp_path, caplog):
+    saved = vars(train_parser().parse_args(["--epochs", "9", "--workers", "4"]))
+    (tmp_path / "weights").mkdir()
+    run = {"epoch": 0, "epochs": 9, "stopped": False, "options": saved}
+    path = save(build_model("yolov5n", nc=2), tmp_path / "weights" / "last.pt", training=run)
+    LOGGER.addHandler(caplog.handler)
+    try:
+        words = ["--resume", str(path), "--epochs", "9", "--batch-size", "8", "--cos-lr", "--workers", "2"]
+        options, _, _ = continue_run(train_parser().parse_args(words))
+    finally:
+        LOGGER.removeHandler(caplog.handler)
+    assert (options.epochs, options.batch_size, options.cos_lr, options.workers) == (9, 16, False, 2)
+    assert "own flags: --batch-size, --cos-lr ignored" in caplog.text
 
 
 def test_a_plugin_of_a_run_is_asked_for(plugin, tmp_path):

@@ -60,7 +60,7 @@ def test_every_mechanism_is_matched_or_refused(name: str, channels: int) -> None
 
 def test_mechanisms_without_size_are_refused_by_name() -> None:
     for name in ("SimAM", "ECA"):
-        with pytest.raises(UsageError, match=f"no control for 'v': {name} at 64 channels: .* take it out of controls"):
+        with pytest.raises(UsageError, match=f"no control for 'v': {name} at 64 channels: .* leave it out of controls"):
             control(read_spec("yolov5n", [f"{name}@neck.P3"]), "v")
 
 

@@ -14,7 +14,7 @@ from engine.errors import UsageError
 from engine.flags import train_parser
 from models import build_model, read_spec
 from study.halves import halves_of
-from study.plan import Plan, make_plan, remembered_epochs
+from study.plan import Plan, address_runs, make_plan, remembered_epochs
 from study.spec import read_study
 
 SPEC = {
@@ -103,6 +103,34 @@ def test_a_variant_and_its_control_are_trained_with_the_variants_flags(make: Cal
     bare, base = dict(plan.models["fp32"].yaml), dict(plan.models["baseline"].yaml)
     assert (bare.pop("name"), base.pop("name")) == ("fp32", "baseline")
     assert bare == base
+
+
+def test_a_plugins_content_is_part_of_a_runs_address(
+    write_spec: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Path] = []
+    monkeypatch.setattr("study.plan.load_plugin", loaded.append)
+    file = tmp_path / "mine.py"
+    spec = read_study(write_spec(controls=None))
+    found = []
+    for text in ("a = 1", "a = 1", "a = 2"):
+        file.write_text(text)
+        plan = make_plan(spec, tmp_path / "runs", plugins=[file])
+        address_runs(plan, dict.fromkeys(plan.models, 2))
+        found.append(keys(plan))
+    assert loaded == [file] * 3
+    assert found[0] == found[1]
+    assert not set(found[0].values()) & set(found[2].values())
+    assert train_parser().parse_args(list(plan.runs[0].words)).plugin == [str(file)]
+
+
+def test_with_all_a_variant_without_a_control_is_noted(make: Callable[..., Plan]) -> None:
+    variants = {"eca": "ECA@neck.P3", "sk": "SKAttention@neck.P3"}
+    plan = make(variants=variants, controls="all")
+    assert list(plan.models) == ["baseline", "eca", "sk", "sk~control"]
+    assert any("no control for 'eca': ECA at 64 channels" in warning for warning in plan.warnings)
+    with pytest.raises(UsageError, match="no control for 'eca'"):
+        make(variants=variants, controls=["eca"])
 
 
 def test_pictures_that_measure_do_not_change_the_training(make: Callable[..., Plan], tiny_data: Path) -> None:

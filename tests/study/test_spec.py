@@ -86,6 +86,7 @@ def test_a_bare_off_means_what_it_says(write_spec: Callable[..., Path]) -> None:
         ({"budget": {"epochs": 1, "minutes": 1}}, "budget is .*, expected"),
         ({"budget": {"epochs": 1.5}}, "budget.epochs is 1.5"),
         ({"train": {"epochs": 3}}, r"train.epochs is set by the study; budget: \{epochs: 20\}"),
+        ({"train": {"plugin": "x.py"}}, "train.plugin is set by the study; the command line: --plugin FILE"),
         ({"train": {"weights": "x"}}, "train.weights is set by the study"),
         ({"train": {"imgsize": 64}}, r"train: unknown argument '--imgsize'"),
         ({"train": {"batch_size": 0}}, "train: argument --batch-size"),
@@ -111,3 +112,13 @@ def test_files_are_found_beside_the_spec(write_spec: Callable[..., Path]) -> Non
     spec = read_study(path)
     assert spec.variants[1].cfg == str(overlay)
     assert spec.weights == str(overlay.parent / "w.pt")
+
+
+def test_a_bare_name_is_a_file_beside_the_spec_if_there_is_one(write_spec: Callable[..., Path]) -> None:
+    path = write_spec(weights="w.pt", data="mine.yaml")
+    (path.parent / "w.pt").touch()
+    (path.parent / "mine.yaml").touch()
+    spec = read_study(path)
+    assert spec.weights == str(path.parent / "w.pt")
+    assert spec.data == str(path.parent / "mine.yaml")
+    assert spec.cfg == "yolov5n"  # a name

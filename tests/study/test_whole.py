@@ -28,6 +28,19 @@ CHANGES = {
     "seeds": 2,
     "budget": {"epochs": 3},
 }
+PLUGIN = """
+import torch
+from attention import ATTENTION
+
+@ATTENTION.register("TimesTwo")
+class TimesTwo(torch.nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return x * self.scale
+"""
 VARYING = ("epoch_seconds", "memory_mib")
 
 
@@ -98,6 +111,23 @@ def test_a_run_that_cannot_be_trained_is_reported(write_spec: Callable[..., Path
     assert "baseline seed 0: failed: UsageError: --train-only attention: the model has none" in text
     assert "--retry-failed" in text
     assert "baseline seed 0 failed" in (tmp_path / "tiny" / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_mechanism_of_ones_own_is_studied(write_spec: Callable[..., Path], tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(PLUGIN)
+    changes = {**CHANGES, "variants": {"mine": "TimesTwo@neck.P3"}, "controls": "all", "seeds": 1}
+    spec = str(write_spec(**{**changes, "budget": {"epochs": 1}}))
+    words = [spec, "--project", str(tmp_path), "--plugin", str(plugin)]
+    text, _ = study(*words).communicate(timeout=800)
+    assert "note: no control for 'mine': TimesTwo at 64 channels: 1 parameters are too few" in text
+    assert "2 runs: 0 done, 0 failed, 2 to do" in text
+    assert "mine: too few runs." in text
+    for folder in (tmp_path / "tiny" / "runs" / "mine").iterdir():
+        (folder / "done.json").unlink()  # measured in a process that does not train
+    text, _ = study(*words).communicate(timeout=800)
+    assert "[2/2] mine seed 0: AP " in text
 
 
 @pytest.mark.slow
