@@ -36,7 +36,8 @@ def continue_run(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
     saved.plugin = options.plugin
     saved.resume, saved.exist_ok, saved.demo = str(path), True, False
     usual = vars(train_parser().parse_args([]))
-    given = {name: value for name, value in vars(options).items() if value != usual[name] and name not in FINDING}
+    asked = vars(options)
+    given = {name: asked[name] for name in usual.keys() - FINDING if asked[name] != usual[name]}
     for name in CHANGEABLE & set(given):
         setattr(saved, name, given[name])
     ignored = sorted(name for name in set(given) - CHANGEABLE if given[name] != getattr(saved, name))

@@ -174,7 +174,9 @@ def test_flags_that_a_continued_run_does_not_take_are_named(tmp_path, caplog):
     LOGGER.addHandler(caplog.handler)
     try:
         words = ["--resume", str(path), "--epochs", "9", "--batch-size", "8", "--cos-lr", "--workers", "2"]
-        options, _, _ = continue_run(train_parser().parse_args(words))
+        asked = train_parser().parse_args(words)
+        asked.demo = False  # as the command line adds it
+        options, _, _ = continue_run(asked)
     finally:
         LOGGER.removeHandler(caplog.handler)
     assert (options.epochs, options.batch_size, options.cos_lr, options.workers) == (9, 16, False, 2)
