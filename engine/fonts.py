@@ -21,8 +21,8 @@ def warn_of_missing(names: Mapping[int, str]) -> Path | None:
         The font, None where all names are ASCII or no font has anything of the rest.
     """
     font = font_for(names)
-    text = "".join(names.values())
-    missing = sorted({letter for letter, shown in zip(text, showable(text, font), strict=True) if letter != shown})
+    pairs = ((name, showable(name, font)) for name in names.values())
+    missing = sorted({a for name, shown in pairs for a, b in zip(name, shown, strict=False) if a != b})
     if missing:
         LOGGER.warning(
             f"class names: no font of this machine has {printable(''.join(missing[:SHOWN]))}, so pictures show ?; "
