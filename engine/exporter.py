@@ -38,7 +38,6 @@ def run(options: Namespace) -> list[Path]:
         UsageError, CheckpointError: if the input is wrong.
         RunFailed: if a result does not compute what the checkpoint computes; it is not written.
     """
-    from engine.quantization import EightBits
     from models import Detector, reparameterize
 
     if not options.weights:
@@ -63,7 +62,11 @@ def run(options: Namespace) -> list[Path]:
         written.append(_save(deployed, folder / f"{stem}.pt", source))
         LOGGER.info(f"{written[-1]}: {_millions(detector)} → {_millions(deployed)} parameters; {deployed.agreement}")
         detector = deployed
-    eight = EightBits(detector, options) if options.int8 else None
+    eight = None
+    if options.int8:
+        from engine.quantization import EightBits
+
+        eight = EightBits(detector, options)
     for name in options.include:
         written.append(export(detector, name, folder / stem, options, eight))
     return written

@@ -27,7 +27,8 @@ def continue_run(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
     """
     path, content = distribution.from_first(lambda: _read(options))
     training = content["training"]
-    saved = Namespace(**{**vars(train_parser().parse_args([])), **training["options"]})
+    usual = vars(train_parser().parse_args([]))
+    saved = Namespace(**{**usual, **training["options"]})
     if saved.plugin and not options.plugin:
         raise UsageError(
             f"--resume {path}: the run uses mechanisms of your own; add --plugin {' --plugin '.join(saved.plugin)} "
@@ -35,7 +36,6 @@ def continue_run(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
         )
     saved.plugin = options.plugin
     saved.resume, saved.exist_ok, saved.demo = str(path), True, False
-    usual = vars(train_parser().parse_args([]))
     asked = vars(options)
     given = {name: asked[name] for name in usual.keys() - FINDING if asked[name] != usual[name]}
     for name in CHANGEABLE & set(given):
