@@ -1,7 +1,7 @@
 """Attention mechanisms for convolutional networks, by name.
 
-Every module of this package that is not one of its tools defines one mechanism and enters it into the registry, so a
-new mechanism is one new file.
+Every module of attention/mechanisms defines one mechanism and enters it into the registry, so a new mechanism is one
+new file there.
 """
 
 from importlib import import_module
@@ -10,17 +10,15 @@ from typing import Any
 
 from torch import nn
 
+from attention import mechanisms
 from attention.attach import attach
-from attention.identity import IdentityStart
+from attention.identity_start import IdentityStart
 from attention.registry import ATTENTION, construct
 
 __all__ = ["ATTENTION", "IdentityStart", "attach", "build_attention"]
 
-_TOOLS = set("attach docs fold identity limits maps ops pool registry runtimes strips table weigh".split())
-
-for _module in iter_modules(__path__):
-    if _module.name not in _TOOLS:
-        import_module(f"{__name__}.{_module.name}")
+for _module in iter_modules(mechanisms.__path__, f"{mechanisms.__name__}."):
+    import_module(_module.name)
 
 
 def build_attention(name: str, channels: int, *, identity: bool = False, **kwargs: Any) -> nn.Module:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attention.identity import IdentityStart
+from attention.identity_start import IdentityStart
 from attention.registry import construct, options
 
 Place = str | tuple[str, Mapping[str, Any]]

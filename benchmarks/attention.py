@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from attention import build_attention
-from attention.table import kept
+from attention.docs.cost_table import kept
 from benchmarks import article_forms as tutorial
 from benchmarks.machine import machine
 

@@ -10,9 +10,9 @@ from importlib.metadata import version
 import torch
 
 from attention import ATTENTION
-from attention.docs import FOLDER
-from attention.runtimes import installed
-from attention.table import SIZES, clock, count
+from attention.docs.__main__ import FOLDER
+from attention.docs.cost_table import SIZES, clock, count
+from attention.docs.runtimes import installed
 from benchmarks.machine import machine
 
 

@@ -16,7 +16,7 @@ from engine import compat
 # isort: split
 from ultralytics.engine.exporter import Exporter, export_formats
 
-from attention.fold import remove_closed
+from attention.fuse import remove_closed
 from engine.backends.base import Backend
 from engine.data_source import data_name
 from engine.errors import RunFailed, UsageError

@@ -18,7 +18,7 @@ from torch import nn
 from ultralytics.nn.autobackend import AutoBackend
 from ultralytics.utils.torch_utils import select_device
 
-from attention.fold import remove_closed
+from attention.fuse import remove_closed
 from engine.log import LOGGER
 
 FLOOR = 1e-6  # of a probability, so that its logit is finite

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attention import ATTENTION, build_attention
-from attention.limits import LIMITS, divisor_of_channels
+from attention.docs.limits import LIMITS, divisor_of_channels
 from attention.registry import options
 
 NAMES = ATTENTION.names()

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from attention import ATTENTION, docs
+from attention import ATTENTION
+from attention.docs import __main__ as docs
+from attention.docs.cost_table import COUNTED, SIZES, TIMED, count
 from attention.registry import options
-from attention.table import COUNTED, SIZES, TIMED, count
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attention import ATTENTION, build_attention, runtimes
-from attention.limits import LIMITS
+from attention import ATTENTION, build_attention
+from attention.docs import runtimes
+from attention.docs.limits import LIMITS
 
 NAMES = ATTENTION.names()
 C = 32

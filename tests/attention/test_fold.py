@@ -7,8 +7,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import resnet18
 
 from attention import ATTENTION, attach, build_attention
-from attention.fold import fold, remove_closed
-from attention.limits import LIMITS
+from attention.docs.limits import LIMITS
+from attention.fuse import fold, remove_closed
 
 
 def settled(name: str) -> nn.Module:

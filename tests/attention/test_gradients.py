@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from attention.pool import average, axis_max_mean, pool_max_mean
-from attention.weigh import select, weigh_positions
+from attention.layers.gating import select, weigh_positions
+from attention.layers.pooling import average, axis_max_mean, pool_max_mean
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 

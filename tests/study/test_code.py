@@ -62,7 +62,7 @@ def test_training_depends_on_models_but_not_on_detection_or_reports() -> None:
     forget()
     found = {path.relative_to(ROOT).as_posix() for path in code.closure(["engine.training"])}
     assert {"engine/trainer.py", "models/build.py", "models/parser.py", "data/loading.py"} <= found
-    assert not found & {"engine/detection.py", "study/report.py", "attention/se.py"}
+    assert not found & {"engine/detection.py", "study/report.py", "attention/mechanisms/se.py"}
 
 
 def test_measuring_depends_on_metrics_but_not_on_reports() -> None:

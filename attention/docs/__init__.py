@@ -1,0 +1,1 @@
+"""The mechanisms' pages in docs/attention, and what is measured for them."""

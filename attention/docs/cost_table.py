@@ -1,0 +1,204 @@
+"""`python -m attention.docs.cost_table`: what every mechanism costs.
+
+Parameters and FLOPs are exact; the rest is measured on this machine:
+
+- FLOPs are counted where PyTorch dispatches operations, so matrix products inside attention are in; 2 per multiply–add;
+- memory is what a training step keeps for the backward pass, beyond the input, as a multiple of the map;
+- time is the fastest of several forward passes for inference, in float32 and bfloat16, and its ratio to the memory
+  floor: the time of one pass that reads the map and writes another (x · 2), below which no mechanism that changes the
+  map can go; then the same in ONNX Runtime and OpenVINO, in float32, where they are installed.
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from attention import ATTENTION, build_attention
+from attention.docs import runtimes
+from attention.fuse import fold
+
+SIZES = ((64, 80, 80), (128, 40, 40), (256, 20, 20))  # what the head of a small detector reads at 640 pixels
+COUNTED = ("parameters", "MFLOPs", "kept / map")
+TIMED = ("fp32 ms", "fp32 / floor", "bf16 ms", "ONNX Runtime ms", "OpenVINO ms")
+COLUMNS = ("mechanism", "C", "map", *COUNTED, *TIMED)
+
+
+def parameters(module: nn.Module) -> int:
+    """Number of learned values.
+
+    Args:
+        module: any module.
+
+    Returns:
+        Their number.
+    """
+    return sum(p.numel() for p in module.parameters())
+
+
+def flops(module: nn.Module, x: Tensor) -> int:
+    """Operations of one forward pass in matrix products and convolutions.
+
+    Args:
+        module: the mechanism, in eval mode.
+        x: (B, C, H, W).
+
+    Returns:
+        Floating point operations, two per multiply–add.
+    """
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(x)
+    return counter.get_total_flops()
+
+
+def kept(module: nn.Module, x: Tensor) -> float:
+    """Memory that a training step keeps for its backward pass.
+
+    Args:
+        module: the mechanism, in training mode.
+        x: (B, C, H, W).
+
+    Returns:
+        Bytes beyond the input and the parameters, as a multiple of the bytes of x.
+    """
+    own = {x.untyped_storage().data_ptr(), *(p.untyped_storage().data_ptr() for p in module.parameters())}
+    storages: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    source = x.detach().requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        out = module(source)
+    del out
+    return sum(storages.values()) / (x.numel() * x.element_size())
+
+
+def fastest(run: Callable[[], Any], repeats: int) -> float:
+    """Shortest duration of a call.
+
+    Args:
+        run: what to call.
+        repeats: number of calls, after one that is not timed: more until 0.1 s are over, fewer if they take a second.
+
+    Returns:
+        Milliseconds.
+    """
+    run()
+    best, start, calls = float("inf"), time.perf_counter(), 0
+    while time.perf_counter() - start < (1 if calls < repeats else 0.1):
+        before = time.perf_counter()
+        run()
+        best, calls = min(best, time.perf_counter() - before), calls + 1
+    return 1e3 * best
+
+
+@cache
+def floor(size: tuple[int, int, int], batch: int) -> float:
+    """Time of one pass that reads a map and writes another, measured once in a process.
+
+    Args:
+        size: C, H, W.
+        batch: B.
+
+    Returns:
+        Milliseconds.
+    """
+    x = torch.randn(batch, *size)
+    return fastest(lambda: x * 2, 1000)
+
+
+def count(name: str, size: tuple[int, int, int], batch: int = 1) -> list[str]:
+    """What can be counted of a mechanism.
+
+    Args:
+        name: of the mechanism.
+        size: C, H, W.
+        batch: B.
+
+    Returns:
+        The cells of COUNTED.
+    """
+    x, module = torch.randn(batch, *size), build_attention(name, size[0])
+    operations = flops(module.eval(), x) / 1e6
+    return [f"{parameters(module)}", f"{operations:.1f}", f"{kept(module.train(), x):.1f}"]
+
+
+def clock(name: str, size: tuple[int, int, int], batch: int = 1, repeats: int = 5) -> list[str]:
+    """How long a mechanism takes at inference, with everything folded that is constant.
+
+    Args:
+        name: of the mechanism.
+        size: C, H, W.
+        batch: B.
+        repeats: timed calls.
+
+    Returns:
+        The cells of TIMED; a dash for a runtime that is not installed.
+    """
+    x, module = torch.randn(batch, *size), build_attention(name, size[0]).eval()
+    fold(module)
+    low, y = copy.deepcopy(module).to(torch.bfloat16), x.to(torch.bfloat16)
+    file = runtimes.onnx(module, x) if runtimes.installed() else b""
+    with torch.no_grad():
+        plain = fastest(lambda: module(x), repeats)
+        cells = [f"{plain:.2f}", f"{plain / floor(size, batch):.1f}", f"{fastest(lambda: low(y), repeats):.2f}"]
+        for runtime, load in runtimes.RUNTIMES.items():
+            run = load(file) if runtime in runtimes.installed() else None
+            cells.append(f"{fastest(partial(run, x), repeats):.2f}" if run else "–")
+    return cells
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as a Markdown table under the headings COLUMNS.
+
+    Args:
+        rows: cells.
+
+    Returns:
+        The table.
+    """
+    lines = [COLUMNS, ["---", *["---:"] * (len(COLUMNS) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table.
+
+    Args:
+        arguments: the command line; None means that of the process.
+
+    Raises:
+        SystemExit: with code 2 for an unknown mechanism.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m attention.docs.cost_table", description="What every mechanism costs."
+    )
+    parser.add_argument("names", nargs="*", help="mechanisms; all by default")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5, help="timed calls; 0 leaves the times out")
+    options = parser.parse_args(arguments)
+    try:
+        names = [ATTENTION.canonical(name) for name in options.names] or ATTENTION.names()
+    except ValueError as error:
+        parser.error(str(error))
+    rows = []
+    for name in names:
+        for size in SIZES:
+            times = clock(name, size, options.batch, options.repeats) if options.repeats else [""] * len(TIMED)
+            c, height, width = size
+            rows.append([name, f"{c}", f"{height}×{width}", *count(name, size, options.batch), *times])
+    print(markdown(rows))  # noqa: T201 - a command's output
+
+
+if __name__ == "__main__":
+    main()

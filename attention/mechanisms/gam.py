@@ -1,0 +1,84 @@
+"""GAM: global attention mechanism."""
+
+from torch import Tensor, nn
+
+from attention.layers.checks import hidden_width, odd, one_of, positive
+from attention.layers.conv_norm import ConvNorm, zero_init
+from attention.layers.gates import make_gate
+from attention.layers.gating import times
+from attention.layers.tensor_ops import shuffle_channels
+from attention.registry import ATTENTION
+
+
+@ATTENTION.register("GAM")
+class GAM(nn.Module):
+    """Weigh every element twice, by the channels at its position and by its 7 × 7 neighbourhood; nothing is pooled.
+
+    x₁ = x ⊙ σ(W₂ δ(W₁ x + b₁) + b₂);  y = x₁ ⊙ σ(BN(conv₇(δ(BN(conv₇(x₁))))))
+
+    The two wide convolutions make it the most expensive of the plug-in mechanisms: about 25·C² multiply–adds per pixel.
+
+    Args:
+        channels: C of input and output, ≥ 1.
+        reduction: r of both bottlenecks; their width is max(C // r, min_hidden).
+        kernel_size: of the two spatial convolutions, odd.
+        groups: of the two spatial convolutions, with a channel shuffle between them; must divide C and the hidden
+            width.
+        min_hidden: smallest hidden width.
+        channel_gate: whether the channel mask goes through the gate, as in the paper; widely copied code leaves it out.
+        gate: sigmoid, 2sigmoid or 1+tanh; the last two start as the identity.
+
+    Shape:
+        input (B, C, H, W) float; output the same shape, dtype and memory format.
+
+    Raises:
+        ValueError: if kernel_size is even, groups does not divide the widths, or an argument is out of range.
+
+    Source:
+        Liu, Shao, Hoffmann, Global Attention Mechanism, 2021, arXiv:2112.05561, §3; no authors' code was published.
+        Differs: 1 × 1 convolutions instead of permuted linear layers (the same function).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        reduction: float = 4,
+        kernel_size: int = 7,
+        *,
+        groups: int = 1,
+        min_hidden: int = 4,
+        channel_gate: bool = True,
+        gate: str = "sigmoid",
+    ) -> None:
+        super().__init__()
+        odd(kernel_size=kernel_size)
+        positive(groups=groups)
+        one_of(channel_gate, (True, False), "channel_gate")
+        hidden = hidden_width(channels, reduction, min_hidden)
+        if channels % groups or hidden % groups:
+            raise ValueError(f"groups={groups} does not divide channels={channels} and the hidden width {hidden}")
+        if gate != "sigmoid" and not channel_gate:
+            raise ValueError(f"gate={gate!r} starts as the identity, which needs channel_gate=True")
+        self.groups = groups
+        self.fc1 = nn.Conv2d(channels, hidden, 1)
+        self.act = nn.ReLU(inplace=True)
+        self.fc2 = nn.Conv2d(hidden, channels, 1)
+        self.squeeze = ConvNorm(channels, hidden, kernel_size, groups=groups, bias=True, act=nn.ReLU(inplace=True))
+        self.expand = ConvNorm(hidden, channels, kernel_size, groups=groups, bias=True)
+        self.gate = make_gate(gate)
+        self.channel_gate = self.gate if channel_gate else nn.Identity()
+        self.starts_at_identity = gate != "sigmoid"
+        if self.starts_at_identity:
+            zero_init(self.fc2)
+            zero_init(self.expand.bn)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Weigh the elements of x (B, C, H, W)."""
+        x = times(self.channel_gate(self.fc2(self.act(self.fc1(x)))).to(x.dtype), x)
+        hidden = self.squeeze(x)
+        if self.groups > 1:
+            hidden = shuffle_channels(hidden, self.groups)
+        # Not by self.expand(hidden), which would keep the hidden map until the normalisation is done.
+        hidden = self.expand.conv(hidden)
+        hidden = self.expand.bn(hidden)
+        return times(x, self.gate(hidden))
