@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from data.config import DataConfig, read_config
+    from data.doctor.examine import doctor
     from data.errors import DataError
-    from data.examine import doctor
-    from data.formats.records import Dataset, Issue, Record, Split
     from data.loading import load_dataset
+    from data.records import Dataset, Issue, Record, Split
 
 __all__ = ["DataConfig", "DataError", "Dataset", "Issue", "Record", "Split", "doctor", "load_dataset", "read_config"]
 
 _HOMES = {
     "DataConfig": "data.config",
     "DataError": "data.errors",
-    "Dataset": "data.formats.records",
-    "Issue": "data.formats.records",
-    "Record": "data.formats.records",
-    "Split": "data.formats.records",
-    "doctor": "data.examine",
+    "Dataset": "data.records",
+    "Issue": "data.records",
+    "Record": "data.records",
+    "Split": "data.records",
+    "doctor": "data.doctor.examine",
     "load_dataset": "data.loading",
     "read_config": "data.config",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
-from data.yaml_file import load_yaml, shown
+from data.yaml_reader import load_yaml, shown
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "val", "test")

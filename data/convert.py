@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from data.errors import DataError
-from data.formats.records import Dataset, Record
 from data.formats.writers import WRITERS, PlaceImage
 from data.loading import load_dataset
+from data.records import Dataset, Record
 
 IMAGES = ("copy", "link")
 

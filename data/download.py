@@ -12,9 +12,9 @@ from tarfile import TarError
 from urllib.error import URLError
 from zipfile import BadZipFile
 
+from data.cache import cache_folder, write_atomically
 from data.config import DataConfig
 from data.errors import DataError
-from data.storage import cache_folder, write_atomically
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data.cache import probe_cached
 from data.config import DataConfig, Source, read_config
 from data.download import fetch, is_missing
 from data.errors import DataError
 from data.formats import coco, voc, yolo
-from data.formats.records import Dataset, Split
 from data.formats.yolo import Probe
-from data.images import ImageFacts
-from data.storage import probe_cached
+from data.image_probe import ImageFacts
+from data.records import Dataset, Split
 
 _WITH_BAR = 2000  # pictures from which on a progress bar is worth its line
 

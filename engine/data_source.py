@@ -12,7 +12,7 @@ def load_split(data: Any, split: str, data_root: str | None = None, download: bo
     """Read one split of a data set.
 
     Returns:
-        `data.formats.records.Split`.
+        `data.records.Split`.
 
     Raises:
         DataError: if the data set cannot be read.
@@ -28,7 +28,7 @@ def load_data(
     """Read several splits of a data set, and log how much there is and what was repaired or left out.
 
     Returns:
-        Class number → name, and split → `data.formats.records.Split`.
+        Class number → name, and split → `data.records.Split`.
 
     Raises:
         DataError: if the data set cannot be read.

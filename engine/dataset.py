@@ -44,7 +44,7 @@ def describe(names: dict[int, str], splits: dict[str, Any], single_cls: bool = F
 
     Args:
         names: class number → name.
-        splits: "train", "val", "test" → `data.formats.records.Split`; missing ones are left out.
+        splits: "train", "val", "test" → `data.records.Split`; missing ones are left out.
         single_cls: all classes are one, named "item" unless there was one only.
 
     Returns:
@@ -68,7 +68,7 @@ def to_labels(records: Sequence[Any]) -> list[dict[str, Any]]:
     Boxes marked crowd or difficult are left out, as YOLOv5's own conversions of COCO and VOC do.
 
     Args:
-        records: `data.formats.records.Record` objects.
+        records: `data.records.Record` objects.
 
     Returns:
         One dictionary a picture; bboxes (n, 4) float32: centre x, centre y, width, height as parts of the picture.

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.lettering import font_for, showable, text_size, write_text
+from data.text_drawing import font_for, showable, text_size, write_text
 from engine.found import Found
 
 # Distinct, none too light for a white text: BGR.
@@ -54,7 +54,7 @@ def label(
 
     Args:
         picture: (h, w, 3) uint8 BGR, to write into.
-        text: as `data.lettering.showable` returns it.
+        text: as `data.text_drawing.showable` returns it.
         font: for texts beyond ASCII.
         corner: x and y in pixels.
         colour: of the ground, BGR.

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from data.lettering import font_for, showable
+from data.text_drawing import font_for, showable
 from engine.env import cache_folder
 from engine.log import LOGGER, printable
 

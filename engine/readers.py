@@ -77,7 +77,7 @@ class Files:
         """Return a picture, or None after noting why it is skipped."""
         if file.lower().startswith(WEB):
             return self._fetch(file)
-        from data.images import probe, sniff
+        from data.image_probe import probe, sniff
 
         path = Path(file)
         if path.is_file() and path.suffix.lower() not in picture_suffixes() and sniff(path) is None:
@@ -155,7 +155,7 @@ def _video_problem(file: str) -> str | None:
     """Return why a video file cannot be one, before OpenCV is asked."""
     if "://" in file:
         return None
-    from data.images import NOT_UTF8, is_utf8
+    from data.image_probe import NOT_UTF8, is_utf8
 
     path = Path(file)
     if not is_utf8(path):

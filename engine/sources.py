@@ -71,7 +71,7 @@ def is_live(source: str) -> bool:
 
 def picture_suffixes() -> frozenset[str]:
     """Return the suffixes of pictures, in lower case, with the dot."""
-    from data.images import SUFFIXES
+    from data.image_probe import SUFFIXES
 
     return SUFFIXES | {".heic", ".heif", ".dng", ".mpo", ".pfm"}
 

@@ -103,7 +103,7 @@ class DetectorTrainer(EpochTrainer):
         """Build the data set of one split.
 
         Args:
-            img_path: its `data.formats.records.Split`.
+            img_path: its `data.records.Split`.
             mode: "train" augments.
             batch: pictures a batch, for rectangular batches.
         """

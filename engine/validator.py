@@ -55,7 +55,7 @@ class Validator(DetectionValidator):
         """Build the data set of one split.
 
         Args:
-            img_path: its `data.formats.records.Split`.
+            img_path: its `data.records.Split`.
             mode: kept for the signature.
             batch: pictures a batch, for rectangular batches.
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data.lettering import font_for, showable
+from data.text_drawing import font_for, showable
 from engine.data_source import load_split
 from engine.drawing import label
 from engine.pictures import read as read_picture

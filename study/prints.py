@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data import Record
-from data.images import in_threads
-from data.storage import cache_folder, write_atomically
+from data.cache import cache_folder, write_atomically
+from data.image_probe import in_threads
 from study.runs import file_hash
 
 _WORTHWHILE = 2000  # pictures from which on remembering their hashes saves time

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.formats.records import Issue, Record
+from data.records import Issue, Record
 
 EDGE_TOLERANCE = 0.5  # pixels: labels with few decimals miss the edge by less than this, which is no fault
 MIN_SIDE = 1e-3  # pixels: below it a box has no size

@@ -14,9 +14,9 @@ from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
 from data.formats.json_stream import iter_members
 from data.formats.masks import segmentation_box
-from data.formats.records import Issue, Split
 from data.formats.yolo import Probe
-from data.images import ImageFacts, probe_all
+from data.image_probe import ImageFacts, probe_all
+from data.records import Issue, Split
 
 
 @dataclass(slots=True)

@@ -16,9 +16,9 @@ from xml.etree import ElementTree
 from data.config import Source, is_path
 from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
-from data.formats.records import Issue, Split
 from data.formats.yolo import Probe
-from data.images import SUFFIXES, probe_all
+from data.image_probe import SUFFIXES, probe_all
+from data.records import Issue, Split
 
 _MAX_XML = 16 << 20  # bytes of one annotation file
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "img", "")

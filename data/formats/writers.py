@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import numpy as np
 import yaml
 
-from data.formats.records import Dataset, Record, Split
-from data.images import proper_suffix
+from data.image_probe import proper_suffix
+from data.records import Dataset, Record, Split
 
 Losses = Counter  # what the target cannot hold → how often
 PlaceImage = Callable[[Record, Path], None]  # puts a record's picture at a path

@@ -9,8 +9,8 @@ import numpy as np
 from data.config import Source, is_path
 from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
-from data.formats.records import Issue, Split
-from data.images import SUFFIXES, ImageFacts, probe_all, sniff
+from data.image_probe import SUFFIXES, ImageFacts, probe_all, sniff
+from data.records import Issue, Split
 
 _MAX_LABEL = 16 << 20  # bytes of one label file; 100 000 boxes take 4 MB
 _MAX_LIST = 512 << 20  # bytes of one list of pictures

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from data import DataError, doctor, load_dataset
-from data.doctor import main
-from data.examine import read_anchors
-from data.figures import best_possible_recall
+from data.doctor.__main__ import main
+from data.doctor.examine import read_anchors
+from data.doctor.statistics import best_possible_recall
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib import font_manager
 
-from data import lettering
-from data.lettering import find_font, font_for, showable, stencil, text_size, write_text
+from data import text_drawing
+from data.text_drawing import find_font, font_for, showable, stencil, text_size, write_text
 
 DEJAVU = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 
@@ -42,10 +42,10 @@ def test_letters_that_no_font_has_become_question_marks():
 def test_the_font_with_most_letters_wins_and_ties_go_to_the_usual_one(monkeypatch):
     known = {"/x/b.ttf": "猫狗", "/x/wqy.ttc": "猫狗", "/x/wqy-bold.ttc": "猫狗", "/x/a.ttf": "猫"}
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: list(known))
-    latin = "".join(map(chr, lettering.ASCII))
+    latin = "".join(map(chr, text_drawing.ASCII))
     known["/x/notosanscjk.ttc"] = "猫狗"
     known |= {name: letters + latin for name, letters in known.items() if name != "/x/notosanscjk.ttc"}
-    monkeypatch.setattr(lettering, "letters", lambda path: frozenset(map(ord, known.get(str(path), ""))))
+    monkeypatch.setattr(text_drawing, "letters", lambda path: frozenset(map(ord, known.get(str(path), ""))))
     assert find_font("猫狗 x") == Path("/x/wqy.ttc")  # the preferred one has no numbers
     assert find_font("猫") == Path("/x/wqy.ttc")
     assert find_font("鸟") is None
@@ -84,7 +84,7 @@ def test_letters_are_where_the_font_puts_them():
 
 
 def test_a_name_of_any_length_is_cut():
-    assert showable("я" * 1_000_000, DEJAVU) == "я" * lettering.LONGEST
+    assert showable("я" * 1_000_000, DEJAVU) == "я" * text_drawing.LONGEST
 
 
 def test_a_space_that_does_not_break_is_no_missing_letter():

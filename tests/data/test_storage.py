@@ -7,26 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from data import storage
-from data.storage import cache_folder, probe_cached, write_atomically
+from data import cache
+from data.cache import cache_folder, probe_cached, write_atomically
 
 
 @pytest.fixture
 def pictures(tmp_path: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    monkeypatch.setattr(storage, "_WORTHWHILE", 2)
+    monkeypatch.setattr(cache, "_WORTHWHILE", 2)
     return [picture(tmp_path / f"{width}.png", width, 10) for width in (10, 20, 30)] + [tmp_path / "gone.png"]
 
 
 def test_known_pictures_are_not_opened_again(pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     first = probe_cached(pictures)
     opened: list[Path] = []
-    real = storage.probe_all
+    real = cache.probe_all
 
     def spy(paths: list[Path], progress: object = None) -> list:
         opened.extend(paths)
         return real(paths)
 
-    monkeypatch.setattr(storage, "probe_all", spy)
+    monkeypatch.setattr(cache, "probe_all", spy)
     assert probe_cached(pictures) == first
     assert [path.name for path in opened] == ["gone.png"]  # it might have come back
     assert [facts.width for facts in first] == [10, 20, 30, 0]
@@ -45,7 +45,7 @@ def test_a_broken_memory_is_ignored(pictures: list[Path], own_cache: Path, conte
     (file,) = (own_cache / "images").iterdir()
     file.write_bytes(content)
     assert [facts.width for facts in probe_cached(pictures)] == [10, 20, 30, 0]
-    assert json.loads(file.read_bytes())["version"] == storage._VERSION
+    assert json.loads(file.read_bytes())["version"] == cache._VERSION
 
 
 def test_progress_counts_every_picture(pictures: list[Path]) -> None:

@@ -4,7 +4,7 @@ import matplotlib
 import pytest
 from matplotlib import font_manager
 
-from data.lettering import find_font
+from data.text_drawing import find_font
 from engine import fonts
 from engine.fonts import prepare_plots
 from engine.log import LOGGER

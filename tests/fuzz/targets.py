@@ -23,12 +23,12 @@ import cv2
 
 from data import load_dataset
 from data.config import Source
-from data.contents import fingerprint
+from data.doctor.duplicates import fingerprint
 from data.errors import DataError
 from data.formats import coco, voc, yolo
 from data.formats.boxes import make_record
-from data.formats.records import Issue
-from data.images import ImageFacts, probe, sniff
+from data.image_probe import ImageFacts, probe, sniff
+from data.records import Issue
 from engine import hyp, pictures, sources
 from engine.errors import UsageError
 from models import build_model, read_spec

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data import doctor, load_dataset
-from data.images import probe
+from data.image_probe import probe
 from tests.system.world import World, checksums
 
 pytestmark = pytest.mark.slow

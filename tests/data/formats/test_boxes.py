@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.formats.boxes import RawObjects, make_record
-from data.formats.records import Issue, Record
+from data.records import Issue, Record
 
 GOOD = (10.0, 10.0, 20.0, 30.0)
 

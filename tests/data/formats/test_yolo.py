@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from data import DataError, load_dataset
 from data.config import Source
-from data.formats.records import Issue
 from data.formats.yolo import find_images, label_path, read_labels
+from data.records import Issue
 
 
 def rows(tmp_path: Path, text: str | bytes, nc: int = 2) -> tuple[list, list[Issue]]:

@@ -5,25 +5,12 @@ import io
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from data.cleaning import write_clean
+from data.cache import write_atomically
+from data.doctor.clean_copy import write_clean
+from data.doctor.contact_sheet import write_overlay
+from data.doctor.examine import doctor
 from data.errors import DataError
-from data.examine import doctor
-from data.overlay import write_overlay
-from data.report import Report
-from data.storage import write_atomically
-
-
-class _CallableModule(ModuleType):
-    """`from data import doctor` means the function; importing this module puts the module in its place."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Report:
-        return doctor(*args, **kwargs)
-
-
-sys.modules[__name__].__class__ = _CallableModule
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.convert import write_dataset
-from data.formats.records import Dataset, Issue, Record, Split
+from data.records import Dataset, Issue, Record, Split
 
 _KEEP_FIRST = ("val", "test", "train")  # of a picture in two splits the first of these keeps it: train loses it
 _JPEG_END = b"\xff\xd9"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data.formats.records import Dataset, Issue
-from data.images import in_threads
+from data.image_probe import in_threads
+from data.records import Dataset, Issue
 
 
 @dataclass(slots=True)

@@ -7,14 +7,14 @@ from typing import Any, cast
 import numpy as np
 
 from data.config import DataConfig, read_config
-from data.contents import Repeats, compare
+from data.doctor.duplicates import Repeats, compare
+from data.doctor.report import Report
+from data.doctor.statistics import YOLOV5_ANCHORS, balance, best_possible_recall, sides_at, split_figures
+from data.doctor.unlisted_files import find_leftovers
 from data.errors import DataError
-from data.figures import YOLOV5_ANCHORS, balance, best_possible_recall, sides_at, split_figures
-from data.formats.records import Dataset, Issue
-from data.leftovers import find_leftovers
 from data.loading import load_dataset
-from data.report import Report
-from data.yaml_file import load_yaml
+from data.records import Dataset, Issue
+from data.yaml_reader import load_yaml
 
 
 def doctor(

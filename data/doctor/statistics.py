@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from data.formats.records import Dataset, Record, Split
+from data.records import Dataset, Record, Split
 
 COCO_SMALL, COCO_LARGE = 32.0**2, 96.0**2  # square pixels; COCO's borders between small, medium and large
 ANCHOR_LIMIT = 4.0  # YOLOv5's anchor_t: an anchor fits a box whose sides differ by less than this factor

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.formats.records import Dataset, Issue
+from data.records import Dataset, Issue
 
 # Worth knowing, but nothing to mend: these do not fail --strict.
 NOTES = frozenset({"exif-rotated", "no-label", "polygon", "same-splits", "segmentation", "unlisted"})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from data.formats.records import Issue
+from data.records import Issue
 
 MAX_PIXELS = 100_000_000  # of a picture, 300 MB once decoded; a file of some kilobytes can claim any number
 # OpenCV must be told before it is imported: this limit, since its own is ten times as high, and that we do the talking.

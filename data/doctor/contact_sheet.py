@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from data.errors import DataError
-from data.formats.records import Dataset, Record
-from data.lettering import font_for, showable, write_text
+from data.records import Dataset, Record
+from data.text_drawing import font_for, showable, write_text
 
 _CELL = 480  # pixels, side of one picture on the sheet
 

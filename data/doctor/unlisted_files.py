@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from data.config import DataConfig
-from data.formats.records import Dataset, Issue
 from data.formats.voc import find_pairs
 from data.formats.yolo import find_images, label_path
+from data.records import Dataset, Issue
 
 
 def find_leftovers(config: DataConfig, dataset: Dataset) -> list[tuple[str, Issue]]:

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from data.formats.records import Issue
-from data.images import ImageFacts, probe_all
+from data.image_probe import ImageFacts, probe_all
+from data.records import Issue
 
 _WORTHWHILE = 500  # pictures from which on remembering their headers saves time
 _VERSION = 2  # of what is remembered about a picture
