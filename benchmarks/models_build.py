@@ -14,8 +14,8 @@ import torch
 
 from benchmarks.machine import machine
 from models import SpecError, build_model, read_spec
-from models.bases import known_names
-from models.upstream import DetectionModel
+from models.spec.base_files import known_names
+from models.upstream.layers import DetectionModel
 
 # isort: split
 import ultralytics

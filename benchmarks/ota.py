@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.machine import machine
 from models import build_model
-from models.losses.v7 import V7Loss
+from models.losses.yolov7 import V7Loss
 
 Loss = Callable[[list[Tensor], Tensor], Tensor]
 

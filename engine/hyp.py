@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.errors import UsageError
 from engine.flags import ROOT
-from models.yaml_file import read_yaml
+from models.spec.yaml_reader import read_yaml
 
 FOLDER = ROOT / "cfg" / "hyp"
 ENGINE_KEYS = frozenset(

@@ -18,8 +18,8 @@ from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
 from engine.flags import ROOT
 from models.errors import CheckpointError
+from models.weights.atomic_write import write_atomically
 from models.weights.checkpoint import save_checkpoint
-from models.weights.storing import write_atomically
 
 
 def data_fingerprint(records: Any) -> str:

@@ -226,7 +226,7 @@ def _check_anchors(trainer: DetectorTrainer, options: Namespace) -> None:
     """Replace anchors that fit the data badly, before training begins."""
     if options.noautoanchor or trainer.resume_from is not None or not hasattr(trainer.model.model[-1], "anchor_wh"):
         return
-    from models.anchors import check_anchors
+    from models.autoanchor import check_anchors
 
     sizes = box_sizes(trainer.info["train"].records, options.imgsz)
     LOGGER.info(check_anchors(trainer.model, sizes, trainer.model.hyp["anchor_t"], options.seed))

@@ -127,7 +127,7 @@ def load_plugins(options: Namespace) -> None:
     Raises:
         SpecError: if one of them cannot be used.
     """
-    from models.custom import load_plugin
+    from models.catalog.mechanisms import load_plugin
 
     for plugin in options.plugin:
         load_plugin(plugin)

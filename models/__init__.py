@@ -4,15 +4,15 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Detector": "models.detector",
-    "ModelSpec": "models.spec",
+    "Detector": "models.network.detector",
+    "ModelSpec": "models.spec.model_spec",
     "SpecError": "models.errors",
     "CheckpointError": "models.errors",
     "build_model": "models.build",
     "import_official": "models.build",
     "load_model": "models.build",
-    "read_spec": "models.spec",
-    "reparameterize": "models.deploy",
+    "read_spec": "models.spec.model_spec",
+    "reparameterize": "models.reparameterization",
 }
 
 __all__ = [

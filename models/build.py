@@ -7,16 +7,16 @@ from typing import Any
 
 from torch import Tensor
 
-from models.deploy import PLAIN, deploy_spec, reparameterize
-from models.detector import Detector
-from models.entries import starting
 from models.errors import CheckpointError, SpecError
-from models.flat import from_flat, has_blocks, is_flat, to_flat
-from models.spec import ModelSpec, read_spec
+from models.network.detector import Detector
+from models.reparameterization import PLAIN, deploy_spec, reparameterize
+from models.spec.attention_entries import starting
+from models.spec.model_spec import ModelSpec, read_spec
 from models.weights.checkpoint import is_ours, read_checkpoint
-from models.weights.importer import read_official
-from models.weights.names import to_ours
-from models.weights.transfer import TransferReport, apply_transfer, plan_transfer
+from models.weights.official import read_official
+from models.weights.transfer.plan import TransferReport, apply_transfer, plan_transfer
+from models.weights.yolov5_names import to_ours
+from models.weights.yolov7_names import from_flat, has_blocks, is_flat, to_flat
 
 CHECKPOINTS = (".pt", ".pth", ".safetensors")
 

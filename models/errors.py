@@ -1,5 +1,9 @@
 """Errors of this package that mean: the user's input is wrong, and the message says what to change."""
 
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+
 _MOST = 2000
 
 
@@ -17,3 +21,28 @@ class SpecError(_InputError):
 
 class CheckpointError(_InputError):
     """A weight file cannot be used (or written); the message names the file, the reason and the remedy."""
+
+
+def short(value: object) -> str:
+    """Return a value as it reads in a message."""
+    text = str(value) if isinstance(value, list | tuple | dict) else repr(value)
+    return text if len(text) <= 120 else text[:117] + "…"
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """Return "; did you mean X?" where a known word is near, else where to look."""
+    lowered = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.6)
+    if near:
+        return f"; did you mean {' or '.join(lowered[name] for name in near)}?"
+    return "; blocks and mechanisms are listed in docs/yaml.md"
+
+
+def guarded(run: Callable[[], None]) -> int:
+    """Call; turn errors of the user's input into one line and exit code 2."""
+    try:
+        run()
+    except (SpecError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0

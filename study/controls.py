@@ -10,9 +10,9 @@ from torch import nn
 from attention import IdentityStart, build_attention
 from engine.errors import UsageError
 from models import build_model, read_spec
-from models.inside import places
-from models.layer import Attention, Layer
-from models.spec import ModelSpec
+from models.network.attention_inside import places
+from models.spec.layer import Attention, Layer
+from models.spec.model_spec import ModelSpec
 
 BLOCK = "PlainConv"
 KERNELS = (3, 1)  # in order of preference

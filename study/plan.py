@@ -11,8 +11,8 @@ from data import Dataset, load_dataset, read_config
 from engine.errors import UsageError
 from models import read_spec
 from models.build import read_source
-from models.custom import load_plugin
-from models.spec import ModelSpec
+from models.catalog.mechanisms import load_plugin
+from models.spec.model_spec import ModelSpec
 from models.weights.download import resolve_weights
 from study.code import MEASURING_CODE, TRAINING_CODE, code_hash
 from study.controls import Match, control

@@ -9,8 +9,8 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.flags import ROOT
-from models.row_form import short
-from models.yaml_file import read_yaml
+from models.errors import short
+from models.spec.yaml_reader import read_yaml
 from study.runs import train_options
 from study.variants import Variant, read_variants
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-from models.row_form import short
+from models.errors import short
 
 BASELINE = "baseline"
 CONTROL = "~control"  # sk~control is the control of sk

@@ -75,7 +75,7 @@ def work(folder: Path, device: str) -> None:
     run = read_json(folder / "run.json")
     if run is None:
         raise ValueError(f"{folder}: has no run.json; study.py writes it")
-    from models.custom import load_plugin
+    from models.catalog.mechanisms import load_plugin
 
     for plugin in run["plugins"]:
         load_plugin(plugin)

@@ -1,5 +1,7 @@
 """Blocks of our own; importing this package registers them all."""
 
-from models.blocks import torchvision_stage, v7, v7_elan, v7_rep, v7_spp
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["torchvision_stage", "v7", "v7_elan", "v7_rep", "v7_spp"]
+for _module in iter_modules(__path__, f"{__name__}."):
+    import_module(_module.name)

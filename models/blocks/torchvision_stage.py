@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from models.registry import register
-from models.rules import Call, Reads, Scale, integer
+from models.catalog.channel_rules import Call, Reads, Scale, integer
+from models.catalog.registry import register
 
 
 class Stage(NamedTuple):

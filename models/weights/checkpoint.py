@@ -11,8 +11,8 @@ Content (keys of the dict):
     provenance  where it comes from: versions, command, data, figures
 
 `torch.load(path, weights_only=True)` opens it anywhere. Here it is read by the stricter reader of
-`models.weights.torchfile`, which bounds memory and admits no classes at all. As `.safetensors` the same content is
-written without `training`.
+`models.weights.safe_pickle.torch_file`, which bounds memory and admits no classes at all. As `.safetensors` the same
+content is written without `training`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from typing import Any
 import torch
 
 from models.errors import CheckpointError
-from models.weights.plain import materialised, plain
-from models.weights.storing import write_atomically
-from models.weights.tensors import read_safetensors, safetensors_bytes
-from models.weights.torchfile import open_torch_file
+from models.weights.atomic_write import write_atomically
+from models.weights.plain_types import materialised, plain
+from models.weights.safe_pickle.torch_file import open_torch_file
+from models.weights.safetensors_file import read_safetensors, safetensors_bytes
 
 FORMAT = "yolo-attention/1"
 _FAMILY, _MAJOR = "yolo-attention", 1

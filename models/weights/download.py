@@ -18,7 +18,7 @@ from urllib.request import urlopen
 from tqdm import tqdm
 
 from models.errors import CheckpointError
-from models.weights.storing import write_atomically
+from models.weights.atomic_write import write_atomically
 
 _V5 = "https://github.com/ultralytics/yolov5/releases/download/v7.0/"
 _V7 = "https://github.com/WongKinYiu/yolov7/releases/download/v0.1/"
@@ -83,7 +83,7 @@ def resolve_weights(
 
 def _fetch(address: str, target: Path, opener: Opener) -> None:
     """Download to `target`, with a line, a bar and a check; the file appears complete or not at all."""
-    from models.weights.torchfile import open_torch_file  # torch takes seconds
+    from models.weights.safe_pickle.torch_file import open_torch_file  # torch takes seconds
 
     sys.stderr.write(f"Downloading {address} to {target}\n")
     part = target.with_name(f".{target.name}.part")

@@ -126,7 +126,9 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int) -> None:
     assert issue.message == "has more than 100 million pixels; cut it into tiles"
 
 
-@pytest.mark.parametrize("package", ["data.image_probe", "data.doctor.examine", "engine.detection", "engine.validation"])
+@pytest.mark.parametrize(
+    "package", ["data.image_probe", "data.doctor.examine", "engine.detection", "engine.validation"]
+)
 def test_opencv_knows_the_limit_too(tmp_path: Path, root: Path, package: str) -> None:
     """Whoever decodes without asking first, as for a picture from the web, gets nothing rather than gigabytes."""
     bomb(tmp_path / "bomb.png", 10_001, 10_000)

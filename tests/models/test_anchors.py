@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models import build_model
-from models.anchors import anchor_fit, check_anchors, find_anchors
+from models.autoanchor import anchor_fit, check_anchors, find_anchors
 
 
 def test_fit_by_hand() -> None:

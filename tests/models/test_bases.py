@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models import SpecError, read_spec
-from models.bases import describe, locate
+from models.spec.base_files import describe, locate
 
 Write = Callable[..., Path]
 

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from attention import ATTENTION
-from models import SpecError, build_model, lint, load_model, read_spec, spec_tool
-from models.custom import DOTTED, build_mechanism, canonical, load_plugin
-from models.stock import STOCK
+from models import SpecError, build_model, load_model, read_spec
+from models.catalog.mechanisms import DOTTED, build_mechanism, canonical, load_plugin
+from models.catalog.ultralytics_layers import STOCK
+from models.lint import __main__ as lint
+from models.spec import __main__ as spec_tool
 from models.weights.checkpoint import save_checkpoint
 
 PLUGIN = '''

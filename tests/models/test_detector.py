@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models import SpecError, build_model
-from models.upstream import DetectionModel
+from models.upstream.layers import DetectionModel
 
 IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -140,7 +140,7 @@ def test_construction_errors_name_the_row() -> None:
 def test_anchors_follow_the_order_of_the_strides() -> None:
     import yaml
 
-    from models.bases import CFG
+    from models.spec.base_files import CFG
 
     data = yaml.safe_load((CFG / "yolov5" / "yolov5.yaml").read_text())
     straight = build_model({**data, "scale": "n"}).model[-1].anchor_wh

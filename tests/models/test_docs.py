@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from models import read_spec
-from models.bases import known_names
-from models.custom import DOTTED
-from models.registry import BLOCKS
-from models.settings import KEYS
-from models.stock import STOCK
+from models.catalog.mechanisms import DOTTED
+from models.catalog.registry import BLOCKS
+from models.catalog.ultralytics_layers import STOCK
+from models.spec.base_files import known_names
+from models.spec.header import KEYS
 
 
 def test_blocks_and_keys_are_listed(root: Path) -> None:

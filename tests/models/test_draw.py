@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from models import build_model, read_spec
-from models.draw import differences, svg, table
-from models.spec_tool import count_parameters, main
+from models.spec.__main__ import count_parameters, main
+from models.spec.render import differences, svg, table
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -67,7 +67,7 @@ def test_drawing_is_well_formed_and_complete(name: str) -> None:
 
 def test_lanes_do_not_cross(small: dict[str, Any]) -> None:
     """Two connections in one lane share no row unless they leave the same layer."""
-    from models.draw import _lanes
+    from models.spec.render import _lanes
 
     lanes = _lanes([(0, 5), (1, 3), (3, 8), (4, 6), (4, 9)])
     for (a, b), lane in lanes.items():

@@ -12,7 +12,8 @@ import torch
 
 from models import SpecError, build_model, read_spec
 from models.build import Source, transfer
-from models.lint import Report, lint, main, render
+from models.lint.__main__ import main
+from models.lint.check import Report, lint, render
 
 CORPUS = sorted((Path(__file__).parent / "lint").glob("*.yaml"))
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from models import build_model
-from models.losses.anchor import AnchorLoss
-from models.losses.assign import match_anchors
+from models.losses.anchor_matching import match_anchors
+from models.losses.yolov5 import AnchorLoss
 
 ANCHORS = torch.tensor([[[2.0, 2.0], [8.0, 8.0]]])  # one level, in cells
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models import build_model, import_official, load_model
-from models.losses.assign import match_anchors
+from models.losses.anchor_matching import match_anchors
 
 PARAMETERS = {
     "yolov5n": (1_872_157, 1_867_405),

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models import ModelSpec, SpecError, build_model, read_spec
-from models.yaml_file import parse_yaml
+from models.spec.yaml_reader import parse_yaml
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=2600, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from models import SpecError, read_spec
-from models.rules import Scale
+from models.catalog.channel_rules import Scale
 
 
 def change(description: dict[str, Any], row: int, new: list[Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from models import SpecError, read_spec
-from models.selectors import select
+from models.spec.selectors import select
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models import build_model, read_spec
-from models.bases import ROOT
+from models.spec.base_files import ROOT
 
 STOCK = """
 import sys

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import models.placement
 from models import Detector, ModelSpec, SpecError, build_model, read_spec
 from models.build import Source, transfer
+from models.spec import placement
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(
@@ -236,12 +236,12 @@ def test_broken_renumbering_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     base, image, expected = base_of(cfg)
     entry = {**MECHANISM, "at": 4}
     with monkeypatch.context() as patch:
-        patch.setattr(models.placement, "_tail", lambda plan, name: name)
+        patch.setattr(placement, "_tail", lambda plan, name: name)
         with pytest.raises(AssertionError, match="reads"):
             check_graph(base.spec, read_spec(cfg, [entry]), "4")
-    good = models.placement._tail
+    good = placement._tail
     with monkeypatch.context() as patch:
-        patch.setattr(models.placement, "_tail", lambda plan, name: good(plan, "6" if name == "9" else name))
+        patch.setattr(placement, "_tail", lambda plan, name: good(plan, "6" if name == "9" else name))
         with pytest.raises(AssertionError, match="reads"):
             check_graph(base.spec, read_spec(cfg, [entry]), "4")
     detector = build_model(cfg, attention=[entry], seed=1)

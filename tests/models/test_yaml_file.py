@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import SpecError
-from models.yaml_file import parse_yaml, read_yaml
+from models.spec.yaml_reader import parse_yaml, read_yaml
 
 BOMB = "a0: &a0 [x, x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12))
 HOSTILE = {

@@ -61,7 +61,7 @@ def test_only_what_matters_changes_it(package: Path, file: str, text: str, same:
 def test_training_depends_on_models_but_not_on_detection_or_reports() -> None:
     forget()
     found = {path.relative_to(ROOT).as_posix() for path in code.closure(["engine.training"])}
-    assert {"engine/trainer.py", "models/build.py", "models/parser.py", "data/loading.py"} <= found
+    assert {"engine/trainer.py", "models/build.py", "models/network/parser.py", "data/loading.py"} <= found
     assert not found & {"engine/detection.py", "study/report.py", "attention/mechanisms/se.py"}
 
 

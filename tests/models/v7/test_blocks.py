@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.blocks.v7 import MP, SP, DownC, MPConv, ReOrg, Shortcut
-from models.blocks.v7_elan import ELAN
-from models.blocks.v7_rep import RepConv
-from models.blocks.v7_spp import TinySPPCSPC
+from models.blocks.elan import ELAN
+from models.blocks.repconv import RepConv
+from models.blocks.spp import TinySPPCSPC
+from models.blocks.yolov7 import MP, SP, DownC, MPConv, ReOrg, Shortcut
 
 
 def trained(module: nn.Module) -> Any:

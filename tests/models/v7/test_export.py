@@ -7,7 +7,7 @@ import torch
 
 from engine.cli import main
 from models import load_model
-from models.deploy import compare
+from models.reparameterization import compare
 
 
 @pytest.fixture(scope="module")

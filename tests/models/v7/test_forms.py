@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from models import SpecError, build_model, import_official, load_model, read_spec, reparameterize
-from models.deploy import compare, deploy_spec
+from models.reparameterization import compare, deploy_spec
 from models.weights.checkpoint import FORMAT, save_checkpoint
-from models.weights.importer import OfficialCheckpoint
+from models.weights.official import OfficialCheckpoint
 
 ATTENTION = ["CBAM@neck.P3,neck.P5", "SE@backbone.P4", "ECA@Concat[-1]"]
 TINY = ["yolov7-tiny-sk", "yolov7-tiny-cbam-identity"]
@@ -82,7 +82,7 @@ def test_the_detector_itself_stays(trained: Any) -> None:
 
 
 def test_a_difference_is_refused(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from models.heads.implicit import ImplicitHead
+    from models.heads.yolov7 import ImplicitHead
 
     monkeypatch.setattr(ImplicitHead, "fuse", lambda self: None)
     with pytest.raises(RuntimeError, match="does not compute the same: largest differences: logits"):

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, one_hot
 from torchvision.ops import box_convert, box_iou
 
-from models.losses import ota
-from models.losses.assign import Matches, match_anchors
+from models.losses import simota
+from models.losses.anchor_matching import Matches, match_anchors
 
 STRIDES = (8.0, 16.0)
 WIDTH, HEIGHT = 384, 192
@@ -32,7 +32,7 @@ def run(raw: list[Tensor], targets: Tensor, top: int = 10) -> tuple[list[Matches
     """Return candidates and what is assigned."""
     shapes = [(p.shape[2], p.shape[3]) for p in raw]
     candidates = match_anchors(targets, ANCHORS, shapes)
-    return candidates, ota.assign(raw, candidates, targets, STRIDES, (WIDTH, HEIGHT), top)
+    return candidates, simota.assign(raw, candidates, targets, STRIDES, (WIDTH, HEIGHT), top)
 
 
 def slowly(raw: list[Tensor], candidates: list[Matches], targets: Tensor, top: int) -> list[list[int]]:
@@ -97,7 +97,7 @@ def test_as_a_plain_loop(images: int, each: int, nc: int, top: int) -> None:
 def test_blocks_of_targets_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     raw, targets = scene(3, 30, 4, 0)
     _, whole = run(raw, targets)
-    monkeypatch.setattr(ota, "MAX_PAIRS", 50)
+    monkeypatch.setattr(simota, "MAX_PAIRS", 50)
     _, parts = run(raw, targets)
     assert listed(parts) == listed(whole)
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from models import build_model, load_model, reparameterize
-from models.detector import Detector
-from models.spec import read_spec
-from models.weights.importer import read_official
+from models.network.detector import Detector
+from models.spec.model_spec import read_spec
+from models.weights.official import read_official
 
 Make = Callable[..., Any]
 

@@ -107,7 +107,10 @@ def calls(canary: Path) -> dict[str, bytes]:
         "import-under-models": b"\x80\x02" + named("models.canary_module", "Model") + b")\x81}b.",
         "bound-class": b"\x80\x02" + named("models.common", "Trap") + b")\x81}" + text("a") + b"K\x01sb.",
         "bound-call": b"\x80\x02" + named("models.common", "Trap") + text("x") + b"\x85R.",
-        "own-writer": b"\x80\x02" + named("models.weights.storing", "write_atomically") + text(str(canary)) + b"\x85R.",
+        "own-writer": b"\x80\x02"
+        + named("models.weights.atomic_write", "write_atomically")
+        + text(str(canary))
+        + b"\x85R.",
         "getattr": b"\x80\x02" + named("builtins", "getattr") + named("models.yolo", "Model") + text("x") + b"\x86R.",
         "getattr-dotted": b"\x80\x04" + text("torch.nn") + text("modules.module.sys.modules") + b"\x93)R.",
         "dotted-torch": b"\x80\x04" + text("torch") + text("os.system") + b"\x93" + shell + b"\x85R.",

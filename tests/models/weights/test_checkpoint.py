@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from models.errors import CheckpointError
+from models.weights.atomic_write import write_atomically
 from models.weights.checkpoint import FORMAT, describe, is_ours, read_checkpoint, save_checkpoint
-from models.weights.storing import write_atomically
 from tests.models.weights.fake import save_original
 
 

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.errors import CheckpointError
-from models.weights import unpickle
 from models.weights.checkpoint import is_ours, read_checkpoint, save_checkpoint
-from models.weights.importer import read_official
+from models.weights.official import read_official
+from models.weights.safe_pickle import unpickler
 from tests.models.weights.fake import save_original
 from tests.models.weights.hostile import bombs, calls, corpus, legacy, zipped
 
@@ -116,7 +116,7 @@ def test_the_message_names_the_callable(module: str, name: str, tmp_path: Path) 
             reader(path)
 
 
-@pytest.mark.parametrize("opcodes", [100_000, pytest.param(unpickle.MAX_OPCODES, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("opcodes", [100_000, pytest.param(unpickler.MAX_OPCODES, marks=pytest.mark.slow)])
 def test_bombs_are_bounded(canary: Path, tmp_path: Path, opcodes: int) -> None:
     """All bombs in a process of their own: memory stays below 1 GB above the start, each below 10 s of work."""
     files = []
@@ -129,8 +129,8 @@ import json, resource, sys, time
 from pathlib import Path
 from models.errors import CheckpointError
 from models.weights.checkpoint import read_checkpoint
-from models.weights import unpickle
-from models.weights.importer import read_official
+from models.weights.safe_pickle import unpickler as unpickle
+from models.weights.official import read_official
 unpickle.MAX_OPCODES = int(sys.argv[1])
 memory = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 start, results = memory(), {}

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models.errors import CheckpointError
-from models.weights.importer import read_official
+from models.weights.official import read_official
 from tests.models.weights.fake import original_model, original_modules, save_original
 
 

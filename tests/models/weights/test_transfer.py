@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from models.weights.align import align_layers
-from models.weights.classes import head_rows, map_classes
-from models.weights.transfer import apply_transfer, plan_transfer
+from models.weights.transfer.align_layers import align_layers
+from models.weights.transfer.class_rows import head_rows, map_classes
+from models.weights.transfer.plan import apply_transfer, plan_transfer
 
 
 @dataclass

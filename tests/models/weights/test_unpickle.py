@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import CheckpointError
-from models.weights.allowed import Vocabulary
-from models.weights.plain import materialised
-from models.weights.torchfile import open_torch_file
-from models.weights.unpickle import Global, Instance, unpickle
+from models.weights.plain_types import materialised
+from models.weights.safe_pickle.allowlist import Vocabulary
+from models.weights.safe_pickle.torch_file import open_torch_file
+from models.weights.safe_pickle.unpickler import Global, Instance, unpickle
 
 
 def read(data: bytes, stand_ins: bool = True) -> Any:

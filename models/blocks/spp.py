@@ -1,0 +1,97 @@
+"""Spatial pyramid pooling of YOLOv7."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.blocks.yolov7 import convolution
+from models.catalog.channel_rules import scaled
+from models.catalog.registry import register
+
+
+@register(scaled(repeats=True))
+class SPPCSPC(nn.Module):
+    """Spatial pyramid pooling beside a bypass (cross stage partial).
+
+    Args:
+        c1: channels read.
+        c2: channels returned.
+        n: ignored, as in the original.
+        shortcut: ignored, as in the original.
+        g: ignored, as in the original.
+        e: the hidden width is int(2 · c2 · e).
+        k: pooling kernels, odd.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H, W).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696; authors' code WongKinYiu/yolov7.
+    """
+
+    def __init__(
+        self,
+        c1: int,
+        c2: int,
+        n: int = 1,
+        shortcut: bool = False,
+        g: int = 1,
+        e: float = 0.5,
+        k: Sequence[int] = (5, 9, 13),
+    ) -> None:
+        super().__init__()
+        hidden = int(2 * c2 * e)
+        self.cv1 = convolution(c1, hidden)
+        self.cv2 = convolution(c1, hidden)
+        self.cv3 = convolution(hidden, hidden, 3)
+        self.cv4 = convolution(hidden, hidden)
+        self.m = nn.ModuleList(nn.MaxPool2d(size, 1, size // 2) for size in k)
+        self.cv5 = convolution((1 + len(k)) * hidden, hidden)
+        self.cv6 = convolution(hidden, hidden, 3)
+        self.cv7 = convolution(2 * hidden, c2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool at several sizes and join with the bypass."""
+        inner = self.cv4(self.cv3(self.cv1(x)))
+        pooled = torch.cat([inner, *(pool(inner) for pool in self.m)], 1)
+        out: Tensor = self.cv7(torch.cat((self.cv6(self.cv5(pooled)), self.cv2(x)), 1))
+        return out
+
+
+@register(scaled())
+class TinySPPCSPC(nn.Module):
+    """SPPCSPC of yolov7-tiny: no convolutions around the pools.
+
+    Args:
+        c1: channels read.
+        c2: channels returned.
+        k: pooling kernels, odd.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H, W).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696; nine rows of the authors' YAML. All pools read one map.
+    """
+
+    def __init__(self, c1: int, c2: int, k: Sequence[int] = (5, 9, 13)) -> None:
+        super().__init__()
+        self.cv1 = convolution(c1, c2)
+        self.cv2 = convolution(c1, c2)
+        self.m = nn.ModuleList(nn.MaxPool2d(size, 1, size // 2) for size in k)
+        self.cv3 = convolution((1 + len(k)) * c2, c2)
+        self.cv4 = convolution(2 * c2, c2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool at several sizes, largest first, and join with the bypass."""
+        inner = self.cv2(x)
+        pooled = torch.cat([*(pool(inner) for pool in reversed(self.m)), inner], 1)  # type: ignore[call-overload]
+        out: Tensor = self.cv4(torch.cat((self.cv3(pooled), self.cv1(x)), 1))
+        return out
+
+    @staticmethod
+    def flat_units(*args: Any) -> list[str]:
+        """Return what of the block is a row with weights in the original flat YAML, in its order."""
+        return ["cv1", "cv2", "cv3", "cv4"]

@@ -1,0 +1,1 @@
+"""What a row may name, and what each name does to channels and stride."""

@@ -1,0 +1,157 @@
+"""Mechanisms from outside: a user's own file, and modules of torch, torchvision and timm by dotted name.
+
+`attention/` holds the mechanisms of this project; everything that places attention asks here, so that a name from a
+plugin or a library stands wherever one of ours can.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from attention import ATTENTION, IdentityStart, build_attention
+from models.errors import SpecError, short
+
+# Dotted name → the constructor's parameter for the channels ("" where it takes none). Nothing else can be named.
+DOTTED: dict[str, str] = {
+    **dict.fromkeys(
+        (f"torch.nn.{n}" for n in ("Identity", "SiLU", "ReLU", "GELU", "Hardswish", "Mish", "Sigmoid")), ""
+    ),
+    "torch.nn.Dropout2d": "",
+    "torch.nn.PReLU": "num_parameters",
+    "torch.nn.BatchNorm2d": "num_features",
+    "torch.nn.InstanceNorm2d": "num_features",
+    "torch.nn.GroupNorm": "num_channels",
+    "torchvision.ops.SqueezeExcitation": "input_channels",
+    "timm.layers.SEModule": "channels",
+    "timm.layers.EffectiveSEModule": "channels",
+    "timm.layers.EcaModule": "channels",
+    "timm.layers.CecaModule": "channels",
+    "timm.layers.GlobalContext": "channels",
+    "timm.layers.LayerNorm2d": "num_channels",
+    "timm.layers.SelectiveKernel": "in_channels",
+    "timm.layers.NonLocalAttn": "in_channels",
+}
+# What a constructor needs besides the channels and has no default for.
+_NEEDED: dict[str, dict[str, Callable[[int], Any]]] = {
+    "torchvision.ops.SqueezeExcitation": {"squeeze_channels": lambda channels: max(channels // 16, 8)},
+    "torch.nn.GroupNorm": {"num_groups": lambda channels: next(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0)},
+}
+_loaded: dict[Path, tuple[str, ...]] = {}
+
+
+def is_mechanism(name: str) -> bool:
+    """Whether attention can be placed under this name."""
+    return name in ATTENTION or _dotted(name) in DOTTED
+
+
+def canonical(name: str) -> str:
+    """Return the one spelling of a mechanism's name that layers and checkpoints carry.
+
+    Raises:
+        ValueError: with near names, if there is no such mechanism.
+    """
+    if name in ATTENTION:
+        return ATTENTION.canonical(name)
+    if _dotted(name) in DOTTED:
+        return _dotted(name)
+    if "." in name:
+        near = difflib.get_close_matches(name, DOTTED, n=3, cutoff=0.5) or sorted(DOTTED)
+        raise ValueError(f"'{name}' is not on the list of library modules; did you mean {' or '.join(near[:3])}?")
+    lowered = {known.lower(): known for known in (*ATTENTION.names(), *ATTENTION.aliases())}
+    found = difflib.get_close_matches(name.lower(), list(lowered), n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(lowered[word] for word in found)}?" if found else "docs/attention lists them;"
+    raise ValueError(f"unknown attention mechanism '{name}'; {hint} (one of your own needs --plugin FILE)")
+
+
+def options(name: str) -> list[str]:
+    """Return the names of a mechanism's options."""
+    if name in ATTENTION:
+        parameters = inspect.signature(ATTENTION[name]).parameters
+        return [key for key in parameters if key != "channels"]
+    return [key for key in inspect.signature(_library_class(name)).parameters if key not in {DOTTED[name], "kwargs"}]
+
+
+def build_mechanism(name: str, channels: int, *, identity: bool = False, **kwargs: Any) -> nn.Module:
+    """Build a mechanism of ours, of a plugin or of a library.
+
+    Args:
+        name: canonical name.
+        channels: C of input and output.
+        identity: start as the identity, x + γ·(A(x) − x) with γ = 0.
+        **kwargs: options of the mechanism.
+
+    Raises:
+        ValueError: for an unknown name or option, or a value that cannot work.
+    """
+    if name in ATTENTION:
+        return build_attention(name, channels, identity=identity, **kwargs)
+    cls, allowed = _library_class(name), options(name)
+    for key in kwargs:
+        if key not in allowed:
+            raise ValueError(f"{name} has no option {short(key)}; it takes {', '.join(allowed) or 'no options'}")
+    needed = {key: make(channels) for key, make in _NEEDED.get(name, {}).items() if key not in kwargs}
+    given = {DOTTED[name]: channels} if DOTTED[name] else {}
+    module = cls(**given, **needed, **kwargs)
+    return IdentityStart(module) if identity else module
+
+
+def load_plugin(path: str | Path) -> tuple[str, ...]:
+    """Import a user's own file, which registers mechanisms with `@ATTENTION.register("Name")`.
+
+    Importing runs the file, which is why it must be named by the user and is never taken from a model YAML or a
+    checkpoint. A file that was loaded already is not run again.
+
+    Args:
+        path: a Python file.
+
+    Returns:
+        The names that it registered.
+
+    Raises:
+        SpecError: if there is no such file, it fails, or it registers nothing.
+    """
+    path = Path(path).expanduser().resolve()
+    if path in _loaded:
+        return _loaded[path]
+    if path.suffix != ".py" or not path.is_file():
+        raise SpecError(f"--plugin {path}: no such Python file")
+    before = set(ATTENTION.names())
+    found = spec_from_file_location(f"yolo_attention_plugin_{path.stem}", path)
+    if found is None or found.loader is None:
+        raise SpecError(f"--plugin {path}: cannot be imported")
+    try:
+        found.loader.exec_module(module_from_spec(found))
+    except Exception as error:  # whatever the user's own code raises
+        raise SpecError(f"--plugin {path}: fails with {type(error).__name__}: {error}") from error
+    names = tuple(sorted(set(ATTENTION.names()) - before))
+    if not names:
+        raise SpecError(f"--plugin {path}: registers nothing; decorate the class with @ATTENTION.register('Name')")
+    _loaded[path] = names
+    return names
+
+
+def _dotted(name: str) -> str:
+    return f"torch.{name}" if name.startswith("nn.") else name
+
+
+def _library_class(name: str) -> type[nn.Module]:
+    """Return the class of a listed dotted name.
+
+    Raises:
+        ValueError: if the library is not installed, or its version has no such class.
+    """
+    home, _, leaf = canonical(name).rpartition(".")
+    try:
+        found: type[nn.Module] = getattr(import_module(home), leaf)
+    except ImportError:
+        library = home.partition(".")[0]
+        raise ValueError(f"{name} needs {library}, which is not installed: pip install {library}") from None
+    except AttributeError:
+        raise ValueError(f"the installed {home} has no {leaf}") from None
+    return found

@@ -1,0 +1,1 @@
+"""Compare a hand-edited model YAML with the base that it was made from."""

@@ -1,0 +1,166 @@
+"""The detector: a resolved model as a network that ultralytics' engine takes unchanged."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import SpecError
+from models.heads.yolov5 import AnchorHead
+from models.heads.yolov7 import PlainHead
+from models.losses.yolov5 import AnchorLoss
+from models.losses.yolov7 import V7Loss
+from models.network.attention_inside import Attended
+from models.network.parser import parse
+from models.spec.model_spec import ModelSpec
+from models.upstream.layers import Detect, DetectionModel, scale_img
+
+TTA_SCALES = (1.0, 0.83, 0.67)
+TTA_FLIPS = (None, 3, None)  # 3: left-right
+
+
+class _Enough(Exception):
+    """Ends a run at the head."""
+
+
+class Detector(DetectionModel):
+    """A YOLO detector built from a ModelSpec.
+
+    Args:
+        spec: the resolved model.
+        names: class index → name; "0", "1", … by default.
+        hyp: loss gains and thresholds; unknown keys are left to the trainer.
+        seed: of the initial values.
+
+    Shape:
+        input (B, ch, H, W) in 0–1, H and W multiples of the largest stride. Eval output `(decoded, raw)` as in the
+        head; training output raw maps.
+
+    Raises:
+        SpecError: if a layer cannot be constructed, or maps do not fit once they are run.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        names: Mapping[int, str] | None = None,
+        hyp: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> None:
+        # Not DetectionModel.__init__, which would parse the YAML by ultralytics' own rules.
+        nn.Module.__init__(self)
+        self.spec = spec
+        self.yaml = {**spec.yaml, "channels": spec.ch}
+        self.nc = spec.nc
+        self.names = dict(names) if names else {i: str(i) for i in range(spec.nc)}
+        self.inplace = True
+        self.task = "detect"
+        self.model, self.save = parse(spec, seed)
+        head: Any = self.model[-1]
+        head.inplace = True
+        loss = _loss_class(head)
+        self.hyp: dict[str, Any] = {**(loss.defaults if loss else {}), **(hyp or {})}
+        self._settle_strides(head)
+        self.criterion: Any = None
+
+    def _settle_strides(self, head: Any) -> None:
+        """Run a small image through the layers: they must fit one another and give maps of the strides expected."""
+        levels = head.nl
+        expected = [self.spec.layer(name).stride for name in self.spec.head.reads[:levels]]
+        known = [int(stride) for stride in expected if stride is not None]
+        size = 2 * max(known) if len(known) == levels else 256
+        cells = self._cells(size)[:levels]
+        strides = [size / count for count in cells]
+        for name, stride, count in zip(self.spec.head.reads, expected, cells, strict=False):
+            if stride is not None and count * stride != size:
+                raise SpecError(
+                    f"{self.spec.head.origin}: layer {name} gives {count} cells for {size} pixels, expected "
+                    f"{size / stride:g}; check kernels and paddings of the rows before it"
+                )
+        self.stride = torch.tensor(strides)
+        if not isinstance(head, AnchorHead):
+            head.stride = self.stride.clone()
+            head.bias_init()
+        elif not bool(head.stride.any()):
+            head.set_strides(self.stride.clone())
+
+    @torch.no_grad()
+    def _cells(self, size: int) -> list[int]:
+        """Return the height of each map that the head reads from an image of `size` pixels."""
+        found: list[int] = []
+
+        def stop(_: nn.Module, args: tuple[list[Tensor]]) -> None:
+            found.extend(x.shape[-2] for x in args[0])
+            raise _Enough
+
+        hook = self.model[-1].register_forward_pre_hook(stop)
+        training = self.training
+        try:
+            with torch.random.fork_rng(devices=[]):
+                self.eval()(torch.zeros(1, self.spec.ch, size, size))
+        except _Enough:
+            pass
+        except (RuntimeError, TypeError, AttributeError, LookupError, ValueError, AssertionError, MemoryError) as error:
+            text = " ".join(str(error).split())[:300]
+            raise SpecError(f"{self.spec.label}: layers do not fit one another: {text}") from None
+        finally:
+            hook.remove()
+            self.train(training)
+        return found
+
+    def attention_names(self) -> list[str]:
+        """Return the names of the attention modules: layers of their own, and those inside blocks."""
+        layers = [f"model.{layer.name}" for layer in self.spec.layers if layer.attention is not None]
+        for name, module in self.named_modules():
+            if isinstance(module, Attended):
+                layers += [f"{name}.{child}" for child in module.attention_names]
+        return layers
+
+    def init_criterion(self) -> Any:
+        """Return the loss that the head asks for."""
+        loss = _loss_class(self.model[-1])
+        return loss(self) if loss else super().init_criterion()
+
+    def fuse(self, verbose: bool = True, imgsz: int = 640) -> "Detector":
+        """Fold batch normalisation into convolutions, in blocks and in attention; in place, and to eval mode."""
+        self.eval()
+        super().fuse(verbose=False, imgsz=imgsz)
+        for module in self.model.modules():
+            fold = getattr(module, "fuse", None)
+            if callable(fold) and not isinstance(module, Detect):
+                fold()
+        return self
+
+    def load(self, weights: Any, verbose: bool = True) -> None:
+        """Load a state dict or a module by tensor names; `build_model(weights=…)` is the way that reports and aligns.
+
+        Raises:
+            SpecError: if the tensors do not fit.
+        """
+        state = weights.float().state_dict() if isinstance(weights, nn.Module) else weights
+        try:
+            self.load_state_dict(state)
+        except RuntimeError as error:
+            raise SpecError(
+                f"{self.spec.label}: the weights do not fit: {' '.join(str(error).split())[:300]}"
+            ) from None
+
+    def _predict_augment(self, x: Tensor) -> tuple[Tensor, None]:
+        """Predict at three scales, once mirrored, and join the boxes; ultralytics' version asks for its own head."""
+        if not isinstance(self.model[-1], AnchorHead):
+            return super()._predict_augment(x)  # type: ignore[no-any-return]
+        height_width = x.shape[-2:]
+        found = []
+        for scale, flip in zip(TTA_SCALES, TTA_FLIPS, strict=True):
+            image = scale_img(x.flip(flip) if flip else x, scale, gs=int(self.stride.max()))
+            y = self._predict_once(image)[0]
+            found.append(self._descale_pred(y, flip, scale, height_width))
+        return torch.cat(self._clip_augmented(found), -1), None
+
+
+def _loss_class(head: nn.Module) -> type[AnchorLoss] | None:
+    """Return the loss of an anchor-based head, None for ultralytics' own heads."""
+    if isinstance(head, PlainHead):
+        return V7Loss
+    return AnchorLoss if isinstance(head, AnchorHead) else None

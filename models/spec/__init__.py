@@ -1,0 +1,1 @@
+"""YAML → ModelSpec: read, resolve and describe a model without building it."""

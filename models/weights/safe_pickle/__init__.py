@@ -1,0 +1,1 @@
+"""Read PyTorch's files without executing what they hold."""

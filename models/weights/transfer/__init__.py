@@ -1,0 +1,1 @@
+"""Carry pretrained tensors into a model whose rows have moved."""
