@@ -6,7 +6,7 @@ python detect.py --weights yolov5n.pt --source street.mp4                  # als
 
 import sys
 
-from engine.cli import main
+from engine.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main("detect"))

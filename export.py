@@ -6,7 +6,7 @@ python export.py --weights best.pt --reparameterize --include onnx torchscript -
 
 import sys
 
-from engine.cli import main
+from engine.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main("export"))

@@ -8,7 +8,7 @@ python train.py --resume                                                   # con
 
 import sys
 
-from engine.cli import main
+from engine.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main("train"))

@@ -6,7 +6,7 @@ python val.py --weights runs/train/exp/weights/best.pt --data data/bccd.yaml --i
 
 import sys
 
-from engine.cli import main
+from engine.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main("val"))

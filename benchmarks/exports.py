@@ -12,17 +12,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from engine import compat  # noqa: F401 - before ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
 # isort: split
 import torch
 
 from attention import ATTENTION
 from benchmarks.machine import machine
-from engine.export_flags import FORMATS
-from engine.exporter import open_file, write
-from engine.parity import TOLERANCE, Parity, compare
-from engine.places import DIGITS_WEIGHTS
+from engine.backends.write import write
+from engine.cli.export_flags import FORMATS
+from engine.cli.run_folder import DIGITS_WEIGHTS
+from engine.export.parity import TOLERANCE, Parity, compare
+from engine.export.run import open_file
 from models import build_model
 
 

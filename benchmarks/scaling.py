@@ -33,13 +33,13 @@ CURVES = {
 
 def training_step(point: dict[str, int]) -> Callable[[], object]:
     """Return forward pass, loss and backward pass of yolov5n as training computes them."""
-    from engine import compat  # noqa: F401 - before ultralytics
+    from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
     # isort: split
     import torch
 
-    from engine.precision import choose
-    from engine.speed import keep_gradients_dense
+    from engine.training.dense_gradients import keep_gradients_dense
+    from engine.training.precision import choose
     from models import build_model
 
     model = build_model("yolov5n", nc=point["classes"]).to(memory_format=torch.channels_last).train()
@@ -66,21 +66,21 @@ def training_step(point: dict[str, int]) -> Callable[[], object]:
 
 def reading(point: dict[str, int]) -> Callable[[], object]:
     """Return the reading of the digits' training pictures once, augmented and not kept in memory."""
-    from engine import compat  # noqa: F401 - before ultralytics
+    from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
     # isort: split
     import torch
     from ultralytics.cfg import get_cfg
 
-    from engine import hyp
-    from engine.data_source import load_split
-    from engine.dataset import RecordDataset, describe
-    from engine.loader import EpochSampler, make_loader
-    from engine.places import DIGITS_WEIGHTS
+    from engine.cli.run_folder import DIGITS_WEIGHTS
+    from engine.datasets.loader import EpochSampler, make_loader
+    from engine.datasets.record_dataset import RecordDataset, describe
+    from engine.datasets.splits import load_split
+    from engine.training import hyperparameters
     from models import load_model
 
     split = load_split("digits", "train")
-    settings = get_cfg(overrides=hyp.read("v5-low", set(load_model(DIGITS_WEIGHTS).hyp)).engine)
+    settings = get_cfg(overrides=hyperparameters.read("v5-low", set(load_model(DIGITS_WEIGHTS).hyp)).engine)
     names = {number: str(number) for number in range(10)}
     dataset = RecordDataset(
         split.records, data=describe(names, {}), imgsz=320, augment=True, hyp=settings, task="detect"
@@ -94,8 +94,8 @@ def detecting(point: dict[str, int]) -> Callable[[], object]:
     import cv2
     import numpy as np
 
-    from engine.cli import main
-    from engine.places import DIGITS_WEIGHTS
+    from engine.cli.main import main
+    from engine.cli.run_folder import DIGITS_WEIGHTS
 
     folder = Path(tempfile.mkdtemp())
     writer = cv2.VideoWriter(str(folder / "video.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))

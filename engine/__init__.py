@@ -6,7 +6,7 @@ Light to import: the names below load torch and ultralytics when they are first 
 from importlib import import_module
 from typing import Any
 
-_HOMES = {"detect": "engine.detection", "train": "engine.training", "validate": "engine.validation"}
+_HOMES = {"detect": "engine.detection.run", "train": "engine.training.run", "validate": "engine.validation.run"}
 
 __all__ = ["detect", "train", "validate"]
 

@@ -23,7 +23,7 @@ def step(text: str) -> None:
 
 def run(command: str, *words: str) -> None:
     """Run one of the entry scripts and show the command that a user would type."""
-    from engine.cli import main
+    from engine.cli.main import main
 
     print(f"$ python {command}.py {' '.join(words)}", flush=True)
     code = main(command, words)
@@ -37,7 +37,7 @@ def compare_start(out: Path) -> None:
     Raises:
         SystemExit: if a single number differs.
     """
-    from engine.validation import validate
+    from engine.validation.run import validate
     from models import build_model
 
     plain = build_model(str(WEIGHTS), nc=10, weights=WEIGHTS)

@@ -5,10 +5,11 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine import cli
-from engine.env import threads as usable_threads
+from engine.cli import main as command_line
+from engine.cli.parser import Parser
 from engine.errors import UsageError
-from engine.flags import RUNS, Parser
+from engine.runtime.paths import RUNS
+from models.upstream.environment import threads as usable_threads
 
 MOST_LISTED = 12
 
@@ -48,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 done; 1 if a run failed; 2 if the input is wrong; 130 interrupted.
     """
-    cli.COMMANDS["study"] = (study_parser, "study.cli:run")
-    return cli.main("study", argv)
+    command_line.COMMANDS["study"] = (study_parser, "study.cli:run")
+    return command_line.main("study", argv)
 
 
 def run(options: Namespace) -> None:

@@ -5,8 +5,8 @@ import signal
 from collections.abc import Sequence
 from typing import Any
 
-from engine.env import threads as usable_threads
 from engine.errors import UsageError
+from models.upstream.environment import threads as usable_threads
 from study.plan import Plan
 from study.runner import WAIT, Outcome, Say, command, headline, prepare, settle, sort_runs
 from study.runs import Run

@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from attention import ATTENTION
-from engine.flags import ROOT
+from engine.runtime.paths import ROOT
 
-TRAINING_CODE, MEASURING_CODE = ("engine.training",), ("study.evaluation",)
+TRAINING_CODE, MEASURING_CODE = ("engine.training.run",), ("study.evaluation",)
 LIBRARIES = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python")
 
 

@@ -9,14 +9,14 @@ from random import Random
 from statistics import median
 from typing import Any
 
-from engine import env  # noqa: F401 - before torch
+from models.upstream import environment  # noqa: F401 - before torch
 
 # isort: split
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from engine.precision import choose
+from engine.training.precision import choose
 from models import build_model
 from models.spec.model_spec import ModelSpec
 from study.runs import content_hash, read_json, write_json

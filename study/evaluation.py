@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from engine import compat  # noqa: F401 - before any other part of ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
 
 # isort: split
 import numpy as np
 
-from engine.data_source import load_data
-from engine.dataset import describe
-from engine.validator import Validator
+from engine.datasets.record_dataset import describe
+from engine.datasets.splits import load_data
+from engine.validation.validator import Validator
 from metrics import evaluate
 from models import load_model
 from study.runs import write_json

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from data.text_drawing import font_for, showable
-from engine.data_source import load_split
-from engine.drawing import label
-from engine.pictures import read as read_picture
+from engine.datasets.splits import load_split
+from engine.detection.annotate import label
+from engine.ops.image_io import read as read_picture
 from metrics import MatchTable
 from metrics.match import RIGHT, WRONG
 from study.results import Results, RunResult

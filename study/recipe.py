@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from engine.flags import ROOT
-from engine.state import current_commit
+from engine.runtime.paths import ROOT
+from engine.training.run_state import current_commit
 from study.plan import Plan
 from study.runs import train_words
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.env import threads as usable_threads
-from engine.flags import ROOT
+from engine.runtime.paths import ROOT
+from models.upstream.environment import threads as usable_threads
 from study.plan import Plan
 from study.runs import Run, read_json, write_json
 from study.work import BUSY

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from engine.cli.train_flags import train_parser
 from engine.errors import UsageError
-from engine.flags import train_parser
 
 # Nothing is drawn and nothing stops early: every run gets the whole budget.
 DEFAULTS: Mapping[str, Any] = {"noplots": True, "patience": 0}
@@ -125,6 +125,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def hyp_content(name: str) -> Any:
     """Return what a hyperparameter file says."""
-    from engine.hyp import find
+    from engine.training.hyperparameters import find
 
     return yaml.safe_load(find(name).read_text(encoding="utf-8"))

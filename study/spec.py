@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-from engine.flags import ROOT
+from engine.runtime.paths import ROOT
 from models.errors import short
 from models.spec.yaml_reader import read_yaml
 from study.runs import train_options

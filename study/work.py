@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from engine import env  # noqa: F401 - settles threads before torch is imported
+from models.upstream import environment  # noqa: F401 - settles threads before torch is imported
 
 # isort: split
 from filelock import FileLock, Timeout
@@ -105,8 +105,8 @@ def train(folder: Path, run: dict[str, Any], device: str) -> bool:
     Returns:
         Whether there was anything left to train.
     """
-    from engine.flags import train_parser
-    from engine.training import run as run_training
+    from engine.cli.train_flags import train_parser
+    from engine.training.run import run as run_training
     from models.weights.checkpoint import read_checkpoint, save_checkpoint
 
     last = folder / "train" / "weights" / "last.pt"

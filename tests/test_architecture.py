@@ -15,8 +15,6 @@ ALLOWED = {
     "data": {"data"},
     "metrics": {"metrics"},
 }
-# It has no imports of ours, and ultralytics must not be imported before it.
-EXCEPTIONS = {("models/upstream/layers.py", "engine.env")}
 # Official pickles name these modules; ours must never answer to them.
 FORBIDDEN = ("models/yolo.py", "models/common.py", "models/experimental.py")
 ENTRIES = ("train.py", "val.py", "detect.py", "export.py", "study.py")
@@ -43,9 +41,7 @@ def violations(package: str, files: list[tuple[str, list[str]]]) -> list[str]:
         f"{file} imports {module}"
         for file, modules in files
         for module in modules
-        if module.split(".")[0] in PACKAGES
-        and module.split(".")[0] not in ALLOWED[package]
-        and (file, module) not in EXCEPTIONS
+        if module.split(".")[0] in PACKAGES and module.split(".")[0] not in ALLOWED[package]
     ]
 
 
@@ -60,9 +56,9 @@ def test_the_check_can_fail() -> None:
 
 
 def test_ultralytics_is_patched_in_one_place_only() -> None:
-    """Attributes of ultralytics' modules and classes are assigned in engine/compat.py and nowhere else."""
+    """Attributes of ultralytics' modules and classes are assigned in one module and nowhere else."""
     for path in (p for package in PACKAGES for p in sources(package)):
-        if path == ROOT / "engine" / "compat.py":
+        if path == ROOT / "engine" / "runtime" / "ultralytics_patches.py":
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from engine import env
 from engine.backends.base import read_facts, shape_limits
 from engine.errors import UsageError
+from models.upstream import environment
 
 MISSING = "ONNX Runtime is not installed: pip install onnxruntime"
 
@@ -26,7 +26,7 @@ class OnnxBackend:
         except ModuleNotFoundError:
             raise UsageError(MISSING) from None
         settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = max(1, env.threads() // lanes)
+        settings.intra_op_num_threads = max(1, environment.threads() // lanes)
         settings.inter_op_num_threads = 1
         settings.log_severity_level = 3  # errors only; they are raised as well
         try:

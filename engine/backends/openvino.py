@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from engine import env
 from engine.backends.base import read_facts, shape_limits
 from engine.errors import UsageError
+from models.upstream import environment
 
 ALIKE = 16  # calls of one shape, after which compiling the model for it alone, which makes it a sixth faster, pays
 MAX_FACTS = 1 << 20  # characters of metadata
@@ -44,7 +44,7 @@ class OpenVinoBackend:
         self.core = openvino.Core()
         self.settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
-            "INFERENCE_NUM_THREADS": env.threads(),
+            "INFERENCE_NUM_THREADS": environment.threads(),
             "NUM_STREAMS": lanes,
         }
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import compat  # noqa: F401 - before any other part of ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
 
 # isort: split
 import torch
@@ -19,7 +19,7 @@ from ultralytics.nn.autobackend import AutoBackend
 from ultralytics.utils.torch_utils import select_device
 
 from attention.fuse import remove_closed
-from engine.log import LOGGER
+from engine.runtime.log import LOGGER
 
 FLOOR = 1e-6  # of a probability, so that its logit is finite
 

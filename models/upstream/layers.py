@@ -1,12 +1,11 @@
 """What models/ uses of ultralytics, imported once the process is prepared for it.
 
-`engine.env` has no imports of ours; it is the one exception to models/ not importing engine/, because ultralytics
-acts on import (network checks, thread
-count) and must not do so before the process is set up.
+ultralytics acts on import (network checks, thread count) and must not do so before the process is set up, which
+`models.upstream.environment` does.
 """
 
 # ruff: noqa: I001 - the order is the point
-import engine.env  # noqa: F401
+import models.upstream.environment  # noqa: F401
 from ultralytics.nn import tasks
 from ultralytics.nn.modules import block, conv
 from ultralytics.nn.modules.block import SPPF

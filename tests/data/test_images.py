@@ -127,7 +127,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["data.image_probe", "data.doctor.examine", "engine.detection", "engine.validation"]
+    "package", ["data.image_probe", "data.doctor.examine", "engine.detection.run", "engine.validation.run"]
 )
 def test_opencv_knows_the_limit_too(tmp_path: Path, root: Path, package: str) -> None:
     """Whoever decodes without asking first, as for a picture from the web, gets nothing rather than gigabytes."""

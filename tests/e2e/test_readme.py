@@ -142,7 +142,8 @@ def test_commands_run_as_written(page: str, checkout: Path) -> None:
 @pytest.mark.parametrize("page", LONG_PAGES)
 def test_long_commands_are_understood(page: str) -> None:
     from data import read_config
-    from engine import cli, hyp
+    from engine.cli import main
+    from engine.training import hyperparameters
     from models import read_spec
 
     found = commands(page)
@@ -154,11 +155,11 @@ def test_long_commands_are_understood(page: str) -> None:
         if script == "study.py":
             assert (ROOT / words[0]).is_file()
             continue
-        options = vars(cli.COMMANDS[script.removesuffix(".py")][0]().parse_args(words))
+        options = vars(main.COMMANDS[script.removesuffix(".py")][0]().parse_args(words))
         if (ROOT / str(options.get("cfg"))).is_file():
             read_spec(ROOT / options["cfg"])
         if options.get("hyp"):
-            hyp.find(options["hyp"])
+            hyperparameters.find(options["hyp"])
         if (ROOT / str(options.get("data"))).is_file():
             read_config(ROOT / options["data"])
 

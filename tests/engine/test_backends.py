@@ -11,14 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.backends import choice, kept
+from engine.backends import onnx_cache, select
 from engine.backends.base import installed
-from engine.backends.checked import PATIENCE, CheckedBackend, compare
-from engine.detection import run
+from engine.backends.verified import PATIENCE, CheckedBackend, compare
+from engine.cli.detect_flags import detect_parser
+from engine.cli.run_folder import DIGITS_WEIGHTS
+from engine.detection.run import run
 from engine.errors import UsageError
-from engine.flags import ROOT, detect_parser
-from engine.log import LOGGER
-from engine.places import DIGITS_WEIGHTS
+from engine.runtime.log import LOGGER
+from engine.runtime.paths import ROOT
 
 RUNTIMES = [
     "onnx",
@@ -39,7 +40,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(onnx_cache, "cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache" / "exports"
 
 
@@ -82,7 +83,7 @@ def test_the_same_boxes_as_pytorch(runtime, pictures, cache, tmp_path, messages)
 @pytest.mark.skipif(not installed("openvino"), reason="openvino is not installed")
 def test_openvino_compiles_for_a_shape_that_comes_again_and_computes_the_same(tmp_path):
     from engine.backends.openvino import ALIKE, OpenVinoBackend
-    from engine.exporter import write
+    from engine.backends.write import write
     from models import load_model
 
     file = write(load_model(DIGITS_WEIGHTS), "onnx", tmp_path / "digits", imgsz=160, batch=1, dynamic=True)
@@ -108,7 +109,7 @@ def test_an_export_with_one_changed_weight_is_not_used(pictures, cache, tmp_path
     import onnx
     from onnx import numpy_helper
 
-    good = kept.make
+    good = onnx_cache.make
 
     def broken(detector, target):
         made = good(detector, target)
@@ -120,7 +121,7 @@ def test_an_export_with_one_changed_weight_is_not_used(pictures, cache, tmp_path
         onnx.save(model, made)
         return made
 
-    monkeypatch.setattr(choice, "make", broken)
+    monkeypatch.setattr(select, "make", broken)
     words = ["--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320]
     expected = detect(tmp_path / "torch", *words, "--backend", "torch")
     found = detect(tmp_path / "onnx", *words, "--backend", "onnx")
@@ -133,11 +134,15 @@ def test_another_content_or_runtime_is_another_file(tmp_path):
     first, second = tmp_path / "a.pt", tmp_path / "b.pt"
     first.write_bytes(b"1")
     second.write_bytes(b"2")
-    names = {kept.kept_file(first, "onnx"), kept.kept_file(second, "onnx"), kept.kept_file(first, "openvino")}
+    names = {
+        onnx_cache.kept_file(first, "onnx"),
+        onnx_cache.kept_file(second, "onnx"),
+        onnx_cache.kept_file(first, "openvino"),
+    }
     assert len(names) == 3
     second.write_bytes(b"1")
-    stem = kept.kept_file(first, "onnx").name.removeprefix("a-")
-    assert kept.kept_file(second, "onnx").name == f"b-{stem}"
+    stem = onnx_cache.kept_file(first, "onnx").name.removeprefix("a-")
+    assert onnx_cache.kept_file(second, "onnx").name == f"b-{stem}"
 
 
 class Constant:
@@ -214,7 +219,7 @@ def test_a_strangers_onnx_file(tmp_path, pictures):
     path.write_bytes(b"no model")
     options = Namespace(**{**vars(detect_parser().parse_args([])), "device": "cpu"})
     with pytest.raises(UsageError, match="is no readable ONNX file"):
-        choice.open_backend(options, str(path), 1)
+        select.open_backend(options, str(path), 1)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
@@ -230,7 +235,7 @@ def test_a_damaged_program_or_a_device_that_is_not_there(name, words, message, t
     path.write_bytes(b"no model")
     options = Namespace(**{**vars(detect_parser().parse_args([])), **words})
     with pytest.raises(UsageError, match=message):
-        choice.open_backend(options, str(path), 1)
+        select.open_backend(options, str(path), 1)
 
 
 def test_no_torch_where_the_export_is_there(pictures, tmp_path):

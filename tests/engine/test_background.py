@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from engine.background import Behind, background
+from engine.runtime.threads import Behind, background
 
 
 def test_order_is_kept_and_the_thread_is_not_far_ahead():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.boxes import best_boxes, confident, select
-from engine.nms import suppress
+from engine.ops.nms_numpy import best_boxes, confident, select
+from engine.ops.nms_torch import suppress
 
 
 @pytest.mark.parametrize("copies", [1, 2000])

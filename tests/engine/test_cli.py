@@ -6,10 +6,7 @@ import sys
 
 import pytest
 
-from engine import (
-    cli,
-    compat,  # noqa: F401 - ultralytics' logger keeps the output stream of its import
-)
+from engine.cli import main
 from engine.errors import UsageError
 
 
@@ -40,7 +37,7 @@ def call(root, *words, cwd=None):
 )
 def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, words, text):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(words[0].removesuffix(".py"), words[1:]) == 2
+    assert main.main(words[0].removesuffix(".py"), words[1:]) == 2
     message = capsys.readouterr().err
     assert text in message
     assert message.count("\n") == 1
@@ -69,24 +66,24 @@ def test_a_foreign_package_of_the_same_name_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "models", raising=False)
     with pytest.raises(UsageError, match="remove the other from PYTHONPATH"):
-        cli._check_checkout()
+        main._check_checkout()
 
 
 def test_other_errors_are_not_hidden(monkeypatch):
     def fail(options):
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr("engine.training.run", fail)
+    monkeypatch.setattr("engine.training.run.run", fail)
     with pytest.raises(ValueError, match="a fault of ours"):
-        cli.main("train", ["--epochs", "1"])
+        main.main("train", ["--epochs", "1"])
 
 
 def test_an_interruption_is_no_traceback(monkeypatch, capsys):
     def stop(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("engine.training.run", stop)
-    assert cli.main("train", []) == 130
+    monkeypatch.setattr("engine.training.run.run", stop)
+    assert main.main("train", []) == 130
     assert capsys.readouterr().err == "train.py: interrupted\n"
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from engine import compat, env
+from engine.runtime import ultralytics_patches
+from models.upstream import environment
 
 # isort: split
 import ultralytics
@@ -22,7 +23,7 @@ from ultralytics.utils.callbacks.base import add_integration_callbacks
 from ultralytics.utils.events import events
 from ultralytics.utils.export.onnx import onnx_int8_quantize
 
-from engine.quantization import quantize_onnx
+from engine.export.quantization import quantize_onnx
 
 
 def source(thing):
@@ -30,11 +31,11 @@ def source(thing):
 
 
 def test_version():
-    assert ultralytics.__version__ == compat.SUPPORTED
+    assert ultralytics.__version__ == ultralytics_patches.SUPPORTED
 
 
 def test_settings_file_has_the_schema_that_ultralytics_expects():
-    written = json.loads((env.cache_folder() / "Ultralytics" / "settings.json").read_text())
+    written = json.loads((environment.cache_folder() / "Ultralytics" / "settings.json").read_text())
     assert set(written) == set(SETTINGS.defaults)
     assert written["settings_version"] == SETTINGS.version
     assert {key: type(value) for key, value in written.items()} == {k: type(v) for k, v in SETTINGS.defaults.items()}
@@ -43,7 +44,7 @@ def test_settings_file_has_the_schema_that_ultralytics_expects():
 def test_nothing_is_sent_anywhere():
     assert SETTINGS["sync"] is False
     assert events.enabled is False
-    assert not any(SETTINGS[name] for name in env.REMOTE_LOGGERS)
+    assert not any(SETTINGS[name] for name in environment.REMOTE_LOGGERS)
     assert sys.modules["openvino_telemetry"] is None  # its import fails, and OpenVINO takes its stub instead
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
@@ -60,20 +61,20 @@ def test_onnxruntime_still_has_the_switch_for_what_it_sends():
 
 def test_checkpoints_are_loaded_through_the_replaced_name():
     for module in (tasks, trainer, model):
-        assert module.load_checkpoint is compat._load_checkpoint
+        assert module.load_checkpoint is ultralytics_patches._load_checkpoint
     from ultralytics.nn.backends.pytorch import PyTorchBackend
 
     assert "from ultralytics.nn.tasks import BaseModel, load_checkpoint" in source(PyTorchBackend.load_model)
 
 
 def test_nms_is_looked_up_where_it_is_replaced():
-    assert nms.non_max_suppression.__module__ == "engine.nms"
+    assert nms.non_max_suppression.__module__ == "engine.ops.nms_torch"
     for method in (DetectionValidator.postprocess, DetectionPredictor.postprocess):
         assert "nms.non_max_suppression(" in source(method)
 
 
 def test_stock_nms_still_takes_what_ours_hands_on():
-    from engine.nms import stock
+    from engine.ops.nms_torch import stock
 
     taken = set(inspect.signature(stock).parameters)
     assert taken >= {"conf_thres", "iou_thres", "classes", "agnostic", "multi_label", "max_det", "nc", "max_time_img"}
@@ -81,7 +82,7 @@ def test_stock_nms_still_takes_what_ours_hands_on():
 
 def test_threads_survive_the_choice_of_a_device():
     torch_utils.select_device("cpu", verbose=False)
-    assert torch.get_num_threads() == env.threads()
+    assert torch.get_num_threads() == environment.threads()
 
 
 def test_pillow_opens_files_itself():
@@ -92,7 +93,7 @@ def test_pillow_opens_files_itself():
 def test_validator_reads_the_data_set_through_the_name_that_we_swap():
     assert "check_det_dataset(self.args.data" in source(validator.BaseValidator.__call__)
     before = validator.check_det_dataset
-    with compat.dataset_described_by({"nc": 3}):
+    with ultralytics_patches.dataset_described_by({"nc": 3}):
         assert validator.check_det_dataset("anything", split="val") == {"nc": 3}
     assert validator.check_det_dataset is before
 
@@ -144,7 +145,7 @@ def test_recovery_from_divergence_goes_through_our_state():
 
 
 def test_loggers_are_added_by_the_class_name():
-    from engine.trainer import DetectorTrainer
+    from engine.training.trainer import DetectorTrainer
 
     assert '"Trainer" in instance.__class__.__name__' in source(add_integration_callbacks)
     assert "Trainer" in DetectorTrainer.__name__

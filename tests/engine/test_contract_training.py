@@ -2,7 +2,7 @@
 
 import inspect
 
-from engine import compat
+from engine.runtime import ultralytics_patches
 
 # isort: split
 from ultralytics.engine import trainer, validator
@@ -45,5 +45,5 @@ def test_validator_gathers_what_other_processes_found():
     for name in ("RANK", "LOCAL_RANK"):
         for module in (validator, detection_validator):
             assert hasattr(module, name)
-    with compat.single_process():
+    with ultralytics_patches.single_process():
         assert validator.RANK == detection_validator.RANK == validator.LOCAL_RANK == -1

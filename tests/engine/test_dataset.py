@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from engine import compat  # noqa: F401 - before ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
 # isort: split
 from ultralytics.cfg import get_cfg
 
-from engine.dataset import Draw, RecordDataset, box_sizes, describe, to_labels
+from engine.datasets.record_dataset import Draw, RecordDataset, box_sizes, describe, to_labels
 from engine.errors import UsageError
 
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.detection import LISTED, _report
-from engine.log import LOGGER, printable
-from engine.outputs import Outputs
-from engine.sources import Tally
-from engine.stopwatch import Stopwatch
+from engine.detection.frames import Tally
+from engine.detection.run import LISTED, _report
+from engine.detection.writers import Outputs
+from engine.runtime.log import LOGGER, printable
+from engine.runtime.stage_timer import Stopwatch
 
 
 @pytest.mark.parametrize("count", [LISTED, LISTED + 1])

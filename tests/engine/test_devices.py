@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from engine.devices import check_device, check_processes, check_runtime
-from engine.distribution import Place
 from engine.errors import UsageError
+from engine.runtime.devices import check_device, check_processes, check_runtime
+from engine.runtime.distributed import Place
 
 
 @pytest.mark.parametrize("device", ["", "cpu", "CPU"])

@@ -4,24 +4,24 @@ import numpy as np
 import pytest
 import torch
 
-from engine import distribution
-from engine.distribution import Place
+from engine.datasets.loader import EpochSampler, make_loader
 from engine.errors import UsageError
-from engine.loader import EpochSampler, make_loader
+from engine.runtime import distributed
+from engine.runtime.distributed import Place
 from models import build_model
 
 
 def test_torchrun_says_who_this_process_is(monkeypatch):
-    assert distribution.place() == Place(0, 1, 0, 1)
+    assert distributed.place() == Place(0, 1, 0, 1)
     for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
-    assert distribution.place() == Place(5, 8, 1, 4)
+    assert distributed.place() == Place(5, 8, 1, 4)
 
 
 def test_a_single_process_of_torchrun_is_an_ordinary_one(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("LOCAL_RANK", "0")
-    assert distribution.place() == Place()
+    assert distributed.place() == Place()
 
 
 @pytest.mark.parametrize(
@@ -31,23 +31,23 @@ def test_a_single_process_of_torchrun_is_an_ordinary_one(monkeypatch):
 def test_each_process_has_a_device_of_its_own(monkeypatch, device, local_rank, gpus, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    assert distribution.own_device(device, Place(local_rank, 2, local_rank, 2)) == expected
+    assert distributed.own_device(device, Place(local_rank, 2, local_rank, 2)) == expected
 
 
 def test_more_processes_than_gpus_are_refused():
     with pytest.raises(UsageError, match="--nproc-per-node 1, or --device cpu"):
-        distribution.own_device("0", Place(0, 2, 0, 2))
+        distributed.own_device("0", Place(0, 2, 0, 2))
 
 
 def test_a_single_process_agrees_with_itself():
     values = {"box_loss": torch.tensor(2.0)}
-    assert distribution.from_first(lambda: 3) == 3
-    assert distribution.from_all(4) == [4]
-    assert distribution.averaged(values) is values
-    assert [distribution.any_of(flag, torch.device("cpu")) for flag in (True, False)] == [True, False]
-    with distribution.joined(Place(), ""), distribution.in_turn(Place()):
+    assert distributed.from_first(lambda: 3) == 3
+    assert distributed.from_all(4) == [4]
+    assert distributed.averaged(values) is values
+    assert [distributed.any_of(flag, torch.device("cpu")) for flag in (True, False)] == [True, False]
+    with distributed.joined(Place(), ""), distributed.in_turn(Place()):
         assert not torch.distributed.is_initialized()
-    assert distribution.remembered_folder() is None
+    assert distributed.remembered_folder() is None
 
 
 @pytest.mark.parametrize(("cfg", "hyp"), [("yolov5n", {"cls_pw": 2.0, "fl_gamma": 1.5}), ("yolov7-tiny", {})])

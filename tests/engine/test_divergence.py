@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from engine.divergence import diagnose, find_origin, gradients_finite
-from engine.precision import Precision
+from engine.training.divergence import diagnose, find_origin, gradients_finite
+from engine.training.precision import Precision
 from models import build_model
 
 FULL, HALF = Precision("fp32", ""), Precision("bf16", "")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from engine import env
+from models.upstream import environment
 
 
 def run(root, code, **extra):
@@ -21,7 +21,7 @@ def run(root, code, **extra):
 
 
 def test_importing_it_loads_neither_torch_nor_ultralytics(root, tmp_path):
-    code = "import sys, engine.env; print([m for m in ('torch', 'ultralytics', 'cv2', 'numpy') if m in sys.modules])"
+    code = "import sys; from models.upstream import environment; print([m for m in ('torch', 'ultralytics', 'cv2', 'numpy') if m in sys.modules])"
     assert run(root, code, YOLO_ATTENTION_CACHE=tmp_path) == "[]\n"
 
 
@@ -46,9 +46,9 @@ def test_help_loads_nothing_heavy(root, tmp_path, script):
 
 def test_files_and_variables(root, tmp_path):
     names = ("YOLO_OFFLINE", "YOLO_AUTOINSTALL", "OMP_NUM_THREADS")
-    code = f"import engine.env, os; print(*(os.environ[name] for name in {names}))"
+    code = f"import models.upstream.environment, os; print(*(os.environ[name] for name in {names}))"
     out = run(root, code, YOLO_ATTENTION_CACHE=tmp_path, ULTRALYTICS_API_KEY="ul_1")
-    assert out == f"1 0 {env.usable_cores()}\n"
+    assert out == f"1 0 {environment.usable_cores()}\n"
     settings = json.loads((tmp_path / "Ultralytics" / "settings.json").read_text())
     assert settings["sync"] is False
     assert settings["runs_dir"] == str(tmp_path / "runs")
@@ -56,12 +56,12 @@ def test_files_and_variables(root, tmp_path):
 
 
 def test_the_users_thread_number_is_kept(root, tmp_path):
-    code = "import engine.env, os; print(engine.env.threads(), os.environ['OMP_NUM_THREADS'])"
+    code = "import os; from models.upstream import environment as e; print(e.threads(), os.environ['OMP_NUM_THREADS'])"
     assert run(root, code, YOLO_ATTENTION_CACHE=tmp_path, OMP_NUM_THREADS=7) == "7 7\n"
 
 
 def test_remote_loggers_are_on_only_by_name(root, tmp_path):
-    code = "import engine.env as e; s = e._settings(); print([n for n in e.REMOTE_LOGGERS if s[n]])"
+    code = "import models.upstream.environment as e; s = e._settings(); print([n for n in e.REMOTE_LOGGERS if s[n]])"
     assert run(root, code, YOLO_ATTENTION_CACHE=tmp_path) == "[]\n"
     assert (
         run(root, code, YOLO_ATTENTION_CACHE=tmp_path, YOLO_ATTENTION_LOGGERS="wandb, mlflow")
@@ -72,9 +72,13 @@ def test_remote_loggers_are_on_only_by_name(root, tmp_path):
 def test_a_cache_that_cannot_be_made_is_replaced(root, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    out = run(root, "import engine.env; print(engine.env.cache_folder())", YOLO_ATTENTION_CACHE=blocked / "below")
+    out = run(
+        root,
+        "import models.upstream.environment as e; print(e.cache_folder())",
+        YOLO_ATTENTION_CACHE=blocked / "below",
+    )
     assert "yolo-attention-" in out
 
 
 def test_usable_cores_is_at_least_one_and_at_most_the_affinity():
-    assert 1 <= env.usable_cores() <= len(os.sched_getaffinity(0))
+    assert 1 <= environment.usable_cores() <= len(os.sched_getaffinity(0))

@@ -8,10 +8,12 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from engine import exported
+from engine import trusted_files
+from engine.cli.detect_flags import detect_parser
+from engine.cli.train_flags import train_parser
+from engine.cli.val_flags import val_parser
 from engine.errors import UsageError
-from engine.flags import detect_parser, train_parser, val_parser
-from engine.weights import load_weights
+from engine.model_loading import load_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning", "ignore:.*torch.jit.*:DeprecationWarning")
 
@@ -71,7 +73,7 @@ def test_a_strangers_program_is_not_loaded(program, tmp_path):
 
 def test_the_users_choice_and_what_was_written_here(program):
     assert load_weights(str(program), options("--trust")) == str(program)
-    exported.remember(program)
+    trusted_files.remember(program)
     assert load_weights(str(program), options()) == str(program)
     program.write_bytes(program.read_bytes() + b"\0")
     with pytest.raises(UsageError, match="is a program"):

@@ -6,16 +6,16 @@ import shutil
 import numpy as np
 import pytest
 
-from engine import compat  # noqa: F401 - before ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
 # isort: split
 import torch
 
-from engine import exporter
 from engine.backends.base import installed
-from engine.cli import main
-from engine.parity import Parity, compare, sample
-from engine.places import DIGITS_WEIGHTS
+from engine.cli.main import main
+from engine.cli.run_folder import DIGITS_WEIGHTS
+from engine.export import run as exporter
+from engine.export.parity import Parity, compare, sample
 from models import load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
@@ -108,7 +108,7 @@ def test_detect_and_val_take_it(name, tmp_path, monkeypatch):
     path = export(tmp_path, name)
     words = ["--weights", str(path), "--device", "cpu", "--project", str(tmp_path), "--imgsz", "160"]
     from data.digits import ensure
-    from engine.flags import ROOT
+    from engine.runtime.paths import ROOT
 
     ensure(ROOT / "datasets" / "digits")
     assert main("detect", [*words, "--source", str(ROOT / "datasets/digits/images/test/0000.jpg"), "--save-csv"]) == 0
@@ -117,7 +117,7 @@ def test_detect_and_val_take_it(name, tmp_path, monkeypatch):
 
 def test_a_fixed_batch_measures_sets_that_it_does_not_divide(tmp_path):
     from data.digits import ensure
-    from engine.flags import ROOT
+    from engine.runtime.paths import ROOT
 
     digits = ROOT / "datasets" / "digits"
     ensure(digits)

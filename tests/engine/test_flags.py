@@ -2,8 +2,10 @@
 
 import pytest
 
+from engine.cli.detect_flags import DETECT_REPLACED, detect_parser
+from engine.cli.train_flags import TRAIN_REPLACED, train_parser
+from engine.cli.val_flags import VAL_REPLACED, val_parser
 from engine.errors import UsageError
-from engine.flags import DETECT_REPLACED, TRAIN_REPLACED, VAL_REPLACED, detect_parser, train_parser, val_parser
 
 # Defaults of YOLOv5 v7.0 for the flags that are kept.
 TRAIN = {"epochs": 100, "batch_size": 16, "imgsz": 640, "rect": False, "resume": False, "nosave": False, "noval": False}

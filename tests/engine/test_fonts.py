@@ -5,9 +5,9 @@ import pytest
 from matplotlib import font_manager
 
 from data.text_drawing import find_font
-from engine import fonts
-from engine.fonts import prepare_plots
-from engine.log import LOGGER
+from engine.runtime import fonts
+from engine.runtime.fonts import prepare_plots
+from engine.runtime.log import LOGGER
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from engine.errors import UsageError
-from engine.hyp import FOLDER, UNUSED_KEYS, find, read, scaled_loss
+from engine.training.hyperparameters import FOLDER, UNUSED_KEYS, find, read, scaled_loss
 from models.errors import SpecError
 
 LOSS = {"box", "cls", "cls_pw", "obj", "obj_pw", "anchor_t", "fl_gamma"}

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from engine import compat  # noqa: F401 - before ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
 # isort: split
 from ultralytics.data.augment import LetterBox
 from ultralytics.utils.ops import scale_boxes
 
-from engine.letterbox import canvas, letterbox
+from engine.ops.letterbox import canvas, letterbox
 
 
 @pytest.mark.parametrize("shape", [(432, 768), (768, 432), (333, 500), (64, 64), (1, 2000), (37, 41)])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from engine.loader import EpochSampler, make_loader
+from engine.datasets.loader import EpochSampler, make_loader
 
 
 class Echo(Dataset):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.modelinfo import gflops, model_line, training_line
+from engine.training.model_summary import gflops, model_line, training_line
 from models import build_model
 
 

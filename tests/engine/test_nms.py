@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from engine.nms import stock, suppress
+from engine.ops.nms_torch import stock, suppress
 
 
 @pytest.mark.parametrize(

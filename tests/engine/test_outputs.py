@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.drawing import draw
-from engine.found import Found
-from engine.outputs import Outputs, safe_name
-from engine.sources import Shot
+from engine.detection.annotate import draw
+from engine.detection.frames import Shot
+from engine.detection.result import Found
+from engine.detection.writers import Outputs, safe_name
 
 NAMES = {0: "cat", 1: "../../dog"}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import UsageError
-from engine.parts import frozen_names, frozen_rows, parameter_groups
+from engine.training.parameter_groups import frozen_names, frozen_rows, parameter_groups
 from models import build_model
 
 

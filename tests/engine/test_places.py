@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from engine.cli.run_folder import latest_checkpoint, run_folder
 from engine.errors import UsageError
-from engine.places import latest_checkpoint, run_folder
 
 
 def test_runs_are_numbered_as_in_yolov5(tmp_path):

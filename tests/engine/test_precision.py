@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from engine.errors import UsageError
-from engine.precision import choose
+from engine.training.precision import choose
 
 CPU = torch.device("cpu")
 NATIVE, OLD = frozenset({"avx2", "avx512_bf16"}), frozenset({"avx2"})

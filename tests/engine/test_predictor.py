@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engine import predictor
-from engine.flags import detect_parser
-from engine.predictor import Predictor
+from engine.cli.detect_flags import detect_parser
+from engine.detection import predictor
+from engine.detection.predictor import Predictor
 
 
 class Slow:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from engine import compat  # noqa: F401 - before ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
 # isort: split
-from engine import exporter
 from engine.backends.base import installed
-from engine.cli import main
-from engine.export_flags import export_parser
-from engine.places import DIGITS_WEIGHTS
-from engine.quantization import PICTURES, EightBits, calibration
+from engine.cli.export_flags import export_parser
+from engine.cli.main import main
+from engine.cli.run_folder import DIGITS_WEIGHTS
+from engine.export import run as exporter
+from engine.export.quantization import PICTURES, EightBits, calibration
 from models import load_model
 
 OPENVINO = pytest.mark.skipif(not (installed("openvino") and installed("nncf")), reason="openvino or nncf is missing")

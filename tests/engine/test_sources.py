@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from engine.detection.file_list import is_live, list_files
+from engine.detection.readers import Files
+from engine.detection.sources import open_source
 from engine.errors import UsageError
-from engine.readers import Files
-from engine.sources import is_live, list_files, open_source
 
 
 def picture(path, width=32, height=24):

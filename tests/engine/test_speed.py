@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import torch
 
-from engine.speed import keep_gradients_dense
+from engine.training.dense_gradients import keep_gradients_dense
 from models import build_model
 
 

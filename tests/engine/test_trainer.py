@@ -9,15 +9,15 @@ import pytest
 import torch
 import yaml
 
-from engine import compat  # noqa: F401 - before ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
 # isort: split
 from ultralytics.engine.trainer import BaseTrainer
 
+from engine.cli.train_flags import train_parser
 from engine.errors import RunFailed, UsageError
-from engine.flags import train_parser
-from engine.trainer import DetectorTrainer
-from engine.training import _overrides, train
+from engine.training.run import _overrides, train
+from engine.training.trainer import DetectorTrainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -119,7 +119,7 @@ def test_an_old_table_is_gone_before_ultralytics_removes_it_in_every_process(dat
         assert not table.exists()
         raise InterruptedError
 
-    monkeypatch.setattr("engine.training.DetectorTrainer", made)
+    monkeypatch.setattr("engine.training.run.DetectorTrainer", made)
     with pytest.raises(InterruptedError):
         train(**options(data, tmp_path, exist_ok=True))
 
@@ -138,7 +138,7 @@ def test_frozen_rows_stay_as_they_are(data, tmp_path):
 
 @pytest.mark.slow
 def test_a_divergence_is_recovered_from_with_other_random_numbers(data, tmp_path, monkeypatch):
-    from engine import training
+    from engine.training import run as training
 
     seeds = []
 
@@ -205,7 +205,7 @@ def test_attention_that_leaves_the_range_of_half_precision_ends_the_run_by_name(
 
 @pytest.mark.slow
 def test_a_poisoned_batch_is_named_and_its_epoch_repeated(data, tmp_path, monkeypatch, caplog):
-    from engine import training
+    from engine.training import run as training
 
     class PoisonedTrainer(DetectorTrainer):
         def preprocess_batch(self, batch):
@@ -216,7 +216,7 @@ def test_a_poisoned_batch_is_named_and_its_epoch_repeated(data, tmp_path, monkey
             return batch
 
     monkeypatch.setattr(training, "DetectorTrainer", PoisonedTrainer)
-    monkeypatch.setattr("engine.epochs.LOGGER.propagate", True)
+    monkeypatch.setattr("engine.training.epoch_loop.LOGGER.propagate", True)
     trainer = train(**options(data, tmp_path))
     name = trainer.poisoned.rpartition("/")[2]
     assert f"epoch 1, batch 2 of 3: the pictures given to the model are not finite: {name}" in caplog.text
@@ -258,7 +258,7 @@ def test_a_run_is_refused_when_its_data_model_or_hyperparameters_changed(data, t
 
 @pytest.mark.slow
 def test_a_run_that_goes_on_with_other_loader_processes_ends_the_same(data, tmp_path, monkeypatch):
-    from engine import training
+    from engine.training import run as training
 
     class Interrupted(DetectorTrainer):
         def _model_train(self):
@@ -271,7 +271,7 @@ def test_a_run_that_goes_on_with_other_loader_processes_ends_the_same(data, tmp_
         patched.setattr(training, "DetectorTrainer", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(**options(data, tmp_path, name="cut"))
-    monkeypatch.setattr("engine.trainer._worker_count", lambda wanted, device: 2)
+    monkeypatch.setattr("engine.training.trainer._worker_count", lambda wanted, device: 2)
     last = tmp_path / "runs" / "cut" / "weights" / "last.pt"
     cut = train(resume=str(last))
     assert cut.train_loader.num_workers == 2

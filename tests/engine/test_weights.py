@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from attention import ATTENTION
-from engine import training
+from engine.cli.detect_flags import detect_parser
+from engine.cli.export_flags import export_parser
+from engine.cli.train_flags import train_parser
+from engine.cli.val_flags import val_parser
 from engine.errors import UsageError
-from engine.export_flags import export_parser
-from engine.flags import detect_parser, train_parser, val_parser
-from engine.log import LOGGER
-from engine.resume import continue_run
-from engine.weights import load_plugins, load_weights, start_model
+from engine.model_loading import load_plugins, load_weights, start_model
+from engine.runtime.log import LOGGER
+from engine.training import run as training
+from engine.training.resume import continue_run
 from models import Detector, SpecError, build_model, read_spec
 from models.errors import CheckpointError
 from models.weights.checkpoint import save_checkpoint

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from hypothesis import strategies as st
 
-from engine import compat  # noqa: F401 - before any other part of ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
 
 # isort: split
 import cv2
@@ -29,8 +29,10 @@ from data.formats import coco, voc, yolo
 from data.formats.boxes import make_record
 from data.image_probe import ImageFacts, probe, sniff
 from data.records import Issue
-from engine import hyp, pictures, sources
+from engine.detection import sources
 from engine.errors import UsageError
+from engine.ops import image_io
+from engine.training import hyperparameters
 from models import build_model, read_spec
 from models.errors import SpecError
 from study.spec import read_study
@@ -102,7 +104,7 @@ def read_data(path: Path) -> bool:
 def read_hyp(path: Path) -> bool:
     """A file of hyperparameters."""
     known = _is_yaml(path)
-    hyp.read(str(path), LOSS_KEYS)
+    hyperparameters.read(str(path), LOSS_KEYS)
     return known
 
 
@@ -157,7 +159,7 @@ def read_list(path: Path) -> bool:
 def read_picture(path: Path) -> bool:
     """A picture."""
     facts = probe(path)
-    shown = pictures.read(path)
+    shown = image_io.read(path)
     assert facts.width == 0 or shown is not None, "probe() calls usable what cannot be decoded"
     if shown is not None and facts.width:
         assert shown.shape[:2] == (facts.height, facts.width), (shown.shape, facts)

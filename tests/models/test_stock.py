@@ -15,7 +15,7 @@ from models.spec.base_files import ROOT
 
 STOCK = """
 import sys
-import engine.env
+import models.upstream.environment
 import torch
 from ultralytics.nn.tasks import DetectionModel
 torch.set_num_threads(1)

@@ -18,13 +18,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from engine import compat  # noqa: F401 - before ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
 # isort: split
 import torch
 
-import engine.training  # noqa: F401 - imported before the forks
-from engine.cli import main
+import engine.training.run  # noqa: F401 - imported before the forks
+from engine.cli.main import main
 
 EPOCHS = 8
 DEADLINE = 1800.0  # seconds in which an undisturbed life has long ended

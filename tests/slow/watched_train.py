@@ -11,15 +11,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from engine import compat  # noqa: F401 - before ultralytics
+from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
 # isort: split
 import torch
 from ultralytics.utils.torch_utils import unwrap_model
 
-from engine import training
-from engine.cli import main
-from engine.trainer import DetectorTrainer
+from engine.cli.main import main
+from engine.training import run as training
+from engine.training.trainer import DetectorTrainer
 
 WATCH, _, FILE = os.environ.get("WATCH", "").partition(" ")
 

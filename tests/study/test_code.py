@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.flags import ROOT
+from engine.runtime.paths import ROOT
 from study import code
 
 
@@ -60,20 +60,20 @@ def test_only_what_matters_changes_it(package: Path, file: str, text: str, same:
 
 def test_training_depends_on_models_but_not_on_detection_or_reports() -> None:
     forget()
-    found = {path.relative_to(ROOT).as_posix() for path in code.closure(["engine.training"])}
-    assert {"engine/trainer.py", "models/build.py", "models/network/parser.py", "data/loading.py"} <= found
-    assert not found & {"engine/detection.py", "study/report.py", "attention/mechanisms/se.py"}
+    found = {path.relative_to(ROOT).as_posix() for path in code.closure(["engine.training.run"])}
+    assert {"engine/training/trainer.py", "models/build.py", "models/network/parser.py", "data/loading.py"} <= found
+    assert not found & {"engine/detection/run.py", "study/report.py", "attention/mechanisms/se.py"}
 
 
 def test_measuring_depends_on_metrics_but_not_on_reports() -> None:
     forget()
     found = {path.relative_to(ROOT).as_posix() for path in code.closure(["study.evaluation"])}
-    assert {"study/evaluation.py", "metrics/coco.py", "engine/validator.py"} <= found
+    assert {"study/evaluation.py", "metrics/coco.py", "engine/validation/validator.py"} <= found
     assert not found & {"study.py", "study/report.py", "study/cli.py"}
 
 
 def test_only_the_mechanisms_that_are_used_count() -> None:
     forget()
-    hashes = {tuple(names): code.code_hash(["engine.training"], names) for names in (["SE"], ["CBAM"], [])}
+    hashes = {tuple(names): code.code_hash(["engine.training.run"], names) for names in (["SE"], ["CBAM"], [])}
     assert len(set(hashes.values())) == 3
-    assert code.code_hash(["engine.training"], ["ChannelAttention"]) == hashes["SE",]  # an alias
+    assert code.code_hash(["engine.training.run"], ["ChannelAttention"]) == hashes["SE",]  # an alias

@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from data import load_dataset
+from engine.cli.train_flags import train_parser
 from engine.errors import UsageError
-from engine.flags import train_parser
 from models import build_model, read_spec
 from study.halves import halves_of
 from study.plan import Plan, address_runs, make_plan, remembered_epochs

@@ -20,7 +20,7 @@ def numbers(report: Any, place: str = "") -> dict[str, Any]:
 
 
 def test_blood_cells_in_three_formats(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.validation import validate
+    from engine.validation.run import validate
 
     monkeypatch.setenv("YOLO_ATTENTION_CACHE", str(tmp_path / "cache"))
     folder = shared / "data" / "bccd"

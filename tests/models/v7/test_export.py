@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.cli import main
+from engine.cli.main import main
 from models import load_model
 from models.reparameterization import compare
 
@@ -24,8 +24,8 @@ def test_deploy_form_and_torchscript(weights: Path, tmp_path: Path) -> None:
     assert deployed.spec.head.module == "PlainDetect"
     assert compare(load_model(weights), deployed, 1e-4).holds
 
-    from engine.exporter import open_file
-    from engine.parity import compare as against_file
+    from engine.export.parity import compare as against_file
+    from engine.export.run import open_file
 
     file = open_file(tmp_path / "yolov7-tiny-deploy.torchscript", "cpu")
     assert against_file(deployed, file, 64).holds

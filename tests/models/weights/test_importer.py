@@ -250,7 +250,7 @@ def test_ultralytics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ultralytics.cfg import get_cfg
     from ultralytics.nn.tasks import DetectionModel
 
-    import engine.env  # noqa: F401 - must come before ultralytics
+    import models.upstream.environment  # noqa: F401 - must come before ultralytics
 
     model = DetectionModel("yolo11n.yaml", nc=4, verbose=False)
     model.args = get_cfg()

@@ -1,0 +1,79 @@
+"""ONNX forms of checkpoints, made once and kept in the cache folder."""
+
+import hashlib
+import shutil
+import tempfile
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from engine.runtime.paths import ROOT
+from models.upstream.environment import cache_folder
+
+KEPT = 32  # files; the longest unused ones go
+EXPORT_SIZE = 320  # pixels of the picture with which a model is traced; the file takes any size
+_SOURCES = ("attention", "models", "engine/backends")
+_LIBRARIES = ("torch", "ultralytics", "onnx")
+
+
+def kept_file(weights: Path, runtime: str) -> Path:
+    """Return where the ONNX form of a checkpoint is kept that was checked in a runtime, whether it is there or not.
+
+    The name holds a hash of the checkpoint's content, of the code that builds models, and of the libraries' versions.
+    """
+    digest = hashlib.sha256(_code().encode())
+    with weights.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return cache_folder() / "exports" / f"{weights.stem}-{digest.hexdigest()[:24]}-{runtime}.onnx"
+
+
+@cache
+def _code() -> str:
+    """Hash our code for models, and name the versions of the libraries that write them."""
+    digest = hashlib.sha256()
+    for folder in _SOURCES:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    for library in _LIBRARIES:
+        try:
+            digest.update(f"{library} {version(library)}".encode())
+        except PackageNotFoundError:
+            digest.update(library.encode())
+    return digest.hexdigest()
+
+
+def make(detector: Any, target: Path) -> Path:
+    """Write the ONNX form of a detector, for any batch and size, beside the place where it will be kept.
+
+    Args:
+        detector: the model; it is not changed.
+        target: as `kept_file` returns.
+
+    Returns:
+        A file in a folder of its own; `keep` puts it in its place, `drop` removes it.
+    """
+    from engine.backends.write import write
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="new-", dir=target.parent))
+    try:
+        return write(detector, "onnx", folder / target.stem, imgsz=EXPORT_SIZE, batch=1, dynamic=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def keep(made: Path, target: Path) -> None:
+    """Put a file that `make` wrote in its place, and remove files that have not been used for longest."""
+    made.replace(target)
+    drop(made)
+    files = sorted(target.parent.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
+    for path in files[:-KEPT]:
+        path.unlink(missing_ok=True)
+
+
+def drop(made: Path) -> None:
+    """Remove what `make` wrote."""
+    shutil.rmtree(made.parent, ignore_errors=True)

@@ -1,0 +1,166 @@
+"""--backend: which runtime a model is run by."""
+
+import ctypes
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from engine.backends.base import Backend, installed
+from engine.backends.onnx_cache import drop, keep, kept_file, make
+from engine.errors import UsageError
+from engine.model_loading import load_weights
+from engine.runtime.log import LOGGER
+from engine.trusted_files import SUFFIXES
+
+FEW = 32  # pictures for which PyTorch is done before an export is made
+
+
+def gpu_possible(device: str) -> bool:
+    """Tell whether PyTorch might choose a GPU, without importing it: whether there is a driver with a device."""
+    word = str(device).strip().lower()
+    if word:
+        return word != "cpu"
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except (OSError, AttributeError):
+        return False
+
+
+def open_backend(options: Namespace, weights: Any, pictures: int | None, lanes: int = 1) -> Backend:
+    """Open a model in the runtime that --backend asks for, or in the fastest that fits.
+
+    Args:
+        options: flags of detect.py.
+        weights: path of a checkpoint or exported model, official name, or a Detector.
+        pictures: how many there are to look at; None for videos and streams.
+        lanes: calls that will be made at the same time, where the runtime can.
+
+    Raises:
+        UsageError: if the runtime does not fit the weights, the other flags or the machine.
+        CheckpointError: if the weights cannot be read.
+    """
+    if isinstance(weights, str | Path) and str(weights).rstrip("/").endswith(SUFFIXES):
+        return _exported(options, str(load_weights(weights, options)), lanes)
+    if options.dnn:
+        raise UsageError("--dnn is for ONNX files; leave it out, or give --weights MODEL.onnx")
+    backend = _of_checkpoint(options, weights, pictures, lanes)
+    LOGGER.info(f"{weights if isinstance(weights, str | Path) else 'model'}: {backend.label}")
+    return backend
+
+
+def _exported(options: Namespace, path: str, lanes: int) -> Backend:
+    """Open an exported model."""
+    for flag in ("augment", "visualize"):
+        if getattr(options, flag):
+            raise UsageError(f"--{flag} looks inside the model: give the checkpoint instead of {path}")
+    kind = "onnx" if path.endswith(".onnx") else "openvino" if path.endswith("_openvino_model") else "other"
+    wanted = options.backend if options.backend != "auto" else kind
+    fits = {"onnx": ("onnx", "openvino"), "openvino": ("openvino",), "other": ("tensorrt",)}
+    if wanted != kind and wanted not in fits[kind]:
+        raise UsageError(f"--backend {wanted} cannot run {path}; leave it out")
+    if wanted == "openvino":
+        from engine.backends.openvino import OpenVinoBackend
+
+        return OpenVinoBackend(path, options.half, lanes)
+    if kind == "onnx" and not options.dnn and not gpu_possible(options.device):
+        from engine.backends.onnx import OnnxBackend
+
+        return OnnxBackend(path, lanes)
+    from engine.backends.autobackend import OtherBackend
+    from engine.runtime.devices import check_device
+
+    check_device(options.device)
+    try:
+        return OtherBackend(path, options.device, options.half, options.dnn)
+    except (RuntimeError, ValueError, OSError, ImportError, AssertionError, SyntaxError, KeyError) as error:
+        why = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UsageError(f"--weights {path}: cannot be opened: {why}") from None
+
+
+def _of_checkpoint(options: Namespace, weights: Any, pictures: int | None, lanes: int) -> Backend:
+    needs_torch = _needs_torch(options, weights)
+    wanted = options.backend
+    if wanted not in ("auto", "torch") and needs_torch:
+        raise UsageError(f"--backend {wanted}: {needs_torch}; leave it out")
+    if wanted == "auto" and (needs_torch or gpu_possible(options.device)):
+        wanted = "torch"
+    if wanted == "auto":
+        names = [name for name, module in RUNTIMES.items() if installed(module)]
+        wanted = "openvino" if options.half and "openvino" in names else next(iter(names), "torch")
+        few = pictures is not None and pictures <= FEW
+        if wanted != "torch" and few and not _kept(options, wanted, weights).exists():
+            wanted = "torch"
+    if wanted == "torch":
+        return _in_torch(options, load_weights(weights, options), lanes)
+    if wanted == "tensorrt":
+        raise UsageError(
+            "--backend tensorrt: write the engine with export.py --include tensorrt and give it as --weights"
+        )
+    return _in_runtime(options, wanted, weights, lanes)
+
+
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # what reads ONNX files, the faster one in fp32 first
+
+
+def _needs_torch(options: Namespace, weights: Any) -> str:
+    """Return why only PyTorch can do what is asked, or nothing."""
+    for flag in ("augment", "visualize"):
+        if getattr(options, flag):
+            return f"--{flag} works in PyTorch only"
+    if options.cfg or options.attention or options.plugin:
+        return "attention placed here, or of a plugin, runs in PyTorch; export.py writes a file for other runtimes"
+    return "" if isinstance(weights, str | Path) else "a model in memory runs in PyTorch"
+
+
+def _kept(options: Namespace, runtime: str, weights: str | Path) -> Path:
+    from models.weights.download import resolve_weights
+
+    return kept_file(Path(resolve_weights(weights, options.download)), f"{runtime}{'-half' * options.half}")
+
+
+def _in_torch(options: Namespace, detector: Any, lanes: int) -> Backend:
+    from engine.backends.torch import TorchBackend
+    from engine.runtime.devices import check_device, check_runtime
+
+    check_device(options.device)
+    check_runtime(detector, options.device, options.half, options.dnn)
+    return TorchBackend(detector, options.device, options.half, options.augment, lanes)
+
+
+def _in_runtime(options: Namespace, wanted: str, weights: Any, lanes: int) -> Backend:
+    """Open the kept ONNX form of a checkpoint; make and check it first where there is none."""
+
+    def opened(file: Path) -> Backend:
+        if wanted == "openvino":
+            from engine.backends.openvino import OpenVinoBackend
+
+            return OpenVinoBackend(str(file), options.half, lanes)
+        from engine.backends.onnx import OnnxBackend
+
+        return OnnxBackend(str(file), lanes)
+
+    target = _kept(options, wanted, weights)
+    if target.exists():
+        target.touch()
+        return opened(target)
+    from engine.backends.torch import TorchBackend
+    from engine.backends.verified import HALF_BOXES, HALF_SCORES, CheckedBackend
+
+    detector = load_weights(weights, options)
+    LOGGER.info(f"{weights}: writing its ONNX form, once, to {target}")
+    try:
+        made = make(detector, target)
+    except Exception as error:
+        if options.backend != "auto":
+            raise UsageError(f"--backend {wanted}: {weights} has no ONNX form: {error}") from error
+        LOGGER.warning(f"{weights}: no ONNX form ({' '.join(str(error).split())[:200]}): going on with PyTorch")
+        return _in_torch(options, detector, lanes)
+    return CheckedBackend(
+        opened(made),
+        TorchBackend(detector, "cpu"),
+        lambda good: keep(made, target) if good else drop(made),
+        **({"boxes": HALF_BOXES, "scores": HALF_SCORES} if options.half and wanted == "openvino" else {}),
+    )

@@ -1,0 +1,91 @@
+"""Write a model in one of the formats that ultralytics exports."""
+
+import json
+import logging
+import warnings
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from engine.runtime import ultralytics_patches
+
+# isort: split
+from ultralytics.engine.exporter import Exporter, export_formats
+
+from attention.fuse import remove_closed
+from engine.runtime.log import LOGGER, quiet
+
+
+def write(
+    detector: Any,
+    name: str,
+    target: Path,
+    calibration: Any = None,
+    *,
+    imgsz: int,
+    device: str = "cpu",
+    **settings: Any,
+) -> Path:
+    """Write one format, unchecked.
+
+    Args:
+        detector: the model; it is not changed.
+        name: of the format, as ultralytics calls it.
+        target: path of the result without its ending.
+        calibration: loader of pictures, for 8 bits.
+        imgsz: pixels of a side.
+        device: where the model is traced.
+        settings: of ultralytics' exporter; those that a format does not take are left out.
+
+    Returns:
+        The file or folder.
+    """
+    model = deepcopy(detector)
+    for line in remove_closed(model.model, "model"):
+        LOGGER.info(line)
+    model.pt_path = str(target.with_name(f"{target.name}.pt"))
+    overrides = {"format": name, "imgsz": imgsz, "device": device, "mode": "export", **_taken(name, **settings)}
+    with quiet(logging.WARNING), warnings.catch_warnings():  # it has a page to say about every file
+        warnings.simplefilter("ignore")  # of functions that it uses and that PyTorch will drop one day
+        return Path(str(_Exporter(calibration, overrides)(model=model)))
+
+
+class _Exporter(Exporter):
+    """ultralytics' exporter, whose files also say how their model was described.
+
+    Args:
+        calibration: loader of pictures, for 8 bits; stock would look for a data set of its own.
+        overrides: ultralytics' settings.
+    """
+
+    def __init__(self, calibration: Any, overrides: dict[str, Any]) -> None:
+        super().__init__(overrides=overrides)
+        self.calibration = calibration
+
+    def export_onnx(self, *args: Any, **kwargs: Any) -> Any:
+        """Write ONNX; in 8 bits with a scale for every channel, and with the head in fp32."""
+        from engine.export.quantization import quantize_onnx
+
+        with ultralytics_patches.quantized_by(quantize_onnx):
+            return super().export_onnx(*args, **kwargs)
+
+    def get_int8_calibration_dataloader(self, prefix: str = "") -> Any:
+        """Return the pictures whose numbers set the ranges."""
+        return self.calibration
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is written into a file beside the model."""
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, facts: dict[str, Any]) -> None:
+        self._metadata = {**facts, "spec": json.dumps(self.model.spec.yaml)} if "names" in facts else facts
+
+
+def _taken(name: str, **wanted: Any) -> dict[str, Any]:
+    """Return the options that a format takes; ultralytics refuses others even where they say nothing."""
+    table = export_formats()
+    taken = dict(zip(table["Argument"], table["Arguments"], strict=True))[name]
+    always = {"conf", "iou", "max_det"}  # settings of every task, not of formats
+    return {key: value for key, value in wanted.items() if key in always or (key in taken and value is not None)}

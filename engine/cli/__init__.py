@@ -1,0 +1,1 @@
+"""Command lines of the scripts: flags, run folders, exit codes."""

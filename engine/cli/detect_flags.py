@@ -1,0 +1,72 @@
+"""Flags of detect.py: YOLOv5's names and defaults, and our own. No heavy imports."""
+
+from engine.cli.parser import Parser, _add_attention, _add_model, _add_run, _count, _fraction, _positive
+
+DETECT_REPLACED = {
+    "--update": "checkpoints of ours need no update; leave it out",
+    "--save-format": "labels are written as x y w h (normalised); --save-csv has pixel corners",
+}
+
+
+def detect_parser() -> Parser:
+    """Return the parser of detect.py."""
+    parser = Parser(
+        prog="detect.py",
+        description="Find objects in pictures, videos and streams. Without any argument: digits in test pictures.",
+        replaced=DETECT_REPLACED,
+    )
+    _add_model(parser, "checkpoint or exported model", exported=True)
+    _add_attention(parser)
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "--source",
+        nargs="+",
+        default=None,
+        help="picture, video, folder, glob, .txt list, webcam number, or rtsp/http address",
+    )
+    group.add_argument(
+        "--data", default=None, metavar="YAML", help="data set whose class names an exported model without names takes"
+    )
+    group.add_argument(
+        "--data-root", default=None, metavar="DIR", help="where that data set lies, if not where its YAML says"
+    )
+    group.add_argument("--vid-stride", type=_positive, default=1, help="every N-th frame of a video")
+    group = parser.add_argument_group("detection")
+    group.add_argument(
+        "--imgsz",
+        "--img",
+        "--img-size",
+        nargs="+",
+        type=_positive,
+        default=[640],
+        help="longer side, or height and width",
+    )
+    group.add_argument("--conf-thres", "--conf", type=_fraction, default=0.25, help="least confidence")
+    group.add_argument("--iou-thres", "--iou", type=_fraction, default=0.45, help="overlap at which NMS drops a box")
+    group.add_argument("--max-det", type=_positive, default=1000, help="boxes per picture")
+    group.add_argument("--batch-size", "--batch", type=_positive, default=1, help="pictures at once")
+    group.add_argument("--classes", nargs="+", type=_count, default=None, help="only these class numbers")
+    group.add_argument("--agnostic-nms", action="store_true", help="boxes of different classes suppress each other")
+    group.add_argument("--augment", action="store_true", help="test-time augmentation")
+    group.add_argument("--half", action="store_true", help="fp16 on GPUs, bfloat16 in OpenVINO")
+    group.add_argument(
+        "--backend",
+        choices=["auto", "torch", "onnx", "openvino", "tensorrt"],
+        default="auto",
+        help="what runs the model; auto: the fastest that is installed and computes the same",
+    )
+    group.add_argument("--dnn", action="store_true", help="OpenCV DNN for ONNX files")
+    group.add_argument("--profile", action="store_true", help="show the time by stage")
+    group = parser.add_argument_group("output")
+    group.add_argument("--view-img", action="store_true", help="show the results in a window")
+    group.add_argument("--save-txt", action="store_true", help="write boxes as YOLO text")
+    group.add_argument("--save-csv", action="store_true", help="write all boxes into one table, predictions.csv")
+    group.add_argument("--save-conf", action="store_true", help="with --save-txt: the confidence as sixth column")
+    group.add_argument("--save-crop", action="store_true", help="write every box as a picture of its own")
+    group.add_argument("--nosave", action="store_true", help="write no pictures or videos")
+    group.add_argument("--line-thickness", type=_positive, default=3, help="pixels")
+    group.add_argument("--hide-labels", action="store_true")
+    group.add_argument("--hide-conf", action="store_true")
+    group.add_argument("--visualize", action="store_true", help="write heat maps of what the model looks at")
+    _add_run(parser, "detect")
+    return parser

@@ -1,0 +1,110 @@
+"""The parser of all scripts, and the flags that several of them share. No heavy imports."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from engine.errors import UsageError
+from engine.runtime.paths import RUNS
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are UsageErrors of one line, and that knows what became of YOLOv5's other flags."""
+
+    def __init__(self, prog: str, description: str, replaced: dict[str, str] | None = None) -> None:
+        shows_defaults = argparse.ArgumentDefaultsHelpFormatter
+        super().__init__(prog, description=description, allow_abbrev=False, formatter_class=shows_defaults)
+        self.replaced = replaced or {}
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        raise UsageError(f"{message}; `{self.prog} --help` lists the flags")
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse, and say for each unknown flag what to write instead.
+
+        Raises:
+            UsageError: for anything that cannot be parsed.
+        """
+        options, rest = self.parse_known_args(args, namespace)
+        for word in rest:
+            flag = word.split("=")[0]
+            if flag in self.replaced:
+                raise UsageError(f"{flag} is a flag of YOLOv5 that has no meaning here: {self.replaced[flag]}")
+            known = [name for action in self._actions for name in action.option_strings]
+            near = get_close_matches(flag, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near and flag.startswith("-") else ""
+            raise UsageError(f"unknown argument '{word}'{hint} (`{self.prog} --help` lists the flags)")
+        return options
+
+
+def _number(kind: Callable[[str], Any], fits: Callable[[Any], bool], expected: str) -> Callable[[str], Any]:
+    """Return an argparse type whose complaint names what it expected."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not fits(value):
+            raise argparse.ArgumentTypeError(f"'{text}' is not {expected}")
+        return value
+
+    return parse
+
+
+_positive = _number(int, lambda value: value >= 1, "a whole number of at least 1")
+_count = _number(int, lambda value: value >= 0, "a whole number of at least 0")
+_integer = _number(int, lambda value: True, "a whole number")
+_batch = _number(int, lambda value: value >= 1 or value == -1, "a whole number of at least 1, or -1 to fit the memory")
+_fraction = _number(float, lambda value: 0 <= value <= 1, "a number between 0 and 1")
+_factor = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
+
+
+def _add_model(parser: Parser, weights_help: str, exported: bool = False) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument("--weights", default=None, metavar="FILE", help=weights_help)
+    group.add_argument(
+        "--download", action="store_true", help="allow fetching official weights or data sets that are not on disk"
+    )
+    if exported:
+        group.add_argument(
+            "--trust", action="store_true", help="load --weights even if it is a program (.torchscript, .engine)"
+        )
+
+
+def _add_attention(parser: Parser) -> Any:
+    group = parser.add_argument_group("attention")
+    group.add_argument("--cfg", default="", metavar="YAML", help="model YAML or name; wins over the checkpoint's own")
+    group.add_argument(
+        "--attention",
+        nargs="+",
+        default=[],
+        metavar="NAME@PLACE",
+        help="for example CBAM@neck.P3,neck.P4 SE@backbone.C3",
+    )
+    group.add_argument("--identity", action="store_true", help="start every mechanism as the identity (x + 0 * change)")
+    group.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", help="a Python file of your own mechanisms; it is run"
+    )
+    return group
+
+
+def _add_data(parser: Parser) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data", default=None, metavar="YAML", help="data set: a YAML, a folder, or the name of one in data/"
+    )
+    group.add_argument(
+        "--data-root", default=None, metavar="DIR", help="where the data set lies, if not where its YAML says"
+    )
+    group.add_argument("--single-cls", action="store_true", help="treat all classes as one")
+
+
+def _add_run(parser: Parser, task: str) -> None:
+    group = parser.add_argument_group("run")
+    group.add_argument("--device", default="", help="cpu, or a GPU's number; empty takes the first GPU if there is one")
+    group.add_argument("--project", default=str(RUNS / task), metavar="DIR", help="folder for runs")
+    group.add_argument("--name", default="exp", help="name of this run's folder")
+    group.add_argument("--exist-ok", action="store_true", help="write into an existing folder of that name")

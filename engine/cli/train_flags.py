@@ -1,0 +1,94 @@
+"""Flags of train.py: YOLOv5's names and defaults, and our own. No heavy imports."""
+
+from engine.cli.parser import (
+    Parser,
+    _add_attention,
+    _add_data,
+    _add_model,
+    _add_run,
+    _batch,
+    _count,
+    _factor,
+    _fraction,
+    _integer,
+    _positive,
+)
+
+# Flags of YOLOv5 that mean nothing here, and what does the job instead.
+TRAIN_REPLACED = {
+    "--evolve": "compare hyperparameter files with study.py",
+    "--evolve_population": "compare hyperparameter files with study.py",
+    "--resume_evolve": "compare hyperparameter files with study.py",
+    "--bucket": "copy runs/ with your own tool; nothing is uploaded from here",
+    "--image-weights": "balance classes with cls_pw in a --hyp file, or repeat pictures in the data set",
+    "--quad": "use a larger --imgsz or --batch-size",
+    "--entity": "set WANDB_ENTITY, and YOLO_ATTENTION_LOGGERS=wandb to log there",
+    "--upload_dataset": "nothing is uploaded from here; leave it out",
+    "--bbox_interval": "set YOLO_ATTENTION_LOGGERS=wandb to log there",
+    "--artifact_alias": "set YOLO_ATTENTION_LOGGERS=wandb to log there",
+    "--local_rank": "torchrun sets LOCAL_RANK by itself; leave it out",
+    "--ndjson-console": "read results.csv in the run folder",
+    "--ndjson-file": "read results.csv in the run folder",
+}
+
+
+def train_parser() -> Parser:
+    """Return the parser of train.py."""
+    parser = Parser(
+        prog="train.py",
+        description="Train a detector. Without any argument: fine-tune yolov5n on the digits for a few epochs.",
+        replaced=TRAIN_REPLACED,
+    )
+    _add_model(parser, "start from this checkpoint (ours, or an official YOLOv5/YOLOv7 .pt); '' starts from scratch")
+    _add_data(parser)
+    group = _add_attention(parser)
+    group.add_argument("--train-only", choices=["attention"], default=None, help="freeze everything else")
+    group.add_argument(
+        "--attention-lr", type=_factor, default=1.0, metavar="FACTOR", help="learning rate of attention, relative"
+    )
+    group.add_argument(
+        "--strict-transfer", action="store_true", help="stop unless every unchanged tensor is taken over"
+    )
+    group.add_argument(
+        "--transfer-report", default=None, metavar="FILE", help="write what became of every tensor, as JSON"
+    )
+    group = parser.add_argument_group("training")
+    group.add_argument("--hyp", default="v5-low", metavar="YAML", help="hyperparameters: a file, or a name in cfg/hyp/")
+    group.add_argument("--epochs", type=_positive, default=100)
+    group.add_argument("--batch-size", "--batch", type=_batch, default=16, help="-1 fits the memory")
+    group.add_argument("--imgsz", "--img", "--img-size", type=_positive, default=640, help="pixels of the longer side")
+    group.add_argument("--rect", action="store_true", help="rectangular batches: less padding, no mosaic, no shuffling")
+    group.add_argument(
+        "--resume", nargs="?", const=True, default=False, metavar="FILE", help="continue the latest run, or FILE"
+    )
+    group.add_argument(
+        "--cache",
+        nargs="?",
+        const="ram",
+        choices=["auto", "ram", "off"],
+        default=None,
+        help="ram keeps pictures in memory, off never does, auto (the default) where they fit easily",
+    )
+    group.add_argument("--multi-scale", action="store_true", help="vary the size of each batch by 50 %%")
+    group.add_argument("--optimizer", choices=["SGD", "Adam", "AdamW"], default="SGD")
+    group.add_argument("--cos-lr", action="store_true", help="cosine learning rate instead of linear")
+    group.add_argument("--label-smoothing", type=_fraction, default=0.0)
+    group.add_argument(
+        "--patience", type=_count, default=100, help="epochs without a better result before stopping; 0 never stops"
+    )
+    group.add_argument(
+        "--freeze", nargs="+", type=_count, default=[0], help="first N rows of the base, or several rows by number"
+    )
+    group.add_argument("--save-period", type=_integer, default=-1, help="keep a checkpoint every N epochs")
+    group.add_argument("--seed", type=_count, default=0)
+    group.add_argument("--workers", type=_count, default=8, help="loader processes at most")
+    group.add_argument("--amp", choices=["auto", "off", "bf16", "fp16"], default="auto", help="arithmetic of training")
+    group.add_argument(
+        "--sync-bn", action="store_true", help="with torchrun on GPUs: batch statistics over all processes"
+    )
+    group.add_argument("--noautoanchor", action="store_true", help="keep the anchors of the model")
+    group.add_argument("--noval", action="store_true", help="validate the last epoch only")
+    group.add_argument("--nosave", action="store_true", help="write the last epoch's checkpoint only")
+    group.add_argument("--noplots", action="store_true", help="draw nothing")
+    _add_run(parser, "train")
+    return parser

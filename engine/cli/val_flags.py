@@ -1,0 +1,52 @@
+"""Flags of val.py: YOLOv5's names and defaults, and our own. No heavy imports."""
+
+from engine.cli.parser import Parser, _add_attention, _add_data, _add_model, _add_run, _count, _fraction, _positive
+
+VAL_REPLACED = {
+    "--save-hybrid": "use --save-txt --save-conf",
+}
+
+
+def val_parser() -> Parser:
+    """Return the parser of val.py."""
+    parser = Parser(
+        prog="val.py",
+        description="Measure a detector on a data set. Without any argument: the digits weights on the digits.",
+        replaced=VAL_REPLACED,
+    )
+    _add_model(parser, "checkpoint or exported model", exported=True)
+    _add_attention(parser)
+    _add_data(parser)
+    group = parser.add_argument_group("measurement")
+    group.add_argument("--batch-size", "--batch", type=_positive, default=32)
+    group.add_argument("--imgsz", "--img", "--img-size", type=_positive, default=640, help="pixels of the longer side")
+    group.add_argument(
+        "--conf-thres", "--conf", type=_fraction, default=0.001, help="boxes below this confidence do not count"
+    )
+    group.add_argument("--iou-thres", "--iou", type=_fraction, default=0.6, help="overlap at which NMS drops a box")
+    group.add_argument("--max-det", type=_positive, default=300, help="boxes per picture")
+    group.add_argument("--square", action="store_true", help="pad to squares, as exported models of one size need")
+    group.add_argument(
+        "--task", choices=["train", "val", "test", "speed"], default="val", help="which split; speed: times only"
+    )
+    group.add_argument("--workers", type=_count, default=8, help="loader processes at most")
+    group.add_argument("--augment", action="store_true", help="test-time augmentation")
+    group.add_argument("--per-class", "--verbose", action="store_true", help="a row for every class, however many")
+    group.add_argument(
+        "--voc07", action="store_true", help="show VOC2007's 11-point AP in the table, not the area form"
+    )
+    group.add_argument(
+        "--evaluator",
+        choices=["table", "faster-coco-eval", "pycocotools"],
+        default="table",
+        help="who computes COCO's numbers: our table of matches, or a library for a second opinion",
+    )
+    group.add_argument("--half", action="store_true", help="fp16 (GPUs)")
+    group.add_argument("--dnn", action="store_true", help="OpenCV DNN for ONNX files")
+    group = parser.add_argument_group("output")
+    group.add_argument("--save-txt", action="store_true", help="write boxes as YOLO text")
+    group.add_argument("--save-conf", action="store_true", help="with --save-txt: the confidence as sixth column")
+    group.add_argument("--save-json", action="store_true", help="write boxes as COCO JSON")
+    group.add_argument("--noplots", action="store_true", help="draw nothing")
+    _add_run(parser, "val")
+    return parser

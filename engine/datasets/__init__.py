@@ -1,0 +1,1 @@
+"""Records of a data set → batches for the model."""

@@ -1,0 +1,111 @@
+"""Data loaders whose content depends on seed and epoch alone, not on the number of workers or on what ran before."""
+
+from collections.abc import Iterator
+from itertools import cycle, islice
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from engine.runtime.threads import background
+from engine.datasets.record_dataset import Draw
+
+AHEAD = 2  # batches that validation reads ahead
+
+
+class EpochSampler(Sampler):
+    """Order of one epoch's training samples, a function of (seed, epoch).
+
+    Args:
+        size: pictures in the data set.
+        seed: the run's seed.
+        shuffle: whether the order changes from epoch to epoch.
+        mosaic_until: from this epoch on, pictures are not combined any more.
+        rank: this process's number among `world`.
+        world: processes that share the data; each draws every `world`-th sample of the common order.
+    """
+
+    def __init__(self, size: int, seed: int, shuffle: bool, mosaic_until: int, rank: int = 0, world: int = 1) -> None:
+        self.size, self.seed, self.shuffle, self.mosaic_until = size, seed, shuffle, mosaic_until
+        self.rank, self.world = rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration belongs to."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.size // self.world)
+
+    def __iter__(self) -> Iterator[Draw]:
+        epoch = self.epoch
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            order = torch.randperm(self.size, generator=generator).tolist()
+        else:
+            order = list(range(self.size))
+        # The same number for every process: some occur twice; of unshuffled ones, which are sorted by shape, the last.
+        missing = len(self) * self.world - self.size
+        order += list(islice(cycle(order if self.shuffle else order[-1:]), missing))
+        for index in order[self.rank :: self.world]:
+            yield Draw(self.seed, epoch, index, epoch < self.mosaic_until)
+
+
+class EpochLoader(DataLoader):
+    """A loader with the two methods that ultralytics' trainer calls on its own one.
+
+    Without processes of its own it reads pictures in order ahead in a thread, while the model looks at earlier ones.
+    Training samples are not read so: they seed Python's and NumPy's generators, which the main thread uses too.
+    """
+
+    def __iter__(self) -> Any:
+        batches = super().__iter__()
+        ahead = self.num_workers == 0 and not isinstance(self.sampler, EpochSampler)
+        return background(batches, AHEAD) if ahead else batches
+
+    def reset(self) -> None:
+        """Do nothing: workers get everything that changes with each sample's key."""
+
+    def close(self) -> None:
+        """Stop the workers."""
+        if self._iterator is not None and hasattr(self._iterator, "_shutdown_workers"):
+            self._iterator._shutdown_workers()
+        self._iterator = None
+
+
+def make_loader(
+    dataset: Any,
+    batch: int,
+    workers: int,
+    sampler: Sampler | None,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
+) -> EpochLoader:
+    """Return a loader over a data set.
+
+    Args:
+        dataset: with a `collate_fn`.
+        batch: pictures a batch.
+        workers: processes at most; never more than batches, and none for a single batch.
+        sampler: order of training samples; None for validation, in order.
+        device: where batches go; a GPU gets pinned memory.
+        rank: this process's number among `world`.
+        world: processes that validate together; each takes every `world`-th batch. (Training samples are dealt by their
+            sampler.)
+    """
+    batch = min(batch, len(dataset))
+    starts = range(rank * batch, len(dataset), world * batch)
+    order: dict[str, Any] = {"batch_size": batch, "sampler": sampler}
+    if world > 1:
+        order = {"batch_sampler": [list(range(start, min(start + batch, len(dataset)))) for start in starts]}
+    workers = min(workers, len(starts)) if len(starts) > 1 else 0
+    return EpochLoader(
+        dataset,
+        **order,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+        collate_fn=dataset.collate_fn,
+    )

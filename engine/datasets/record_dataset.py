@@ -1,0 +1,222 @@
+"""From data sets as `data.load_dataset` reads them to what ultralytics' training and validation consume."""
+
+import math
+import random
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
+from engine.ops import image_io  # noqa: F401 - before any other part of ultralytics
+from engine.errors import UsageError
+
+# isort: split
+import cv2
+import psutil
+from ultralytics.data.augment import Compose, Mosaic
+from ultralytics.data.dataset import YOLODataset
+
+from engine.runtime.log import LOGGER
+
+AUTO_SHARE, AUTO_BYTES = 0.25, 4 << 30  # of free memory, and in all, that pictures may take unasked
+FORCED_SHARE = 0.8  # with --cache ram
+
+
+class Draw(NamedTuple):
+    """One training sample: everything that decides its random draws, so that no state has to be kept anywhere.
+
+    Attributes:
+        seed: the run's.
+        epoch: counted from 0.
+        picture: position of the picture in the data set.
+        mosaic: whether pictures are still combined in this epoch.
+    """
+
+    seed: int
+    epoch: int
+    picture: int
+    mosaic: bool
+
+
+def describe(names: dict[int, str], splits: dict[str, Any], single_cls: bool = False) -> dict[str, Any]:
+    """Return ultralytics' data dictionary for records.
+
+    Args:
+        names: class number → name.
+        splits: "train", "val", "test" → `data.records.Split`; missing ones are left out.
+        single_cls: all classes are one, named "item" unless there was one only.
+
+    Returns:
+        Keys names, nc, channels, and per split its Split under the split's name, where ultralytics has paths.
+    """
+    if single_cls and len(names) > 1:
+        names = {0: "item"}
+    return {"names": dict(names), "nc": len(names), "channels": 3, **splits}
+
+
+class Label(dict):
+    """A label dictionary of which ultralytics' deep copy, one for each picture of a mosaic, is cheap."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return {key: value.copy() if isinstance(value, np.ndarray | list) else value for key, value in self.items()}
+
+
+def to_labels(records: Sequence[Any]) -> list[dict[str, Any]]:
+    """Convert records into ultralytics' label dictionaries.
+
+    Boxes marked crowd or difficult are left out, as YOLOv5's own conversions of COCO and VOC do.
+
+    Args:
+        records: `data.records.Record` objects.
+
+    Returns:
+        One dictionary a picture; bboxes (n, 4) float32: centre x, centre y, width, height as parts of the picture.
+    """
+    labels: list[dict[str, Any]] = []
+    for record in records:
+        keep = ~(record.crowd | record.difficult)
+        corners = record.boxes_xyxy[keep] / [record.width, record.height, record.width, record.height]
+        centres, sizes = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
+        labels.append(
+            Label(
+                im_file=str(record.path),
+                shape=(record.height, record.width),
+                cls=record.classes[keep].astype(np.float32).reshape(-1, 1),
+                bboxes=np.concatenate((centres, sizes), axis=1).astype(np.float32),
+                segments=[],
+                keypoints=None,
+                normalized=True,
+                bbox_format="xywh",
+            )
+        )
+    return labels
+
+
+class RecordDataset(YOLODataset):
+    """ultralytics' data set over records in memory: nothing is scanned, and nothing is written beside the user's files.
+
+    Args:
+        records: the pictures of one split.
+        cache: "auto" keeps the pictures in memory where they fit easily, "ram" where they fit at all, "off" never.
+        kwargs: as for YOLODataset.
+    """
+
+    def __init__(self, records: Sequence[Any], *, cache: str = "off", **kwargs: Any) -> None:
+        if not len(records):
+            raise UsageError("the data set has no usable picture in this split")
+        self.records = list(records)
+        super().__init__(img_path="", cache=None, **kwargs)
+        self.plain_transforms = self.transforms
+        if self.augment:
+            closed = copy(kwargs["hyp"])
+            closed.mosaic = closed.mixup = closed.cutmix = closed.copy_paste = 0.0
+            self.plain_transforms = self.build_transforms(closed)
+        self._cache(cache)
+
+    def get_img_files(self, img_path: Any) -> list[str]:
+        """Return the paths of the records."""
+        return [str(record.path) for record in self.records]
+
+    def get_labels(self) -> list[dict[str, Any]]:
+        """Return the labels of the records."""
+        return to_labels(self.records)
+
+    def build_transforms(self, hyp: Any) -> Compose:
+        """Build ultralytics' transforms, with mosaic partners drawn from the whole data set.
+
+        Stock draws them from recently loaded pictures, so that results depend on memory and on the number of workers.
+        """
+        transforms = super().build_transforms(copy(hyp))
+        for transform in _all_transforms(transforms):
+            if isinstance(transform, Mosaic):
+                transform.buffer_enabled = False
+        return transforms
+
+    def load_image(
+        self, i: int, rect_mode: bool = True, resize_short: bool = False
+    ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
+        """Read a picture at training size.
+
+        Args:
+            i: index.
+            rect_mode: kept for the signature; the longer side always becomes imgsz.
+            resize_short: likewise.
+
+        Returns:
+            The picture (h, w, 3) uint8 BGR, its original (height, width) and its present one.
+
+        Raises:
+            UsageError: if the file can no longer be read.
+
+        Source:
+            YOLOv5 v7.0 dataloaders.load_image: area interpolation where a validation picture shrinks, else linear.
+        """
+        if self.ims[i] is not None:
+            return self.ims[i], self.im_hw0[i], self.im_hw[i]
+        picture = image_io.read(self.im_files[i])
+        if picture is None:
+            raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more")
+        height, width = picture.shape[:2]
+        ratio = self.imgsz / max(height, width)
+        if ratio != 1:
+            size = min(math.ceil(width * ratio), self.imgsz), min(math.ceil(height * ratio), self.imgsz)
+            smooth = cv2.INTER_LINEAR if self.augment or ratio > 1 else cv2.INTER_AREA
+            picture = cv2.resize(picture, size, interpolation=smooth)
+        return picture, (height, width), picture.shape[:2]
+
+    def __getitem__(self, key: Any) -> dict[str, Any]:
+        """Return one sample: for a Draw with its own random numbers, for a number the unaugmented picture."""
+        if not isinstance(key, Draw):
+            return super().__getitem__(key)
+        for_python, for_numpy = np.random.SeedSequence((key.seed, key.epoch, key.picture)).generate_state(2)
+        random.seed(int(for_python))
+        np.random.seed(int(for_numpy))
+        transforms = self.transforms if key.mosaic else self.plain_transforms
+        return transforms(self.get_image_and_label(key.picture))
+
+    def close_mosaic(self, hyp: Any) -> None:
+        """Do nothing: every Draw says itself whether pictures are combined."""
+
+    def set_rectangle(self) -> None:
+        """Sort everything by aspect ratio, the records too."""
+        super().set_rectangle()
+        by_path = {str(record.path): record for record in self.records}
+        self.records = [by_path[file] for file in self.im_files]
+
+    def _cache(self, mode: str) -> None:
+        """Keep all pictures at training size in memory if `mode` and the free memory allow it."""
+        needed = sum(self._cached_bytes(record) for record in self.records)
+        free = psutil.virtual_memory().available
+        allowed = {"off": 0, "auto": min(AUTO_SHARE * free, AUTO_BYTES), "ram": FORCED_SHARE * free}[mode]
+        if needed > allowed:
+            if mode == "ram":
+                gib = f"{needed / 2**30:.1f} GiB needed, {free / 2**30:.1f} GiB free"
+                LOGGER.warning(f"{self.prefix}--cache ram: pictures stay on disk ({gib})")
+            return
+        self.cache = "ram"
+        self.cache_images()
+
+    def _cached_bytes(self, record: Any) -> int:
+        ratio = self.imgsz / max(record.width, record.height)
+        return int(record.width * ratio + 1) * int(record.height * ratio + 1) * 3
+
+
+def _all_transforms(transform: Any) -> list[Any]:
+    """Return a transform and everything nested in it."""
+    nested = list(getattr(transform, "transforms", None) or [])
+    before = getattr(transform, "pre_transform", None)
+    found = [transform]
+    for inner in [*nested, *([before] if before is not None else [])]:
+        found += _all_transforms(inner)
+    return found
+
+
+def box_sizes(records: Sequence[Any], imgsz: int) -> np.ndarray:
+    """Return the width and height of every box at training size, (n, 2) float64, for autoanchor."""
+    sizes = [
+        (record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]) * imgsz / max(record.width, record.height)
+        for record in records
+    ]
+    return np.concatenate(sizes) if sizes else np.zeros((0, 2))

@@ -1,0 +1,1 @@
+"""detect.py: find objects in images, videos and streams."""

@@ -1,0 +1,69 @@
+"""Boxes and labels on a picture, without torch, which ultralytics' drawing needs and which takes seconds to load."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data.text_drawing import font_for, showable, text_size, write_text
+from engine.detection.result import Found
+
+# Distinct, none too light for a white text: BGR.
+COLOURS = (
+    (56, 56, 255), (31, 112, 255), (29, 178, 255), (49, 150, 20), (52, 147, 26), (147, 69, 52), (168, 153, 44),
+    (255, 149, 0), (236, 24, 0), (255, 56, 132), (133, 0, 82), (134, 134, 0), (199, 55, 255), (120, 50, 190),
+)  # fmt: skip
+WHITE = (255, 255, 255)
+
+
+def draw(found: Found, thickness: int = 3, labels: bool = True, scores: bool = True) -> np.ndarray:
+    """Draw what was found.
+
+    Args:
+        found: the picture and its boxes; the picture is not changed.
+        thickness: of the lines in pixels.
+        labels: write class names.
+        scores: write confidences beside them.
+
+    Returns:
+        (h, w, 3) uint8 BGR.
+    """
+    picture = np.ascontiguousarray(found.picture).copy()
+    font = font_for(found.names) if labels else None
+    for box, score, kind in reversed(list(zip(found.boxes, found.scores, found.classes, strict=True))):
+        colour = COLOURS[int(kind) % len(COLOURS)]
+        left, top, right, bottom = (round(float(value)) for value in box)
+        cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
+        if labels:
+            name = showable(found.name(kind), font)
+            text = f"{name} {score:.2f}" if scores else name
+            label(picture, text, font, (left, top), colour, thickness / 4, max(1, thickness - 2))
+    return picture
+
+
+def label(
+    picture: np.ndarray,
+    text: str,
+    font: Path | None,
+    corner: tuple[int, int],
+    colour: tuple[int, int, int],
+    size: float,
+    weight: int = 1,
+) -> None:
+    """Write a text on its own ground above a corner, below it where there is no room above.
+
+    Args:
+        picture: (h, w, 3) uint8 BGR, to write into.
+        text: as `data.text_drawing.showable` returns it.
+        font: for texts beyond ASCII.
+        corner: x and y in pixels.
+        colour: of the ground, BGR.
+        size: of OpenCV's font.
+        weight: of its strokes in pixels.
+    """
+    left, top = corner
+    width, height, base = text_size(text, font, size, weight)
+    left = max(0, min(left, picture.shape[1] - width))
+    bottom = top if top - height - base >= 0 else top + height + base
+    cv2.rectangle(picture, (left, bottom - height - base), (left + width, bottom), colour, cv2.FILLED)
+    write_text(picture, text, font, left, bottom - base // 2 - 1, size, WHITE, weight)

@@ -1,0 +1,86 @@
+"""Expand what --source names into a list of files."""
+
+import os
+import re
+from pathlib import Path
+
+from engine.errors import UsageError
+
+VIDEOS = frozenset(".asf .avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .wmv .webm".split())
+LIVE = ("rtsp://", "rtmp://", "tcp://", "udp://")
+WEB = ("http://", "https://")
+
+
+MAX_LINES = 10_000_000  # of a text list
+
+
+def is_live(source: str) -> bool:
+    """Tell whether a source is a webcam number, a stream's address or a .streams list."""
+    lower = source.lower()
+    if lower.startswith(WEB):
+        return suffix_of(lower) not in picture_suffixes() | VIDEOS
+    return source.isnumeric() or lower.startswith(LIVE) or (lower.endswith(".streams") and Path(source).is_file())
+
+
+def picture_suffixes() -> frozenset[str]:
+    """Return the suffixes of pictures, in lower case, with the dot."""
+    from data.image_probe import SUFFIXES
+
+    return SUFFIXES | {".heic", ".heif", ".dng", ".mpo", ".pfm"}
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix of a path or of an address with its query, in lower case, with the dot."""
+    return Path(without_query(name)).suffix.lower()
+
+
+def without_query(name: str) -> str:
+    """Return an address without what follows its question mark, and a path as it is: a file's name may have one."""
+    return name.split("?")[0] if "://" in name else name
+
+
+def list_files(source: str) -> list[str]:
+    """Return what a path, folder, glob, text list or web address stands for, in a fixed order.
+
+    Raises:
+        UsageError: if there is nothing.
+    """
+    from data.config import is_path
+
+    if source.lower().startswith(WEB):
+        return [source]
+    if not is_path(source):
+        raise UsageError(f"--source {source[:80]!r}: is no name that a file can have")
+    path = Path(source).expanduser()
+    if path.is_dir():
+        found = [str(entry) for entry in sorted(path.iterdir()) if _belongs(entry)]
+    elif path.suffix.lower() == ".txt" and path.is_file():
+        found = _from_list(path)
+    elif path.exists() or path.is_symlink():
+        found = [str(path)]
+    elif re.search(r"[*?\[]", source):
+        base = Path(path.anchor) if path.is_absolute() else Path()
+        found = [str(entry) for entry in sorted(base.glob(str(path.relative_to(path.anchor)))) if _belongs(entry)]
+    else:
+        raise UsageError(f"--source {source}: there is no such file or folder (and it is no webcam number or address)")
+    if not found:
+        raise UsageError(f"--source {source}: nothing in it; give a picture, video, folder, glob, .txt list or address")
+    return found
+
+
+def _belongs(entry: Path) -> bool:
+    """Leave out hidden files, and subfolders that do not pretend to be pictures."""
+    if entry.name.startswith("."):
+        return False
+    return not entry.is_dir() or entry.suffix.lower() in picture_suffixes() | VIDEOS
+
+
+def _from_list(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--source {path}: cannot be read as a list of files: {error}") from None
+    if len(lines) > MAX_LINES:
+        raise UsageError(f"--source {path}: {len(lines)} lines are more than {MAX_LINES}")
+    names = [line.strip() for line in lines if line.strip()]
+    return [name if os.path.exists(name) or "://" in name else str(path.parent / name) for name in names]  # noqa: PTH110

@@ -1,0 +1,189 @@
+"""Read → prepare → model → suppress, each further than the next: a pipeline of threads with bounded queues."""
+
+import time
+from argparse import Namespace
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.backends.select import FEW, open_backend
+from engine.detection.frames import Shot
+from engine.detection.result import Found
+from engine.detection.sources import open_source
+from engine.errors import UsageError
+from engine.ops.letterbox import Placement, canvas, letterbox
+from engine.ops.nms_numpy import confident, select
+from engine.runtime.log import LOGGER
+from engine.runtime.stage_timer import Stopwatch
+from engine.runtime.threads import background
+from models.upstream import environment
+
+AHEAD = 4  # batches in each queue; one for streams, whose newest picture counts
+LANES = 4  # batches in the model at a time where there are many; the threads are shared out among them
+
+
+@dataclass
+class _Batch:
+    """Pictures on their way through the stages."""
+
+    pictures: list[np.ndarray]
+    shots: list[Shot]
+    images: np.ndarray
+    places: list[Placement]
+    speed: dict[str, float]
+
+
+class Predictor:
+    """Finds objects in whatever a source stands for.
+
+    Args:
+        options: flags of detect.py.
+        weights: path of a checkpoint or exported model, official name, or a Detector.
+
+    Attributes:
+        folder: where --visualize writes; nothing is shown without one.
+        dataset: the source, once called; its `tally` says what became of every input.
+        backend: the model, once called.
+        watch: where the time went.
+    """
+
+    def __init__(self, options: Namespace, weights: Any) -> None:
+        self.options, self.weights = options, weights
+        self.folder: Path | None = None
+        self.watch = Stopwatch()
+        self.dataset: Any = None
+        self.backend: Any = None
+
+    def open(self, source: Any) -> None:
+        """Open source and model.
+
+        Raises:
+            UsageError: if the source does not exist, or a flag does not fit the model.
+            CheckpointError: if the weights cannot be read.
+        """
+        self.dataset = open_source(source, self.options.batch_size, self.options.vid_stride)
+        few = self.dataset.pictures is not None and self.dataset.pictures <= FEW
+        lanes = 1 if self.dataset.mode == "stream" or few else min(LANES, environment.threads())
+        self.backend = open_backend(self.options, self.weights, self.dataset.pictures, lanes)
+        self._check_classes()
+        self.size = self._size()
+        if self.backend.batch and self.dataset.bs != self.backend.batch:
+            self.dataset.bs = self.backend.batch
+
+    def __call__(self) -> Generator[Found, None, None]:
+        """Yield what is found, picture by picture, in the order of the source."""
+        ahead = 1 if self.dataset.mode == "stream" else AHEAD
+        with closing(background(self._prepared(), ahead)) as prepared:
+            with closing(background(self._found(prepared), ahead)) as found:
+                for batch in found:
+                    yield from batch
+
+    def _check_classes(self) -> None:
+        names = self.backend.names
+        unknown = [number for number in self.options.classes or [] if number not in names]
+        if unknown:
+            raise UsageError(
+                f"--classes {unknown[0]}: the model has classes 0 to {len(names) - 1} ({', '.join(names.values())})"
+            )
+
+    def _size(self) -> tuple[int, int]:
+        """Return height and width of the canvas at most: what was asked for, rounded up to the model's stride."""
+        if self.backend.size:
+            return self.backend.size  # type: ignore[no-any-return]
+        asked = self.options.imgsz if isinstance(self.options.imgsz, list | tuple) else [self.options.imgsz]
+        if len(asked) > 2:
+            raise UsageError(f"--imgsz {' '.join(map(str, asked))}: give one number, or height and width")
+        stride = self.backend.stride
+        height, width = (-(-int(value) // stride) * stride for value in (asked[0], asked[-1]))
+        if (height, width) != (asked[0], asked[-1]):
+            LOGGER.info(f"--imgsz {' '.join(map(str, asked))}: taken as {height}×{width}, multiples of {stride}")
+        return height, width
+
+    def _prepared(self) -> Iterator[_Batch]:
+        """Read and scale."""
+        reader = iter(self.dataset)
+        while True:
+            start = time.perf_counter()
+            entry = next(reader, None)
+            if entry is None:
+                return
+            paths, pictures, shots = entry
+            read = time.perf_counter() - start
+            self.watch.add("read", read, len(pictures))
+            size = canvas(pictures, self.size, self.backend.stride, tight=self.backend.size is None)
+            images, places = letterbox(pictures, size)
+            prepared = time.perf_counter() - start - read
+            self.watch.add("prepare", prepared, len(pictures))
+            shots = [shot if isinstance(shot, Shot) else Shot(path) for path, shot in zip(paths, shots, strict=True)]
+            yield _Batch(pictures, shots, images, places, {"preprocess": 1000 * prepared / len(pictures)})
+
+    def _found(self, batches: Iterator[_Batch]) -> Iterator[list[Found]]:
+        """Run the model and suppress."""
+        for batch, output in self._outputs(batches):
+            with self.watch.measure("suppress", len(batch.pictures)):
+                found = self._boxes(output, batch)
+            if self.options.visualize and self.folder is not None:
+                self.backend.show(batch.images, [s.path for s in batch.shots], self.folder, self.options.conf_thres)
+            yield found
+
+    def _outputs(self, batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, np.ndarray]]:
+        """Run the model on as many batches at a time as it has lanes, and one in waiting; keep their order."""
+        lanes = self.backend.lanes
+        with ThreadPoolExecutor(lanes) as pool:
+            running: deque[tuple[_Batch, Future[np.ndarray]]] = deque()
+            for batch in batches:
+                running.append((batch, pool.submit(self._output, batch)))
+                if len(running) > lanes:
+                    first, output = running.popleft()
+                    yield first, output.result()
+            for batch, output in running:
+                yield batch, output.result()
+
+    def _output(self, batch: _Batch) -> np.ndarray:
+        start = time.perf_counter()
+        output = self._run(batch.images)
+        seconds, count = time.perf_counter() - start, len(batch.pictures)
+        batch.speed["inference"] = 1000 * seconds / count
+        self.watch.add("model", seconds, count)
+        return output
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        """Run the model on as many pictures as it takes."""
+        missing = (self.backend.batch or len(images)) - len(images)
+        if missing > 0:
+            filled = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
+            return self.backend(filled)[: len(images)]  # type: ignore[no-any-return]
+        return self.backend(images)  # type: ignore[no-any-return]
+
+    def _boxes(self, output: np.ndarray, batch: _Batch) -> list[Found]:
+        options = self.options
+        if self.backend.finished:
+            kept = [_passing(rows, options.conf_thres, options.classes)[: options.max_det] for rows in output]
+        else:
+            kept = [
+                select(
+                    rows, options.conf_thres, options.iou_thres, options.max_det, options.classes, options.agnostic_nms
+                )
+                for rows in confident(output, options.conf_thres)
+            ]
+        found = []
+        for rows, picture, shot, place in zip(kept, batch.pictures, batch.shots, batch.places, strict=True):
+            classes = rows[:, 5].astype(np.int64)
+            boxes = place.back(rows[:, :4])
+            found.append(Found(picture, shot, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed)))
+        return found
+
+
+def _passing(rows: np.ndarray, least: float, classes: list[int] | None) -> np.ndarray:
+    """Return the rows (n, 6) of a model that suppresses by itself which are wanted, best first."""
+    keep = rows[:, 4] > least
+    if classes is not None:
+        keep &= np.isin(rows[:, 5].astype(int), classes)
+    rows = rows[keep]
+    return rows[np.argsort(-rows[:, 4], kind="stable")]

@@ -1,0 +1,251 @@
+"""Reading what a source stands for, batch by batch; nothing in it can end the run."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.detection.file_list import VIDEOS, WEB, picture_suffixes, suffix_of
+from engine.detection.frames import FPS_UNKNOWN, Shot, Tally
+from engine.errors import UsageError
+from engine.ops import image_io
+
+MAX_DOWNLOAD = 64 << 20  # bytes of one picture fetched from the web
+
+
+class Files:
+    """Pictures and videos in order; nothing in them can end the run.
+
+    Args:
+        files: paths and web addresses.
+        batch: pictures at once; a batch never spans two videos.
+        vid_stride: every N-th frame of videos.
+    """
+
+    mode = "files"
+
+    def __init__(self, files: list[str], batch: int = 1, vid_stride: int = 1) -> None:
+        self.files, self.bs, self.vid_stride = files, batch, vid_stride
+        self.tally = Tally()
+
+    @property
+    def pictures(self) -> int | None:
+        """How many there are at most; None if videos are among them."""
+        return None if any(self._is_video(file) for file in self.files) else len(self.files)
+
+    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
+        """Yield batches: paths, pictures (h, w, 3) uint8 BGR, and their shots."""
+        for videos, files in groupby(self.files, self._is_video):
+            if not videos:
+                yield from self._batches(self._pictures(files))
+                continue
+            for file in files:
+                yield from self._batches(self._video(file))
+
+    def _batches(
+        self, entries: Iterable[tuple[Shot, np.ndarray]]
+    ) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
+        """Yield batches of one video, or of pictures that follow one another."""
+        shots: list[Shot] = []
+        frames: list[np.ndarray] = []
+        for shot, picture in entries:
+            shots.append(shot)
+            frames.append(picture)
+            if len(shots) == self.bs:
+                yield [shot.path for shot in shots], frames, shots
+                shots, frames = [], []
+        if shots:
+            yield [shot.path for shot in shots], frames, shots
+
+    def _pictures(self, files: Iterable[str]) -> Iterator[tuple[Shot, np.ndarray]]:
+        for file in files:
+            picture = self._read_picture(file)
+            if picture is not None:
+                self.tally.images += 1
+                yield Shot(file), picture
+
+    def _is_video(self, file: str) -> bool:
+        return suffix_of(file) in VIDEOS and suffix_of(file) != ".gif"
+
+    def _skip(self, file: str, reason: str) -> None:
+        self.tally.skipped.append((file, reason))
+
+    def _read_picture(self, file: str) -> np.ndarray | None:
+        """Return a picture, or None after noting why it is skipped."""
+        if file.lower().startswith(WEB):
+            return self._fetch(file)
+        from data.image_probe import probe, sniff
+
+        path = Path(file)
+        if path.is_file() and path.suffix.lower() not in picture_suffixes() and sniff(path) is None:
+            self._skip(file, "is neither picture nor video, by its name and its content")
+            return None
+        facts = probe(path, decode=False)  # it is decoded below
+        for issue in facts.issues:
+            if facts.width and issue.kind != "exif-rotated":
+                self.tally.notes.append((file, issue.message))
+        if not facts.width:
+            self._skip(file, "; ".join(issue.message for issue in facts.issues))
+            return None
+        return self._decoded(file, image_io.read(path))
+
+    def _decoded(self, file: str, picture: np.ndarray | None) -> np.ndarray | None:
+        if picture is None:
+            self._skip(file, "OpenCV cannot decode it")
+        return picture
+
+    def _fetch(self, address: str) -> np.ndarray | None:
+        """Fetch one picture from the web, because the user named its address."""
+        request = urllib.request.Request(address, headers={"User-Agent": "yolo-attention"})  # noqa: S310 - http(s) only
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - as above
+                content = reply.read(MAX_DOWNLOAD + 1)
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            self._skip(address, f"cannot be fetched: {error}")
+            return None
+        if len(content) > MAX_DOWNLOAD:
+            self._skip(address, f"is larger than {MAX_DOWNLOAD >> 20} MB")
+            return None
+        return self._decoded(address, image_io.decode(content))
+
+    def _video(self, file: str) -> Iterator[tuple[Shot, np.ndarray]]:
+        """Yield a video's frames; a video that breaks off ends there, with a note."""
+        import cv2
+
+        problem = _video_problem(file)
+        capture = None if problem else cv2.VideoCapture(file)
+        # OpenCV takes the name of what is no video, if it has a %d, for that of a series: of other files, that is.
+        if capture is None or not capture.isOpened() or capture.getBackendName() == "CV_IMAGES":
+            self._skip(file, problem or "cannot be opened as a video")
+            return
+        try:
+            yield from self._frames(file, capture)
+        finally:
+            capture.release()
+
+    def _frames(self, file: str, capture: Any) -> Iterator[tuple[Shot, np.ndarray]]:
+        import cv2
+
+        announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        fps = (rate if 0 < rate < 1000 else FPS_UNKNOWN) / self.vid_stride
+        read = 0
+        while capture.grab():
+            read += 1
+            if (read - 1) % self.vid_stride:
+                continue
+            good, picture = capture.retrieve()
+            if not good or picture is None:
+                break
+            self.tally.frames += 1
+            number = (read - 1) // self.vid_stride + 1
+            yield Shot(file, "video", number, -(-announced // self.vid_stride), fps), picture
+        if not read:
+            self._skip(file, "has no frame that can be decoded")
+            return
+        self.tally.videos += 1
+        if read < announced:
+            self.tally.notes.append((file, f"ends early: {read} of {announced} announced frames could be read"))
+
+
+def _video_problem(file: str) -> str | None:
+    """Return why a video file cannot be one, before OpenCV is asked."""
+    if "://" in file:
+        return None
+    from data.image_probe import NOT_UTF8, is_utf8
+
+    path = Path(file)
+    if not is_utf8(path):
+        return NOT_UTF8
+    if not path.exists():
+        return "there is no such file"
+    if not path.is_file():
+        return "is not a file but a folder or device"
+    return "is empty (0 bytes)" if path.stat().st_size == 0 else None
+
+
+class Streams:
+    """ultralytics' reader of webcams and network streams, with a shot for every picture.
+
+    Args:
+        source: webcam number, address, or a .streams file with one of them a line.
+        vid_stride: every N-th frame.
+
+    Raises:
+        UsageError: if a stream cannot be opened.
+    """
+
+    mode = "stream"
+    pictures = None
+
+    def __init__(self, source: str, vid_stride: int = 1) -> None:
+        from ultralytics.data.loaders import LoadStreams
+
+        try:
+            self.inner = LoadStreams(source, vid_stride=vid_stride)
+        except (ConnectionError, FileNotFoundError, OSError) as error:
+            what = "webcam" if source.isnumeric() else "stream"
+            why = "" if isinstance(error, ConnectionError) else f": {error}"
+            raise UsageError(f"--source {source}: the {what} cannot be opened{why}") from None
+        self.bs, self.vid_stride = self.inner.bs, vid_stride
+        self.tally = Tally()
+
+    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
+        try:
+            for number, (paths, frames, _) in enumerate(self.inner, 1):
+                self.tally.frames += len(frames)
+                rates = [fps / self.vid_stride for fps in self.inner.fps]
+                yield paths, frames, [Shot(p, "stream", number, 0, fps) for p, fps in zip(paths, rates, strict=True)]
+        finally:
+            self.inner.close()
+
+
+class Memory:
+    """Pictures in memory, as a source.
+
+    Args:
+        source: one picture or several: arrays (h, w, 3) or (h, w) uint8 in OpenCV's order BGR, PIL images, or a tensor
+            (B, 3, H, W) or (3, H, W) RGB in 0–1.
+        batch: pictures at once.
+
+    Raises:
+        UsageError: for anything else.
+    """
+
+    mode = "files"
+
+    def __init__(self, source: Any, batch: int = 1) -> None:
+        several = isinstance(source, list | tuple) or getattr(source, "ndim", 0) == 4
+        self.all = [_as_picture(entry) for entry in (source if several else [source])]
+        self.bs = batch
+        self.pictures = len(self.all)
+        self.tally = Tally(images=len(self.all))
+
+    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
+        shots = [Shot(f"image{number}") for number in range(len(self.all))]
+        for start in range(0, len(self.all), self.bs):
+            part = slice(start, start + self.bs)
+            yield [shot.path for shot in shots[part]], self.all[part], shots[part]
+
+
+def _as_picture(entry: Any) -> np.ndarray:
+    """Return a picture in memory as (h, w, 3) uint8 BGR."""
+    if hasattr(entry, "convert") and hasattr(entry, "getexif"):  # PIL
+        from PIL import ImageOps
+
+        return np.ascontiguousarray(np.asarray(ImageOps.exif_transpose(entry).convert("RGB"))[..., ::-1])
+    if hasattr(entry, "detach"):  # a tensor, (3, H, W) in 0–1
+        rgb = entry.detach().cpu().float().clamp(0, 1).mul(255).round().byte().numpy()
+        entry = np.ascontiguousarray(rgb.transpose(1, 2, 0)[..., ::-1]) if rgb.ndim == 3 else rgb
+    if not isinstance(entry, np.ndarray) or entry.dtype != np.uint8 or not entry.size:
+        what = f"an array of {entry.dtype}" if isinstance(entry, np.ndarray) else f"a {type(entry).__name__}"
+        raise UsageError(f"source: {what} is no picture; give (h, w, 3) uint8 in BGR order, a PIL image or a tensor")
+    if entry.ndim == 2:
+        return np.repeat(entry[..., None], 3, 2)
+    if entry.ndim != 3 or entry.shape[2] != 3:
+        raise UsageError(f"source: an array of shape {entry.shape} is no picture; give (h, w, 3)")
+    return entry

@@ -1,0 +1,182 @@
+"""detect.py as a function, and detection from Python in three lines."""
+
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from models.upstream import environment  # noqa: F401 - before OpenCV, which reads its limits from the environment
+
+# isort: split
+from engine.cli.detect_flags import detect_parser
+from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
+from engine.detection.annotate import draw
+from engine.detection.predictor import Predictor
+from engine.detection.result import Found
+from engine.detection.writers import Outputs, check_display
+from engine.errors import UsageError
+from engine.runtime.fonts import warn_of_missing
+from engine.runtime.log import LOGGER, printable
+from engine.runtime.paths import ROOT
+
+LISTED = 20  # skipped inputs, and notes, named in the summary; if there are more, a file has them all
+
+
+def detect(weights: Any, source: Any, **options: Any) -> Iterator[Any]:
+    """Find objects, one picture or frame at a time.
+
+        from engine import detect
+        for result in detect("weights/yolov5n-digits.pt", "pictures/"):
+            print(result.path, result.boxes.xyxy, result.boxes.cls)
+
+    Args:
+        weights: path of a checkpoint (ours, official YOLOv5/YOLOv7) or of an exported model; or a Detector.
+        source: path, folder, glob, .txt list, webcam number, address, a list of paths, or pictures in memory.
+        options: detect.py's flags with underscores, for example conf_thres=0.4, imgsz=320, classes=[0].
+
+    Returns:
+        An iterator of ultralytics Results; each has `shot` (engine.detection.frames.Shot): its file and frame.
+
+    Raises:
+        UsageError: if an option is unknown, or the source does not exist.
+        CheckpointError: if the weights cannot be read.
+    """
+    settings = detect_parser().parse_args([])
+    for name, value in options.items():
+        if not hasattr(settings, name):
+            raise UsageError(f"detect() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
+        setattr(settings, name, value)
+    return _results(Predictor(settings, weights), source)
+
+
+def _results(predictor: Predictor, source: Any) -> Iterator[Any]:
+    predictor.open(source)
+    with closing(predictor()) as found:
+        for entry in found:
+            yield entry.results()
+
+
+def run(options: Namespace) -> None:
+    """Do what detect.py was asked to.
+
+    Raises:
+        UsageError: if a flag or the source is wrong, or nothing in the source can be used.
+    """
+    if options.weights is None:
+        options.weights = str(DIGITS_WEIGHTS)
+    if options.view_img:
+        check_display()
+    if options.source is None:
+        options.source = _demo_source(options)
+    elif len(options.source) == 1:
+        options.source = options.source[0]
+    predictor = Predictor(options, options.weights)
+    predictor.open(options.source)
+    folder = predictor.folder = run_folder(options.project, options.name, options.exist_ok)
+    outputs = Outputs(
+        folder,
+        images=not options.nosave,
+        txt=options.save_txt,
+        conf=options.save_conf,
+        table=options.save_csv,
+        crops=options.save_crop,
+    )
+    try:
+        _work(predictor, options, outputs)
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _demo_source(options: Namespace) -> Any:
+    """Return the digits' test pictures, made on the spot where they are missing, and say so."""
+    from engine.datasets.splits import load_split
+
+    options.imgsz = [DIGITS_SIZE] if options.demo else options.imgsz
+    split = load_split("digits", "test")
+    LOGGER.info(
+        f"No --source: finding digits in the {len(split)} test pictures of data/digits.yaml at {options.imgsz[0]} px"
+    )
+    return [str(record.path) for record in split.records]
+
+
+def _work(predictor: Predictor, options: Namespace, outputs: Outputs) -> None:
+    """Detect, draw, write and report."""
+    start = time.perf_counter()
+    seen = 0
+    last = None
+    draws = not options.nosave or options.view_img
+    if draws and not options.hide_labels:
+        warn_of_missing(predictor.backend.names)
+    style = (options.line_thickness, not options.hide_labels, not options.hide_conf)
+    try:
+        with closing(predictor()) as results:
+            for found in results:
+                shot = found.shot
+                seen += 1
+                drawn = None
+                if draws:
+                    with predictor.watch.measure("draw"):
+                        drawn = draw(found, *style)
+                with predictor.watch.measure("write"):
+                    outputs.write(found, drawn)
+                if options.view_img and drawn is not None:
+                    _show(drawn, shot)
+                if shot.kind == "image" or shot.path != last or (shot.frame or 0) % 100 == 0:
+                    LOGGER.info(_line(found))
+                last = shot.path
+    finally:
+        outputs.close()
+    _report(predictor, outputs, seen, time.perf_counter() - start, options)
+
+
+def _line(found: Found) -> str:
+    shot = found.shot
+    where = shot.path if shot.frame is None else f"{shot.path} frame {shot.frame}/{shot.frames or '?'}"
+    height, width = found.picture.shape[:2]
+    return printable(f"{where}: {width}x{height} {found.summary()}, {found.speed['inference']:.1f} ms")
+
+
+def _show(drawn: Any, shot: Any) -> None:
+    import cv2
+
+    cv2.imshow(shot.path, drawn)
+    if cv2.waitKey(1) & 0xFF == ord("q"):
+        raise KeyboardInterrupt
+
+
+def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options: Namespace) -> None:
+    """Say what was used, what was skipped and why, and where the results are.
+
+    Raises:
+        UsageError: if nothing was used at all.
+    """
+    tally = predictor.dataset.tally
+    if not seen:
+        name, reason = tally.skipped[0] if tally.skipped else (options.source, "nothing in it")
+        more = f" (and {len(tally.skipped) - 1} more)" if len(tally.skipped) > 1 else ""
+        raise UsageError(f"--source: nothing usable: {name} {reason}{more}")
+    for title, entries in (("note", tally.notes), ("skipped", tally.skipped)):
+        lines = [printable(f"{name}: {text}") for name, text in entries]
+        for line in lines[:LISTED]:
+            LOGGER.info(f"{title}: {line}")
+        if len(lines) > LISTED:
+            where = _short(outputs.list_inputs(title, lines))
+            LOGGER.info(f"{title}: and {len(lines) - LISTED} more, all of them in {where}")
+    if options.profile:
+        LOGGER.info(predictor.watch.table(seconds))
+    LOGGER.info(
+        f"{tally.summary()}; {seconds:.1f} s, {seen / seconds:.1f} a second; ms an image: {predictor.watch.line()}"
+    )
+    if any(outputs.folder.iterdir()):
+        labels = f", {outputs.labels} label files in labels/" if options.save_txt else ""
+        LOGGER.info(f"results in {_short(outputs.folder)}{labels}")
+
+
+def _short(folder: Path) -> str:
+    for base in (Path.cwd(), ROOT):
+        if folder.is_relative_to(base):
+            return str(folder.relative_to(base))
+    return str(folder)

@@ -1,0 +1,205 @@
+"""What detect.py writes: pictures, videos, labels, tables and crops, all inside the run's folder."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.detection.file_list import without_query
+from engine.detection.frames import Shot
+from engine.detection.result import Found
+from engine.errors import UsageError
+
+WRITABLE = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+CSV_HEADER = ("Image Name", "Prediction", "Confidence", "x1", "y1", "x2", "y2", "frame")
+LONGEST = 200  # bytes of a name; file systems take 255, and numbers and suffixes come behind it
+CROP_GAIN, CROP_PAD = 1.02, 10  # a crop is so many times the box, and so many pixels, larger
+
+
+def safe_name(text: str, otherwise: str) -> str:
+    """Return text as the name of one file or folder: no separators, nothing hidden, not too long."""
+    name = re.sub(r"[^\w\-. ()#%+=,@!]", "_", text).strip(" .")[:120]
+    return name.encode()[:LONGEST].decode(errors="ignore") or otherwise
+
+
+class Outputs:
+    """Writes what was asked for, one result at a time.
+
+    Args:
+        folder: the run's folder; created when something is first written.
+        images: write annotated pictures and videos.
+        txt: write labels/NAME.txt, class and normalised centre x, y, width, height a row.
+        conf: with txt, the confidence as sixth column.
+        table: write predictions.csv, all boxes in pixels.
+        crops: write crops/CLASS/NAME.jpg.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        images: bool = True,
+        txt: bool = False,
+        conf: bool = False,
+        table: bool = False,
+        crops: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.images, self.txt, self.conf, self.table, self.crops = images, txt, conf, table, crops
+        self.labels = 0
+        self._names: dict[str, str] = {}  # input → name of its outputs, unique in this run
+        self._taken: set[str] = set()
+        self._videos: dict[str, tuple[Any, tuple[int, int]]] = {}  # input → writer, (width, height)
+        self._csv: Any = None
+
+    def write(self, found: Found, drawn: np.ndarray | None = None) -> None:
+        """Write what was found in one picture.
+
+        Args:
+            found: the picture and its boxes.
+            drawn: the annotated picture, where pictures are written.
+
+        Raises:
+            OSError: if something cannot be written.
+        """
+        shot = found.shot
+        name = self._name(shot)
+        if drawn is not None and self.images:
+            self._write_picture(drawn, shot, name)
+        stem = Path(name).stem if shot.frame is None else f"{Path(name).stem}_{shot.frame}"
+        if self.txt and len(found):
+            self._write_labels(found, self._folder("labels") / f"{stem}.txt")
+        if self.table:
+            self._write_rows(found)
+        if self.crops:
+            self._write_crops(found, stem)
+
+    def list_inputs(self, title: str, lines: list[str]) -> Path:
+        """Write TITLE.txt, a line for each input, and return its path."""
+        path = self._folder() / f"{title}.txt"
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return path
+
+    def close(self) -> None:
+        """Finish open videos and the table."""
+        self.finish_videos()
+        if self._csv is not None:
+            self._csv.close()
+            self._csv = None
+
+    def finish_videos(self) -> None:
+        """Finish the videos that are open."""
+        for writer, _ in self._videos.values():
+            writer.release()
+        self._videos.clear()
+
+    def _folder(self, *parts: str) -> Path:
+        folder = self.folder.joinpath(*parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _name(self, shot: Shot) -> str:
+        """Return the input's output name: its own, made safe, and unique by stem (labels have no suffix)."""
+        if shot.path not in self._names:
+            own = Path(safe_name(Path(without_query(shot.path)).name, "picture"))
+            video = shot.kind != "image"
+            suffix = ".mp4" if video else own.suffix if own.suffix.lower() in WRITABLE else ".jpg"
+            known = own.suffix.lower() in WRITABLE or video or suffix == ".jpg"
+            stem = own.stem if known and own.suffix else own.name
+            unique, number = stem, 1
+            while unique in self._taken:
+                number += 1
+                unique = f"{stem}-{number}"
+            self._taken.add(unique)
+            self._names[shot.path] = unique + suffix
+        return self._names[shot.path]
+
+    def _write_picture(self, drawn: np.ndarray, shot: Shot, name: str) -> None:
+        import cv2
+
+        if shot.kind == "image":
+            path = self._folder() / name
+            if not cv2.imwrite(str(path), drawn):
+                raise OSError(f"{path}: cannot be written")
+            return
+        size = (drawn.shape[1], drawn.shape[0])
+        if shot.path not in self._videos:
+            if shot.kind == "video":  # files come one after the other, streams side by side
+                self.finish_videos()
+            self._videos[shot.path] = (self._open_video(self._folder() / name, shot.fps, size), size)
+        writer, first = self._videos[shot.path]
+        writer.write(drawn if size == first else cv2.resize(drawn, first))
+
+    def _open_video(self, path: Path, fps: float, size: tuple[int, int]) -> Any:
+        import cv2
+
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
+        if not writer.isOpened():
+            raise OSError(f"{path}: cannot be written as a video of {size[0]}×{size[1]} at {fps:.3g} fps")
+        return writer
+
+    def _write_labels(self, found: Found, path: Path) -> None:
+        height, width = found.picture.shape[:2]
+        rows = []
+        for (left, top, right, bottom), score, kind in zip(found.boxes, found.scores, found.classes, strict=True):
+            centre = ((left + right) / 2 / width, (top + bottom) / 2 / height)
+            values = [*centre, (right - left) / width, (bottom - top) / height, *([score] if self.conf else [])]
+            rows.append(" ".join([str(int(kind)), *(f"{float(value):.6g}" for value in values)]))
+        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        self.labels += 1
+
+    def _write_rows(self, found: Found) -> None:
+        if self._csv is None:
+            path = self._folder() / "predictions.csv"
+            # A name may have bytes that are no UTF-8.
+            self._csv = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
+            csv.writer(self._csv).writerow(CSV_HEADER)
+        rows = csv.writer(self._csv)
+        shot = found.shot
+        for box, score, kind in zip(found.boxes, found.scores, found.classes, strict=True):
+            corners = [f"{value:.2f}" for value in box.tolist()]
+            rows.writerow([Path(shot.path).name, found.name(kind), f"{float(score):.4f}", *corners, shot.frame or ""])
+
+    def _write_crops(self, found: Found, stem: str) -> None:
+        import cv2
+
+        for number, (box, kind) in enumerate(zip(found.boxes, found.classes, strict=True), 1):
+            crop = cut_out(found.picture, box)
+            if crop.size:
+                folder = self._folder("crops", safe_name(found.name(kind), f"class{int(kind)}"))
+                cv2.imwrite(str(folder / f"{stem}{'' if number == 1 else number}.jpg"), crop)
+
+
+def cut_out(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Return the part of a picture inside a box (4,) of corners, with a margin around it as YOLOv5 leaves."""
+    height, width = picture.shape[:2]
+    margin_x, margin_y = (box[2:] - box[:2]) * (CROP_GAIN - 1) / 2 + CROP_PAD / 2
+    left, right = (int(np.clip(x, 0, width)) for x in (box[0] - margin_x, box[2] + margin_x))
+    top, bottom = (int(np.clip(y, 0, height)) for y in (box[1] - margin_y, box[3] + margin_y))
+    return picture[top:bottom, left:right]
+
+
+def check_display() -> None:
+    """Make sure that a window can be opened.
+
+    Raises:
+        UsageError: if there is no display, or OpenCV was built without windows.
+    """
+    import os
+    import sys
+
+    import cv2
+
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UsageError(
+            "--view-img: there is no display here; leave it out, the results are written to the run's folder"
+        )
+    try:
+        cv2.namedWindow("detect")
+        cv2.destroyWindow("detect")
+    except cv2.error:
+        raise UsageError(
+            "--view-img: this OpenCV has no windows (opencv-python-headless?); leave it out, or install opencv-python"
+        ) from None

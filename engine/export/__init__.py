@@ -1,0 +1,1 @@
+"""export.py: files for other runtimes, each checked against the checkpoint."""

@@ -1,0 +1,118 @@
+"""Does an exported file compute what the checkpoint computes? Asked on real photographs, answered in pixels."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.backends.base import Backend
+from engine.backends.torch import TorchBackend
+from engine.backends.verified import compare as compare_outputs
+from engine.ops.letterbox import letterbox
+from engine.ops.nms_numpy import confident, select
+
+TOLERANCE = (0.1, 1e-3)  # pixels, and score from 0 to 1
+HALF_TOLERANCE = (4.0, 0.03)  # the same in 16 bits, where a coordinate of 640 is known to half a pixel before decoding
+CONFIDENCE, OVERLAP, LIMIT = 0.05, 0.45, 300  # a low confidence, so that small models find something in them
+SAME = 0.9  # overlap of two boxes of one class that are one detection
+MATCHED = 0.98  # of the detections; suppression may choose otherwise between boxes that are all but alike
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far an exported file's outputs lie from the checkpoint's.
+
+    Attributes:
+        boxes: largest difference of a box coordinate in pixels.
+        mean_boxes: mean of the largest of each box.
+        scores: largest difference of a score.
+        matched: detections of the checkpoint that the file finds too.
+        detections: of the checkpoint.
+        tolerance: of boxes and scores.
+    """
+
+    boxes: float
+    mean_boxes: float
+    scores: float
+    matched: int
+    detections: int
+    tolerance: tuple[float, float]
+
+    @property
+    def holds(self) -> bool:
+        """Whether all is within tolerance; not if something is no number."""
+        boxes, scores = self.tolerance
+        return self.boxes <= boxes and self.scores <= scores and self.matched >= MATCHED * self.detections
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return (
+            f"boxes differ by {self.boxes:.2e} px at most ({self.mean_boxes:.2e} on average; tolerance "
+            f"{self.tolerance[0]}), scores by {self.scores:.2e} (tolerance {self.tolerance[1]}), "
+            f"{self.matched} of {self.detections} detections match"
+        )
+
+
+def sample(size: tuple[int, int], batch: int) -> np.ndarray:
+    """Return (B, 3, H, W): the photographs that scikit-learn ships, turned as often as needed."""
+    from sklearn.datasets import load_sample_images
+
+    photographs = [image[..., ::-1] for image in load_sample_images().images]
+    pictures = [np.rot90(photographs[number % 2], number // 2) for number in range(batch)]
+    return letterbox([np.ascontiguousarray(picture) for picture in pictures], size)[0]
+
+
+def compare(detector: Any, backend: Backend, imgsz: int, batch: int = 2, half: bool = False) -> Parity:
+    """Run checkpoint and exported file on the same pictures.
+
+    Args:
+        detector: the checkpoint's model; it is not changed.
+        backend: the opened file.
+        imgsz: pixels of a side, where the file takes any size.
+        batch: pictures, where it takes any number.
+        half: the file computes in 16 bits.
+    """
+    images = sample(backend.size or (imgsz, imgsz), backend.batch or max(batch, 2))
+    expected = TorchBackend(deepcopy(detector).float(), "cpu")(images)
+    found = backend(images)
+    tolerance = HALF_TOLERANCE if half else TOLERANCE
+    truth = [_detections(rows) for rows in confident(expected, CONFIDENCE)]
+    count = sum(map(len, truth))
+    if backend.finished and found.shape[1:] != expected.shape[1:]:
+        pairs = [_pairs(theirs, ours[ours[:, 4] > CONFIDENCE]) for theirs, ours in zip(truth, found, strict=True)]
+        apart = [abs(a[:5] - b[:5]) for both in pairs for a, b in both]
+        boxes = np.array([row[:4].max() for row in apart] or [0.0])
+        scores = max((float(row[4]) for row in apart), default=0.0)
+        return Parity(float(boxes.max()), float(boxes.mean()), scores, len(apart), count, tolerance)
+    difference = compare_outputs(found, expected, least=0.05 if half else 0.0)
+    if found.shape != expected.shape:
+        return Parity(difference.boxes, difference.mean_boxes, difference.scores, 0, count, tolerance)
+    ours = [_detections(rows) for rows in confident(found, CONFIDENCE - tolerance[1])]
+    matched = sum(len(_pairs(a, b)) for a, b in zip(truth, ours, strict=True))
+    return Parity(difference.boxes, difference.mean_boxes, difference.scores, matched, count, tolerance)
+
+
+def _detections(rows: np.ndarray) -> np.ndarray:
+    """Return corners, score and class (n, 6) of what detect.py would show."""
+    return select(rows, 0.0, OVERLAP, LIMIT, None, agnostic=False)
+
+
+def _pairs(expected: np.ndarray, found: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the detections that are there twice: of one class, overlapping by SAME; each used once."""
+    pairs, free = [], list(found)
+    for row in expected:
+        best = max(range(len(free)), key=lambda n: _overlap(row, free[n]), default=None)
+        if best is not None and _overlap(row, free[best]) >= SAME:
+            pairs.append((row, free.pop(best)))
+    return pairs
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Return intersection over union of two detections (6,), 0 for different classes."""
+    if one[5] != other[5]:
+        return 0.0
+    sides = np.minimum(one[2:4], other[2:4]) - np.maximum(one[:2], other[:2])
+    shared = float(np.prod(sides.clip(0)))
+    areas = (float(np.prod(row[2:4] - row[:2])) for row in (one, other))
+    return shared / max(sum(areas) - shared, 1e-9)

@@ -1,0 +1,189 @@
+"""export.py as a function: the deploy form, and files for other runtimes, each checked against the checkpoint."""
+
+import shutil
+import tempfile
+from argparse import Namespace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+# isort: split
+from ultralytics.engine.exporter import export_formats
+
+from engine.backends.base import Backend
+from engine.backends.write import write
+from engine.cli.export_flags import FORMATS
+from engine.datasets.splits import data_name
+from engine.errors import RunFailed, UsageError
+from engine.export.parity import CONFIDENCE, LIMIT, OVERLAP, compare
+from engine.model_loading import load_weights
+from engine.runtime.log import LOGGER
+from engine.training.run_state import current_commit, plain_state
+from engine.trusted_files import remember
+
+
+def run(options: Namespace) -> list[Path]:
+    """Do what export.py was asked to.
+
+    Returns:
+        The files and folders written.
+
+    Raises:
+        UsageError, CheckpointError: if the input is wrong.
+        RunFailed: if a result does not compute what the checkpoint computes; it is not written.
+    """
+    from models import Detector, reparameterize
+
+    if not options.weights:
+        raise UsageError("--weights is missing: name the checkpoint to export")
+    if not options.reparameterize and not options.include:
+        raise UsageError("nothing to write: give --reparameterize, --include onnx torchscript openvino, or both")
+    detector = load_weights(options.weights, options)
+    if not isinstance(detector, Detector):
+        raise UsageError(f"--weights {options.weights}: is an exported model already; give the checkpoint")
+    if options.half and options.int8:
+        raise UsageError("--half and --int8 exclude each other: choose one")
+    stride = int(detector.stride.max())
+    if options.imgsz % stride:
+        raise UsageError(f"--imgsz {options.imgsz} is not a multiple of {stride}; write {_next(options.imgsz, stride)}")
+    source = Path(str(options.weights))
+    folder = Path(options.output) if options.output else source.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    written, stem = [], source.stem
+    if options.reparameterize:
+        deployed = reparameterize(detector, options.tolerance)
+        stem = f"{stem}-deploy"
+        written.append(_save(deployed, folder / f"{stem}.pt", source))
+        LOGGER.info(f"{written[-1]}: {_millions(detector)} → {_millions(deployed)} parameters; {deployed.agreement}")
+        detector = deployed
+    eight = None
+    if options.int8:
+        from engine.export.quantization import EightBits
+
+        eight = EightBits(detector, options)
+    for name in options.include:
+        written.append(export(detector, name, folder / stem, options, eight))
+    return written
+
+
+def export(detector: Any, name: str, target: Path, options: Namespace, eight: Any) -> Path:
+    """Write one format and check it.
+
+    Args:
+        detector: the model; it is not changed.
+        name: one of `engine.cli.export_flags.FORMATS`.
+        target: path of the result without its ending.
+        options: imgsz, batch_size, dynamic, opset, simplify, nms, half, data, max_drop, device.
+        eight: an `engine.export.quantization.EightBits` for a file in 8 bits, else None.
+
+    Returns:
+        The file or folder. It takes the place of an earlier one only when it has been checked.
+
+    Raises:
+        UsageError: if the format needs something that is not installed, or does not take an option.
+        RunFailed: if the file's outputs differ from the detector's, or 8 bits cost too much.
+    """
+    _check_options(name, options)
+    pictures = eight.pictures if eight else None
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
+        try:
+            made = write(
+                detector,
+                FORMATS[name],
+                Path(folder) / target.name,
+                pictures,
+                imgsz=options.imgsz,
+                device=options.device or "cpu",
+                batch=options.batch_size,
+                dynamic=options.dynamic,
+                opset=options.opset,
+                simplify=options.simplify,
+                **({"nms": True, "conf": CONFIDENCE, "iou": OVERLAP, "max_det": LIMIT} if options.nms else {}),
+                quantize=8 if eight else 16 if options.half else None,
+                data=data_name(options.data) if eight else None,
+            )
+        except ModuleNotFoundError as error:
+            raise UsageError(f"--include {name} needs {error.name}: pip install {error.name}") from None
+        except (AssertionError, ValueError, ImportError, NotImplementedError) as error:
+            raise UsageError(f"--include {name}: {' '.join(str(error).split())[:400]}") from None
+        path = target.parent / made.name
+        _check(detector, made, path, options, eight)
+        if path.is_dir():
+            shutil.rmtree(path)
+        made.replace(path)
+    remember(path)
+    return path
+
+
+def _check_options(name: str, options: Namespace) -> None:
+    """Refuse options that the format cannot hold: the file would lack what was asked for."""
+    table = export_formats()
+    taken = dict(zip(table["Argument"], table["Arguments"], strict=True))[FORMATS[name]]
+    for flag, setting in (("dynamic", "dynamic"), ("nms", "nms"), ("half", "quantize"), ("int8", "quantize")):
+        if getattr(options, flag) and setting not in taken:
+            raise UsageError(f"--{flag}: {name} files cannot have it; leave it out, or export {name} by itself")
+
+
+def _check(detector: Any, made: Path, path: Path, options: Namespace, eight: Any) -> None:
+    """Compare what was written with the checkpoint, and say how it compares.
+
+    Raises:
+        RunFailed: if it is out of tolerance.
+    """
+    parity = compare(detector, open_file(made, options.device), options.imgsz, options.batch_size, options.half)
+    if eight:
+        cost = eight.price(made)
+        if cost.loss > options.max_drop:
+            raise RunFailed(f"{path}: not written, because 8 bits cost more than --max-drop {options.max_drop}: {cost}")
+        LOGGER.info(f"{path}: {cost}; {parity.matched} of {parity.detections} detections match")
+        return
+    if not parity.holds:
+        raise RunFailed(f"{path}: not written, because it does not compute the same: {parity}")
+    LOGGER.info(f"{path}: {parity}")
+    if options.nms and not parity.detections:
+        LOGGER.warning(f"{path}: the model finds nothing in the sample pictures, so only its running was checked")
+
+
+def open_file(path: Path, device: str = "") -> Backend:
+    """Open an exported file in the runtime that detection would take for it."""
+    if path.suffix == ".onnx":
+        from engine.backends.onnx import OnnxBackend
+
+        return OnnxBackend(str(path))
+    if path.name.endswith("_openvino_model"):
+        from engine.backends.openvino import OpenVinoBackend
+
+        return OpenVinoBackend(str(path))
+    from engine.backends.autobackend import OtherBackend
+
+    return OtherBackend(str(path), device)
+
+
+def _save(detector: Any, path: Path, source: Path) -> Path:
+    """Write a detector as a checkpoint."""
+    from models.weights.checkpoint import FORMAT, save_checkpoint
+
+    content = {
+        "format": FORMAT,
+        "spec": detector.spec.yaml,
+        "names": {int(number): str(name) for number, name in detector.names.items()},
+        "stride": [float(stride) for stride in detector.stride],
+        "weights": plain_state(detector),
+        "hyp": dict(detector.hyp),
+        "provenance": {
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "commit": current_commit(),
+            "made from": source.name,
+            "form": "deploy",
+        },
+    }
+    save_checkpoint(path, content)
+    return path
+
+
+def _millions(detector: Any) -> str:
+    return f"{sum(p.numel() for p in detector.parameters()) / 1e6:.2f} M"
+
+
+def _next(size: int, stride: int) -> int:
+    return (size + stride - 1) // stride * stride

@@ -1,0 +1,140 @@
+"""--weights, --cfg, --attention and --identity → a model, for all scripts; and what became of the tensors."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UsageError
+from engine.trusted_files import SUFFIXES, check
+
+NOTHING_PLACED = "--identity says how placed attention starts, and none is placed: add --attention, or --cfg with some"
+
+
+def load_weights(weights: Any, options: Namespace) -> Any:
+    """Return what ultralytics' predictor and validator take: a Detector, or the path of an exported model.
+
+    Args:
+        weights: path or official name; a model is returned as it is.
+        options: flags of the command: `download` (whether official weights that are not on disk may be fetched),
+            `plugin`, `trust` (whether an exported model may be a program), and what to place on the checkpoint: `cfg`,
+            `attention`, `identity`.
+
+    Raises:
+        UsageError: if an exported model cannot be loaded safely, or attention cannot be placed on these weights.
+        SpecError: if a plugin cannot be loaded, or a placement does not fit the model.
+        CheckpointError: if there is no such checkpoint, or it cannot be read safely.
+    """
+    placed = bool(options.cfg or options.attention)
+    if options.identity and not placed:
+        raise UsageError(NOTHING_PLACED)
+    in_memory = not isinstance(weights, str | Path)
+    exported = not in_memory and str(weights).rstrip("/").endswith(SUFFIXES)
+    if placed and (in_memory or exported):
+        raise UsageError("--attention and --cfg place on a checkpoint: give one as --weights")
+    if in_memory:
+        return weights
+    if exported:
+        check(Path(weights), getattr(options, "trust", False))
+        return str(weights).rstrip("/")
+    from models import load_model
+    from models.weights.download import resolve_weights
+
+    load_plugins(options)
+    path = resolve_weights(weights, options.download)
+    return _with_attention(path, options) if placed else load_model(path)
+
+
+def _with_attention(path: Path, options: Namespace) -> Any:
+    """Place attention on a checkpoint, and say what became of its tensors.
+
+    Raises:
+        UsageError: if other tensors of the model than those of attention are not in the checkpoint: it would guess.
+    """
+    from engine.runtime.log import LOGGER
+    from models.build import build_model, read_source
+
+    source = read_source(path)
+    detector = build_model(
+        options.cfg or path,
+        nc=source.spec.nc if source.spec else len(source.names) or None,
+        attention=options.attention,
+        weights=source,
+        identity=True if options.identity else None,
+        hyp=source.hyp,
+    )
+    report: Any = detector.transfer_report
+    LOGGER.info(f"{path}: {report.summary()}")
+    attention = tuple(f"{name}." for name in detector.attention_names())
+    own = [name for name in report.new if not name.startswith(attention)]
+    left = [*own, *report.missing, *report.mismatched]
+    if left:
+        raise UsageError(
+            f"--weights {path}: {len(left)} tensors of {detector.spec.label} are not in it, first {left[0]} "
+            f"({report.reasons[left[0]]}); train that model first: train.py with the same --weights and --cfg"
+        )
+    return detector.eval()
+
+
+def start_model(options: Namespace, info: dict[str, Any]) -> Any:
+    """Build the model that a training run starts from, and report what was taken over from the weights.
+
+    Args:
+        options: flags of train.py.
+        info: data dictionary from `engine.datasets.record_dataset.describe`.
+
+    Raises:
+        UsageError: with --strict-transfer, if unchanged tensors were not taken over; if the report cannot be written.
+        SpecError, CheckpointError: if the input is wrong.
+    """
+    from engine.runtime.log import LOGGER
+    from models import build_model
+    from models.build import CHECKPOINTS
+    from models.weights.download import resolve_weights
+
+    if options.transfer_report and not options.weights:
+        raise UsageError("--transfer-report says what is taken over from --weights; there are none")
+    weights = resolve_weights(options.weights, options.download) if options.weights else None
+    model = build_model(
+        options.cfg or str(weights),
+        nc=info["nc"],
+        attention=options.attention,
+        weights=weights,
+        identity=True if options.identity else None,
+        seed=options.seed,
+        names=info["names"],
+    )
+    described = (
+        options.cfg and Path(options.cfg).suffix not in CHECKPOINTS
+    )  # a checkpoint's own attention stays as it is
+    if options.identity and not options.attention and not (described and model.attention_names()):
+        raise UsageError(NOTHING_PLACED)
+    if weights is not None:
+        report: Any = model.transfer_report
+        LOGGER.info(f"{weights}: {report.summary()}")
+        if options.transfer_report:
+            _write_report(report, Path(options.transfer_report))
+            LOGGER.info(f"every tensor is listed in {options.transfer_report}")
+        if options.strict_transfer and not report.complete:
+            left = [*report.missing, *report.lost]
+            raise UsageError(f"--strict-transfer: {len(left)} unchanged tensors were not taken over, first {left[0]}")
+    return model
+
+
+def load_plugins(options: Namespace) -> None:
+    """Run the files of --plugin, which register mechanisms.
+
+    Raises:
+        SpecError: if one of them cannot be used.
+    """
+    from models.catalog.mechanisms import load_plugin
+
+    for plugin in options.plugin:
+        load_plugin(plugin)
+
+
+def _write_report(report: Any, path: Path) -> None:
+    try:
+        path.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--transfer-report {path}: cannot be written ({error.strerror or error})") from None

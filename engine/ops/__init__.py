@@ -1,0 +1,1 @@
+"""Image and box operations on arrays and tensors."""

@@ -1,0 +1,110 @@
+"""Non-maximum suppression without a wall-clock limit, and without comparing boxes that cannot be kept anyway."""
+
+from typing import Any
+
+from models.upstream import environment  # noqa: F401 - before any part of ultralytics
+
+# isort: split
+import torch
+from torch import Tensor
+from ultralytics.utils.nms import non_max_suppression as stock
+
+from engine.ops.nms_numpy import best_boxes
+
+
+def suppress(
+    prediction: Any,
+    conf_thres: float = 0.25,
+    iou_thres: float = 0.45,
+    classes: list[int] | None = None,
+    agnostic: bool = False,
+    multi_label: bool = False,
+    max_det: int = 300,
+    nc: int = 0,
+    max_nms: int = 30000,
+    max_wh: int = 7680,
+    end2end: bool = False,
+    **others: Any,
+) -> Any:
+    """Keep the best of overlapping boxes; the same results as ultralytics', which gives up when its time is over.
+
+    Args:
+        prediction: (B, 4 + nc, N) centre x, centre y, width, height in pixels, then class scores; or (that, anything).
+        conf_thres: least score.
+        iou_thres: overlap above which the lower score is dropped.
+        classes: only these.
+        agnostic: boxes of different classes suppress each other too.
+        multi_label: a box may have several classes.
+        max_det: boxes an image at most.
+        nc: number of classes; 0 takes it from the shape. With more rows than that, ultralytics' own code runs.
+        max_nms: candidates an image at most, the best ones.
+        max_wh: distance in pixels by which classes are moved apart.
+        end2end: the model suppresses by itself; ultralytics' own code runs.
+        others: settings that only ultralytics' own code knows.
+
+    Returns:
+        For each image (n, 6): corners in pixels, score, class.
+    """
+    scores = prediction[0] if isinstance(prediction, list | tuple) else prediction
+    plain = not end2end and not any(others.values()) and scores.shape[-1] != 6 and nc in (0, scores.shape[1] - 4)
+    if not plain:
+        others.pop("max_time_img", None)
+        return stock(
+            prediction,
+            conf_thres,
+            iou_thres,
+            classes,
+            agnostic,
+            multi_label,
+            max_det=max_det,
+            nc=nc,
+            max_nms=max_nms,
+            max_wh=max_wh,
+            end2end=end2end,
+            max_time_img=float("inf"),
+            **others,
+        )
+    wanted = None if classes is None else torch.as_tensor(classes, device=scores.device)
+    several = multi_label and scores.shape[1] > 5
+    passing = scores[:, 4:].amax(1) > conf_thres
+    found = []
+    for image, keep in zip(scores, passing, strict=True):
+        candidates = _candidates(image.T[keep], conf_thres, several, wanted)
+        if len(candidates) > max_nms:
+            candidates = candidates[candidates[:, 4].argsort(descending=True)[:max_nms]]
+        moved = candidates[:, :4] + (0 if agnostic else max_wh) * candidates[:, 5:6]
+        found.append(candidates[_best(moved, candidates[:, 4], iou_thres, max_det)])
+    return found
+
+
+def _candidates(rows: Tensor, least: float, several: bool, wanted: Tensor | None) -> Tensor:
+    """Return (n, 6) corners, score, class of rows (m, 4 + nc) that pass."""
+    half = rows[:, 2:4] / 2
+    corners = torch.cat((rows[:, :2] - half, rows[:, :2] + half), 1)
+    if several:
+        box, kind = (rows[:, 4:] > least).nonzero(as_tuple=True)
+        score = rows[box, 4 + kind]
+    else:
+        score, kind = rows[:, 4:].max(1) if len(rows) else (rows.new_zeros(0), rows.new_zeros(0))
+        box = (score > least).nonzero().flatten()
+        score, kind = score[box], kind[box]
+    if wanted is not None:
+        chosen = (kind[:, None] == wanted).any(1)
+        box, score, kind = box[chosen], score[chosen], kind[chosen]
+    return torch.cat((corners[box], score[:, None], kind[:, None].to(corners.dtype)), 1).float()
+
+
+def _best(boxes: Tensor, scores: Tensor, iou: float, limit: int) -> Tensor:
+    """Return the indices that greedy suppression keeps, best first, at most `limit`.
+
+    Args:
+        boxes: (n, 4) corners.
+        scores: (n,).
+        iou: overlap above which a box is dropped.
+        limit: stop after so many.
+    """
+    if boxes.device.type != "cpu":
+        import torchvision  # takes seconds; not at start-up
+
+        return torchvision.ops.nms(boxes, scores, iou)[:limit]
+    return torch.from_numpy(best_boxes(boxes.numpy(), scores.numpy(), iou, limit))

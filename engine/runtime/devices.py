@@ -1,0 +1,84 @@
+"""--device and the flags that only some devices and formats have."""
+
+from typing import Any
+
+from models.upstream import environment  # noqa: F401 - before torch
+
+# isort: split
+import torch
+
+from engine.errors import UsageError
+from engine.runtime.distributed import Place, place
+from engine.runtime.log import LOGGER
+
+OTHER_DEVICES = ("cpu", "mps", "npu", "xpu")
+
+
+def check_device(device: str, several: bool = False) -> None:
+    """Refuse several devices in one process, and devices that are not there.
+
+    Args:
+        device: --device: empty, "cpu", "mps", or a GPU's number.
+        several: whether the command can work as several processes.
+
+    Raises:
+        UsageError: in these cases, and for words that are no device.
+    """
+    if place().world > 1 and not several:
+        raise UsageError("torchrun is for train.py; start this script with python")
+    words = [word for word in str(device).lower().replace("cuda:", "").replace(" ", "").split(",") if word]
+    if len(words) > 1:
+        all_of_them = f"; for all: torchrun --nproc-per-node {len(words)} train.py …" if several else ""
+        raise UsageError(
+            f"--device {device}: one process works on one device; give one of {', '.join(words)}{all_of_them}"
+        )
+    if not words or words[0].startswith(OTHER_DEVICES):
+        return
+    count = torch.cuda.device_count()
+    if words[0] != "cuda" and not words[0].isdigit():
+        raise UsageError(f"--device {device}: is neither cpu nor a GPU's number")
+    if count == 0 or (words[0].isdigit() and int(words[0]) >= count):
+        there = "no GPU" if count == 0 else f"GPU 0 to {count - 1}"
+        raise UsageError(f"--device {device}: this machine has {there} that PyTorch can use; try --device cpu")
+
+
+def check_processes(here: Place, device: str, batch_size: int, sync_bn: bool) -> None:
+    """Refuse what several processes cannot do, and what only they can.
+
+    Args:
+        here: this process's place.
+        device: of this process.
+        batch_size: --batch-size, of all processes together.
+        sync_bn: --sync-bn.
+
+    Raises:
+        UsageError: in these cases.
+    """
+    if sync_bn and (here.world == 1 or device == "cpu"):
+        raise UsageError("--sync-bn: is for several processes on GPUs; leave it out")
+    if batch_size % here.world:
+        near = max(batch_size // here.world, 1) * here.world
+        raise UsageError(
+            f"--batch-size {batch_size} is what all processes together take, and there are {here.world}; "
+            f"use --batch-size {near}"
+        )
+
+
+def check_runtime(model: Any, device: str, half: bool, dnn: bool) -> None:
+    """Refuse or explain --half and --dnn where they cannot work.
+
+    Args:
+        model: a Detector, or the path of an exported model.
+        device: --device.
+        half: --half.
+        dnn: --dnn.
+
+    Raises:
+        UsageError: for --dnn without an ONNX file.
+    """
+    exported = isinstance(model, str)
+    if dnn and not (exported and model.endswith(".onnx")):
+        raise UsageError("--dnn is for ONNX files; leave it out, or give --weights MODEL.onnx")
+    on_cpu = str(device).lower() == "cpu" or not torch.cuda.is_available()
+    if half and on_cpu and not exported:
+        LOGGER.info("--half: PyTorch computes in full precision on this device; the flag has no effect")

@@ -1,0 +1,59 @@
+"""Class names beyond ASCII on pictures and plots: which font shows them, and which letters none of this machine has."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from data.text_drawing import font_for, showable
+from engine.runtime.log import LOGGER, printable
+from models.upstream.environment import cache_folder
+
+SHOWN = 10  # letters named in the warning
+
+
+def warn_of_missing(names: Mapping[int, str]) -> Path | None:
+    """Find the font for class names, and say once which letters will be shown as "?".
+
+    Args:
+        names: class number → name.
+
+    Returns:
+        The font, None where all names are ASCII or no font has anything of the rest.
+    """
+    font = font_for(names)
+    pairs = ((name, showable(name, font)) for name in names.values())
+    missing = sorted({a for name, shown in pairs for a, b in zip(name, shown, strict=False) if a != b})
+    if missing:
+        LOGGER.warning(
+            f"class names: no font of this machine has {printable(''.join(missing[:SHOWN]))}, so pictures show ?; "
+            "install one that has (Chinese on Debian and Ubuntu: apt install fonts-noto-cjk)"
+        )
+    return font
+
+
+def prepare_plots(names: Mapping[int, str], more: Mapping[int, str] | None = None) -> None:
+    """Let matplotlib and ultralytics' drawing, which takes one file of a fixed name, show class names.
+
+    Args:
+        names: class number → name, of the data set.
+        more: likewise, of a model that calls the classes otherwise.
+    """
+    font = warn_of_missing(dict(enumerate([*names.values(), *(more or {}).values()])))
+    if font is None:
+        return
+    from matplotlib import font_manager, rcParams
+
+    font_manager.fontManager.addfont(str(font))
+    family = font_manager.FontProperties(fname=str(font)).get_name()
+    rcParams["font.family"] = list(dict.fromkeys([*rcParams["font.family"], family]))
+    place = cache_folder() / "Ultralytics" / "Arial.Unicode.ttf"
+    content = font.read_bytes()
+    if place.is_file() and place.read_bytes() == content:
+        return
+    try:
+        with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+            draft = Path(folder, place.name)
+            draft.write_bytes(content)
+            draft.replace(place)
+    except OSError as error:  # no reason to end a training
+        LOGGER.warning(f"{place}: cannot be written ({error.strerror or error}); plots show ? in class names")

@@ -1,0 +1,108 @@
+"""Every patch of ultralytics, in one place; tests/engine/test_contract.py says what each relies on."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
+from typing import Any
+
+from models.upstream import environment
+
+# isort: split
+import torch
+import ultralytics
+from PIL import Image
+from ultralytics.engine import model as model_module
+from ultralytics.engine import trainer as trainer_module
+from ultralytics.engine import validator as validator_module
+from ultralytics.models.yolo.detect import val as detection_module
+from ultralytics.nn import tasks
+from ultralytics.utils import nms, patches, torch_utils
+
+from engine.ops.nms_torch import suppress
+
+# scripts/try_ultralytics.py puts another release in place, to see what it breaks.
+SUPPORTED = os.environ.get("YOLO_ATTENTION_TRY_ULTRALYTICS") or "8.4.190"
+
+
+def _load_checkpoint(weight: Any, device: Any = None, inplace: bool = True, fuse: bool = False) -> tuple[Any, dict]:
+    """Stand in for ultralytics' loader, which would execute the file's pickle: read any known checkpoint safely.
+
+    Args:
+        weight: path of the file.
+        device: where the model goes.
+        inplace: kept for the signature; our heads have no other way.
+        fuse: merge batch norms into convolutions.
+
+    Returns:
+        The model in eval mode, and the part of stock's checkpoint that its recovery from divergence looks at; all else
+        is read by engine/training/run_state.py.
+    """
+    from models import load_model
+
+    model = load_model(weight)
+    model = model.fuse() if fuse else model
+    model = model.eval().to(device)
+    return model, {"ema": model}
+
+
+def apply() -> None:
+    """Apply the lasting patches; calling it again changes nothing.
+
+    - NMS without a wall-clock limit: on a busy machine it empties images without an error.
+    - One safe reader for checkpoints, wherever ultralytics loads one.
+    - Threads: `select_device` would set ultralytics' own number, which is 1 on two cores.
+    - The run's arguments are printed by us, compactly.
+    - Pillow opens files itself again: ultralytics' opener answers an unreadable one by installing a package.
+
+    Raises:
+        ImportError: if another ultralytics than the supported one is installed.
+    """
+    if ultralytics.__version__ != SUPPORTED:
+        raise ImportError(
+            f"ultralytics {ultralytics.__version__} is installed, this program subclasses {SUPPORTED}; "
+            f"run: pip install ultralytics=={SUPPORTED}"
+        )
+    nms.non_max_suppression = suppress
+    for module in (tasks, trainer_module, model_module):
+        module.load_checkpoint = _load_checkpoint
+    torch_utils.NUM_THREADS = environment.threads()
+    torch.set_num_threads(environment.threads())
+    Image.open = patches._image_open
+    trainer_module.print_args = lambda *args, **kwargs: None
+
+
+@contextmanager
+def swapped(module: ModuleType, name: str, replacement: Any) -> Iterator[None]:
+    """Replace a name in one module for the time of a block."""
+    original = getattr(module, name)
+    setattr(module, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
+
+
+def dataset_described_by(info: dict) -> Any:
+    """Return a context in which ultralytics' validator takes `info` for the data set instead of reading a YAML."""
+    return swapped(validator_module, "check_det_dataset", lambda *args, **kwargs: info)
+
+
+def quantized_by(function: Callable[..., str]) -> Any:
+    """Return a context in which ultralytics' ONNX export calls `function` to go from fp32 to 8 bits."""
+    from ultralytics.utils.export import onnx
+
+    return swapped(onnx, "onnx_int8_quantize", function)
+
+
+@contextmanager
+def single_process() -> Iterator[None]:
+    """Let ultralytics' validator work as in a single process, though it was started as one of several."""
+    with ExitStack() as stack:
+        for module in (validator_module, detection_module):
+            for name in ("RANK", "LOCAL_RANK"):
+                stack.enter_context(swapped(module, name, -1))
+        yield
+
+
+apply()

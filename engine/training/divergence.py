@@ -1,0 +1,138 @@
+"""When training stops being finite: where it began, in which pictures, and whether half precision is why."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
+
+# isort: split
+import torch
+from torch import Tensor, nn
+from ultralytics.utils.torch_utils import autocast
+
+from engine.training.precision import Precision
+
+LISTED = 3  # pictures named in a message
+
+
+class Origin(NamedTuple):
+    """The first module whose output is not finite though its input is.
+
+    Attributes:
+        name: its name in the model.
+        images: (B,) whether the output of each picture is affected.
+        largest: largest magnitude that it was given.
+        dtype: of its output.
+    """
+
+    name: str
+    images: Tensor
+    largest: float
+    dtype: torch.dtype
+
+
+def gradients_finite(model: nn.Module) -> bool:
+    """Return whether all gradients are finite."""
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return bool(torch.nn.utils.get_total_norm(gradients).isfinite())
+
+
+def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str, Tensor], precision: Precision) -> str:
+    """Say where a training step went wrong, by repeating its forward pass with a look at every module.
+
+    Args:
+        model: the Detector, in training mode, as it was in that step.
+        image: (B, 3, H, W) of that batch.
+        files: of its pictures.
+        terms: the loss terms.
+        precision: what the step computed in.
+
+    Returns:
+        A sentence that names layer and pictures.
+    """
+    if not image.isfinite().all():
+        return f"the pictures given to the model are not finite: {_names(files, ~_finite_by_image(image))}"
+    origin = find_origin(model, image, precision.half)
+    if origin is None:
+        wrong = [name for name, value in terms.items() if not torch.isfinite(value)]
+        if wrong:
+            return f"all layers are finite, {', '.join(wrong)} is not; lower lr0 or check the boxes of {_names(files)}"
+        last = [name for name, value in model.named_parameters() if value.grad is not None and not _finite(value.grad)]
+        where = f"the gradient of {_layer(model, last[-1])}" if last else "a gradient"
+        return f"loss and layers are finite, {where} is not"
+    text = f"{_layer(model, origin.name)} is not finite for {_names(files, origin.images)}"
+    if precision.half and find_origin(model, image, False) is None:
+        attention = any(_inside(origin.name, name) for name in model.attention_names())
+        return (
+            f"{text}, but is in full precision: {'attention' if attention else 'this layer'} leaves the range of "
+            f"{precision.name} there (given values up to {origin.largest:.3g}, computed {str(origin.dtype)[6:]}); "
+            "use --amp off, or compute that step in float32"
+        )
+    return f"{text} (given values up to {origin.largest:.3g}); lower lr0 in the --hyp file or check those pictures"
+
+
+@torch.no_grad()
+def find_origin(model: nn.Module, image: Tensor, half: bool) -> Origin | None:
+    """Run a forward pass and return the first module that makes something not finite, None if there is none."""
+    found: list[Origin] = []
+    with _watching(model, found), autocast(half, device=image.device.type):
+        model(image)
+    return found[0] if found else None
+
+
+@contextmanager
+def _watching(model: nn.Module, found: list[Origin]) -> Iterator[None]:
+    def watch(name: str) -> Any:
+        def hook(module: nn.Module, given: Any, made: Any) -> None:
+            outputs, inputs = list(_tensors(made)), list(_tensors(given))
+            wrong = [value for value in outputs if not _finite(value)]
+            if not found and wrong and all(_finite(value) for value in inputs):
+                largest = max((float(value.abs().max()) for value in inputs if value.numel()), default=0.0)
+                found.append(Origin(name, ~_finite_by_image(wrong[0]), largest, wrong[0].dtype))
+
+        return hook
+
+    handles = [module.register_forward_hook(watch(name)) for name, module in model.named_modules() if name]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _tensors(inner)
+
+
+def _finite(value: Tensor) -> bool:
+    return bool(value.isfinite().all())
+
+
+def _finite_by_image(value: Tensor) -> Tensor:
+    return value.detach().flatten(1).isfinite().all(1)
+
+
+def _names(files: Sequence[str], chosen: Tensor | None = None) -> str:
+    """Name a few pictures; those chosen, or all where what is chosen is not a batch."""
+    if chosen is not None and len(chosen) == len(files):
+        files = [file for file, bad in zip(files, chosen.tolist(), strict=True) if bad]
+    more = f" and {len(files) - LISTED} more" if len(files) > LISTED else ""
+    return ", ".join(files[:LISTED]) + more
+
+
+def _inside(name: str, outer: str) -> bool:
+    return name == outer or name.startswith(f"{outer}.")
+
+
+def _layer(model: Any, name: str) -> str:
+    """Say which layer a module or parameter belongs to, in words of the model YAML."""
+    layer = name.split(".")[1]
+    module = getattr(model.model, layer)
+    inner = name.partition(f"{layer}.")[2]
+    return f"layer {layer} ({module.type.rpartition('.')[2]}{', ' + inner if inner else ''})"

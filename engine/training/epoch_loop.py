@@ -1,0 +1,144 @@
+"""What our trainer does within an epoch: begin it, take batches, step, and stop when numbers stop being finite."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
+
+# isort: split
+import torch
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils.torch_utils import unwrap_model
+
+from engine.errors import RunFailed
+from engine.runtime import distributed
+from engine.runtime.log import LOGGER
+from engine.training import divergence
+from engine.training.precision import Precision
+
+LEAST_WARMUP = 100  # batches, as in YOLOv5
+RETRY_STRIDE = 7919  # between the seeds of attempts at one epoch after a divergence
+
+
+class EpochTrainer(DetectionTrainer):
+    """Trains epochs that depend on nothing but the state at their beginning, the seed and their number.
+
+    Gradients are never carried from one epoch to the next. Batches are counted here: stock's counter of batches since
+    the last step is local to its loop and lost when a run is continued.
+
+    Attributes:
+        place: this process among all.
+        precision: what the forward pass computes in.
+        frozen: names of the parameters that stay as they are.
+        nominal_accumulate: batches a step after the warm-up.
+        trouble: what stopped being finite in this epoch; empty while all is well.
+    """
+
+    loss: Any  # of the last batch, a number
+    tloss: Any  # mean loss terms of the epoch so far
+    start_epoch: int
+    place: distributed.Place
+    precision: Precision
+    frozen: set[str]
+    nominal_accumulate: int
+    trouble: str = ""
+
+    def _get_warmup_iterations(self, num_batches: int) -> int:
+        """Return YOLOv5's warm-up, at least 100 batches, but never more than half the run.
+
+        A file that asks for less than one epoch means it: the least number is for whole epochs of small data sets.
+        """
+        epochs = self.args.warmup_epochs
+        least = LEAST_WARMUP if epochs >= 1 else 0
+        return min(max(round(epochs * num_batches), least), num_batches * self.epochs // 2)
+
+    def _model_train(self) -> None:
+        """Begin an epoch: reset what must not depend on earlier ones."""
+        self.model.train()
+        model = unwrap_model(self.model)
+        for name, module in model.named_modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and f"{name}.weight" in self.frozen:
+                module.training = False  # not eval(), which would reach attention inside it
+        seed = self.args.seed + RETRY_STRIDE * self.nan_recovery_attempts
+        torch.manual_seed((seed * 1_000_003 + self.epoch) * self.place.world + self.place.rank)
+        self.train_loader.sampler.seed = seed
+        self.train_loader.sampler.set_epoch(self.epoch)
+        self._batch = self._pending = 0
+        self.trouble = ""
+        if self.place.world > 1:
+            self._agree(model)
+
+    def _agree(self, model: Any) -> None:
+        """Begin an epoch alike in all processes: batch norms' averages, stopper's verdict, how the loss counts."""
+        distributed.copy_from_first(model.buffers())
+        self.stopper.possible_stop = distributed.from_first(lambda: self.stopper.possible_stop)
+        model.criterion = model.criterion or model.init_criterion()
+        model.criterion.shares = distributed.shares
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device, as 0–1, at a size of its own with --multi-scale."""
+        if self.args.multi_scale:
+            random.seed(int(np.random.SeedSequence((self.args.seed, self.epoch, self._batch)).generate_state(1)[0]))
+        batch = super().preprocess_batch(batch)
+        batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        self._seen = batch
+        return batch
+
+    def optimizer_step(self) -> None:
+        """Step when enough batches have been accumulated, and at the end of the epoch."""
+        batches = len(self.train_loader)
+        number = self.epoch * batches + self._batch
+        warmup = self._get_warmup_iterations(batches)
+        self._batch += 1
+        self._pending += 1
+        due: float = self.nominal_accumulate
+        if warmup and number <= warmup:
+            due = max(1, round(float(np.interp(number, [0, warmup], [1, self.nominal_accumulate]))))
+        stepping = self._pending >= due or self._batch == batches
+        if self._diverged(stepping):
+            self.stop = True  # ends the epoch, which _handle_nan_recovery begins anew
+            return
+        if stepping:
+            super().optimizer_step()
+            self._pending = 0
+        if self._batch == batches and self.tloss is not None:
+            self.tloss = distributed.averaged(self.tloss)
+
+    def _diverged(self, stepping: bool) -> bool:
+        """Notice a loss, or gradients about to be used, that are not finite; fp16's scaler skips such steps itself."""
+        wrong = not self.loss.isfinite()
+        if not wrong and stepping and not self.scaler.is_enabled():
+            wrong = not divergence.gradients_finite(self.model)
+        if not distributed.any_of(wrong, self.device):
+            return False
+        files = [Path(file).name for file in self._seen["im_file"]]
+        model = unwrap_model(self.model)
+        cause = divergence.diagnose(model, self._seen["img"], files, self.loss_items, self.precision)
+        self.trouble = f"epoch {self.epoch + 1}, batch {self._batch} of {len(self.train_loader)}: {cause}"
+        LOGGER.warning(self.trouble)
+        return True
+
+    def validate(self) -> tuple[Any, Any]:
+        """Validate, unless the epoch is to be repeated anyway."""
+        return (self.metrics, self.fitness) if self.trouble else super().validate()
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        """Let stock go back to last.pt, at most three times for an epoch; in the first one too.
+
+        Raises:
+            RunFailed: if the epoch goes wrong again and again, or there is nothing to go back to.
+        """
+        if not self.trouble:
+            return super()._handle_nan_recovery(epoch)
+        self.stop, self.loss = False, torch.full_like(self.loss, torch.nan)
+        first, self.start_epoch = self.start_epoch, -1
+        try:
+            return super()._handle_nan_recovery(epoch)
+        except RuntimeError as error:
+            kept = f"; the last good state is {self.last}" if self.last.exists() else ""
+            raise RunFailed(f"{self.trouble}; {error}{kept}") from None
+        finally:
+            self.start_epoch = first

@@ -1,0 +1,98 @@
+"""Hyperparameter files: which keys go to the engine, which to the loss, and how the loss gains are scaled."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from engine.errors import UsageError
+from engine.runtime.paths import ROOT
+from models.spec.yaml_reader import read_yaml
+
+FOLDER = ROOT / "cfg" / "hyp"
+ENGINE_KEYS = frozenset(
+    "lr0 lrf momentum weight_decay warmup_epochs warmup_momentum warmup_bias_lr hsv_h hsv_s hsv_v degrees translate "
+    "scale shear perspective flipud fliplr mosaic mixup copy_paste close_mosaic nbs".split()
+)
+UNUSED_KEYS = frozenset({"iou_t"})  # stands in YOLOv5's files, read by neither YOLOv5 nor this program
+
+
+@dataclass(frozen=True)
+class Hyp:
+    """Hyperparameters of one file, by where they go.
+
+    Attributes:
+        engine: settings of the optimizer and of augmentation, under ultralytics' names.
+        loss: gains and thresholds of the loss, under the names of `Detector.hyp`, not yet scaled.
+    """
+
+    engine: dict[str, float]
+    loss: dict[str, float]
+
+
+def find(name: str) -> Path:
+    """Return the file of that path, or of that name in cfg/hyp.
+
+    Raises:
+        UsageError: if there is neither.
+    """
+    for path in (Path(name), FOLDER / name, FOLDER / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    shipped = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+    raise UsageError(f"--hyp {name}: no such file, and no such name in {FOLDER} (there: {shipped})")
+
+
+def read(name: str, loss_keys: Collection[str]) -> Hyp:
+    """Read a hyperparameter file.
+
+    Args:
+        name: path, or a name in cfg/hyp such as "v5-low".
+        loss_keys: keys that the model's loss takes.
+
+    Raises:
+        UsageError: if the file is missing, names an unknown key, or a value is no finite number.
+        SpecError: if it is no YAML of lines such as `lr0: 0.01`.
+    """
+    path = find(name)
+    content = read_yaml(path)
+    for key, value in content.items():
+        _check(path, key, value, loss_keys)
+    return Hyp(
+        engine={key: value for key, value in content.items() if key in ENGINE_KEYS},
+        loss={key: float(value) for key, value in content.items() if key in loss_keys},
+    )
+
+
+def _check(path: Path, key: object, value: object, loss_keys: Collection[str]) -> None:
+    known = ENGINE_KEYS | set(loss_keys) | UNUSED_KEYS
+    if key not in known:
+        if key == "anchors":
+            raise UsageError(
+                f"{path}: 'anchors' belongs into the model YAML (autoanchor replaces them when they fit badly)"
+            )
+        near = get_close_matches(str(key), sorted(known), n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(sorted(known))}"
+        raise UsageError(f"{path}: unknown key '{str(key)[:80]}'{hint}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{path}: {key}: {str(value)[:80]!r} is not a finite number")
+
+
+def scaled_loss(loss: Mapping[str, float], levels: int, classes: int, imgsz: int) -> dict[str, float]:
+    """Scale the three gains as YOLOv5 does, so that one file suits all heads, data sets and image sizes.
+
+    Args:
+        loss: hyperparameters of the loss, as in the file (given for 3 levels, 80 classes, 640 px).
+        levels: output maps of the head.
+        classes: classes of the data set.
+        imgsz: pixels of the longer side in training.
+
+    Returns:
+        A copy with box, cls and obj scaled.
+
+    Source:
+        YOLOv5 v7.0, train.py: box *= 3/nl, cls *= nc/80 * 3/nl, obj *= (imgsz/640)^2 * 3/nl.
+    """
+    factors = {"box": 1.0, "cls": classes / 80, "obj": (imgsz / 640) ** 2}
+    return {key: value * factors[key] * 3 / levels if key in factors else value for key, value in loss.items()}

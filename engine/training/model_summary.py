@@ -1,0 +1,55 @@
+"""A line about a model: size, arithmetic, strides; and one about what of it trains."""
+
+from copy import deepcopy
+from typing import Any
+
+from models.upstream import environment  # noqa: F401 - before torch
+
+# isort: split
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+LISTED = 12  # layers named one by one
+
+
+def gflops(model: Any, imgsz: int) -> float:
+    """Return 10⁹ floating-point operations of one picture, counted at the dispatcher.
+
+    Multiplications and additions count apart, as everywhere in this field. Convolutions and matrix products only:
+    YOLOv5's own figure has the normalisation in it too, and is 2 % higher for yolov5n.
+
+    Args:
+        model: the detector; a copy runs, in eval mode.
+        imgsz: pixels of a side.
+    """
+    copy = deepcopy(model).eval()
+    parameter = next(copy.parameters())
+    picture = torch.zeros(1, copy.yaml.get("channels", 3), imgsz, imgsz, dtype=parameter.dtype, device=parameter.device)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        copy(picture)
+    return counter.get_total_flops() / 1e9
+
+
+def model_line(model: Any, imgsz: int) -> str:
+    """Return name, parameters, GFLOPs at a size and strides, in one line."""
+    count = sum(parameter.numel() for parameter in model.parameters())
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    part = "" if trained == count else f" ({trained:,} trained)"
+    strides = "/".join(f"{float(stride):g}" for stride in model.stride)
+    name = str(model.yaml.get("name") or getattr(model.spec, "label", "model"))
+    return f"{name}: {count:,} parameters{part}, {gflops(model, imgsz):.1f} GFLOPs at {imgsz} px, strides {strides}"
+
+
+def training_line(model: Any) -> str:
+    """Return how many parameters train, and in which layers, in one line; attention inside blocks by its own name."""
+    attention = model.attention_names()
+    trained = [(name, p.numel()) for name, p in model.named_parameters() if p.requires_grad]
+    places: dict[str, None] = {}  # in the model's order
+    for name, _ in trained:
+        inside = next((part for part in attention if name.startswith(f"{part}.")), None)
+        places[(inside or ".".join(name.split(".")[:2])).removeprefix("model.")] = None
+    where = ", ".join([*places][:LISTED]) + (f" and {len(places) - LISTED} more" if len(places) > LISTED else "")
+    total = sum(parameter.numel() for parameter in model.parameters())
+    count = sum(size for _, size in trained)
+    return f"{count:,} of {total:,} parameters train, in layers {where}; the rest is frozen"

@@ -1,0 +1,95 @@
+"""Which parts of a detector are attention, which are frozen, and who gets weight decay."""
+
+from collections.abc import Collection
+from typing import Any
+
+from models.upstream import environment  # noqa: F401 - before torch
+
+# isort: split
+from torch import nn
+
+from engine.errors import UsageError
+
+NORMS = tuple(kind for name, kind in vars(nn).items() if "Norm" in name and isinstance(kind, type))
+GATE = "gamma"  # IdentityStart's gate
+
+
+def frozen_names(model: Any, rows: Collection[int], train_only_attention: bool) -> set[str]:
+    """Return the names of the parameters that stay as they are.
+
+    Args:
+        model: a Detector; its layers are named by the base's row numbers.
+        rows: rows of the base to freeze; attention placed in or after them is not frozen.
+        train_only_attention: freeze everything but attention.
+
+    Raises:
+        UsageError: if a row does not exist, there is no attention to train, or nothing is left to train.
+    """
+    attention = _attention_prefixes(model)
+    names = [name for name, _ in model.named_parameters()]
+    if train_only_attention:
+        if not attention:
+            raise UsageError(
+                "--train-only attention: the model has none; place some with --attention or a --cfg overlay"
+            )
+        return {name for name in names if not name.startswith(attention)}
+    known = {name.split(".")[1] for name in names}
+    last = max(int(name) for name in known if name.isdigit())
+    for row in rows:
+        if row > last:
+            raise UsageError(f"--freeze {row}: the base's last row is {last}")
+    prefixes = tuple(f"model.{row}." for row in rows)
+    frozen = {
+        name for name in names if prefixes and name.startswith(prefixes) and not name.startswith(attention or "\0")
+    }
+    if len(frozen) == len(names):
+        raise UsageError(f"--freeze {' '.join(map(str, sorted(rows)))}: nothing is left to train")
+    return frozen
+
+
+def frozen_rows(freeze: list[int]) -> list[int]:
+    """Return the rows that --freeze means, as in YOLOv5: one number counts rows from the start, several name them."""
+    return list(range(freeze[0])) if len(freeze) == 1 else list(freeze)
+
+
+def parameter_groups(model: Any, lr: float, decay: float, attention_factor: float) -> list[dict[str, Any]]:
+    """Sort the trainable parameters into groups.
+
+    Weight decay is for weights of convolutions and matrices: not for biases, norms, gates and other vectors.
+
+    Args:
+        model: the detector.
+        lr: learning rate.
+        decay: weight decay.
+        attention_factor: learning rate of attention, relative to the rest.
+
+    Returns:
+        Groups for a torch optimizer, with "param_group" ("bias", "weight" or "bn", as ultralytics' warm-up asks) and
+        "part" ("base" or "attention"); empty groups are left out.
+    """
+    attention = _attention_prefixes(model) if attention_factor != 1 else ()
+    groups: dict[tuple[str, str], dict[str, Any]] = {
+        (part, kind): {
+            "params": [],
+            "param_group": kind,
+            "part": part,
+            "lr": lr * (attention_factor if part == "attention" else 1.0),
+            "weight_decay": decay if kind == "weight" else 0.0,
+        }
+        for part in ("base", "attention")
+        for kind in ("bias", "weight", "bn")
+    }
+    for prefix, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad:
+                continue
+            whole = f"{prefix}.{name}" if prefix else name
+            part = "attention" if attention and whole.startswith(attention) else "base"
+            plain = isinstance(module, NORMS) or name == GATE or parameter.ndim < 2
+            kind = "bias" if name.endswith("bias") else "bn" if plain else "weight"
+            groups[part, kind]["params"].append(parameter)
+    return [group for group in groups.values() if group["params"]]
+
+
+def _attention_prefixes(model: Any) -> tuple[str, ...]:
+    return tuple(f"{name}." for name in model.attention_names())

@@ -1,0 +1,129 @@
+"""--resume, and torchrun's restarts: find the run to continue, and refuse it where it is not the same any more."""
+
+import hashlib
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from engine.cli.run_folder import latest_checkpoint
+from engine.cli.train_flags import train_parser
+from engine.errors import UsageError
+from engine.runtime import distributed
+from engine.runtime.log import LOGGER
+
+CHANGEABLE = frozenset({"device", "workers", "cache"})  # flags that do not change what comes out
+FINDING = frozenset("resume project name exist_ok plugin demo".split())  # which run is meant, and what it may run
+
+
+def continue_run(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
+    """Return the flags, the state and the folder of the run to continue.
+
+    The first process reads the file; the others, perhaps on other machines, get its content from there.
+
+    Raises:
+        UsageError: if there is none, or it is finished.
+        CheckpointError: if its file cannot be read.
+    """
+    path, content = distributed.from_first(lambda: _read(options))
+    training = content["training"]
+    usual = vars(train_parser().parse_args([]))
+    saved = Namespace(**{**usual, **training["options"]})
+    if saved.plugin and not options.plugin:
+        raise UsageError(
+            f"--resume {path}: the run uses mechanisms of your own; add --plugin {' --plugin '.join(saved.plugin)} "
+            "(a checkpoint never runs code by itself)"
+        )
+    saved.plugin = options.plugin
+    saved.resume, saved.exist_ok, saved.demo = str(path), True, False
+    asked = vars(options)
+    given = {name: asked[name] for name in usual.keys() - FINDING if asked[name] != usual[name]}
+    for name in CHANGEABLE & set(given):
+        setattr(saved, name, given[name])
+    ignored = sorted(name for name in set(given) - CHANGEABLE if given[name] != getattr(saved, name))
+    if ignored:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
+        LOGGER.warning(f"--resume goes on with the run's own flags: {flags} ignored; to change them start a new run")
+    LOGGER.info(f"continuing {path.parents[1]} after {training['epoch'] + 1} of {training['epochs']} epochs")
+    return saved, content, path.parents[1]
+
+
+def _read(options: Namespace) -> tuple[Path, dict[str, Any]]:
+    from models.weights.checkpoint import read_checkpoint
+
+    path = latest_checkpoint(options.project) if options.resume is True else Path(options.resume)
+    if not path.is_file():
+        raise UsageError(f"--resume {path}: there is no such file; give RUN/weights/last.pt")
+    content = read_checkpoint(path)
+    training = content.get("training")
+    if training is None:
+        raise UsageError(
+            f"--resume {path}: holds weights only; give the run's last.pt, or start anew with --weights {path}"
+        )
+    if _finished(training):
+        raise UsageError(
+            f"--resume {path}: the run is finished ({training['epoch'] + 1} of {training['epochs']} epochs); "
+            f"to train further start a new run with --weights {path}"
+        )
+    return path.resolve(), content
+
+
+def _finished(training: dict[str, Any]) -> bool:
+    return bool(training["stopped"] or training["epoch"] + 1 >= training["epochs"])
+
+
+def resume_after_restart(options: Namespace) -> None:
+    """After torchrun restarted the processes: let the flags mean the run that they had begun.
+
+    Raises:
+        SystemExit: with code 0, if that run had done its last epoch.
+    """
+    state = distributed.from_first(_begun)
+    if state is None:
+        return
+    folder, resumable, finished = state
+    if finished:
+        LOGGER.info(f"{folder}: the run had done its last epoch when it was restarted; nothing is left to do")
+        raise SystemExit(0)
+    options.project, options.name, options.exist_ok = str(folder.parent), folder.name, True
+    options.resume = str(folder / "weights" / "last.pt") if resumable else False
+
+
+def _begun() -> tuple[Path, bool, bool] | None:
+    """Return the folder of the run before a restart, whether it can be continued, and whether it is finished."""
+    from models.weights.checkpoint import read_checkpoint
+
+    name = distributed.remembered_folder()
+    if name is None:
+        return None
+    last = Path(name) / "weights" / "last.pt"
+    if not last.is_file():
+        return Path(name), False, False
+    return Path(name), True, _finished(read_checkpoint(last)["training"])
+
+
+def fingerprint(content: Any) -> str:
+    """Return a hash of plain content, the same for equal content."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_unchanged(content: dict[str, Any], prints: dict[str, str], options: Namespace) -> None:
+    """Refuse to continue a run with other data, another model or other hyperparameters.
+
+    Args:
+        content: of its last.pt.
+        prints: name of each → its hash now.
+        options: the run's flags.
+
+    Raises:
+        UsageError: if one of them changed.
+    """
+    words = {"train": options.data, "val": options.data, "cfg": options.cfg, "hyp": options.hyp}
+    saved = content["training"]["fingerprints"]
+    changed = [f"{name} ({words[name]})" for name, value in saved.items() if prints.get(name) != value]
+    if changed:
+        raise UsageError(
+            f"--resume: changed since this run began: {', '.join(changed)}; put it back, "
+            f"or start a new run with --weights {options.resume}"
+        )

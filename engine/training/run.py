@@ -1,0 +1,264 @@
+"""train.py as a function: flags → data, model, trainer."""
+
+import signal
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
+
+# isort: split
+from ultralytics.cfg import get_cfg
+
+from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
+from engine.cli.train_flags import train_parser
+from engine.datasets.record_dataset import box_sizes, describe
+from engine.datasets.splits import data_name, load_data
+from engine.errors import UsageError
+from engine.model_loading import load_plugins, start_model
+from engine.runtime import distributed
+from engine.runtime.devices import check_device, check_processes
+from engine.runtime.fonts import prepare_plots
+from engine.runtime.log import LOGGER
+from engine.training import hyperparameters
+from engine.training.model_summary import model_line
+from engine.training.resume import check_unchanged, continue_run, fingerprint, resume_after_restart
+from engine.training.run_state import data_fingerprint
+from engine.training.trainer import DetectorTrainer
+
+DEMO = {"epochs": 3, "imgsz": DIGITS_SIZE, "hyp": "digits-finetune"}  # about a minute on two cores
+SPLITS = ("train", "val")
+
+
+def train(**options: Any) -> DetectorTrainer:
+    """Train from Python; options are train.py's flags with underscores, for example data="data/bccd.yaml", epochs=20.
+
+    Returns:
+        The trainer after training; `save_dir`, `metrics` and `best` say the outcome.
+
+    Raises:
+        UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
+    """
+    settings = train_parser().parse_args([])
+    for name, value in options.items():
+        if not hasattr(settings, name):
+            raise UsageError(f"train() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
+        setattr(settings, name, value)
+    settings.demo = not options
+    return run(settings)
+
+
+def run(options: Namespace) -> DetectorTrainer:
+    """Do what train.py was asked to, as one process or as one of several that torchrun started.
+
+    Raises:
+        UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
+    """
+    for name, value in vars(options).items():
+        setattr(options, name, str(value) if isinstance(value, Path) else value)
+    load_plugins(options)
+    here = distributed.place()
+    device = distributed.own_device(options.device, here)
+    check_device(device, several=True)
+    with distributed.joined(here, device):
+        return _run(options, here, device)
+
+
+def _run(options: Namespace, here: distributed.Place, device: str) -> DetectorTrainer:
+    resume_from, folder = None, None
+    resume_after_restart(options)
+    if options.resume:
+        options, resume_from, folder = continue_run(options)
+    else:
+        _fill_in(options)
+    if here.world == 1:
+        device = options.device  # perhaps that of the run to continue; several processes are connected by now
+        check_device(device)
+    check_processes(here, device, options.batch_size, options.sync_bn)
+    with distributed.in_turn(here):
+        names, splits = load_data(options.data, SPLITS, options.data_root, options.download)
+        info = describe(names, splits, options.single_cls)
+        model = _continued(resume_from, info) if resume_from is not None else start_model(options, info)
+    hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})
+    prints = _fingerprints(options, info, splits, hyp)
+    if resume_from is not None:
+        check_unchanged(resume_from, prints, options)
+    loss = hyperparameters.scaled_loss(hyp.loss, len(model.stride), info["nc"], options.imgsz)
+    model.hyp = {**model.hyp, **loss, "label_smoothing": options.label_smoothing}
+    overrides = _overrides(options, hyp)
+    folder = folder or distributed.from_first(lambda: run_folder(options.project, options.name, options.exist_ok))
+    overrides |= {"project": str(folder.parent), "name": folder.name, "device": device}
+    with distributed.in_turn(here):  # ultralytics removes an old table too, but stumbles if another process did
+        (folder / "results.csv").unlink(missing_ok=True)
+    trainer = DetectorTrainer(
+        model,
+        info,
+        vars(options),
+        overrides,
+        resume_from=resume_from,
+        data_label=data_name(options.data),
+        fingerprints=prints,
+    )
+    if here.rank == 0:
+        if not options.noplots:
+            prepare_plots(info["names"])
+        distributed.remember_folder(str(folder))
+        _record(folder, options, hyp)
+    _check_anchors(trainer, options)
+    LOGGER.info(model_line(model, trainer.args.imgsz))
+    with _stopping_cleanly(trainer):
+        trainer.train()
+    _report(trainer)
+    return trainer
+
+
+def _fill_in(options: Namespace) -> None:
+    """Choose weights and data where none were given, and say so."""
+    if options.weights is None and not options.cfg:
+        if options.data is None or data_name(options.data) == "digits":
+            options.weights = str(DIGITS_WEIGHTS)
+            LOGGER.info(f"no --weights and no --cfg: starting from {DIGITS_WEIGHTS.name}")
+        else:
+            options.weights = "yolov5s.pt"
+            LOGGER.info("no --weights and no --cfg: starting from yolov5s.pt, as YOLOv5 does")
+    if options.weights is None:
+        LOGGER.warning(
+            f"no --weights: training {options.cfg} from scratch, which takes far longer; add --weights yolov5n.pt, "
+            "or --weights '' if scratch is meant"
+        )
+    if options.data is None:
+        options.data = "digits"
+        LOGGER.info("no --data: training on data/digits.yaml")
+    if options.demo:
+        vars(options).update(DEMO)
+        flags = " ".join(f"--{name} {value}" for name, value in DEMO.items())
+        LOGGER.info(f"no flags at all: as with {flags}; `python train.py --help` lists the flags")
+    if not options.weights and not options.cfg:
+        raise UsageError("--weights '' starts from scratch and needs a model: add --cfg yolov5n, say")
+
+
+def _continued(content: dict[str, Any], info: dict[str, Any]) -> Any:
+    """Return the model of a run to continue; the trainer loads its tensors."""
+    from models import build_model
+
+    return build_model(content["spec"], nc=info["nc"], names=info["names"])
+
+
+def _fingerprints(
+    options: Namespace, info: dict[str, Any], splits: dict[str, Any], hyp: hyperparameters.Hyp
+) -> dict[str, str]:
+    """Return hashes of what must be the same when the run is continued, and in all processes.
+
+    Raises:
+        UsageError: if processes on other machines have something else.
+        SpecError: if the model YAML cannot be read.
+    """
+    from models import read_spec
+
+    prints = {split: data_fingerprint(splits[split].records) for split in SPLITS}
+    prints["hyp"] = fingerprint([hyp.engine, hyp.loss])
+    if options.cfg:
+        identity = True if options.identity else None
+        prints["cfg"] = fingerprint(read_spec(options.cfg, options.attention, nc=info["nc"], identity=identity).yaml)
+    for rank, other in enumerate(distributed.from_all(prints)):
+        changed = [name for name in prints if other.get(name) != prints[name]]
+        if changed:
+            raise UsageError(f"process {rank} has another {', '.join(changed)} than process {distributed.place().rank}")
+    return prints
+
+
+def _overrides(options: Namespace, hyp: hyperparameters.Hyp) -> dict[str, Any]:
+    """Return the run's settings in ultralytics' words, all but its folder.
+
+    Raises:
+        UsageError: if a value is out of the range that ultralytics allows.
+    """
+    settings = {
+        "task": "detect",
+        "mode": "train",
+        "model": options.cfg or str(options.weights),
+        "data": str(options.data),
+        "epochs": options.epochs,
+        "patience": options.patience,
+        "batch": options.batch_size,
+        "imgsz": options.imgsz,
+        "save": not options.nosave,
+        "save_period": options.save_period,
+        "device": options.device,
+        "workers": 0,  # ours are counted apart
+        "exist_ok": True,
+        "optimizer": options.optimizer,
+        "seed": options.seed,
+        "single_cls": options.single_cls,
+        "rect": options.rect,
+        "cos_lr": options.cos_lr,
+        "multi_scale": 0.5 if options.multi_scale else 0.0,
+        "amp": False,  # decided by engine/training/precision.py; stock's check would fetch a model
+        "val": not options.noval,
+        "plots": not options.noplots,
+        "iou": 0.6,  # of NMS in validation, as YOLOv5
+        "close_mosaic": 0,  # YOLOv5 never closes it; a hyperparameter file may
+        "cls_pw": 0.0,  # means something else there; the loss's own stands in Detector.hyp
+    }
+    integers = {key: int(value) for key, value in hyp.engine.items() if key in ("close_mosaic", "nbs")}
+    settings |= hyp.engine | integers
+    try:
+        get_cfg(overrides=settings)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--hyp {options.hyp}: {error}") from None
+    return settings
+
+
+def _record(folder: Path, options: Namespace, hyp: hyperparameters.Hyp) -> None:
+    """Write the flags and hyperparameters beside the results, as YOLOv5 does."""
+    for name, content in (("opt.yaml", vars(options)), ("hyp.yaml", {**hyp.engine, **hyp.loss})):
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _check_anchors(trainer: DetectorTrainer, options: Namespace) -> None:
+    """Replace anchors that fit the data badly, before training begins."""
+    if options.noautoanchor or trainer.resume_from is not None or not hasattr(trainer.model.model[-1], "anchor_wh"):
+        return
+    from models.autoanchor import check_anchors
+
+    sizes = box_sizes(trainer.info["train"].records, options.imgsz)
+    LOGGER.info(check_anchors(trainer.model, sizes, trainer.model.hyp["anchor_t"], options.seed))
+
+
+@contextmanager
+def _stopping_cleanly(trainer: DetectorTrainer) -> Iterator[None]:
+    """Turn SIGTERM and Ctrl-C into an end that says how to continue."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if trainer.last.exists():
+            LOGGER.info(f"\nstopped; continue with: python train.py --resume {trainer.last}")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _report(trainer: DetectorTrainer) -> None:
+    """Say how good the best weights are, and where everything is."""
+    metrics = trainer.metrics or {}
+    figures = ", ".join(f"{name} {metrics[key]:.3f}" for name, key in _FIGURES if key in metrics)
+    LOGGER.info(f"best epoch {trainer.stopper.best_epoch}: {figures}")
+    LOGGER.info(f"weights, results.csv and plots in {trainer.save_dir}")
+
+
+_FIGURES = (
+    ("precision", "metrics/precision(B)"),
+    ("recall", "metrics/recall(B)"),
+    ("mAP50", "metrics/mAP50(B)"),
+    ("mAP50-95", "metrics/mAP50-95(B)"),
+)

@@ -1,0 +1,1 @@
+"""val.py: measure a detector on a data set."""

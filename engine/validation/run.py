@@ -1,0 +1,156 @@
+"""val.py as a function: one prediction set, all numbers."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
+
+# isort: split
+from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
+from engine.cli.val_flags import val_parser
+from engine.datasets.record_dataset import describe
+from engine.datasets.splits import data_name, load_data
+from engine.errors import UsageError
+from engine.model_loading import load_weights
+from engine.runtime.devices import check_device, check_runtime
+from engine.runtime.fonts import prepare_plots
+from engine.runtime.log import LOGGER
+from engine.validation.validator import Validator
+
+FEW_CLASSES = 25  # so many get a row each without --per-class
+
+
+def validate(weights: Any, data: Any, **options: Any) -> dict[str, Any]:
+    """Measure a detector from Python; options are val.py's flags with underscores.
+
+    Args:
+        weights: checkpoint, exported model, or a Detector.
+        data: data set, as for --data.
+        options: for example imgsz=320, task="test".
+
+    Returns:
+        What metrics.json holds; for task="speed" the times alone.
+
+    Raises:
+        UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
+    """
+    settings = val_parser().parse_args([])
+    for name, value in {"weights": weights, "data": data, **options}.items():
+        if not hasattr(settings, name):
+            raise UsageError(f"validate() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
+        setattr(settings, name, value)
+    return run(settings)
+
+
+def run(options: Namespace) -> dict[str, Any]:
+    """Do what val.py was asked to.
+
+    Raises:
+        UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
+    """
+    from data import read_config
+    from metrics import evaluate, plot_tide
+
+    _fill_in(options)
+    if options.task == "speed":  # at the thresholds of detection, as in YOLOv5
+        options.conf_thres, options.iou_thres, options.noplots = 0.25, 0.45, True
+    check_device(options.device)
+    split = "val" if options.task == "speed" else options.task
+    model = load_weights(options.weights, options)
+    check_runtime(model, options.device, options.half, options.dnn)
+    names, splits = load_data(options.data, (split,), options.data_root, options.download)
+    _check_classes(model, names, options)
+    folder = run_folder(options.project, options.name, options.exist_ok)
+    validator = Validator(
+        save_dir=folder,
+        args=_overrides(options, split, folder),
+        info=describe(names, splits, options.single_cls),
+        keep_boxes=True,
+    )
+    if not options.noplots:
+        prepare_plots(names, getattr(model, "names", {}))
+    validator.workers = options.workers if _on_gpu() else 0
+    validator(model=model)
+    if options.task == "speed":
+        return {"milliseconds an image": dict(validator.speed)}
+    truths, found = validator.report_inputs()
+    report = evaluate(truths, found, options.evaluator)
+    per_class = options.per_class or 1 < len(names) <= FEW_CLASSES
+    voc07 = options.voc07 or data_name(options.data).upper().startswith("VOC")
+    LOGGER.info("\n" + report.table(per_class, voc07))
+    report.save_json(folder / "metrics.json")
+    if not options.noplots:
+        plot_tide({folder.name: report.tide}, folder / "errors.png")
+    if options.save_json:
+        ids = _category_ids(read_config(options.data, options.data_root), split)
+        count = validator.write_json(folder / "predictions.json", ids)
+        LOGGER.info(f"{count} boxes in {folder / 'predictions.json'}")
+    LOGGER.info(f"metrics.json{'' if options.noplots else ' and plots'} in {folder}")
+    return report.to_dict()
+
+
+def _fill_in(options: Namespace) -> None:
+    """Choose weights and data where none were given, and say so."""
+    if options.weights is None:
+        options.weights = str(DIGITS_WEIGHTS)
+        LOGGER.info(f"no --weights: measuring {DIGITS_WEIGHTS.name}")
+    if options.data is None:
+        options.data = "digits"
+        options.imgsz = DIGITS_SIZE if getattr(options, "demo", False) else options.imgsz
+        LOGGER.info(f"no --data: measuring on data/digits.yaml at {options.imgsz} px")
+
+
+def _on_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _check_classes(model: Any, names: dict[int, str], options: Namespace) -> None:
+    """Refuse to measure a model on classes that it does not know.
+
+    Raises:
+        UsageError: if the numbers of classes differ.
+    """
+    known = getattr(model, "names", None)
+    if known is not None and not options.single_cls and len(known) != len(names):
+        raise UsageError(
+            f"--weights {options.weights} knows {len(known)} classes ({', '.join(list(known.values())[:5])} …), "
+            f"--data {options.data} has {len(names)} ({', '.join(list(names.values())[:5])} …); "
+            "train on that data first, or choose the data that the weights were trained on"
+        )
+
+
+def _category_ids(config: Any, split: str) -> dict[int, int]:
+    from data import load_dataset
+
+    return dict(load_dataset(config, split=split).category_ids)
+
+
+def _overrides(options: Namespace, split: str, folder: Path) -> dict[str, Any]:
+    """Return the settings in ultralytics' words."""
+    return {
+        "task": "detect",
+        "mode": "val",
+        "data": data_name(options.data),
+        "split": split,
+        "batch": options.batch_size,
+        "imgsz": options.imgsz,
+        "conf": options.conf_thres,
+        "iou": options.iou_thres,
+        "max_det": options.max_det,
+        "device": options.device,
+        "augment": options.augment,
+        "single_cls": options.single_cls,
+        "quantize": 16 if options.half else None,
+        "dnn": options.dnn,
+        "save_txt": options.save_txt,
+        "save_conf": options.save_conf,
+        "plots": not options.noplots,
+        "verbose": False,  # the table of metrics says more
+        "rect": not options.square,
+        "project": str(folder.parent),
+        "name": folder.name,
+        "exist_ok": True,
+    }

@@ -1,0 +1,222 @@
+"""ultralytics' validator over our data sets, which also keeps every box for the numbers of `metrics`."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.runtime import ultralytics_patches
+
+# isort: split
+import torch
+from ultralytics.models.yolo.detect import DetectionValidator
+
+from engine.datasets.loader import make_loader
+from engine.datasets.record_dataset import RecordDataset
+from engine.errors import UsageError
+from engine.runtime.threads import Behind
+
+FITNESS = {"metrics/mAP50(B)": 0.1, "metrics/mAP50-95(B)": 0.9}  # YOLOv5's; ultralytics looks at mAP50-95 alone
+
+BEHIND = 2  # batches of which the boxes may still have to be selected and matched
+
+
+class Validator(DetectionValidator):
+    """Validation in training and on its own.
+
+    Three batches are under way at a time: one is read, one is in the model, and of one the boxes are selected and
+    matched.
+
+    Args:
+        info: data dictionary from `engine.datasets.record_dataset.describe`; needed for validation on its own.
+        keep_boxes: keep detections and truth in pixels for `report_inputs`.
+        per_class: print a row for each class.
+    """
+
+    def __init__(self, *args: Any, info: dict | None = None, keep_boxes: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.info = info
+        self.keep_boxes = keep_boxes
+        self.workers = 0  # loader processes; ultralytics sets its own setting to 0 on CPUs
+        self.boxes: list[np.ndarray] = []  # (n, 7): record, class, x, y, width, height in pixels, score
+        self.behind = Behind(2 * BEHIND)
+        self.selecting = 0.0  # seconds
+
+    def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
+        """Validate, see BaseValidator; a data set of ours takes the place of the YAML that stock would read."""
+        if trainer is not None:
+            return super().__call__(trainer, model, **kwargs)
+        with ultralytics_patches.dataset_described_by(self.info or {}):
+            return super().__call__(trainer, model, **kwargs)
+
+    def build_dataset(self, img_path: Any, mode: str = "val", batch: int | None = None) -> RecordDataset:
+        """Build the data set of one split.
+
+        Args:
+            img_path: its `data.records.Split`.
+            mode: kept for the signature.
+            batch: pictures a batch, for rectangular batches.
+
+        Raises:
+            UsageError: if an exported model takes pictures of one shape only that is no square.
+        """
+        sizes = self.args.imgsz if isinstance(self.args.imgsz, list | tuple) else [self.args.imgsz]
+        if sizes[0] != sizes[-1]:
+            raise UsageError(
+                f"the exported model takes {sizes[0]}×{sizes[-1]} pictures only; to measure it write one with --dynamic"
+            )
+        return RecordDataset(
+            img_path.records,
+            data=self.data,
+            imgsz=sizes[0],
+            augment=False,
+            hyp=self.args,
+            rect=bool(self.args.rect),  # off where an exported model takes one shape only
+            batch_size=batch,
+            stride=int(max(float(self.stride), 32)),
+            pad=0.5,
+            single_cls=bool(self.args.single_cls),
+            task="detect",
+        )
+
+    def get_dataloader(self, dataset_path: Any, batch_size: int) -> Any:
+        """Build the loader of one split."""
+        dataset = self.build_dataset(dataset_path, batch=batch_size)
+        if self.names and len(self.names) < self.data["nc"]:
+            dataset.update_labels(list(range(len(self.names))))
+        return make_loader(dataset, batch_size, self.workers, None, self.device)
+
+    def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device, as 0–1, in the memory format that convolutions like."""
+        batch = super().preprocess(batch)
+        batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        return batch
+
+    def init_metrics(self, model: torch.nn.Module) -> None:
+        """Forget the boxes of an earlier validation."""
+        super().init_metrics(model)
+        self.boxes, self.selecting = [], 0.0
+
+    def postprocess(self, preds: Any) -> Any:
+        """Select boxes behind the model; the result is a promise of them."""
+        return self.behind.do(lambda: self._select(preds))
+
+    @torch.inference_mode()
+    def _select(self, preds: Any) -> list[dict[str, torch.Tensor]]:
+        start = time.perf_counter()
+        selected = super().postprocess(preds)
+        self.selecting += time.perf_counter() - start
+        return selected  # type: ignore[no-any-return]
+
+    def update_metrics(self, preds: Any, batch: dict[str, Any]) -> None:
+        """Take a batch into account when its boxes are selected, and keep them where they are wanted."""
+        self.behind.do(lambda: self._take(preds.result(), batch))
+
+    @torch.inference_mode()
+    def _take(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        if self.keep_boxes:
+            numbers = self._record_numbers()
+            for position, pred in enumerate(preds):
+                self._keep(pred, self._prepare_batch(position, batch), numbers)
+        super().update_metrics(preds, batch)
+
+    def plot_val_samples(self, batch: dict[str, Any], ni: int) -> None:
+        """Draw the truth of a batch, when it is matched: drawing changes batch and boxes."""
+        self.behind.finish()
+        super().plot_val_samples(batch, ni)
+
+    def plot_predictions(self, batch: dict[str, Any], preds: Any, ni: int, max_det: int | None = None) -> None:
+        """Draw the boxes of a batch."""
+        super().plot_predictions(batch, preds.result(), ni, max_det)
+
+    def gather_stats(self) -> None:
+        """Wait for the last batches."""
+        self.behind.finish()
+        super().gather_stats()
+
+    def finalize_metrics(self) -> None:
+        """Give the time of selecting boxes, which stock's loop has not seen."""
+        self.speed["postprocess"] = self.selecting / len(self.dataloader.dataset) * 1e3
+        super().finalize_metrics()
+
+    def _record_numbers(self) -> dict[str, int]:
+        files = self.dataloader.dataset.im_files
+        if getattr(self, "_numbered", None) is not files:
+            self._numbered, self._numbers = files, {file: number for number, file in enumerate(files)}
+        return self._numbers
+
+    def _keep(self, pred: dict[str, torch.Tensor], image: dict[str, Any], numbers: dict[str, int]) -> None:
+        scaled = self.scale_preds(pred, image)
+        corners = scaled["bboxes"].double().cpu().numpy()
+        rows = np.empty((len(corners), 7))
+        rows[:, 0] = numbers[image["im_file"]]
+        rows[:, 1] = 0 if self.args.single_cls else scaled["cls"].cpu().numpy()
+        rows[:, 2:4] = corners[:, :2]
+        rows[:, 4:6] = corners[:, 2:] - corners[:, :2]
+        rows[:, 6] = scaled["conf"].double().cpu().numpy()
+        self.boxes.append(rows)
+
+    def get_stats(self) -> dict[str, Any]:
+        """Compute the metrics; fitness weighs mAP50 and mAP50-95 as YOLOv5 does."""
+        stats = super().get_stats()
+        stats["fitness"] = float(sum(weight * stats[key] for key, weight in FITNESS.items()))
+        return stats
+
+    def report_inputs(self) -> tuple[Any, Any]:
+        """Return truth and detections of the last validation as `metrics` takes them, difficult objects included."""
+        from metrics import Detections, Truths
+
+        records = self.dataloader.dataset.records
+        names = tuple(str(self.names[number]) for number in sorted(self.names))
+        counts = [len(record) for record in records]
+
+        def column(name: str, kind: Any) -> np.ndarray:
+            parts = [np.asarray(getattr(record, name)) for record in records]
+            return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
+
+        corners = np.concatenate([record.boxes_xyxy.reshape(-1, 4) for record in records])
+        classes = np.zeros(sum(counts), np.int64) if self.args.single_cls else column("classes", np.int64)
+        known = classes < len(names)
+        image = np.repeat(np.arange(len(records)), counts)
+        boxes_xywh = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), 1)
+        truths = Truths(
+            tuple(range(len(records))),
+            tuple(range(len(names))),
+            names,
+            image[known],
+            classes[known],
+            boxes_xywh[known],
+            column("area", np.float64)[known],
+            column("crowd", bool)[known],
+            column("difficult", bool)[known],
+        )
+        rows = np.concatenate(self.boxes) if self.boxes else np.zeros((0, 7))
+        rows[:, 4:6] = rows[:, 4:6].clip(min=0)
+        found = Detections(rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64), rows[:, 2:6], rows[:, 6])
+        return truths, found
+
+    def write_json(self, path: Path, category_ids: dict[int, int]) -> int:
+        """Write the boxes of the last validation as COCO results.
+
+        Args:
+            path: the file.
+            category_ids: class number → COCO's id; empty numbers classes from 1.
+
+        Returns:
+            How many boxes were written.
+        """
+        records = self.dataloader.dataset.records
+        rows = [
+            {
+                "image_id": int(records[int(row[0])].image_id),
+                "file_name": records[int(row[0])].path.name,
+                "category_id": category_ids.get(int(row[1]), int(row[1]) + 1),
+                "bbox": [round(value, 3) for value in row[2:6].tolist()],
+                "score": round(float(row[6]), 5),
+            }
+            for row in (np.concatenate(self.boxes) if self.boxes else np.zeros((0, 7)))
+        ]
+        path.write_text(json.dumps(rows), encoding="utf-8")
+        return len(rows)
