@@ -60,8 +60,8 @@ def run(options: Namespace) -> None:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
         SystemExit: with code 1, if a run failed.
     """
-    from study.plan import address_runs, make_plan, remembered_epochs
-    from study.spec import read_study
+    from study.plan.plan import address_runs, make_plan, remembered_epochs
+    from study.plan.study_spec import read_study
 
     if options.spec is None:
         raise UsageError("which study? For example: python study.py cfg/study/digits-quick.yaml --dry-run")
@@ -87,13 +87,13 @@ def run(options: Namespace) -> None:
 
 
 def _train_and_report(plan: Any, options: Namespace, devices: Sequence[str]) -> None:
-    from study.report import write_report
-    from study.runner import execute, sort_runs
+    from study.execute.local import execute, sort_runs
+    from study.report.write import write_report
 
     if options.report:
         outcome, _ = sort_runs(plan, retry_failed=False)
     elif options.ray is not None:
-        from study.cluster import execute_on_ray
+        from study.execute.ray_cluster import execute_on_ray
 
         outcome = execute_on_ray(plan, options.ray, options.workers, options.retry_failed, _say)
     else:
@@ -125,7 +125,7 @@ def _devices(text: str) -> list[str]:
 
 def _probe(plan: Any, device: str) -> dict[str, float]:
     """Return the seconds of an epoch of every variant."""
-    from study.cost import epoch_seconds
+    from study.execute.cost import epoch_seconds
 
     _say("timing a few batches of each variant")
     return {
@@ -140,7 +140,7 @@ def _epochs_in(minutes: float, seconds: Mapping[str, float]) -> dict[str, int]:
 def _list(plan: Any, epochs: Mapping[str, int], seconds: Mapping[str, float]) -> None:
     """Print what a study would do."""
     from models import build_model
-    from study.cost import START_SECONDS, parameters_and_flops
+    from study.execute.cost import START_SECONDS, parameters_and_flops
 
     size = plan.options["imgsz"]
     counts = {name: parameters_and_flops(build_model(model.yaml), size) for name, model in plan.models.items()}

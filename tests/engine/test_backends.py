@@ -242,7 +242,7 @@ def test_no_torch_where_the_export_is_there(pictures, tmp_path):
     """What makes detection start in a moment."""
     words = ["--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320, "--device", "cpu", "--nosave"]
     code = (
-        "import sys; from engine.cli import main\n"
+        "import sys; from engine.cli.main import main\n"
         "status = main('detect', sys.argv[1:])\n"
         "print(status, sorted({'torch', 'torchvision', 'ultralytics'} & set(sys.modules)))"
     )

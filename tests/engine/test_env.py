@@ -21,7 +21,8 @@ def run(root, code, **extra):
 
 
 def test_importing_it_loads_neither_torch_nor_ultralytics(root, tmp_path):
-    code = "import sys; from models.upstream import environment; print([m for m in ('torch', 'ultralytics', 'cv2', 'numpy') if m in sys.modules])"
+    heavy = ("torch", "ultralytics", "cv2", "numpy")
+    code = f"import sys, models.upstream.environment; print([m for m in {heavy} if m in sys.modules])"
     assert run(root, code, YOLO_ATTENTION_CACHE=tmp_path) == "[]\n"
 
 

@@ -68,7 +68,7 @@ def test_lanes_are_for_many_pictures(count, mode, lanes, monkeypatch):
 
     source = SimpleNamespace(pictures=count, bs=1, mode=mode)
     monkeypatch.setattr(predictor, "open_source", lambda *args: source)
-    monkeypatch.setattr(predictor.env, "threads", lambda: 2)
+    monkeypatch.setattr(predictor.environment, "threads", lambda: 2)
     monkeypatch.setattr(predictor, "open_backend", opened)
     Predictor(detect_parser().parse_args([]), None).open("anything")
     assert asked == [lanes]

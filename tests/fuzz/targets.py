@@ -35,7 +35,7 @@ from engine.ops import image_io
 from engine.training import hyperparameters
 from models import build_model, read_spec
 from models.errors import SpecError
-from study.spec import read_study
+from study.plan.study_spec import read_study
 from tests.fuzz.mutations import contents, elements, pictures_of, texts, trees
 from tests.fuzz.seeds import XML, coco_tree, data_trees, labels, pictures_as_bytes
 

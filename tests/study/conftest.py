@@ -12,10 +12,10 @@ import yaml
 
 from metrics import Detections, evaluate
 from metrics.inputs import Truths
-from study.plan import Plan, address_runs, make_plan
-from study.runner import Outcome, prepare
-from study.runs import Run, write_json
-from study.spec import read_study
+from study.execute.local import Outcome, prepare
+from study.plan.plan import Plan, address_runs, make_plan
+from study.plan.run import Run, write_json
+from study.plan.study_spec import read_study
 
 SPEC = {
     "cfg": "yolov5n",

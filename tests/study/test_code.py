@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.runtime.paths import ROOT
-from study import code
+from study.plan import code_fingerprint
 
 
 @pytest.fixture
@@ -22,24 +22,29 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(code, "ROOT", tmp_path)
+    monkeypatch.setattr(code_fingerprint, "ROOT", tmp_path)
     forget()
     yield tmp_path
     forget()
 
 
 def forget() -> None:
-    for cached in (code._imports, code._homes, code._tree, code._syntax):
+    for cached in (
+        code_fingerprint._imports,
+        code_fingerprint._homes,
+        code_fingerprint._tree,
+        code_fingerprint._syntax,
+    ):
         cached.cache_clear()
 
 
 def now() -> str:
     forget()
-    return code.code_hash(["p.a"])
+    return code_fingerprint.code_hash(["p.a"])
 
 
 def test_imports_are_followed_also_lazy_ones(package: Path) -> None:
-    found = {path.name for path in code.closure(["p.a"])}
+    found = {path.name for path in code_fingerprint.closure(["p.a"])}
     assert found == {"__init__.py", "a.py", "b.py", "c.py"}
 
 
@@ -60,20 +65,22 @@ def test_only_what_matters_changes_it(package: Path, file: str, text: str, same:
 
 def test_training_depends_on_models_but_not_on_detection_or_reports() -> None:
     forget()
-    found = {path.relative_to(ROOT).as_posix() for path in code.closure(["engine.training.run"])}
+    found = {path.relative_to(ROOT).as_posix() for path in code_fingerprint.closure(["engine.training.run"])}
     assert {"engine/training/trainer.py", "models/build.py", "models/network/parser.py", "data/loading.py"} <= found
-    assert not found & {"engine/detection/run.py", "study/report.py", "attention/mechanisms/se.py"}
+    assert not found & {"engine/detection/run.py", "study/report/write.py", "attention/mechanisms/se.py"}
 
 
 def test_measuring_depends_on_metrics_but_not_on_reports() -> None:
     forget()
-    found = {path.relative_to(ROOT).as_posix() for path in code.closure(["study.evaluation"])}
-    assert {"study/evaluation.py", "metrics/coco.py", "engine/validation/validator.py"} <= found
-    assert not found & {"study.py", "study/report.py", "study/cli.py"}
+    found = {path.relative_to(ROOT).as_posix() for path in code_fingerprint.closure(["study.execute.measure"])}
+    assert {"study/execute/measure.py", "metrics/coco.py", "engine/validation/validator.py"} <= found
+    assert not found & {"study.py", "study/report/write.py", "study/cli.py"}
 
 
 def test_only_the_mechanisms_that_are_used_count() -> None:
     forget()
-    hashes = {tuple(names): code.code_hash(["engine.training.run"], names) for names in (["SE"], ["CBAM"], [])}
+    hashes = {
+        tuple(names): code_fingerprint.code_hash(["engine.training.run"], names) for names in (["SE"], ["CBAM"], [])
+    }
     assert len(set(hashes.values())) == 3
-    assert code.code_hash(["engine.training.run"], ["ChannelAttention"]) == hashes["SE",]  # an alias
+    assert code_fingerprint.code_hash(["engine.training.run"], ["ChannelAttention"]) == hashes["SE",]  # an alias

@@ -8,7 +8,7 @@ import torch
 from attention import ATTENTION, IdentityStart, build_attention
 from engine.errors import UsageError
 from models import build_model, read_spec
-from study.controls import BLOCK, control, match_parameters
+from study.plan.controls import BLOCK, control, match_parameters
 
 MECHANISMS = [name for name in ATTENTION.names() if name != BLOCK]
 

@@ -9,7 +9,15 @@ from torch import nn
 
 from models import read_spec
 from study.cli import duration
-from study.cost import Cost, added_latency, disturbed, epoch_seconds, measure_costs, parameters_and_flops, quartiles
+from study.execute.cost import (
+    Cost,
+    added_latency,
+    disturbed,
+    epoch_seconds,
+    measure_costs,
+    parameters_and_flops,
+    quartiles,
+)
 
 
 class Net(nn.Module):
@@ -49,8 +57,8 @@ def test_costs_are_kept_until_something_changes(tmp_path: Path, monkeypatch: pyt
         built.append(1)
         return Net()
 
-    monkeypatch.setattr("study.cost.build_model", build)
-    monkeypatch.setattr("study.cost.disturbed", lambda cost: False)
+    monkeypatch.setattr("study.execute.cost.build_model", build)
+    monkeypatch.setattr("study.execute.cost.disturbed", lambda cost: False)
     models = {"baseline": read_spec("yolov5n")}
     file = tmp_path / "cost.json"
     first, setting = measure_costs(models, 16, 3, "cpu", file)
@@ -72,14 +80,14 @@ def test_timing_on_a_busy_machine_is_noticed_and_repeated(tmp_path: Path, monkey
     assert not disturbed(Cost(1, 1, (5.0, 5.1, 5.2, 5.3, 90.0)))  # one hiccup
     assert disturbed(Cost(1, 1, (5.0, 5.1, 7.0, 9.0, 9.5)))
     times = iter([(5.0, 9.0, 50.0), (5.0, 5.1, 5.2)])
-    monkeypatch.setattr("study.cost.build_model", lambda yaml: Net())
-    monkeypatch.setattr("study.cost.interleaved", lambda models, *args: dict.fromkeys(models, next(times)))
+    monkeypatch.setattr("study.execute.cost.build_model", lambda yaml: Net())
+    monkeypatch.setattr("study.execute.cost.interleaved", lambda models, *args: dict.fromkeys(models, next(times)))
     found = [measure_costs({"baseline": read_spec("yolov5n")}, 16, 3, "cpu", tmp_path / "cost.json") for _ in range(3)]
     assert [costs["baseline"].latency_ms for costs, _ in found] == [(5.0, 9.0, 50.0), (5.0, 5.1, 5.2), (5.0, 5.1, 5.2)]
 
 
 def test_an_epoch_is_timed_by_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("study.cost.probe_seconds", lambda *args: (0.5, 0.1))
+    monkeypatch.setattr("study.execute.cost.probe_seconds", lambda *args: (0.5, 0.1))
     assert epoch_seconds(read_spec("yolov5n"), {}, {"train": 10, "val": 20}, "cpu") == pytest.approx(7.0)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from study.cost import Cost
-from study.report import write_report
+from study.execute.cost import Cost
+from study.report.write import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # Runs in the page after it was loaded, and leaves what it saw in the document.
@@ -67,7 +67,7 @@ def html(study: Any, monkeypatch: pytest.MonkeyPatch) -> str:
         found = {name: Cost(1000 - 100 * i, 10**9 + i, (4.0 + i, 5.0 + i, 9.0)) for i, name in enumerate(models)}
         return found, {"imgsz": imgsz, "rounds": rounds, "device": "CPU", "threads": 1}
 
-    monkeypatch.setattr("study.report.measure_costs", costs)
+    monkeypatch.setattr("study.report.write.measure_costs", costs)
     write_report(study.plan, study.outcome)
     return (study.plan.folder / "report.html").read_text()
 

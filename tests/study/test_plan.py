@@ -13,9 +13,9 @@ from data import load_dataset
 from engine.cli.train_flags import train_parser
 from engine.errors import UsageError
 from models import build_model, read_spec
-from study.halves import halves_of
-from study.plan import Plan, address_runs, make_plan, remembered_epochs
-from study.spec import read_study
+from study.plan.plan import Plan, address_runs, make_plan, remembered_epochs
+from study.plan.split_val import halves_of
+from study.plan.study_spec import read_study
 
 SPEC = {
     "variants": {"se": "SE@neck.P3", "sk": {"attention": "SKAttention@neck.P3", "identity": True}},
@@ -109,7 +109,7 @@ def test_a_plugins_content_is_part_of_a_runs_address(
     write_spec: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[Path] = []
-    monkeypatch.setattr("study.plan.load_plugin", loaded.append)
+    monkeypatch.setattr("study.plan.plan.load_plugin", loaded.append)
     file = tmp_path / "mine.py"
     spec = read_study(write_spec(controls=None))
     found = []

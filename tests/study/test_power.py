@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.power import achieved_power, seeds_needed, smallest_detectable
+from study.analysis.power import achieved_power, seeds_needed, smallest_detectable
 
 
 @pytest.mark.parametrize(("effect", "seeds", "power"), [(1.0, 10, 0.8031), (0.5, 34, 0.8078), (0.8, 15, 0.8213)])

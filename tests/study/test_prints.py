@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from data import load_dataset
-from study import prints
-from study.prints import split_print
+from study.plan import data_fingerprint
+from study.plan.data_fingerprint import split_print
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_every_byte_and_box_counts_and_the_place_does_not(
     records: list[Any], large: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("YOLO_ATTENTION_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(prints, "_WORTHWHILE", 1 if large else 100)
+    monkeypatch.setattr(data_fingerprint, "_WORTHWHILE", 1 if large else 100)
     before = split_print(records)
     assert split_print(records) == before
     assert split_print(records[::-1]) != before
@@ -49,15 +49,15 @@ def test_pictures_of_a_large_set_are_read_once(
     records: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("YOLO_ATTENTION_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(prints, "_WORTHWHILE", 1)
+    monkeypatch.setattr(data_fingerprint, "_WORTHWHILE", 1)
     read: list[Path] = []
-    real: Callable[[Path], str] = prints.file_hash
+    real: Callable[[Path], str] = data_fingerprint.file_hash
 
     def counted(path: Path) -> str:
         read.append(path)
         return real(path)
 
-    monkeypatch.setattr(prints, "file_hash", counted)
+    monkeypatch.setattr(data_fingerprint, "file_hash", counted)
     before = split_print(records)
     assert len(read) == len(records)
     os.utime(records[0].path, ns=(1, 1))

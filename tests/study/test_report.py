@@ -12,18 +12,18 @@ import pytest
 
 from metrics import MatchTable
 from metrics.match import RIGHT, WRONG
-from study import cost
-from study.analysis import analyse
-from study.cost import Cost, interleaved
-from study.pictures import extremes, tallies
-from study.plan import Plan
-from study.plots import pareto_line
-from study.recipe import flags_text, recipe
-from study.report import write_report
-from study.results import gather
-from study.runner import Outcome
-from study.statistics import Verdict, compare
-from study.tables import Cell, Table, deviation, mean, points, shade
+from study.analysis.comparisons import analyse
+from study.analysis.results import gather
+from study.analysis.statistics import Verdict, compare
+from study.execute import cost
+from study.execute.cost import Cost, interleaved
+from study.execute.local import Outcome
+from study.plan.plan import Plan
+from study.report.comparison_table import Cell, Table, deviation, mean, points, shade
+from study.report.example_images import extremes, tallies
+from study.report.plots import pareto_line
+from study.report.reproduce import flags_text, recipe
+from study.report.write import write_report
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def _no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
         found = {name: Cost(1000 + 100 * i, 10**9 + i, (4.0 + i, 5.0 + i, 9.0)) for i, name in enumerate(models)}
         return found, {"imgsz": imgsz, "rounds": rounds, "device": "CPU", "threads": 1}
 
-    monkeypatch.setattr("study.report.measure_costs", costs)
+    monkeypatch.setattr("study.report.write.measure_costs", costs)
 
 
 def test_verdicts_are_those_of_the_statistics(study: Any) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from study import runner
-from study.plan import Plan
-from study.runner import execute, sort_runs, status
-from study.runs import Run, read_json, write_json
-from study.work import BUSY
-from study.work import main as work_main
+from study.execute import local
+from study.execute.local import execute, sort_runs, status
+from study.execute.worker import BUSY
+from study.execute.worker import main as work_main
+from study.plan.plan import Plan
+from study.plan.run import Run, read_json, write_json
 
 PRETEND = """
 import json, os, signal, sys, time
@@ -41,13 +41,13 @@ def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
     def choose(action: str) -> None:
         script = tmp_path / "pretend.py"
         script.write_text(PRETEND.replace("ACTION", textwrap.dedent(action)))
-        real = runner.command
+        real = local.command
 
         def command(run: Run, device: str) -> tuple[list[str], dict[str, str]]:
             _, environment = real(run, device)
             return [sys.executable, str(script), str(run.folder)], environment
 
-        monkeypatch.setattr(runner, "command", command)
+        monkeypatch.setattr(local, "command", command)
 
     return choose
 
@@ -114,7 +114,7 @@ def test_a_run_that_dies_without_a_word_failed(plan: Plan, pretend: Callable[[st
 def test_a_run_that_another_runner_has_is_waited_for(
     plan: Plan, pretend: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "WAIT", 0.1)
+    monkeypatch.setattr(local, "WAIT", 0.1)
     pretend(
         f"""
         busy = folder / "busy"
@@ -128,14 +128,14 @@ def test_a_run_that_another_runner_has_is_waited_for(
 
 WORK_WITHOUT_TRAINING = """
 import sys, time, types
-from study import work
+from study.execute import worker as work
 def train(folder, run, device):
     with (folder.parents[2] / "order.txt").open("a") as file:
         file.write(f"{run['variant']} {run['seed']}\\n")
     time.sleep(0.5)
     return False
 work.train = train
-sys.modules["study.evaluation"] = types.SimpleNamespace(measure=lambda *args: None)
+sys.modules["study.execute.measure"] = types.SimpleNamespace(measure=lambda *args: None)
 sys.exit(work.main())
 """
 
@@ -146,7 +146,7 @@ def test_two_runners_share_the_runs(make: Callable[..., Plan], tmp_path: Path, m
     plan = make(seeds=1, controls=None)
     script = tmp_path / "work.py"
     script.write_text(WORK_WITHOUT_TRAINING)
-    real = runner.command
+    real = local.command
 
     def command(run: Run, device: str) -> tuple[list[str], dict[str, str]]:
         return [sys.executable, str(script), str(run.folder)], real(run, device)[1]
@@ -154,8 +154,8 @@ def test_two_runners_share_the_runs(make: Callable[..., Plan], tmp_path: Path, m
     def say(text: str) -> None:
         pass
 
-    monkeypatch.setattr(runner, "WAIT", 0.2)
-    monkeypatch.setattr(runner, "command", command)
+    monkeypatch.setattr(local, "WAIT", 0.2)
+    monkeypatch.setattr(local, "command", command)
     other = get_context("fork").Process(target=execute, args=(plan, 2), kwargs={"say": say})
     other.start()
     outcome = execute(plan, workers=2, say=say)
@@ -175,23 +175,23 @@ def test_a_changed_run_keeps_what_was_done_before(plan: Plan, pretend: Callable[
 
 def test_threads_of_a_run_that_has_begun_stay(plan: Plan) -> None:
     run = plan.runs[0]
-    runner.prepare(plan, run, 4)
-    runner.prepare(plan, run, 2)
+    local.prepare(plan, run, 4)
+    local.prepare(plan, run, 2)
     assert (read_json(run.folder / "run.json") or {})["threads"] == 2  # nothing is trained yet
     weights = run.folder / "train" / "weights"
     weights.mkdir(parents=True)
     (weights / "last.pt").touch()
     assert status(run) == "begun"
-    runner.prepare(plan, run, 1)
+    local.prepare(plan, run, 1)
     assert (read_json(run.folder / "run.json") or {})["threads"] == 2
 
 
 def test_the_process_of_a_run_holds_its_lock(plan: Plan) -> None:
     run = plan.runs[0]
-    runner.prepare(plan, run, 1)
+    local.prepare(plan, run, 1)
     with FileLock(run.folder / "lock"):
-        words, environment = runner.command(run, "cpu")
-        assert words[1:] == ["-m", "study.work", str(run.folder), "--device", "cpu"]
+        words, environment = local.command(run, "cpu")
+        assert words[1:] == ["-m", "study.execute.worker", str(run.folder), "--device", "cpu"]
         done = subprocess.run(words, env=environment, capture_output=True, timeout=120, check=False)
     assert done.returncode == BUSY
 
@@ -199,7 +199,7 @@ def test_the_process_of_a_run_holds_its_lock(plan: Plan) -> None:
 def test_what_a_run_fails_with_is_written_down(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     run = plan.runs[0]
     run.folder.mkdir(parents=True)
-    monkeypatch.setattr("study.work._end_with_parent", lambda: None)
+    monkeypatch.setattr("study.execute.worker._end_with_parent", lambda: None)
     assert work_main([str(run.folder)]) == 1
     found = read_json(run.folder / "failed.json") or {}
     assert found["error"].startswith("ValueError: ")
@@ -233,14 +233,14 @@ def test_interrupting_ends_the_processes(plan: Plan, pretend: Callable[[str], No
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system ends a process with its parent on Linux")
 def test_a_run_does_not_outlive_a_killed_runner(tmp_path: Path) -> None:
-    child = "import time; from study.work import _end_with_parent; _end_with_parent(); print('up', flush=True); "
+    child = "import time; from study.execute.worker import _end_with_parent as end; end(); print('up', flush=True); "
     child += "time.sleep(60)"
     parent = (
         "import subprocess, sys; "
         f"p = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE); "
         "p.stdout.readline(); print(p.pid, flush=True); p.wait()"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(local.__file__).parents[2])}
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.errors import UsageError
-from study.spec import read_study
+from study.plan.study_spec import read_study
 
 
 def test_a_study_is_read(write_spec: Callable[..., Path]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.statistics import (
+from study.analysis.statistics import (
     Verdict,
     bootstrap_intervals,
     compare,

@@ -220,7 +220,7 @@ def test_a_dry_run_lists_what_would_be_done(
 ) -> None:
     from study.cli import main
 
-    monkeypatch.setattr("study.cost.epoch_seconds", lambda *args: 7.0)
+    monkeypatch.setattr("study.execute.cost.epoch_seconds", lambda *args: 7.0)
     assert main([str(write_spec()), "--dry-run", "--project", str(tmp_path / "runs"), "--device", "cpu"]) == 0
     text = capsys.readouterr().out
     assert "4 models × 3 seeds = 12 runs at 64 px; pictures: 6 train, 6 val, 8 test; measured on test" in text

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from study.cost import Cost
-from study.statistics import compare
-from study.words import Answer, answers
+from study.analysis.statistics import compare
+from study.execute.cost import Cost
+from study.report.verdict_text import Answer, answers
 
 BASE: Mapping[Hashable, float] = {seed: 0.40 for seed in range(4)}
 # Means of 2.03 points and standard deviations of 0.104: intervals of 3.18 · 0.104 / 2 = 0.17 on either side.

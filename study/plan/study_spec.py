@@ -11,8 +11,8 @@ from engine.errors import UsageError
 from engine.runtime.paths import ROOT
 from models.errors import short
 from models.spec.yaml_reader import read_yaml
-from study.runs import train_options
-from study.variants import Variant, read_variants
+from study.plan.run import train_options
+from study.plan.variants import Variant, read_variants
 
 KEYS = (
     "name data data_root cfg weights identity variants grid controls seeds train budget evaluate metrics resamples "

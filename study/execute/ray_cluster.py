@@ -7,9 +7,9 @@ from typing import Any
 
 from engine.errors import UsageError
 from models.upstream.environment import threads as usable_threads
-from study.plan import Plan
-from study.runner import WAIT, Outcome, Say, command, headline, prepare, settle, sort_runs
-from study.runs import Run
+from study.execute.local import WAIT, Outcome, Say, command, headline, prepare, settle, sort_runs
+from study.plan.plan import Plan
+from study.plan.run import Run
 
 # Ray reads these when it is imported. A local cluster must come up in so many seconds; Ray's own 30 are short on a busy
 # machine. It does not report to its makers.

@@ -13,7 +13,7 @@ from engine.datasets.splits import load_data
 from engine.validation.validator import Validator
 from metrics import evaluate
 from models import load_model
-from study.runs import write_json
+from study.plan.run import write_json
 
 CONFIDENCE, IOU, MOST = 0.001, 0.6, 300  # val.py's defaults
 BATCH = 32

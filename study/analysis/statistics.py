@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from study.power import smallest_detectable
+from study.analysis.power import smallest_detectable
 
 Floats = npt.NDArray[np.float64]
 

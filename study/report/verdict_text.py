@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-from study.analysis import Analysis
-from study.cost import Cost, added_latency
-from study.results import Results
-from study.statistics import Comparison, Verdict
-from study.tables import TONES, ordered, points, span
-from study.variants import BASELINE, CONTROL
+from study.analysis.comparisons import Analysis
+from study.analysis.results import Results
+from study.analysis.statistics import Comparison, Verdict
+from study.execute.cost import Cost, added_latency
+from study.plan.variants import BASELINE, CONTROL
+from study.report.comparison_table import TONES, ordered, points, span
 
 TERMS = {
     "points": "AP as a percentage: a difference of 1 point is 0.01 of AP.",

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from metrics.tide import KINDS
-from study.cost import Cost, quartiles
-from study.results import Results
-from study.statistics import Comparison, Verdict
-from study.tables import mean, ordered
-from study.variants import BASELINE, CONTROL
+from study.analysis.results import Results
+from study.analysis.statistics import Comparison, Verdict
+from study.execute.cost import Cost, quartiles
+from study.plan.variants import BASELINE, CONTROL
+from study.report.comparison_table import mean, ordered
 
 # Okabe & Ito's colours, which the colour-blind tell apart.
 COLOURS = {Verdict.GAIN: "#0072b2", Verdict.LOSS: "#d55e00", Verdict.NONE: "#666666"}

@@ -13,9 +13,9 @@ from typing import Any
 
 from engine.runtime.paths import ROOT
 from models.upstream.environment import threads as usable_threads
-from study.plan import Plan
-from study.runs import Run, read_json, write_json
-from study.work import BUSY
+from study.execute.worker import BUSY
+from study.plan.plan import Plan
+from study.plan.run import Run, read_json, write_json
 
 POLL = 0.2  # seconds between looks at the processes
 WAIT = 2.0  # seconds before a run that another runner had is tried again
@@ -98,7 +98,7 @@ def command(run: Run, device: str) -> tuple[list[str], dict[str, str]]:
         "OMP_NUM_THREADS": str(content["threads"]),
         "PYTHONUNBUFFERED": "1",
     }
-    words = [sys.executable, "-m", "study.work", str(run.folder)]
+    words = [sys.executable, "-m", "study.execute.worker", str(run.folder)]
     return [*words, *(["--device", device] if device else [])], environment
 
 

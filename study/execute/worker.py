@@ -1,4 +1,4 @@
-"""One run as a process of its own: `python -m study.work FOLDER` trains, or goes on training, then measures.
+"""One run as a process of its own: `python -m study.execute.worker FOLDER` trains, or goes on training, then measures.
 
 The process holds the folder's lock for as long as it lives, so no two ever work on one run, whoever started them.
 """
@@ -18,8 +18,8 @@ from models.upstream import environment  # noqa: F401 - settles threads before t
 # isort: split
 from filelock import FileLock, Timeout
 
-from study.code import TRAINING_CODE, code_hash
-from study.runs import read_json, write_json
+from study.plan.code_fingerprint import TRAINING_CODE, code_hash
+from study.plan.run import read_json, write_json
 
 BUSY = 75  # exit code: another process has the run
 _TRACE_LINES = 12
@@ -31,7 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 done, BUSY if another process has it, 1 failed (failed.json in the folder says why).
     """
-    parser = argparse.ArgumentParser(prog="python -m study.work", description="Train and measure one run of a study.")
+    parser = argparse.ArgumentParser(
+        prog="python -m study.execute.worker", description="Train and measure one run of a study."
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", default="")
     options = parser.parse_args(argv)
@@ -86,7 +88,7 @@ def work(folder: Path, device: str) -> None:
         write_json(folder / "trained.json", {**(_memory() if trained_now else {}), "threads": run["threads"]})
     done = read_json(folder / "done.json")
     if done is None or done.get("eval_key") != run["eval_key"]:
-        from study.evaluation import measure
+        from study.execute.measure import measure
 
         for which in ("last", "best"):
             weights = folder / "train" / "weights" / f"{which}.pt"

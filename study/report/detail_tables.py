@@ -5,24 +5,13 @@ from collections.abc import Callable
 from statistics import median
 
 from metrics.tide import KINDS
-from study.analysis import Analysis
-from study.cost import Cost, added_latency, quartiles
-from study.power import seeds_needed
-from study.results import WHICH, Results
-from study.statistics import Comparison
-from study.tables import (
-    MISSING,
-    TONES,
-    Cell,
-    Table,
-    deviation,
-    mean,
-    number,
-    ordered,
-    points,
-    span,
-)
-from study.variants import BASELINE, CONTROL
+from study.analysis.comparisons import Analysis
+from study.analysis.power import seeds_needed
+from study.analysis.results import WHICH, Results
+from study.analysis.statistics import Comparison
+from study.execute.cost import Cost, added_latency, quartiles
+from study.plan.variants import BASELINE, CONTROL
+from study.report.comparison_table import MISSING, TONES, Cell, Table, deviation, mean, number, ordered, points, span
 
 SIZES = ("AP", "APs", "APm", "APl")
 EFFECTS = (0.005, 0.01, 0.02)  # for which the number of seeds is said

@@ -10,7 +10,7 @@ from pathlib import Path
 from attention import ATTENTION
 from engine.runtime.paths import ROOT
 
-TRAINING_CODE, MEASURING_CODE = ("engine.training.run",), ("study.evaluation",)
+TRAINING_CODE, MEASURING_CODE = ("engine.training.run",), ("study.execute.measure",)
 LIBRARIES = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python")
 
 

@@ -14,11 +14,10 @@ from models.build import read_source
 from models.catalog.mechanisms import load_plugin
 from models.spec.model_spec import ModelSpec
 from models.weights.download import resolve_weights
-from study.code import MEASURING_CODE, TRAINING_CODE, code_hash
-from study.controls import Match, control
-from study.halves import halves_of, write_halves
-from study.prints import split_print
-from study.runs import (
+from study.plan.code_fingerprint import MEASURING_CODE, TRAINING_CODE, code_hash
+from study.plan.controls import Match, control
+from study.plan.data_fingerprint import split_print
+from study.plan.run import (
     DEFAULTS,
     Run,
     content_hash,
@@ -30,8 +29,9 @@ from study.runs import (
     write_json,
     write_whole,
 )
-from study.spec import StudySpec
-from study.variants import CONTROL
+from study.plan.split_val import halves_of, write_halves
+from study.plan.study_spec import StudySpec
+from study.plan.variants import CONTROL
 
 HALF = "val-half"
 HALVES = "data"  # folder in the study's

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrics import bootstrap_ap, image_resamples
-from study.results import Results
-from study.statistics import Comparison, Floats, Interval, bootstrap_intervals, compare
-from study.variants import BASELINE, CONTROL
+from study.analysis.results import Results
+from study.analysis.statistics import Comparison, Floats, Interval, bootstrap_intervals, compare
+from study.plan.variants import BASELINE, CONTROL
 
 RESAMPLED = ("AP", "AP50")  # metrics that are recomputed from match tables
 

@@ -6,9 +6,16 @@ import math
 from pathlib import Path
 from typing import Any
 
-from study.analysis import Analysis, analyse
-from study.cost import Cost, disturbed, measure_costs
-from study.more_tables import (
+from study.analysis.comparisons import Analysis, analyse
+from study.analysis.results import WHICH, Results, gather
+from study.execute.cost import Cost, disturbed, measure_costs
+from study.execute.local import Outcome, log_tail
+from study.plan.plan import Plan
+from study.plan.run import write_whole
+from study.plan.study_spec import METRICS
+from study.plan.variants import BASELINE
+from study.report.comparison_table import Table, ordered, verdict_table
+from study.report.detail_tables import (
     class_table,
     comparison_table,
     control_table,
@@ -19,7 +26,8 @@ from study.more_tables import (
     size_table,
     spread_table,
 )
-from study.page import (
+from study.report.example_images import trios, variants_to_show
+from study.report.html_page import (
     Section,
     figure,
     figures,
@@ -32,17 +40,9 @@ from study.page import (
     terms,
     trio_html,
 )
-from study.pictures import trios, variants_to_show
-from study.plan import Plan
-from study.plots import errors, forest, learning_curves, pareto
-from study.recipe import flags_text, recipe, spec_text
-from study.results import WHICH, Results, gather
-from study.runner import Outcome, log_tail
-from study.runs import write_whole
-from study.spec import METRICS
-from study.tables import Table, ordered, verdict_table
-from study.variants import BASELINE
-from study.words import TERMS, Answer, answers
+from study.report.plots import errors, forest, learning_curves, pareto
+from study.report.reproduce import flags_text, recipe, spec_text
+from study.report.verdict_text import TERMS, Answer, answers
 
 
 def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:

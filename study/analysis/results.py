@@ -9,8 +9,8 @@ from statistics import median
 from typing import Any
 
 from metrics import MatchTable
-from study.plan import Plan
-from study.runs import Run, read_json
+from study.plan.plan import Plan
+from study.plan.run import Run, read_json
 
 WHICH = ("last", "best")
 

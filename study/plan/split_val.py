@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data import Dataset, Record, Split
 from data.formats.writers import write_coco
-from study.prints import split_print
+from study.plan.data_fingerprint import split_print
 
 
 def halves_of(dataset: Dataset) -> Dataset:

@@ -15,8 +15,8 @@ from engine.detection.annotate import label
 from engine.ops.image_io import read as read_picture
 from metrics import MatchTable
 from metrics.match import RIGHT, WRONG
-from study.results import Results, RunResult
-from study.variants import BASELINE, CONTROL
+from study.analysis.results import Results, RunResult
+from study.plan.variants import BASELINE, CONTROL
 
 CONFIDENCE = 0.25
 WIDTH = 300  # pixels of each picture on the page

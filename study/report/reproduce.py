@@ -10,8 +10,8 @@ import torch
 
 from engine.runtime.paths import ROOT
 from engine.training.run_state import current_commit
-from study.plan import Plan
-from study.runs import train_words
+from study.plan.plan import Plan
+from study.plan.run import train_words
 
 RUNS = 3  # commands that are written out; the others differ in seed and model, and those that have flags of their own
 

@@ -7,11 +7,11 @@ from html import escape
 from itertools import count
 from statistics import fmean, stdev
 
-from study.analysis import Analysis
-from study.cost import Cost, added_latency
-from study.results import Results
-from study.statistics import Comparison, Interval, Verdict
-from study.variants import BASELINE
+from study.analysis.comparisons import Analysis
+from study.analysis.results import Results
+from study.analysis.statistics import Comparison, Interval, Verdict
+from study.execute.cost import Cost, added_latency
+from study.plan.variants import BASELINE
 
 MISSING = "–"
 TONES = {Verdict.GAIN: "gain", Verdict.LOSS: "loss", Verdict.NONE: "none"}

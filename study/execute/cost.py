@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from engine.training.precision import choose
 from models import build_model
 from models.spec.model_spec import ModelSpec
-from study.runs import content_hash, read_json, write_json
+from study.plan.run import content_hash, read_json, write_json
 
 WARM_UP = 3  # untimed passes of each model
 PROBE_BATCH, PROBE_STEPS = 8, 3

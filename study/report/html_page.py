@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from study.pictures import Trio
+from study.report.example_images import Trio
 
 STYLE = """
 :root { color-scheme: light; --ink: #1c1c1c; --soft: #5a5a5a; --line: #d9d9d9; --gain: #0072b2; --loss: #b34700; }

@@ -8,7 +8,7 @@ from pathlib import Path
 from data import Record
 from data.cache import cache_folder, write_atomically
 from data.image_probe import in_threads
-from study.runs import file_hash
+from study.plan.run import file_hash
 
 _WORTHWHILE = 2000  # pictures from which on remembering their hashes saves time
 

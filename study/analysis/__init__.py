@@ -1,0 +1,1 @@
+"""Results → differences, intervals and verdicts."""

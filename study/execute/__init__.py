@@ -1,0 +1,1 @@
+"""Train and measure the runs of a study, here or on a cluster."""

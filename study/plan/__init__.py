@@ -1,0 +1,1 @@
+"""A study's spec → the runs that it takes."""
