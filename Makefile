@@ -22,7 +22,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: lint
 	$(PYTEST) -m "not slow"
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest tests/integration/e2e
 
 test-all: lint
 	$(PYTEST)

@@ -13,8 +13,12 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CONTRACT = ["tests/engine/test_contract.py"]
-ALL = ["tests/engine", "tests/models/test_stock.py", "tests/e2e/test_train_val_detect.py"]
+CONTRACT = ["tests/engine/runtime/test_ultralytics_contract.py"]
+ALL = [
+    "tests/engine",
+    "tests/models/catalog/test_ultralytics_layers.py",
+    "tests/integration/e2e/test_train_val_detect.py",
+]
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Every patch of ultralytics, in one place; tests/engine/test_contract.py says what each relies on."""
+"""Every patch of ultralytics, in one place; test_ultralytics_contract.py says what each relies on."""
 
 import os
 from collections.abc import Callable, Iterator

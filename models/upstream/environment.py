@@ -14,7 +14,9 @@ from pathlib import Path
 
 # Experiment loggers that may talk to a server run only when asked for by name: YOLO_ATTENTION_LOGGERS="wandb mlflow".
 REMOTE_LOGGERS = ("clearml", "comet", "dvc", "mlflow", "raytune", "wandb")
-SETTINGS_VERSION = "0.0.8"  # the schema of the pinned ultralytics; tests/engine/test_contract.py watches it
+SETTINGS_VERSION = (
+    "0.0.8"  # the schema of the pinned ultralytics; tests/engine/runtime/test_ultralytics_contract.py watches it
+)
 
 
 def cache_folder() -> Path:

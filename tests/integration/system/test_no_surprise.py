@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.system.world import CUT, World, can_cut_the_network, checksums, packets_without_route
+from tests.integration.system.world import CUT, World, can_cut_the_network, checksums, packets_without_route
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # eight processes that load torch, one after the other
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.digit_pictures import write_digits
+from tests.digit_images import write_digits
 
 
 @pytest.fixture(scope="session")

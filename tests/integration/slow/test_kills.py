@@ -1,6 +1,6 @@
 """A training killed at random moments ends as if nothing had happened.
 
-YOLO_ATTENTION_KILLS=50 python -m pytest tests/slow/test_kills.py
+YOLO_ATTENTION_KILLS=50 python -m pytest tests/integration/slow/test_kills.py
 """
 
 import json

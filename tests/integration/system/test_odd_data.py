@@ -8,7 +8,7 @@ import pytest
 
 from data import doctor, load_dataset
 from data.image_probe import probe
-from tests.system.world import World, checksums
+from tests.integration.system.world import World, checksums
 
 pytestmark = pytest.mark.slow
 

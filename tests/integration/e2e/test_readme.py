@@ -14,7 +14,7 @@ import pytest
 
 from data.digits import ensure
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # README.zh-CN.md has the same commands, which a test of its own checks.
 PAGES = ("README.md", "docs/detection.md", "docs/data.md", "docs/metrics.md")
 # Their commands train for long; here it is checked that the scripts understand them and that the files named exist.

@@ -1,4 +1,4 @@
-"""Kill a training again and again and continue it each time: python tests/slow/kills.py DATA.yaml FOLDER [--kills 50].
+"""Kill a training again and again and continue it: tests/integration/slow/kills.py DATA.yaml FOLDER [--kills 50].
 
 Everything is imported once; each life is a fork of this process, so that it begins at once. Some kills wait for the
 moment at which a checkpoint is being written. Whenever the run has ended it is compared with an undisturbed one, and
@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics

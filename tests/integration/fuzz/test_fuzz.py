@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.fuzz.targets import run, targets
+from tests.integration.fuzz.targets import run, targets
 
 TARGETS = targets()
 CASES = 22_000  # of the whole campaign
@@ -41,7 +41,7 @@ def test_the_shares_add_up() -> None:
 def test_the_campaign(name: str, root: Path) -> None:
     """In a process of its own, so that a crash is seen and memory is measured."""
     cases = CASES * TARGETS[name].share // 100
-    command = [sys.executable, "-X", "faulthandler", "-m", "tests.fuzz.campaign", name, str(cases)]
+    command = [sys.executable, "-X", "faulthandler", "-m", "tests.integration.fuzz.campaign", name, str(cases)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=850, check=False)
     assert done.returncode == 0, done.stderr[-5000:]
     found = json.loads(done.stdout.splitlines()[-1])

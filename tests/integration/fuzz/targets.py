@@ -36,10 +36,10 @@ from engine.training import hyperparameters
 from models import build_model, read_spec
 from models.errors import SpecError
 from study.plan.study_spec import read_study
-from tests.fuzz.mutations import contents, elements, pictures_of, texts, trees
-from tests.fuzz.seeds import XML, coco_tree, data_trees, labels, pictures_as_bytes
+from tests.integration.fuzz.mutations import contents, elements, pictures_of, texts, trees
+from tests.integration.fuzz.seeds import XML, coco_tree, data_trees, labels, pictures_as_bytes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 REFUSALS = (SpecError, UsageError, DataError)
 LOSS_KEYS = frozenset("box cls obj cls_pw obj_pw anchor_t fl_gamma label_smoothing loss_ota".split())
 SIZE = (100, 80)  # pixels of the pictures that labels belong to

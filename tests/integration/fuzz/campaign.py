@@ -1,4 +1,4 @@
-"""Many cases for one target in this process: python -m tests.fuzz.campaign TARGET CASES [SEED] prints JSON."""
+"""Run many cases of one target: python -m tests.integration.fuzz.campaign TARGET CASES [SEED] prints JSON."""
 
 import json
 import resource
@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests.fuzz.targets import run, targets
+from tests.integration.fuzz.targets import run, targets
 
 SECONDS = 5  # of processor, after which a case counts as hanging
 

@@ -52,7 +52,7 @@ def test_the_registry_is_complete() -> None:
 
 
 def test_every_mechanism_has_an_oracle(root: Any) -> None:
-    text = "".join(p.read_text() for p in (root / "tests" / "attention").glob("test_oracle_*.py"))
+    text = "".join(p.read_text() for p in (root / "tests" / "attention" / "mechanisms").glob("test_oracle_*.py"))
     assert [name for name in NAMES if f'"{name}", ' not in text] == []
 
 

@@ -1,6 +1,6 @@
 """Detection that goes on and on: memory stays flat, and every input is used, or skipped with a reason.
 
-YOLO_ATTENTION_SOAK=10000 python -m pytest tests/slow/test_soak.py -k video -s   # so many frames
+YOLO_ATTENTION_SOAK=10000 python -m pytest tests/integration/slow/test_soak.py -k video -s   # so many frames
 """
 
 import itertools
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.slow.odd_files import write_odd_files
+from tests.integration.slow.odd_files import write_odd_files
 
 pytestmark = [
     pytest.mark.slow,

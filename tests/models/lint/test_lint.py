@@ -15,7 +15,7 @@ from models.build import Source, transfer
 from models.lint.__main__ import main
 from models.lint.check import Report, lint, render
 
-CORPUS = sorted((Path(__file__).parent / "lint").glob("*.yaml"))
+CORPUS = sorted(Path(__file__).parent.glob("*.yaml"))
 
 
 def header(path: Path) -> tuple[str, list[str]]:

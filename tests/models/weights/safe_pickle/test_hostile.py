@@ -18,7 +18,7 @@ from models.weights.checkpoint import is_ours, read_checkpoint, save_checkpoint
 from models.weights.official import read_official
 from models.weights.safe_pickle import unpickler
 from tests.models.weights.fake import save_original
-from tests.models.weights.hostile import bombs, calls, corpus, legacy, zipped
+from tests.models.weights.safe_pickle.hostile import bombs, calls, corpus, legacy, zipped
 
 # What may load: nothing in it does anything, or the reader does not look at it.
 HARMLESS = {"build-setstate", "bound-class", "bound-call", "own-writer", "import-under-models"}

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from tests.digit_pictures import SIZE, write_digits
+from tests.digit_images import SIZE, write_digits
 
 pytestmark = pytest.mark.slow
 
