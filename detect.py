@@ -1,6 +1,6 @@
-"""Find objects in pictures, videos and streams.
+"""Find objects in images, videos and streams.
 
-python detect.py                                                           # digits in the digits' test pictures
+python detect.py                                                           # digits in the digits' test images
 python detect.py --weights yolov5n.pt --source street.mp4                  # also a folder, "*.jpg", list.txt, 0, rtsp://…
 """
 

@@ -62,7 +62,7 @@ def our_loss(detector: Any) -> Loss:
 
 
 def make_targets(images: int, each: int, classes: int) -> Tensor:
-    """Return (images · each, 6) random targets; many are small, as in crowded pictures."""
+    """Return (images · each, 6) random targets; many are small, as in crowded images."""
     generator = torch.Generator().manual_seed(each)
     n = images * each
     image = torch.arange(images).repeat_interleave(each).float()[:, None]

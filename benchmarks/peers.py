@@ -1,7 +1,7 @@
 """Ours beside its peers in one run: training, detection, validation, start; whole processes in turn, median ratios.
 
 python -m benchmarks.peers [--only train ota detect val start] [--runs 3] [--threads 2] [--weights yolov5n.pt]
-                           [--video FILE] [--pictures DATA.yaml [--trained FILE]]
+                           [--video FILE] [--images DATA.yaml [--trained FILE]]
                            [--yolov5 CHECKOUT] [--yolov7 CHECKOUT] [--sides …] [--markdown OUT.md]
 
 Peers are ultralytics as installed, with our number of threads and with its own, and the original YOLOv5 and YOLOv7
@@ -43,8 +43,8 @@ class Bench:
         folder: for what the processes write.
         weights: official yolov5n.pt.
         video: to annotate.
-        pictures: a YOLO data set, for validation.
-        trained: official weights for the classes of `pictures`; None measures COCO's as one class.
+        images: a YOLO data set, for validation.
+        trained: official weights for the classes of `images`; None measures COCO's as one class.
         yolov5: checkout of the original, or None.
         yolov7: likewise.
     """
@@ -53,7 +53,7 @@ class Bench:
     folder: Path
     weights: Path
     video: Path | None
-    pictures: Path | None
+    images: Path | None
     trained: Path | None
     yolov5: Path | None
     yolov7: Path | None
@@ -101,7 +101,7 @@ class Bench:
 
 
 def _digits(bench: Bench) -> tuple[Path, int]:
-    """Return a description of a copy of the digits that the originals read too, and the number of training pictures.
+    """Return a description of a copy of the digits that the originals read too, and the number of training images.
 
     They write caches beside the labels, of forms that each other cannot read.
     """
@@ -225,19 +225,19 @@ def detection(bench: Bench) -> tuple[str, dict[str, Measure]]:
 
 
 def starting(bench: Bench) -> tuple[str, dict[str, Measure]]:
-    """Find objects in one picture: 1/s of the whole process."""
+    """Find objects in one image: 1/s of the whole process."""
     from data.digits import ensure
 
     ensure(DIGITS)
-    picture = next((DIGITS / "images" / "test").iterdir())
-    words = ["--weights", str(bench.weights), "--source", str(picture)]
+    image = next((DIGITS / "images" / "test").iterdir())
+    words = ["--weights", str(bench.weights), "--source", str(image)]
 
     def own(*more: str) -> float:
         return 1 / bench.run([str(ROOT / "detect.py"), *words, *more, *bench.place("start")])[0]
 
     own("--backend", "onnx")
     sides: dict[str, Measure] = {"ours": own, "ours, PyTorch": lambda: own("--backend", "torch")}
-    return "one picture, from the start to the written file, 1/s", sides | _peers(bench, str(picture), 1, words)
+    return "one image, from the start to the written file, 1/s", sides | _peers(bench, str(image), 1, words)
 
 
 def _peers(bench: Bench, source: str, count: int, words: list[str]) -> dict[str, Measure]:
@@ -262,7 +262,7 @@ def _peers(bench: Bench, source: str, count: int, words: list[str]) -> dict[str,
 def validation(bench: Bench) -> tuple[str, dict[str, Measure]]:
     """Measure on the val split of a data set at 640 px, batch 16; 1/s of the whole process."""
     weights = ["--weights", str(bench.trained)] if bench.trained else ["--weights", str(bench.weights), "--single-cls"]
-    words = [*weights, "--data", str(bench.pictures), "--img", "640", "--batch-size", "16"]
+    words = [*weights, "--data", str(bench.images), "--img", "640", "--batch-size", "16"]
 
     def own() -> float:
         return 1 / bench.run([str(ROOT / "val.py"), *words, *bench.place("val")])[0]
@@ -302,7 +302,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--weights", type=Path, default=Path("yolov5n.pt"))
     parser.add_argument("--video", type=Path, help="leaves detection out where it is missing")
-    parser.add_argument("--pictures", type=Path, help="a YOLO data set; leaves validation out where it is missing")
+    parser.add_argument("--images", type=Path, help="a YOLO data set; leaves validation out where it is missing")
     parser.add_argument("--trained", type=Path, help="official weights for its classes, instead of COCO's as one class")
     parser.add_argument("--yolov5", type=Path, help="a checkout of the original")
     parser.add_argument("--yolov7", type=Path, help="likewise")
@@ -310,11 +310,11 @@ def main() -> None:
     parser.add_argument("--sides", nargs="+", metavar="SIDE", help="these only, for example ours ultralytics")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
-    needed = {"detect": options.video, "val": options.pictures}
+    needed = {"detect": options.video, "val": options.images}
     text = f"{machine()}, onnxruntime {version('onnxruntime')}; {options.threads} threads"
     lines = [f"{text}; medians of {options.runs} rounds; the ratio is ours to the row's, above 1 where ours is faster."]
     with tempfile.TemporaryDirectory() as name:
-        given = [options.weights, options.video, options.pictures, options.trained, options.yolov5, options.yolov7]
+        given = [options.weights, options.video, options.images, options.trained, options.yolov5, options.yolov7]
         paths = [path and path.resolve() for path in given]
         config = Path(name) / "config"
         config.mkdir()

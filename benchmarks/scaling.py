@@ -22,9 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BASE = {"size": 320, "batch": 8, "objects": 8, "classes": 10}
 CURVES = {
-    "size": ("picture size, px", [160, 320, 640, 960, 1280]),
-    "batch": ("pictures a batch", [1, 4, 16, 32]),
-    "objects": ("objects a picture", [1, 10, 100, 1000]),
+    "size": ("image size, px", [160, 320, 640, 960, 1280]),
+    "batch": ("images a batch", [1, 4, 16, 32]),
+    "objects": ("objects an image", [1, 10, 100, 1000]),
     "classes": ("classes", [1, 10, 80, 365, 1000]),
     "workers": ("loader processes", [0, 1, 2, 4]),
     "video": ("frames of a video", [100, 1000, 3000]),
@@ -65,7 +65,7 @@ def training_step(point: dict[str, int]) -> Callable[[], object]:
 
 
 def reading(point: dict[str, int]) -> Callable[[], object]:
-    """Return the reading of the digits' training pictures once, augmented and not kept in memory."""
+    """Return the reading of the digits' training images once, augmented and not kept in memory."""
     from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 
     # isort: split
@@ -173,9 +173,9 @@ def main() -> None:
         "",
     ]
     lines += [
-        f"A training step (forward, loss, backward) of yolov5n at {BASE['size']} px, {BASE['batch']} pictures a batch, "
-        f"{BASE['objects']} objects a picture and {BASE['classes']} classes, but for what varies; reading an epoch of "
-        "augmented pictures; annotating a video of 320×240 px. Median of "
+        f"A training step (forward, loss, backward) of yolov5n at {BASE['size']} px, {BASE['batch']} images a batch, "
+        f"{BASE['objects']} objects an image and {BASE['classes']} classes, but for what varies; reading an epoch of "
+        "augmented images; annotating a video of 320×240 px. Median of "
         + f"{options.runs} steps; the peak is of the whole process.",
     ]
     found: dict[str, list[tuple[int, float, float]]] = {}

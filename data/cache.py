@@ -10,8 +10,8 @@ from pathlib import Path
 from data.image_probe import ImageFacts, probe_all
 from data.records import Issue
 
-_WORTHWHILE = 500  # pictures from which on remembering their headers saves time
-_VERSION = 2  # of what is remembered about a picture
+_WORTHWHILE = 500  # images from which on remembering their headers saves time
+_VERSION = 2  # of what is remembered about an image
 
 
 def cache_folder() -> Path:
@@ -34,7 +34,7 @@ def write_atomically(file: Path, content: bytes) -> None:
 
 
 def probe_cached(paths: Sequence[Path], progress: Callable[[int], object] | None = None) -> list[ImageFacts]:
-    """probe_all() that remembers its findings, each as long as the picture's size and time of change stay the same."""
+    """probe_all() that remembers its findings, each as long as the image's size and time of change stay the same."""
     if len(paths) < _WORTHWHILE:
         return probe_all(paths, progress)
     listing = hashlib.blake2b("\0".join(map(str, paths)).encode(errors="surrogateescape"), digest_size=16)

@@ -43,7 +43,7 @@ class Source:
     """One place that a split is read from.
 
     Args:
-        path: folder, list file or glob of pictures; for VOC a list of ids; for COCO the folder of pictures or None.
+        path: folder, list file or glob of images; for VOC a list of ids; for COCO the folder of images or None.
         annotations: the JSON file of COCO, else None.
     """
 
@@ -291,5 +291,5 @@ def _names(content: dict[str, Any], file: Path) -> tuple[str, ...] | None:
 
 
 def _absolute(path: Path) -> Path:
-    """Absolute without `..`; links are kept, since labels are found from the picture's path as written."""
+    """Absolute without `..`; links are kept, since labels are found from the image's path as written."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links

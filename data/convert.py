@@ -37,7 +37,7 @@ def convert(dataset: Dataset, out: Path, form: str, images: str = "copy") -> dic
 
 
 def write_dataset(dataset: Dataset, out: Path, form: str, place: PlaceImage) -> dict[str, int]:
-    """convert() with a function that puts the pictures in their places."""
+    """convert() with a function that puts the images in their places."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("data", help="data YAML, or the name of an included one")
     parser.add_argument("out", type=Path, help="new folder; its data.yaml reads the result")
     parser.add_argument("--to", required=True, choices=list(WRITERS), help="format to write")
-    parser.add_argument("--images", choices=IMAGES, default="copy", help="copy the pictures or link to them")
+    parser.add_argument("--images", choices=IMAGES, default="copy", help="copy the images or link to them")
     parser.add_argument("--data-root", help="the data set's folder, instead of the YAML's path")
     parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     args = parser.parse_args(argv)

@@ -16,7 +16,7 @@ import numpy as np
 from data.config import CHECKOUT
 from data.errors import DataError
 
-VERSION = "digits 1"  # raise the number with any change to the pictures: older copies are then made anew
+VERSION = "digits 1"  # raise the number with any change to the images: older copies are then made anew
 SIZE = 320  # pixels, both sides
 COUNTS = {"train": 800, "val": 200, "test": 200}
 SMALLEST, LARGEST = 8.0, 120.0  # height of a digit in pixels, before it is turned
@@ -38,7 +38,7 @@ def ensure(root: Path) -> bool:
         return False
     if root.exists() and _version(root) is None and any(root.iterdir()):
         raise DataError(f"{root}: exists but is no generated digits data set; move it away or use --data-root")
-    print(f"Making the digits data set ({sum(COUNTS.values())} pictures) in {root}", file=sys.stderr)  # noqa: T201
+    print(f"Making the digits data set ({sum(COUNTS.values())} images) in {root}", file=sys.stderr)  # noqa: T201
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
@@ -53,13 +53,13 @@ def ensure(root: Path) -> bool:
 
 
 def write(folder: Path) -> None:
-    """Write pictures and labels of all splits into an existing folder; the marker comes last."""
+    """Write images and labels of all splits into an existing folder; the marker comes last."""
     for number, (split, count) in enumerate(COUNTS.items()):
         images, labels = folder / "images" / split, folder / "labels" / split
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
         for index in range(count):
-            image, classes, boxes = make_picture(split, np.random.default_rng([2024, number, index]))
+            image, classes, boxes = make_image(split, np.random.default_rng([2024, number, index]))
             cv2.imwrite(str(images / f"{index:04d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
             (labels / f"{index:04d}.txt").write_text(_label_text(classes, boxes), encoding="utf-8")
     (folder / _MARKER).write_text(VERSION + "\n", encoding="utf-8")
@@ -91,8 +91,8 @@ def glyphs(split: str) -> tuple[np.ndarray, np.ndarray]:
     return (images[index] / 16).reshape(-1, 8, 8).astype(np.float32), labels[index].astype(np.int64)
 
 
-def make_picture(split: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One picture with up to 14 digits that do not overlap.
+def make_image(split: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One image with up to 14 digits that do not overlap.
 
     Shape:
         image (320, 320, 3) uint8 BGR; classes (n,) int64; boxes (n, 4) float64.

@@ -1,4 +1,4 @@
-"""Size and state of picture files: each is decoded once, JPEGs, which most data sets are, at an eighth of the size."""
+"""Size and state of image files: each is decoded once, JPEGs, which most data sets are, at an eighth of the size."""
 
 import os
 import warnings
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from data.records import Issue
 
-MAX_PIXELS = 100_000_000  # of a picture, 300 MB once decoded; a file of some kilobytes can claim any number
+MAX_PIXELS = 100_000_000  # of an image, 300 MB once decoded; a file of some kilobytes can claim any number
 # OpenCV must be told before it is imported: this limit, since its own is ten times as high, and that we do the talking.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What is known of a picture file.
+    """What is known of an image file.
 
     Args:
         width: pixels as cv2.imread shows it; 0 if it cannot be used.
@@ -48,12 +48,12 @@ class ImageFacts:
 
 
 def probe(path: Path, decode: bool = True) -> ImageFacts:
-    """Find out whether a picture can be used, and its size as cv2.imread will show it.
+    """Find out whether an image can be used, and its size as cv2.imread will show it.
 
     Nothing is raised for any content of the file: a fault becomes an Issue.
 
     Args:
-        path: the picture.
+        path: the image.
         decode: try to decode it; a caller that does so anyway saves the time, and gets the size that the header says.
     """
     with warnings.catch_warnings():
@@ -124,7 +124,7 @@ def _probe_with_pillow(path: Path, decode: bool) -> ImageFacts:
         kind, (width, height) = image.format or "?", image.size
         if width * height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        orientation = Image.Image.getexif(image).get(0x0112)  # a PNG's own getexif decodes the whole picture
+        orientation = Image.Image.getexif(image).get(0x0112)  # a PNG's own getexif decodes the whole image
         if kind == "PNG":
             image.verify()  # walks the chunks and their checksums
     shown = _shown_size(path, kind, width, height) if decode else (width, height)
@@ -138,15 +138,15 @@ def _probe_with_pillow(path: Path, decode: bool) -> ImageFacts:
         notes.append(Issue(path, None, "wrong-suffix", f"is a {kind} file", "used"))
     if kind in _JPEG and not _ends_properly(path):
         if not _decodes_to_the_end(path):
-            return _unusable(path, "truncated", "the JPEG data stop before the end of the picture")
+            return _unusable(path, "truncated", "the JPEG data stop before the end of the image")
         notes.append(Issue(path, None, "no-end-marker", "JPEG without an end marker, otherwise complete", "used"))
     return ImageFacts(shown[0], shown[1], tuple(notes))
 
 
 def _shown_size(path: Path, kind: str, width: int, height: int) -> tuple[int, int] | None:
-    """Width and height as cv2.imread shows a picture; None if it cannot.
+    """Width and height as cv2.imread shows an image; None if it cannot.
 
-    Whether it turns a picture depends on the format and on where the tag stands. Of a JPEG, an eighth of the size
+    Whether it turns an image depends on the format and on where the tag stands. Of a JPEG, an eighth of the size
     decodes in a fifth of the time, and fails where the whole would fail.
     """
     import cv2
@@ -193,14 +193,14 @@ def _short(error: Exception) -> str:
 
 
 def proper_suffix(path: Path) -> str:
-    """The suffix that a picture should have: its own if that fits its content."""
+    """The suffix that an image should have: its own if that fits its content."""
     kind = sniff(path)
     fitting = _OWN_SUFFIXES.get(kind or "", (path.suffix.lower(),))
     return path.suffix if path.suffix.lower() in fitting else fitting[0]
 
 
 def sniff(path: Path) -> str | None:
-    """Format name of a picture by its first bytes, whatever its suffix; None for other files."""
+    """Format name of an image by its first bytes, whatever its suffix; None for other files."""
     from PIL import Image
 
     try:
@@ -208,5 +208,5 @@ def sniff(path: Path) -> str | None:
             return None
         with Image.open(path) as image:
             return image.format
-    except Exception:  # noqa: BLE001 - anything that cannot be opened is no picture
+    except Exception:  # noqa: BLE001 - anything that cannot be opened is no image
         return None

@@ -14,7 +14,7 @@ from data.formats.yolo import Probe
 from data.image_probe import ImageFacts
 from data.records import Dataset, Split
 
-_WITH_BAR = 2000  # pictures from which on a progress bar is worth its line
+_WITH_BAR = 2000  # images from which on a progress bar is worth its line
 
 
 def load_dataset(
@@ -24,9 +24,9 @@ def load_dataset(
     *,
     download: bool = False,
 ) -> Dataset:
-    """Read a data set into memory: class names, and per picture its path, size and boxes.
+    """Read a data set into memory: class names, and per image its path, size and boxes.
 
-    Nothing is written beside the user's files. Faulty boxes are repaired or dropped one by one, unusable pictures are
+    Nothing is written beside the user's files. Faulty boxes are repaired or dropped one by one, unusable images are
     skipped, and each case is an Issue of its split.
 
     Args:

@@ -33,14 +33,14 @@ class Issue:
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One picture and its objects.
+    """One image and its objects.
 
     Shape:
         classes (n,) int64; boxes_xyxy (n, 4) float64; difficult, crowd (n,) bool; area (n,) float64.
 
     Units:
-        width, height: pixels as cv2.imread shows the picture, that is after its EXIF rotation.
-        boxes_xyxy: continuous pixel coordinates of that picture, (0, 0) is the outer corner of the first pixel,
+        width, height: pixels as cv2.imread shows the image, that is after its EXIF rotation.
+        boxes_xyxy: continuous pixel coordinates of that image, (0, 0) is the outer corner of the first pixel,
         0 ≤ x1 < x2 ≤ width. area: square pixels; COCO's own figure (of the segmentation) where there is one.
     """
 
@@ -60,7 +60,7 @@ class Record:
 
 @dataclass(slots=True)
 class Split:
-    """The pictures of one split, in a fixed order, and what was found wrong on the way.
+    """The images of one split, in a fixed order, and what was found wrong on the way.
 
     `not_kept` counts what the files say beyond boxes and this form does not hold, such as outlines and poses.
     """
@@ -89,7 +89,7 @@ class Dataset:
         name: the YAML's name without suffix, or the folder's.
         names: class number → name, numbered from 0 without gaps.
         format: "yolo", "voc" or "coco".
-        splits: split name → pictures.
+        splits: split name → images.
         category_ids: class number → category id of the COCO JSON; empty for other formats.
     """
 
@@ -106,7 +106,7 @@ class Dataset:
 
     @property
     def records(self) -> list[Record]:
-        """The pictures of all splits that were read."""
+        """The images of all splits that were read."""
         return [record for split in self.splits.values() for record in split.records]
 
     @property
@@ -124,7 +124,7 @@ class Dataset:
         return iter(self.records)
 
     def summary(self) -> str:
-        """One line a split: pictures, boxes, and the issues counted by kind and action."""
+        """One line a split: images, boxes, and the issues counted by kind and action."""
         lines = []
         for split in self.splits.values():
             boxes = sum(map(len, split.records))

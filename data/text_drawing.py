@@ -1,4 +1,4 @@
-"""Class names on pictures in any script: OpenCV's own font has ASCII letters only."""
+"""Class names on images in any script: OpenCV's own font has ASCII letters only."""
 
 import re
 from collections.abc import Mapping
@@ -83,7 +83,7 @@ def text_size(text: str, font: Path | None, size: float, weight: int) -> tuple[i
 
 
 def write_text(
-    picture: np.ndarray,
+    image: np.ndarray,
     text: str,
     font: Path | None,
     left: int,
@@ -92,26 +92,26 @@ def write_text(
     colour: tuple[int, int, int],
     weight: int,
 ) -> None:
-    """Write a text into a picture (h, w, 3) uint8; what reaches beyond its edges is cut off.
+    """Write a text into an image (h, w, 3) uint8; what reaches beyond its edges is cut off.
 
     Args:
-        picture: to write into.
+        image: to write into.
         text: as `showable` returns it.
         font: from `find_font`; used for texts beyond ASCII.
         left: where the text begins.
         base: row of its base line.
         size: of OpenCV's font.
-        colour: in the picture's order of channels.
+        colour: in the image's order of channels.
         weight: thickness of OpenCV's strokes in pixels.
     """
     if text.isascii() or font is None:
-        cv2.putText(picture, text, (left, base), FONT, size, colour, weight, cv2.LINE_AA)
+        cv2.putText(image, text, (left, base), FONT, size, colour, weight, cv2.LINE_AA)
         return
     cover = stencil(text, font, _points(size), (weight - 1) // 2)
     top = base - _points(size)
     first_row, first_column = max(0, top), max(0, left)
     cover = cover[first_row - top :, first_column - left :, None]
-    place = picture[first_row : first_row + cover.shape[0], first_column : first_column + cover.shape[1]]
+    place = image[first_row : first_row + cover.shape[0], first_column : first_column + cover.shape[1]]
     cover = cover[: place.shape[0], : place.shape[1]]
     part = cover / 255
     place[:] = (place * (1 - part) + np.array(colour) * part).round()

@@ -20,9 +20,9 @@ def main() -> None:
     """Attach, compare, train a little."""
     torch.manual_seed(0)
     model = resnet18(num_classes=10).eval()  # or resnet18(weights="DEFAULT")
-    pictures, labels = torch.randn(8, 3, 64, 64), torch.arange(8)
+    images, labels = torch.randn(8, 3, 64, 64), torch.arange(8)
     with torch.no_grad():
-        before = model(pictures)
+        before = model(images)
 
     attach(
         model,
@@ -31,7 +31,7 @@ def main() -> None:
         identity=True,
     )
     with torch.no_grad():
-        print("same output as before:", torch.equal(model(pictures), before))
+        print("same output as before:", torch.equal(model(images), before))
 
     gates = [p for name, p in model.named_parameters() if name.endswith("gamma")]
     added = sum(p.numel() for name, p in model.named_parameters() if ".attention." in name)
@@ -40,7 +40,7 @@ def main() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     model.train()
     for step in range(5):
-        loss = torch.nn.functional.cross_entropy(model(pictures), labels)
+        loss = torch.nn.functional.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

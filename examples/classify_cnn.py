@@ -43,7 +43,7 @@ class DigitsCNN(nn.Module):
         self.classify = nn.Linear(WIDTHS[-1], 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify pictures."""
+        """Classify images."""
         return self.classify(self.features(x).flatten(1))
 
 
@@ -53,16 +53,16 @@ def train(attention: str | None, seed: int, epochs: int) -> float:
     Args:
         attention: name of a mechanism, or None.
         seed: of the initial values, the split and the order.
-        epochs: passes over the training pictures.
+        epochs: passes over the training images.
 
     Returns:
-        Share of test pictures classified correctly.
+        Share of test images classified correctly.
     """
     torch.manual_seed(seed)
     digits = load_digits()
-    pictures = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
+    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
     parts = train_test_split(
-        pictures, torch.tensor(digits.target), test_size=0.3, random_state=seed, stratify=digits.target
+        images, torch.tensor(digits.target), test_size=0.3, random_state=seed, stratify=digits.target
     )
     x, x_test, y, y_test = parts
     model = DigitsCNN(attention)

@@ -70,17 +70,17 @@ def main() -> None:
     best = str(out / "train" / "weights" / "best.pt")
     step("3  Measure it on the validation split")
     run("val", "--weights", best, "--data", "digits", "--img", SIZE, "--name", "val", *place)
-    step("4  Find digits in a picture and in a video")
+    step("4  Find digits in an image and in a video")
     from data.digits import write_video
 
     video = out / "digits.mp4"
     write_video(video)
-    picture = str(ROOT / "datasets" / "digits" / "images" / "test" / "0000.jpg")
-    for source, name in ((picture, "picture"), (str(video), "video")):
+    image = str(ROOT / "datasets" / "digits" / "images" / "test" / "0000.jpg")
+    for source, name in ((image, "image"), (str(video), "video")):
         run("detect", "--weights", best, "--source", source, "--img", SIZE, "--name", name, *place)
     step(f"Done in {time.monotonic() - start:.0f} s")
     print(f"curves   {out / 'train' / 'results.png'}\ntable    {out / 'val' / 'metrics.json'}")
-    print(f"picture  {out / 'picture' / '0000.jpg'}\nvideo    {out / 'video' / 'digits.mp4'}")
+    print(f"image  {out / 'image' / '0000.jpg'}\nvideo    {out / 'video' / 'digits.mp4'}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Report:
         curves: precision, recall and F1 against confidence at IoU 0.5.
         confusion: (K + 1, K + 1), from `confusion_matrix`.
         matches: the match table, for resampling images later (`bootstrap_ap`).
-        errors: the kind of every error, for showing pictures of them.
+        errors: the kind of every error, for showing images of them.
     """
 
     images: int

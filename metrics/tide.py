@@ -165,7 +165,7 @@ def plot_tide(results: Mapping[str, Mapping[str, Any]], path: str | Path) -> Non
 
     Args:
         results: what `tide_errors` returned, by name of the model.
-        path: picture to write; its suffix decides the format.
+        path: image to write; its suffix decides the format.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

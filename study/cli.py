@@ -156,12 +156,12 @@ def _list(plan: Any, epochs: Mapping[str, int], seconds: Mapping[str, float]) ->
     for name, matches in plan.matches.items():
         shown = [f"{m.got:,} for {m.target:,} ({m.kernel_size}×{m.kernel_size})" for m in matches[:MOST_LISTED]]
         _say(f"{name}: {', '.join(shown)}{' …' if len(matches) > MOST_LISTED else ''}")
-    pictures = ", ".join(f"{number} {name}" for name, number in plan.sizes.items())
+    images = ", ".join(f"{number} {name}" for name, number in plan.sizes.items())
     _say(
         f"\n{len(plan.models)} models × {len(plan.spec.seeds)} seeds = {len(plan.models) * len(plan.spec.seeds)} runs "
-        f"at {size} px; pictures: {pictures}; measured on {plan.split}"
+        f"at {size} px; images: {images}; measured on {plan.split}"
     )
-    _say(f"expected time, one run after the other: {duration(total)} (from a probe; loading pictures not counted)")
+    _say(f"expected time, one run after the other: {duration(total)} (from a probe; loading images not counted)")
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,7 @@
 # name → {property: reason}. Properties: channels (a divisor of C), onnx, trace, compile, deterministic-cuda, fold (a
 # normalisation that stays at inference).
 LIMITS: dict[str, dict[str, str]] = {
-    "CoT": {"fold": "the normalisation follows the local mixing, whose weights come from the picture"},
+    "CoT": {"fold": "the normalisation follows the local mixing, whose weights come from the image"},
     "NAM": {"fold": "the normalisation is the gate itself"},
     "ParNetAttention": {"fold": "the normalisation of the skip branch follows no layer; the two convolutions merge"},
     "SRM": {"fold": "the normalisation follows a product with the statistics, no layer"},

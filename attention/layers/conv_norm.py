@@ -24,7 +24,7 @@ def zero_init(layer: nn.Module) -> None:
 class _SingleValueSafe(_BatchNorm):
     """Batch normalisation that uses the running statistics where a batch has one value per channel.
 
-    PyTorch raises there (a batch of one picture, pooled to 1 × 1): a variance cannot be taken of one value. Names and
+    PyTorch raises there (a batch of one image, pooled to 1 × 1): a variance cannot be taken of one value. Names and
     values of the state dict are those of the PyTorch class.
     """
 

@@ -1,4 +1,4 @@
-"""Maps weighed by gates: a number for each channel of a picture, or one for each position.
+"""Maps weighed by gates: a number for each channel of an image, or one for each position.
 
 PyTorch's own backward pass of such a product writes a map of products for every gate and then sums it; these do not.
 """
@@ -13,7 +13,7 @@ from attention.layers.tensor_ops import exporting, plain
 
 
 def expand_as_map(gate: Tensor, x: Tensor) -> Tensor:
-    """Give a vector per picture the axes and the type of the map that it multiplies.
+    """Give a vector per image the axes and the type of the map that it multiplies.
 
     Args:
         gate: (B, C).
@@ -125,7 +125,7 @@ class _WeightedSum(torch.autograd.Function):
 
 
 class _ByPosition(torch.autograd.Function):
-    """(B, C, *spatial), (B, 1, *spatial) → their product; on the way back the products of one picture at a time."""
+    """(B, C, *spatial), (B, 1, *spatial) → their product; on the way back the products of one image at a time."""
 
     @staticmethod
     def forward(x: Tensor, weights: Tensor) -> Tensor:
@@ -138,5 +138,5 @@ class _ByPosition(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, weights = ctx.saved_tensors
-        pictures = zip(gradient.split(1), x.split(1), strict=True) if x.is_cpu else ((gradient, x),)
-        return gradient * weights, torch.cat([(g * part).sum(1, keepdim=True) for g, part in pictures])
+        images = zip(gradient.split(1), x.split(1), strict=True) if x.is_cpu else ((gradient, x),)
+        return gradient * weights, torch.cat([(g * part).sum(1, keepdim=True) for g, part in images])

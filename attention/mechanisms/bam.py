@@ -32,7 +32,7 @@ class BAM(Merging):
     Source:
         Park et al., BAM, BMVC 2018, arXiv:1807.06514, §3; authors' code Jongchan/attention-module MODELS/bam.py, whose
         product is the default. Differs: pools the whole map where theirs pools a square corner; min_hidden; a single
-        picture in training mode uses the running statistics.
+        image in training mode uses the running statistics.
     """
 
     merges = (("channel.0", "channel.1"), ("channel.3", "channel_norm"))

@@ -34,7 +34,7 @@ class CoT(Merging):
     Source:
         Li et al., Contextual Transformer Networks, TPAMI 2022, arXiv:2107.12292, §3.2; authors' code JDAI-CV/CoTNet
         models/cotnet.py. Differs: sums shifted views where theirs has a CUDA kernel; group counts adapt to C; a single
-        picture in training mode uses the running statistics of the MLP's normalisation.
+        image in training mode uses the running statistics of the MLP's normalisation.
     """
 
     merges = (("fuse1.0", "fuse1.1"),)

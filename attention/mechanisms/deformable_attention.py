@@ -1,4 +1,4 @@
-"""DeformableAttention: self-attention to positions that move with the picture."""
+"""DeformableAttention: self-attention to positions that move with the image."""
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,7 @@ class OffsetNet(nn.Module):
 
 @ATTENTION.register("DeformableAttention", "DAT", "DAttention")
 class DeformableAttention(nn.Module):
-    """Sample keys and values where the picture itself points, shared by all queries, and attend to the samples.
+    """Sample keys and values where the image itself points, shared by all queries, and attend to the samples.
 
     Δ = range · tanh(offset net of q) / (size − 1);  x̃ = bilinear samples of x at a regular grid + Δ;
     y = W_o(softmax(qᵀ(W_k x̃) / √d)(W_v x̃) + dw₃(q))

@@ -52,7 +52,7 @@ class ECA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels of x (B, C, *spatial)."""
-        # The batch of channel sequences as one picture (1, 1, B, C): several times faster than a 1-D convolution.
+        # The batch of channel sequences as one image (1, 1, B, C): several times faster than a 1-D convolution.
         kernel = self.conv.weight.unsqueeze(2)
         logits = F.conv2d(pool_mean(x)[None, None], kernel, padding=(0, self.margin))[0, 0]
         return weigh(x, self.gate(logits))

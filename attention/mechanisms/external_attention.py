@@ -1,4 +1,4 @@
-"""ExternalAttention: attention to a small memory that all pictures share."""
+"""ExternalAttention: attention to a small memory that all images share."""
 
 import torch
 from torch import Tensor, nn

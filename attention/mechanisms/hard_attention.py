@@ -12,7 +12,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("HardAttention")
 class HardAttention(nn.Module):
-    """Keep or drop whole channels or positions, decided per picture, and train the decision all the same.
+    """Keep or drop whole channels or positions, decided per image, and train the decision all the same.
 
     p = σ(l), l = MLP(GAP x) per channel or wᵀx + b per position;  y = x ⊙ h, h ∈ {0, 1}
 

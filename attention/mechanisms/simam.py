@@ -13,7 +13,7 @@ from attention.registry import ATTENTION
 class SimAM(nn.Module):
     """Weigh each element by how far it stands out from its channel; nothing is learned.
 
-    y = x ⊙ σ((x − μ)² / (4(σ² + λ)) + ½), μ and σ² (unbiased) per picture and channel
+    y = x ⊙ σ((x − μ)² / (4(σ² + λ)) + ½), μ and σ² (unbiased) per image and channel
 
     Args:
         channels: C of input and output, ≥ 1; any works, it only serves the common call.

@@ -14,7 +14,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("SKAttention")
 class SKAttention(nn.Module):
-    """Convolve with kernels of several sizes and let the picture choose among them, channel by channel.
+    """Convolve with kernels of several sizes and let the image choose among them, channel by channel.
 
     Fᵢ = δ(BN(convᵢ(x)));  z = W GAP(ΣFᵢ) + b;  y = Σ softmaxᵢ(Wᵢ z + bᵢ) ⊙ Fᵢ
 

@@ -12,7 +12,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("SKUnit", "SelectiveKernel")
 class SKUnit(Merging):
-    """Look with small and with dilated kernels and let the picture choose among them, channel by channel.
+    """Look with small and with dilated kernels and let the image choose among them, channel by channel.
 
     Fᵢ = δ(BN(convᵢ(x))), convᵢ 3 × 3, grouped, dilation i;  z = δ(BN(W GAP(ΣFᵢ)));  y = Σ softmaxᵢ(Wᵢ z) ⊙ Fᵢ
 
@@ -31,7 +31,7 @@ class SKUnit(Merging):
 
     Source:
         Li et al., Selective Kernel Networks, CVPR 2019, arXiv:1903.06586, §3.1; authors' definition implus/SKNet
-        models/sknet50.prototxt. Differs: groups adapt to C; a single picture in training mode uses the running
+        models/sknet50.prototxt. Differs: groups adapt to C; a single image in training mode uses the running
         statistics of the squeeze's normalisation.
     """
 

@@ -33,7 +33,7 @@ class SplitAttention(Merging):
 
     Source:
         Zhang et al., ResNeSt, CVPR Workshops 2022, arXiv:2004.08955, §3.1; authors' code zhanghang1989/ResNeSt
-        resnest/torch/models/splat.py. Differs: group counts adapt to C; a single picture in training mode uses the
+        resnest/torch/models/splat.py. Differs: group counts adapt to C; a single image in training mode uses the
         running statistics of the squeeze's normalisation.
     """
 

@@ -30,7 +30,7 @@ class SRM(nn.Module):
     Source:
         Lee, Kim, Nam, SRM, ICCV 2019, arXiv:1903.10829, §3; authors' code
         hyunjaelee410/style-based-recalibration-module models/recalibration_modules.py. Differs: a 1 × 1 map has σ = √ε,
-        not NaN; a single picture in training mode uses the running statistics.
+        not NaN; a single image in training mode uses the running statistics.
     """
 
     def __init__(self, channels: int, *, gate: str = "sigmoid") -> None:

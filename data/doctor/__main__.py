@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
             write_atomically(args.json, text.encode(errors="backslashreplace"))  # as JSON escapes what is not UTF-8
         if args.overlay:
             number = write_overlay(report.dataset, args.overlay)
-            print(f"{number} pictures with labels: {args.overlay}")  # noqa: T201
+            print(f"{number} images with labels: {args.overlay}")  # noqa: T201
         if args.fix:
             lines = write_clean(report.dataset, report.issues, report.groups, args.fix, args.to)
             print("\n".join([*lines, f"Cleaned copy: {args.fix / 'data.yaml'}"]))  # noqa: T201
@@ -57,10 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--strict", action="store_true", help="exit code 1 if there are problems")
     parser.add_argument("--json", type=Path, help="write everything found to this file")
     parser.add_argument("--all", action="store_true", help="print every issue, not three of a kind")
-    parser.add_argument("--overlay", type=Path, help="write a sheet of sample pictures with their labels")
+    parser.add_argument("--overlay", type=Path, help="write a sheet of sample images with their labels")
     parser.add_argument("--fix", type=Path, metavar="OUT", help="write a cleaned copy to this new folder")
     parser.add_argument("--to", choices=("yolo", "voc", "coco"), help="format of the cleaned copy (default: the same)")
-    parser.add_argument("--no-decode", action="store_true", help="skip the comparison of decoded pictures")
+    parser.add_argument("--no-decode", action="store_true", help="skip the comparison of decoded images")
     parser.add_argument("--workers", type=int, help="threads that decode")
     parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     return parser

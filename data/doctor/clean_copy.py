@@ -7,7 +7,7 @@ from pathlib import Path
 from data.convert import write_dataset
 from data.records import Dataset, Issue, Record, Split
 
-_KEEP_FIRST = ("val", "test", "train")  # of a picture in two splits the first of these keeps it: train loses it
+_KEEP_FIRST = ("val", "test", "train")  # of an image in two splits the first of these keeps it: train loses it
 _JPEG_END = b"\xff\xd9"
 
 
@@ -20,13 +20,13 @@ def write_clean(
 ) -> list[str]:
     """Write a copy without the faults that can be mended; the source is only read.
 
-    Boxes are as repaired on reading; unusable pictures are left out; of several that show the same one stays, in val
+    Boxes are as repaired on reading; unusable images are left out; of several that show the same one stays, in val
     before test before train; suffixes say what the files are; JPEGs get the end marker that they lack.
 
     Args:
         dataset: as read.
         issues: (split, issue) of the doctor.
-        groups: (split, file) of the pictures that show the same.
+        groups: (split, file) of the images that show the same.
         out: new folder.
         form: format to write; None keeps the data set's.
 

@@ -1,4 +1,4 @@
-"""A sheet of sample pictures with their labels drawn in: the quickest way to see that labels mean what one thinks."""
+"""A sheet of sample images with their labels drawn in: the quickest way to see that labels mean what one thinks."""
 
 import math
 from pathlib import Path
@@ -10,15 +10,15 @@ from data.errors import DataError
 from data.records import Dataset, Record
 from data.text_drawing import font_for, showable, write_text
 
-_CELL = 480  # pixels, side of one picture on the sheet
+_CELL = 480  # pixels, side of one image on the sheet
 
 
 def write_overlay(dataset: Dataset, file: Path, count: int = 16, seed: int = 0) -> int:
-    """Draw a random sample of the pictures that have objects.
+    """Draw a random sample of the images that have objects.
 
     Args:
-        dataset: the pictures.
-        file: picture to write; its suffix says the format.
+        dataset: the images.
+        file: image to write; its suffix says the format.
         count: how many to draw.
         seed: which.
 
@@ -30,7 +30,7 @@ def write_overlay(dataset: Dataset, file: Path, count: int = 16, seed: int = 0) 
     """
     pool = [record for record in dataset if len(record)]
     if not pool:
-        raise DataError(f"{dataset.name}: has no pictures with objects to draw")
+        raise DataError(f"{dataset.name}: has no images with objects to draw")
     picks = np.random.default_rng(seed).permutation(len(pool))[:count]
     cells = [draw(pool[pick], dataset.names) for pick in sorted(picks.tolist())]
     columns = math.ceil(math.sqrt(len(cells)))
@@ -43,12 +43,12 @@ def write_overlay(dataset: Dataset, file: Path, count: int = 16, seed: int = 0) 
     except cv2.error:
         written = False
     if not written:
-        raise DataError(f"{file}: cannot be written as a picture; use a name that ends in .jpg or .png")
+        raise DataError(f"{file}: cannot be written as an image; use a name that ends in .jpg or .png")
     return len(picks)
 
 
 def draw(record: Record, names: dict[int, str], side: int = _CELL) -> np.ndarray:
-    """One picture with its boxes, fitted into a square; difficult and crowd objects are marked.
+    """One image with its boxes, fitted into a square; difficult and crowd objects are marked.
 
     Shape:
         (side, side, 3) uint8 BGR.
@@ -68,7 +68,7 @@ def draw(record: Record, names: dict[int, str], side: int = _CELL) -> np.ndarray
         cv2.rectangle(canvas, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), colour, 1)
         mark = " crowd" if record.crowd[index] else " difficult" if record.difficult[index] else ""
         label = showable(names[cls], font) + mark
-        for shade, thickness in (((0, 0, 0), 3), (colour, 1)):  # black behind, so that it stands out on any picture
+        for shade, thickness in (((0, 0, 0), 3), (colour, 1)):  # black behind, so that it stands out on any image
             write_text(canvas, label, font, x1 + 1, max(9, y1 - 2), 0.4, shade, thickness)
     return canvas
 

@@ -1,4 +1,4 @@
-"""Pictures compared by what they show: duplicates within a split, and the same picture in two splits."""
+"""Images compared by what they show: duplicates within a split, and the same image in two splits."""
 
 import hashlib
 from collections import defaultdict
@@ -19,7 +19,7 @@ class Repeats:
 
     Args:
         issues: (split, issue) of kind "unreadable", "duplicate" (in the same split), "two-splits" and "same-splits".
-        groups: (split, file) of the pictures that show the same, two or more in each group.
+        groups: (split, file) of the images that show the same, two or more in each group.
     """
 
     issues: list[tuple[str, Issue]] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Repeats:
 
 
 def fingerprint(path: Path) -> bytes | None:
-    """Digest of the decoded picture, as cv2.imread shows it; None if it does not decode."""
+    """Digest of the decoded image, as cv2.imread shows it; None if it does not decode."""
     import cv2
 
     shown = cv2.imread(str(path))
@@ -39,7 +39,7 @@ def fingerprint(path: Path) -> bytes | None:
 
 
 def compare(dataset: Dataset, progress: Callable[[int], object] | None = None, workers: int | None = None) -> Repeats:
-    """Decode every picture once; find those that do not decode and those that occur again.
+    """Decode every image once; find those that do not decode and those that occur again.
 
     Two splits that are the same list of files (VOC's val and test, COCO128's train and val) count as one finding.
     """

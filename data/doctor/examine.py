@@ -35,7 +35,7 @@ def doctor(
         data_root: the data set's folder, instead of the YAML's `path`.
         imgsz: training resolution in pixels.
         anchors: a model YAML with anchors, or rows of w, h, w, h, … in pixels at `imgsz`; None for YOLOv5's own.
-        decode: decode every picture, to find those that cannot be and those that occur twice.
+        decode: decode every image, to find those that cannot be and those that occur twice.
         progress: show a bar on standard error.
         workers: threads; None for twice the processors, at most eight.
         download: fetch the data if they are missing and the YAML says from where.
@@ -100,7 +100,7 @@ def _compare(dataset: Dataset, progress: bool, workers: int | None) -> Repeats:
 
 
 def _small_objects(dataset: Dataset) -> list[tuple[str, Issue]]:
-    """An issue for every picture with boxes of a pixel or less."""
+    """An issue for every image with boxes of a pixel or less."""
     found = []
     for split in dataset.splits.values():
         for record in split:

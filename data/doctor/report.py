@@ -23,7 +23,7 @@ class Report:
         balance: class balance over all splits.
         anchors: fit of the anchors.
         issues: (split, issue) in the order found.
-        groups: (split, file) of the pictures that show the same.
+        groups: (split, file) of the images that show the same.
     """
 
     dataset: Dataset
@@ -123,7 +123,7 @@ def _split_lines(name: str, figures: dict[str, Any], imgsz: int) -> list[str]:
 
 
 def _class_table(splits: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
-    """Boxes (and pictures) of each class in each split."""
+    """Boxes (and images) of each class in each split."""
     width = max([len(name) for name in names] + [5])
     lines = [f"{'class':<{width}}" + "".join(f"{split:>18}" for split in splits)]
     for name in names:

@@ -17,9 +17,9 @@ def split_figures(split: Split, names: dict[int, str], imgsz: int) -> dict[str, 
     """Counts and sizes of one split, as plain types.
 
     Args:
-        split: the pictures.
+        split: the images.
         names: class names.
-        imgsz: the training resolution in pixels: the longer side of a picture is scaled to it.
+        imgsz: the training resolution in pixels: the longer side of an image is scaled to it.
     """
     sides = sides_at(split.records, imgsz)
     classes = np.concatenate([record.classes for record in split] or [np.empty(0, np.int64)])
@@ -44,7 +44,7 @@ def split_figures(split: Split, names: dict[int, str], imgsz: int) -> dict[str, 
 
 
 def own_sides(records: Sequence[Record]) -> np.ndarray:
-    """Widths and heights of all boxes in pixels of their pictures.
+    """Widths and heights of all boxes in pixels of their images.
 
     Shape:
         (n, 2) float64.
@@ -53,7 +53,7 @@ def own_sides(records: Sequence[Record]) -> np.ndarray:
 
 
 def sides_at(records: Sequence[Record], imgsz: int) -> np.ndarray:
-    """Widths and heights of all boxes when the longer side of each picture is scaled to `imgsz` pixels.
+    """Widths and heights of all boxes when the longer side of each image is scaled to `imgsz` pixels.
 
     Shape:
         (n, 2) float64.

@@ -1,4 +1,4 @@
-"""Files that belong to a data set but that no split uses: labels without a picture, annotations in no list."""
+"""Files that belong to a data set but that no split uses: labels without an image, annotations in no list."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from data.records import Dataset, Issue
 
 
 def find_leftovers(config: DataConfig, dataset: Dataset) -> list[tuple[str, Issue]]:
-    """(split, issue) for label files without picture (YOLO) and annotation files in no list (VOC)."""
+    """(split, issue) for label files without image (YOLO) and annotation files in no list (VOC)."""
     if dataset.format == "yolo":
         return _yolo(config)
     if dataset.format == "voc":
@@ -18,7 +18,7 @@ def find_leftovers(config: DataConfig, dataset: Dataset) -> list[tuple[str, Issu
 
 
 def _yolo(config: DataConfig) -> list[tuple[str, Issue]]:
-    """Only folders are searched: a list of pictures may leave out what it wants."""
+    """Only folders are searched: a list of images may leave out what it wants."""
     found = []
     for name, sources in config.splits.items():
         for source in sources:

@@ -1,4 +1,4 @@
-"""Repair of faulty boxes, one box at a time: a bad box never costs its picture."""
+"""Repair of faulty boxes, one box at a time: a bad box never costs its image."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ MIN_SIDE = 1e-3  # pixels: below it a box has no size
 
 @dataclass(slots=True)
 class RawObjects:
-    """The objects of one picture as written, before any check; parallel lists.
+    """The objects of one image as written, before any check; parallel lists.
 
     Units:
         boxes: (x1, y1, x2, y2) in pixels. area: square pixels, NaN where the file gives none.
@@ -47,13 +47,13 @@ class RawObjects:
 
 
 def make_record(path: Path, width: int, height: int, raw: RawObjects, issues: list[Issue]) -> Record:
-    """Check and repair the objects of one picture.
+    """Check and repair the objects of one image.
 
-    Corners in the wrong order are swapped, boxes over the edge clipped; boxes without size, outside the picture,
+    Corners in the wrong order are swapped, boxes over the edge clipped; boxes without size, outside the image,
     not finite, or written twice are dropped. Each leaves an Issue in `issues`.
 
     Args:
-        path: the picture.
+        path: the image.
         width: its width in pixels, as shown.
         height: its height in pixels, as shown.
         raw: its objects, class numbers already known to be valid.

@@ -86,16 +86,16 @@ def read_split(
 
     Args:
         name: the split's name.
-        sources: annotation files, each with its folder of pictures if that is known.
+        sources: annotation files, each with its folder of images if that is known.
         names: class names; categories of other names are dropped with an Issue.
-        root: the data set's folder, where pictures are looked for.
-        probe: how the pictures' facts are found.
+        root: the data set's folder, where images are looked for.
+        probe: how the images' facts are found.
 
     Returns:
         The split, and class number → category id.
 
     Raises:
-        DataError: if a file cannot be read or no picture is found.
+        DataError: if a file cannot be read or no image is found.
     """
     split = Split(name)
     category_ids: dict[int, int] = {}
@@ -217,7 +217,7 @@ def _check_size(file: Path, ident: int, written: tuple[float, float], facts: Ima
 
 
 def _image_folder(content: CocoFile, split: str, root: Path) -> Path:
-    """Where the pictures of a JSON file lie, judged by the first few of them."""
+    """Where the images of a JSON file lie, judged by the first few of them."""
     sample = [name for name, _, _ in list(content.images.values())[:20]]
     stem = content.file.stem
     years = [stem.removeprefix("instances_"), split]

@@ -12,7 +12,7 @@ from typing import Any
 from data.errors import DataError
 
 _CHUNK = 1 << 20  # characters read at a time
-_MAX_VALUE = 64 << 20  # characters of one element; a picture-sized uncompressed mask takes 1 million
+_MAX_VALUE = 64 << 20  # characters of one element; an image-sized uncompressed mask takes 1 million
 _SPACE = " \t\n\r"
 
 

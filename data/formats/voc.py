@@ -1,4 +1,4 @@
-"""PASCAL VOC trees: Annotations/*.xml, JPEGImages, ImageSets/Main/*.txt; or pictures with an XML beside each.
+"""PASCAL VOC trees: Annotations/*.xml, JPEGImages, ImageSets/Main/*.txt; or images with an XML beside each.
 
 Corners. PASCAL's own annotations number pixels from 1 and include both corners, so the box covers [xmin − 1, xmax] in
 continuous coordinates (as detectron2 reads it; intersections are then exactly those of the VOC devkit's "+1" rule).
@@ -38,10 +38,10 @@ def read_split(
         sources: lists of ids (ImageSets/Main/x.txt, or its short form TREE/x), or folders with XML files.
         names: class names; objects of others are dropped with an Issue.
         corners: "plain" or "devkit", see above.
-        probe: how the pictures' facts are found.
+        probe: how the images' facts are found.
 
     Raises:
-        DataError: if a place does not exist or names no pictures.
+        DataError: if a place does not exist or names no images.
     """
     split = Split(name)
     index = {class_name: number for number, class_name in enumerate(names)}
@@ -78,7 +78,7 @@ def find_classes(sources: Sequence[Source]) -> tuple[str, ...]:
 
 
 def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
-    """(picture, XML) of one source.
+    """(image, XML) of one source.
 
     Raises:
         DataError: if the place does not exist.
@@ -207,7 +207,7 @@ def _ids(file: Path, issues: list[Issue]) -> list[str]:
 
 
 def _image_of(xml: Path, home: Path, listings: dict[Path, dict[str, Path]]) -> Path:
-    """The picture of an XML: same stem, any image suffix, in one of the usual folders."""
+    """The image of an XML: same stem, any image suffix, in one of the usual folders."""
     for name in _IMAGE_FOLDERS:
         folder = home / name if name else home
         if folder not in listings:

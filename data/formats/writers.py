@@ -13,11 +13,11 @@ from data.image_probe import proper_suffix
 from data.records import Dataset, Record, Split
 
 Losses = Counter  # what the target cannot hold → how often
-PlaceImage = Callable[[Record, Path], None]  # puts a record's picture at a path
+PlaceImage = Callable[[Record, Path], None]  # puts a record's image at a path
 
 
 def file_names(dataset: Dataset) -> dict[tuple[str, int], str]:
-    """A file name for every picture, (split, position) → name; no two stems alike, suffixes as the files' content."""
+    """A file name for every image, (split, position) → name; no two stems alike, suffixes as the files' content."""
     taken: set[str] = set()
     names = {}
     for split in dataset.splits.values():

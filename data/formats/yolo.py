@@ -1,4 +1,4 @@
-"""YOLO text: pictures in folders or lists, one label file a picture, rows `class cx cy w h` relative to the picture."""
+"""YOLO text: images in folders or lists, one label file an image, rows `class cx cy w h` relative to the image."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from data.image_probe import SUFFIXES, ImageFacts, probe_all, sniff
 from data.records import Issue, Split
 
 _MAX_LABEL = 16 << 20  # bytes of one label file; 100 000 boxes take 4 MB
-_MAX_LIST = 512 << 20  # bytes of one list of pictures
+_MAX_LIST = 512 << 20  # bytes of one list of images
 
 Probe = Callable[[Sequence[Path]], list[ImageFacts]]
 
@@ -25,13 +25,13 @@ def read_split(
 
     Args:
         name: the split's name.
-        sources: folders (searched to any depth), lists of pictures (.txt) or globs.
+        sources: folders (searched to any depth), lists of images (.txt) or globs.
         names: class names.
         root: the folder that list entries refer to.
-        probe: how the pictures' facts are found.
+        probe: how the images' facts are found.
 
     Raises:
-        DataError: if a place does not exist or has no pictures.
+        DataError: if a place does not exist or has no images.
     """
     split = Split(name)
     paths = [path for source in sources for path in find_images(source, root, split.issues)]
@@ -50,7 +50,7 @@ def read_split(
 
 
 def find_images(source: Source, root: Path, issues: list[Issue]) -> list[Path]:
-    """The pictures of one source, sorted within a folder, in written order within a list.
+    """The images of one source, sorted within a folder, in written order within a list.
 
     Raises:
         DataError: if the place does not exist.
@@ -73,7 +73,7 @@ def find_images(source: Source, root: Path, issues: list[Issue]) -> list[Path]:
 
 
 def label_path(image: Path) -> Path:
-    """The label file of a picture: the last folder `images` becomes `labels`, else it lies beside the picture."""
+    """The label file of an image: the last folder `images` becomes `labels`, else it lies beside the image."""
     parts = list(image.parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == "images":
@@ -147,7 +147,7 @@ def _is_number(word: str) -> bool:
 
 
 def _walk(folder: Path, issues: list[Issue]) -> list[Path]:
-    """All pictures below a folder, links followed, loops not."""
+    """All images below a folder, links followed, loops not."""
     found, seen = [], set()
     for base, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(base)
@@ -167,7 +167,7 @@ def _walk(folder: Path, issues: list[Issue]) -> list[Path]:
 
 
 def _usable_name(path: Path, issues: list[Issue]) -> bool:
-    """Whether a file counts as a picture by its suffix; a picture without one is reported."""
+    """Whether a file counts as an image by its suffix; an image without one is reported."""
     if path.name.startswith("."):
         return False
     if path.suffix.lower() in SUFFIXES:

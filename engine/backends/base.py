@@ -18,7 +18,7 @@ class Backend(Protocol):
         names: class number → name.
         stride: H and W are multiples of it.
         size: the only height and width it takes; None if any.
-        batch: the only number of pictures it takes; None if any.
+        batch: the only number of images it takes; None if any.
         finished: it suppresses overlapping boxes itself; then rows are corners, score and class.
         lanes: calls that may be made at the same time.
     """

@@ -37,7 +37,7 @@ class OnnxBackend:
         entry = self.session.get_inputs()[0]
         self.entry, self.type = entry.name, np.float16 if "float16" in entry.type else np.float32
         if len(entry.shape) != 4:
-            raise UsageError(f"--weights {path}: takes an input of shape {entry.shape}, not pictures (B, 3, H, W)")
+            raise UsageError(f"--weights {path}: takes an input of shape {entry.shape}, not images (B, 3, H, W)")
         self.batch, self.size = shape_limits(tuple(entry.shape))
         self.lanes = lanes
         self.label = f"ONNX Runtime {onnxruntime.__version__} on the CPU"

@@ -12,7 +12,7 @@ from engine.runtime.paths import ROOT
 from models.upstream.environment import cache_folder
 
 KEPT = 32  # files; the longest unused ones go
-EXPORT_SIZE = 320  # pixels of the picture with which a model is traced; the file takes any size
+EXPORT_SIZE = 320  # pixels of the image with which a model is traced; the file takes any size
 _SOURCES = ("attention", "models", "engine/backends")
 _LIBRARIES = ("torch", "ultralytics", "onnx")
 

@@ -58,7 +58,7 @@ class OpenVinoBackend:
         self.names, self.stride, self.finished = read_facts(facts, path)
         sizes = tuple(d.get_length() if d.is_static else None for d in self.model.input(0).partial_shape)
         if len(sizes) != 4:
-            raise UsageError(f"--weights {path}: takes an input of shape {sizes}, not pictures (B, 3, H, W)")
+            raise UsageError(f"--weights {path}: takes an input of shape {sizes}, not images (B, 3, H, W)")
         self.batch, self.size = shape_limits(sizes)
         self.lock = Lock()
         self.alike, self.shape = 0, tuple[int, ...]()  # the latest calls of one shape
@@ -84,7 +84,7 @@ class OpenVinoBackend:
         return requests
 
     def _for_shape(self, shape: tuple[int, ...]) -> SimpleQueue:
-        """Return requests of the model; of one compiled for pictures of this shape alone, where it comes again."""
+        """Return requests of the model; of one compiled for images of this shape alone, where it comes again."""
         with self.lock:
             self.alike, self.shape = (self.alike + 1 if shape == self.shape else 1), shape
             if self.alike == ALIKE and self.size is None and shape != self.fixed_shape:

@@ -13,7 +13,7 @@ from engine.model_loading import load_weights
 from engine.runtime.log import LOGGER
 from engine.trusted_files import SUFFIXES
 
-FEW = 32  # pictures for which PyTorch is done before an export is made
+FEW = 32  # images for which PyTorch is done before an export is made
 
 
 def gpu_possible(device: str) -> bool:
@@ -29,13 +29,13 @@ def gpu_possible(device: str) -> bool:
         return False
 
 
-def open_backend(options: Namespace, weights: Any, pictures: int | None, lanes: int = 1) -> Backend:
+def open_backend(options: Namespace, weights: Any, images: int | None, lanes: int = 1) -> Backend:
     """Open a model in the runtime that --backend asks for, or in the fastest that fits.
 
     Args:
         options: flags of detect.py.
         weights: path of a checkpoint or exported model, official name, or a Detector.
-        pictures: how many there are to look at; None for videos and streams.
+        images: how many there are to look at; None for videos and streams.
         lanes: calls that will be made at the same time, where the runtime can.
 
     Raises:
@@ -46,7 +46,7 @@ def open_backend(options: Namespace, weights: Any, pictures: int | None, lanes: 
         return _exported(options, str(load_weights(weights, options)), lanes)
     if options.dnn:
         raise UsageError("--dnn is for ONNX files; leave it out, or give --weights MODEL.onnx")
-    backend = _of_checkpoint(options, weights, pictures, lanes)
+    backend = _of_checkpoint(options, weights, images, lanes)
     LOGGER.info(f"{weights if isinstance(weights, str | Path) else 'model'}: {backend.label}")
     return backend
 
@@ -80,7 +80,7 @@ def _exported(options: Namespace, path: str, lanes: int) -> Backend:
         raise UsageError(f"--weights {path}: cannot be opened: {why}") from None
 
 
-def _of_checkpoint(options: Namespace, weights: Any, pictures: int | None, lanes: int) -> Backend:
+def _of_checkpoint(options: Namespace, weights: Any, images: int | None, lanes: int) -> Backend:
     needs_torch = _needs_torch(options, weights)
     wanted = options.backend
     if wanted not in ("auto", "torch") and needs_torch:
@@ -90,7 +90,7 @@ def _of_checkpoint(options: Namespace, weights: Any, pictures: int | None, lanes
     if wanted == "auto":
         names = [name for name, module in RUNTIMES.items() if installed(module)]
         wanted = "openvino" if options.half and "openvino" in names else next(iter(names), "torch")
-        few = pictures is not None and pictures <= FEW
+        few = images is not None and images <= FEW
         if wanted != "torch" and few and not _kept(options, wanted, weights).exists():
             wanted = "torch"
     if wanted == "torch":

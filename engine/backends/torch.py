@@ -92,7 +92,7 @@ class TorchBackend:
 
         Args:
             images: as for a call.
-            paths: of the pictures; the heat maps are named after them.
+            paths: of the images; the heat maps are named after them.
             folder: to write to.
             least: confidence.
         """

@@ -1,4 +1,4 @@
-"""A fresh export that must first prove itself: on the first pictures it runs beside PyTorch."""
+"""A fresh export that must first prove itself: on the first images it runs beside PyTorch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def compare(found: np.ndarray, expected: np.ndarray, least: float = LEAST) -> Di
 
 
 class CheckedBackend:
-    """A backend that is compared with PyTorch on the first pictures that show something, and replaced if they differ.
+    """A backend that is compared with PyTorch on the first images that show something, and replaced if they differ.
 
     Args:
         backend: the fresh one.
@@ -102,9 +102,9 @@ class CheckedBackend:
         self.calls += 1
         good = difference.within(*self.tolerated)
         if good and not difference.count and self.calls < PATIENCE:
-            return expected  # nothing to see yet: look at the next pictures too
+            return expected  # nothing to see yet: look at the next images too
         if good:
-            LOGGER.info(f"{self.backend.label}: compared with PyTorch on a picture of these: {difference}")
+            LOGGER.info(f"{self.backend.label}: compared with PyTorch on an image of these: {difference}")
         else:
             LOGGER.warning(
                 f"{self.backend.label} does not compute what PyTorch does ({difference}; tolerated: "

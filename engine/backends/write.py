@@ -32,7 +32,7 @@ def write(
         detector: the model; it is not changed.
         name: of the format, as ultralytics calls it.
         target: path of the result without its ending.
-        calibration: loader of pictures, for 8 bits.
+        calibration: loader of images, for 8 bits.
         imgsz: pixels of a side.
         device: where the model is traced.
         settings: of ultralytics' exporter; those that a format does not take are left out.
@@ -54,7 +54,7 @@ class _Exporter(Exporter):
     """ultralytics' exporter, whose files also say how their model was described.
 
     Args:
-        calibration: loader of pictures, for 8 bits; stock would look for a data set of its own.
+        calibration: loader of images, for 8 bits; stock would look for a data set of its own.
         overrides: ultralytics' settings.
     """
 
@@ -70,7 +70,7 @@ class _Exporter(Exporter):
             return super().export_onnx(*args, **kwargs)
 
     def get_int8_calibration_dataloader(self, prefix: str = "") -> Any:
-        """Return the pictures whose numbers set the ranges."""
+        """Return the images whose numbers set the ranges."""
         return self.calibration
 
     @property

@@ -12,7 +12,7 @@ def detect_parser() -> Parser:
     """Return the parser of detect.py."""
     parser = Parser(
         prog="detect.py",
-        description="Find objects in pictures, videos and streams. Without any argument: digits in test pictures.",
+        description="Find objects in images, videos and streams. Without any argument: digits in test images.",
         replaced=DETECT_REPLACED,
     )
     _add_model(parser, "checkpoint or exported model", exported=True)
@@ -22,7 +22,7 @@ def detect_parser() -> Parser:
         "--source",
         nargs="+",
         default=None,
-        help="picture, video, folder, glob, .txt list, webcam number, or rtsp/http address",
+        help="image, video, folder, glob, .txt list, webcam number, or rtsp/http address",
     )
     group.add_argument(
         "--data", default=None, metavar="YAML", help="data set whose class names an exported model without names takes"
@@ -43,8 +43,8 @@ def detect_parser() -> Parser:
     )
     group.add_argument("--conf-thres", "--conf", type=_fraction, default=0.25, help="least confidence")
     group.add_argument("--iou-thres", "--iou", type=_fraction, default=0.45, help="overlap at which NMS drops a box")
-    group.add_argument("--max-det", type=_positive, default=1000, help="boxes per picture")
-    group.add_argument("--batch-size", "--batch", type=_positive, default=1, help="pictures at once")
+    group.add_argument("--max-det", type=_positive, default=1000, help="boxes per image")
+    group.add_argument("--batch-size", "--batch", type=_positive, default=1, help="images at once")
     group.add_argument("--classes", nargs="+", type=_count, default=None, help="only these class numbers")
     group.add_argument("--agnostic-nms", action="store_true", help="boxes of different classes suppress each other")
     group.add_argument("--augment", action="store_true", help="test-time augmentation")
@@ -62,8 +62,8 @@ def detect_parser() -> Parser:
     group.add_argument("--save-txt", action="store_true", help="write boxes as YOLO text")
     group.add_argument("--save-csv", action="store_true", help="write all boxes into one table, predictions.csv")
     group.add_argument("--save-conf", action="store_true", help="with --save-txt: the confidence as sixth column")
-    group.add_argument("--save-crop", action="store_true", help="write every box as a picture of its own")
-    group.add_argument("--nosave", action="store_true", help="write no pictures or videos")
+    group.add_argument("--save-crop", action="store_true", help="write every box as an image of its own")
+    group.add_argument("--nosave", action="store_true", help="write no images or videos")
     group.add_argument("--line-thickness", type=_positive, default=3, help="pixels")
     group.add_argument("--hide-labels", action="store_true")
     group.add_argument("--hide-conf", action="store_true")

@@ -6,7 +6,7 @@ from engine.errors import UsageError
 from engine.runtime.paths import ROOT
 
 DIGITS_WEIGHTS = ROOT / "weights" / "yolov5n-digits.pt"
-DIGITS_SIZE = 320  # pixels of the digits' pictures
+DIGITS_SIZE = 320  # pixels of the digits' images
 
 
 def run_folder(project: str, name: str, exist_ok: bool) -> Path:

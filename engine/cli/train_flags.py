@@ -20,7 +20,7 @@ TRAIN_REPLACED = {
     "--evolve_population": "compare hyperparameter files with study.py",
     "--resume_evolve": "compare hyperparameter files with study.py",
     "--bucket": "copy runs/ with your own tool; nothing is uploaded from here",
-    "--image-weights": "balance classes with cls_pw in a --hyp file, or repeat pictures in the data set",
+    "--image-weights": "balance classes with cls_pw in a --hyp file, or repeat images in the data set",
     "--quad": "use a larger --imgsz or --batch-size",
     "--entity": "set WANDB_ENTITY, and YOLO_ATTENTION_LOGGERS=wandb to log there",
     "--upload_dataset": "nothing is uploaded from here; leave it out",
@@ -67,7 +67,7 @@ def train_parser() -> Parser:
         const="ram",
         choices=["auto", "ram", "off"],
         default=None,
-        help="ram keeps pictures in memory, off never does, auto (the default) where they fit easily",
+        help="ram keeps images in memory, off never does, auto (the default) where they fit easily",
     )
     group.add_argument("--multi-scale", action="store_true", help="vary the size of each batch by 50 %%")
     group.add_argument("--optimizer", choices=["SGD", "Adam", "AdamW"], default="SGD")

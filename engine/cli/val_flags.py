@@ -24,7 +24,7 @@ def val_parser() -> Parser:
         "--conf-thres", "--conf", type=_fraction, default=0.001, help="boxes below this confidence do not count"
     )
     group.add_argument("--iou-thres", "--iou", type=_fraction, default=0.6, help="overlap at which NMS drops a box")
-    group.add_argument("--max-det", type=_positive, default=300, help="boxes per picture")
+    group.add_argument("--max-det", type=_positive, default=300, help="boxes per image")
     group.add_argument("--square", action="store_true", help="pad to squares, as exported models of one size need")
     group.add_argument(
         "--task", choices=["train", "val", "test", "speed"], default="val", help="which split; speed: times only"

@@ -17,10 +17,10 @@ class EpochSampler(Sampler):
     """Order of one epoch's training samples, a function of (seed, epoch).
 
     Args:
-        size: pictures in the data set.
+        size: images in the data set.
         seed: the run's seed.
         shuffle: whether the order changes from epoch to epoch.
-        mosaic_until: from this epoch on, pictures are not combined any more.
+        mosaic_until: from this epoch on, images are not combined any more.
         rank: this process's number among `world`.
         world: processes that share the data; each draws every `world`-th sample of the common order.
     """
@@ -54,7 +54,7 @@ class EpochSampler(Sampler):
 class EpochLoader(DataLoader):
     """A loader with the two methods that ultralytics' trainer calls on its own one.
 
-    Without processes of its own it reads pictures in order ahead in a thread, while the model looks at earlier ones.
+    Without processes of its own it reads images in order ahead in a thread, while the model looks at earlier ones.
     Training samples are not read so: they seed Python's and NumPy's generators, which the main thread uses too.
     """
 
@@ -86,7 +86,7 @@ def make_loader(
 
     Args:
         dataset: with a `collate_fn`.
-        batch: pictures a batch.
+        batch: images a batch.
         workers: processes at most; never more than batches, and none for a single batch.
         sampler: order of training samples; None for validation, in order.
         device: where batches go; a GPU gets pinned memory.

@@ -20,7 +20,7 @@ from ultralytics.data.dataset import YOLODataset
 
 from engine.runtime.log import LOGGER
 
-AUTO_SHARE, AUTO_BYTES = 0.25, 4 << 30  # of free memory, and in all, that pictures may take unasked
+AUTO_SHARE, AUTO_BYTES = 0.25, 4 << 30  # of free memory, and in all, that images may take unasked
 FORCED_SHARE = 0.8  # with --cache ram
 
 
@@ -30,13 +30,13 @@ class Draw(NamedTuple):
     Attributes:
         seed: the run's.
         epoch: counted from 0.
-        picture: position of the picture in the data set.
-        mosaic: whether pictures are still combined in this epoch.
+        image: position of the image in the data set.
+        mosaic: whether images are still combined in this epoch.
     """
 
     seed: int
     epoch: int
-    picture: int
+    image: int
     mosaic: bool
 
 
@@ -57,7 +57,7 @@ def describe(names: dict[int, str], splits: dict[str, Any], single_cls: bool = F
 
 
 class Label(dict):
-    """A label dictionary of which ultralytics' deep copy, one for each picture of a mosaic, is cheap."""
+    """A label dictionary of which ultralytics' deep copy, one for each image of a mosaic, is cheap."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
         return {key: value.copy() if isinstance(value, np.ndarray | list) else value for key, value in self.items()}
@@ -72,7 +72,7 @@ def to_labels(records: Sequence[Any]) -> list[dict[str, Any]]:
         records: `data.records.Record` objects.
 
     Returns:
-        One dictionary a picture; bboxes (n, 4) float32: centre x, centre y, width, height as parts of the picture.
+        One dictionary an image; bboxes (n, 4) float32: centre x, centre y, width, height as parts of the image.
     """
     labels: list[dict[str, Any]] = []
     for record in records:
@@ -98,14 +98,14 @@ class RecordDataset(YOLODataset):
     """ultralytics' data set over records in memory: nothing is scanned, and nothing is written beside the user's files.
 
     Args:
-        records: the pictures of one split.
-        cache: "auto" keeps the pictures in memory where they fit easily, "ram" where they fit at all, "off" never.
+        records: the images of one split.
+        cache: "auto" keeps the images in memory where they fit easily, "ram" where they fit at all, "off" never.
         kwargs: as for YOLODataset.
     """
 
     def __init__(self, records: Sequence[Any], *, cache: str = "off", **kwargs: Any) -> None:
         if not len(records):
-            raise UsageError("the data set has no usable picture in this split")
+            raise UsageError("the data set has no usable image in this split")
         self.records = list(records)
         super().__init__(img_path="", cache=None, **kwargs)
         self.plain_transforms = self.transforms
@@ -126,7 +126,7 @@ class RecordDataset(YOLODataset):
     def build_transforms(self, hyp: Any) -> Compose:
         """Build ultralytics' transforms, with mosaic partners drawn from the whole data set.
 
-        Stock draws them from recently loaded pictures, so that results depend on memory and on the number of workers.
+        Stock draws them from recently loaded images, so that results depend on memory and on the number of workers.
         """
         transforms = super().build_transforms(copy(hyp))
         for transform in _all_transforms(transforms):
@@ -137,7 +137,7 @@ class RecordDataset(YOLODataset):
     def load_image(
         self, i: int, rect_mode: bool = True, resize_short: bool = False
     ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
-        """Read a picture at training size.
+        """Read an image at training size.
 
         Args:
             i: index.
@@ -145,39 +145,39 @@ class RecordDataset(YOLODataset):
             resize_short: likewise.
 
         Returns:
-            The picture (h, w, 3) uint8 BGR, its original (height, width) and its present one.
+            The image (h, w, 3) uint8 BGR, its original (height, width) and its present one.
 
         Raises:
             UsageError: if the file can no longer be read.
 
         Source:
-            YOLOv5 v7.0 dataloaders.load_image: area interpolation where a validation picture shrinks, else linear.
+            YOLOv5 v7.0 dataloaders.load_image: area interpolation where a validation image shrinks, else linear.
         """
         if self.ims[i] is not None:
             return self.ims[i], self.im_hw0[i], self.im_hw[i]
-        picture = image_io.read(self.im_files[i])
-        if picture is None:
+        image = image_io.read(self.im_files[i])
+        if image is None:
             raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more")
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         ratio = self.imgsz / max(height, width)
         if ratio != 1:
             size = min(math.ceil(width * ratio), self.imgsz), min(math.ceil(height * ratio), self.imgsz)
             smooth = cv2.INTER_LINEAR if self.augment or ratio > 1 else cv2.INTER_AREA
-            picture = cv2.resize(picture, size, interpolation=smooth)
-        return picture, (height, width), picture.shape[:2]
+            image = cv2.resize(image, size, interpolation=smooth)
+        return image, (height, width), image.shape[:2]
 
     def __getitem__(self, key: Any) -> dict[str, Any]:
-        """Return one sample: for a Draw with its own random numbers, for a number the unaugmented picture."""
+        """Return one sample: for a Draw with its own random numbers, for a number the unaugmented image."""
         if not isinstance(key, Draw):
             return super().__getitem__(key)
-        for_python, for_numpy = np.random.SeedSequence((key.seed, key.epoch, key.picture)).generate_state(2)
+        for_python, for_numpy = np.random.SeedSequence((key.seed, key.epoch, key.image)).generate_state(2)
         random.seed(int(for_python))
         np.random.seed(int(for_numpy))
         transforms = self.transforms if key.mosaic else self.plain_transforms
-        return transforms(self.get_image_and_label(key.picture))
+        return transforms(self.get_image_and_label(key.image))
 
     def close_mosaic(self, hyp: Any) -> None:
-        """Do nothing: every Draw says itself whether pictures are combined."""
+        """Do nothing: every Draw says itself whether images are combined."""
 
     def set_rectangle(self) -> None:
         """Sort everything by aspect ratio, the records too."""
@@ -186,14 +186,14 @@ class RecordDataset(YOLODataset):
         self.records = [by_path[file] for file in self.im_files]
 
     def _cache(self, mode: str) -> None:
-        """Keep all pictures at training size in memory if `mode` and the free memory allow it."""
+        """Keep all images at training size in memory if `mode` and the free memory allow it."""
         needed = sum(self._cached_bytes(record) for record in self.records)
         free = psutil.virtual_memory().available
         allowed = {"off": 0, "auto": min(AUTO_SHARE * free, AUTO_BYTES), "ram": FORCED_SHARE * free}[mode]
         if needed > allowed:
             if mode == "ram":
                 gib = f"{needed / 2**30:.1f} GiB needed, {free / 2**30:.1f} GiB free"
-                LOGGER.warning(f"{self.prefix}--cache ram: pictures stay on disk ({gib})")
+                LOGGER.warning(f"{self.prefix}--cache ram: images stay on disk ({gib})")
             return
         self.cache = "ram"
         self.cache_images()

@@ -32,7 +32,7 @@ def load_data(
 
     Raises:
         DataError: if the data set cannot be read.
-        UsageError: if a split has no usable picture.
+        UsageError: if a split has no usable image.
     """
     from data import load_dataset
     from engine.runtime.log import LOGGER
@@ -48,7 +48,7 @@ def load_data(
         if len(dataset[split].issues) > LISTED:
             LOGGER.info(f"  and {len(dataset[split].issues) - LISTED} more: python -m data.doctor lists them")
         if not len(dataset[split]):
-            raise UsageError(f"--data {data}: the split '{split}' has no usable picture")
+            raise UsageError(f"--data {data}: the split '{split}' has no usable image")
     return names, found
 
 

@@ -1,4 +1,4 @@
-"""Boxes and labels on a picture, without torch, which ultralytics' drawing needs and which takes seconds to load."""
+"""Boxes and labels on an image, without torch, which ultralytics' drawing needs and which takes seconds to load."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def draw(found: Found, thickness: int = 3, labels: bool = True, scores: bool = T
     """Draw what was found.
 
     Args:
-        found: the picture and its boxes; the picture is not changed.
+        found: the image and its boxes; the image is not changed.
         thickness: of the lines in pixels.
         labels: write class names.
         scores: write confidences beside them.
@@ -28,21 +28,21 @@ def draw(found: Found, thickness: int = 3, labels: bool = True, scores: bool = T
     Returns:
         (h, w, 3) uint8 BGR.
     """
-    picture = np.ascontiguousarray(found.picture).copy()
+    image = np.ascontiguousarray(found.image).copy()
     font = font_for(found.names) if labels else None
     for box, score, kind in reversed(list(zip(found.boxes, found.scores, found.classes, strict=True))):
         colour = COLOURS[int(kind) % len(COLOURS)]
         left, top, right, bottom = (round(float(value)) for value in box)
-        cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
+        cv2.rectangle(image, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
         if labels:
             name = showable(found.name(kind), font)
             text = f"{name} {score:.2f}" if scores else name
-            label(picture, text, font, (left, top), colour, thickness / 4, max(1, thickness - 2))
-    return picture
+            label(image, text, font, (left, top), colour, thickness / 4, max(1, thickness - 2))
+    return image
 
 
 def label(
-    picture: np.ndarray,
+    image: np.ndarray,
     text: str,
     font: Path | None,
     corner: tuple[int, int],
@@ -53,7 +53,7 @@ def label(
     """Write a text on its own ground above a corner, below it where there is no room above.
 
     Args:
-        picture: (h, w, 3) uint8 BGR, to write into.
+        image: (h, w, 3) uint8 BGR, to write into.
         text: as `data.text_drawing.showable` returns it.
         font: for texts beyond ASCII.
         corner: x and y in pixels.
@@ -63,7 +63,7 @@ def label(
     """
     left, top = corner
     width, height, base = text_size(text, font, size, weight)
-    left = max(0, min(left, picture.shape[1] - width))
+    left = max(0, min(left, image.shape[1] - width))
     bottom = top if top - height - base >= 0 else top + height + base
-    cv2.rectangle(picture, (left, bottom - height - base), (left + width, bottom), colour, cv2.FILLED)
-    write_text(picture, text, font, left, bottom - base // 2 - 1, size, WHITE, weight)
+    cv2.rectangle(image, (left, bottom - height - base), (left + width, bottom), colour, cv2.FILLED)
+    write_text(image, text, font, left, bottom - base // 2 - 1, size, WHITE, weight)

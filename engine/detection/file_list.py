@@ -18,12 +18,12 @@ def is_live(source: str) -> bool:
     """Tell whether a source is a webcam number, a stream's address or a .streams list."""
     lower = source.lower()
     if lower.startswith(WEB):
-        return suffix_of(lower) not in picture_suffixes() | VIDEOS
+        return suffix_of(lower) not in image_suffixes() | VIDEOS
     return source.isnumeric() or lower.startswith(LIVE) or (lower.endswith(".streams") and Path(source).is_file())
 
 
-def picture_suffixes() -> frozenset[str]:
-    """Return the suffixes of pictures, in lower case, with the dot."""
+def image_suffixes() -> frozenset[str]:
+    """Return the suffixes of images, in lower case, with the dot."""
     from data.image_probe import SUFFIXES
 
     return SUFFIXES | {".heic", ".heif", ".dng", ".mpo", ".pfm"}
@@ -64,15 +64,15 @@ def list_files(source: str) -> list[str]:
     else:
         raise UsageError(f"--source {source}: there is no such file or folder (and it is no webcam number or address)")
     if not found:
-        raise UsageError(f"--source {source}: nothing in it; give a picture, video, folder, glob, .txt list or address")
+        raise UsageError(f"--source {source}: nothing in it; give an image, video, folder, glob, .txt list or address")
     return found
 
 
 def _belongs(entry: Path) -> bool:
-    """Leave out hidden files, and subfolders that do not pretend to be pictures."""
+    """Leave out hidden files, and subfolders that do not pretend to be images."""
     if entry.name.startswith("."):
         return False
-    return not entry.is_dir() or entry.suffix.lower() in picture_suffixes() | VIDEOS
+    return not entry.is_dir() or entry.suffix.lower() in image_suffixes() | VIDEOS
 
 
 def _from_list(path: Path) -> list[str]:

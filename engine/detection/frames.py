@@ -7,12 +7,12 @@ FPS_UNKNOWN = 30.0
 
 @dataclass(frozen=True)
 class Shot:
-    """Where one picture comes from.
+    """Where one image comes from.
 
     Attributes:
         path: the file, or the address of a stream.
         kind: "image", "video" or "stream".
-        frame: number of the frame from 1; None for a picture.
+        frame: number of the frame from 1; None for an image.
         frames: number of frames that the file announces, after --vid-stride; 0 where unknown.
         fps: of the video as written again, after --vid-stride.
     """
@@ -29,7 +29,7 @@ class Tally:
     """What became of every input.
 
     Attributes:
-        images: pictures read.
+        images: images read.
         videos: videos of which at least one frame was read.
         frames: frames read, of videos and streams.
         skipped: (input, reason) of what could not be used.

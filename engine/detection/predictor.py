@@ -24,17 +24,17 @@ from engine.runtime.stage_timer import Stopwatch
 from engine.runtime.threads import background
 from models.upstream import environment
 
-AHEAD = 4  # batches in each queue; one for streams, whose newest picture counts
+AHEAD = 4  # batches in each queue; one for streams, whose newest image counts
 LANES = 4  # batches in the model at a time where there are many; the threads are shared out among them
 
 
 @dataclass
 class _Batch:
-    """Pictures on their way through the stages."""
+    """Images on their way through the stages."""
 
-    pictures: list[np.ndarray]
+    images: list[np.ndarray]
     shots: list[Shot]
-    images: np.ndarray
+    inputs: np.ndarray
     places: list[Placement]
     speed: dict[str, float]
 
@@ -68,16 +68,16 @@ class Predictor:
             CheckpointError: if the weights cannot be read.
         """
         self.dataset = open_source(source, self.options.batch_size, self.options.vid_stride)
-        few = self.dataset.pictures is not None and self.dataset.pictures <= FEW
+        few = self.dataset.images is not None and self.dataset.images <= FEW
         lanes = 1 if self.dataset.mode == "stream" or few else min(LANES, environment.threads())
-        self.backend = open_backend(self.options, self.weights, self.dataset.pictures, lanes)
+        self.backend = open_backend(self.options, self.weights, self.dataset.images, lanes)
         self._check_classes()
         self.size = self._size()
         if self.backend.batch and self.dataset.bs != self.backend.batch:
             self.dataset.bs = self.backend.batch
 
     def __call__(self) -> Generator[Found, None, None]:
-        """Yield what is found, picture by picture, in the order of the source."""
+        """Yield what is found, image by image, in the order of the source."""
         ahead = 1 if self.dataset.mode == "stream" else AHEAD
         with closing(background(self._prepared(), ahead)) as prepared:
             with closing(background(self._found(prepared), ahead)) as found:
@@ -113,23 +113,23 @@ class Predictor:
             entry = next(reader, None)
             if entry is None:
                 return
-            paths, pictures, shots = entry
+            paths, images, shots = entry
             read = time.perf_counter() - start
-            self.watch.add("read", read, len(pictures))
-            size = canvas(pictures, self.size, self.backend.stride, tight=self.backend.size is None)
-            images, places = letterbox(pictures, size)
+            self.watch.add("read", read, len(images))
+            size = canvas(images, self.size, self.backend.stride, tight=self.backend.size is None)
+            inputs, places = letterbox(images, size)
             prepared = time.perf_counter() - start - read
-            self.watch.add("prepare", prepared, len(pictures))
+            self.watch.add("prepare", prepared, len(images))
             shots = [shot if isinstance(shot, Shot) else Shot(path) for path, shot in zip(paths, shots, strict=True)]
-            yield _Batch(pictures, shots, images, places, {"preprocess": 1000 * prepared / len(pictures)})
+            yield _Batch(images, shots, inputs, places, {"preprocess": 1000 * prepared / len(images)})
 
     def _found(self, batches: Iterator[_Batch]) -> Iterator[list[Found]]:
         """Run the model and suppress."""
         for batch, output in self._outputs(batches):
-            with self.watch.measure("suppress", len(batch.pictures)):
+            with self.watch.measure("suppress", len(batch.images)):
                 found = self._boxes(output, batch)
             if self.options.visualize and self.folder is not None:
-                self.backend.show(batch.images, [s.path for s in batch.shots], self.folder, self.options.conf_thres)
+                self.backend.show(batch.inputs, [s.path for s in batch.shots], self.folder, self.options.conf_thres)
             yield found
 
     def _outputs(self, batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, np.ndarray]]:
@@ -147,19 +147,19 @@ class Predictor:
 
     def _output(self, batch: _Batch) -> np.ndarray:
         start = time.perf_counter()
-        output = self._run(batch.images)
-        seconds, count = time.perf_counter() - start, len(batch.pictures)
+        output = self._run(batch.inputs)
+        seconds, count = time.perf_counter() - start, len(batch.images)
         batch.speed["inference"] = 1000 * seconds / count
         self.watch.add("model", seconds, count)
         return output
 
-    def _run(self, images: np.ndarray) -> np.ndarray:
-        """Run the model on as many pictures as it takes."""
-        missing = (self.backend.batch or len(images)) - len(images)
+    def _run(self, inputs: np.ndarray) -> np.ndarray:
+        """Run the model on as many images as it takes."""
+        missing = (self.backend.batch or len(inputs)) - len(inputs)
         if missing > 0:
-            filled = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
-            return self.backend(filled)[: len(images)]  # type: ignore[no-any-return]
-        return self.backend(images)  # type: ignore[no-any-return]
+            filled = np.concatenate([inputs, np.zeros((missing, *inputs.shape[1:]), inputs.dtype)])
+            return self.backend(filled)[: len(inputs)]  # type: ignore[no-any-return]
+        return self.backend(inputs)  # type: ignore[no-any-return]
 
     def _boxes(self, output: np.ndarray, batch: _Batch) -> list[Found]:
         options = self.options
@@ -173,10 +173,10 @@ class Predictor:
                 for rows in confident(output, options.conf_thres)
             ]
         found = []
-        for rows, picture, shot, place in zip(kept, batch.pictures, batch.shots, batch.places, strict=True):
+        for rows, image, shot, place in zip(kept, batch.images, batch.shots, batch.places, strict=True):
             classes = rows[:, 5].astype(np.int64)
             boxes = place.back(rows[:, :4])
-            found.append(Found(picture, shot, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed)))
+            found.append(Found(image, shot, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed)))
         return found
 
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from engine.detection.file_list import VIDEOS, WEB, picture_suffixes, suffix_of
+from engine.detection.file_list import VIDEOS, WEB, image_suffixes, suffix_of
 from engine.detection.frames import FPS_UNKNOWN, Shot, Tally
 from engine.errors import UsageError
 from engine.ops import image_io
 
-MAX_DOWNLOAD = 64 << 20  # bytes of one picture fetched from the web
+MAX_DOWNLOAD = 64 << 20  # bytes of one image fetched from the web
 
 
 class Files:
-    """Pictures and videos in order; nothing in them can end the run.
+    """Images and videos in order; nothing in them can end the run.
 
     Args:
         files: paths and web addresses.
-        batch: pictures at once; a batch never spans two videos.
+        batch: images at once; a batch never spans two videos.
         vid_stride: every N-th frame of videos.
     """
 
@@ -33,15 +33,15 @@ class Files:
         self.tally = Tally()
 
     @property
-    def pictures(self) -> int | None:
+    def images(self) -> int | None:
         """How many there are at most; None if videos are among them."""
         return None if any(self._is_video(file) for file in self.files) else len(self.files)
 
     def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
-        """Yield batches: paths, pictures (h, w, 3) uint8 BGR, and their shots."""
+        """Yield batches: paths, images (h, w, 3) uint8 BGR, and their shots."""
         for videos, files in groupby(self.files, self._is_video):
             if not videos:
-                yield from self._batches(self._pictures(files))
+                yield from self._batches(self._images(files))
                 continue
             for file in files:
                 yield from self._batches(self._video(file))
@@ -49,24 +49,24 @@ class Files:
     def _batches(
         self, entries: Iterable[tuple[Shot, np.ndarray]]
     ) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
-        """Yield batches of one video, or of pictures that follow one another."""
+        """Yield batches of one video, or of images that follow one another."""
         shots: list[Shot] = []
         frames: list[np.ndarray] = []
-        for shot, picture in entries:
+        for shot, image in entries:
             shots.append(shot)
-            frames.append(picture)
+            frames.append(image)
             if len(shots) == self.bs:
                 yield [shot.path for shot in shots], frames, shots
                 shots, frames = [], []
         if shots:
             yield [shot.path for shot in shots], frames, shots
 
-    def _pictures(self, files: Iterable[str]) -> Iterator[tuple[Shot, np.ndarray]]:
+    def _images(self, files: Iterable[str]) -> Iterator[tuple[Shot, np.ndarray]]:
         for file in files:
-            picture = self._read_picture(file)
-            if picture is not None:
+            image = self._read_image(file)
+            if image is not None:
                 self.tally.images += 1
-                yield Shot(file), picture
+                yield Shot(file), image
 
     def _is_video(self, file: str) -> bool:
         return suffix_of(file) in VIDEOS and suffix_of(file) != ".gif"
@@ -74,15 +74,15 @@ class Files:
     def _skip(self, file: str, reason: str) -> None:
         self.tally.skipped.append((file, reason))
 
-    def _read_picture(self, file: str) -> np.ndarray | None:
-        """Return a picture, or None after noting why it is skipped."""
+    def _read_image(self, file: str) -> np.ndarray | None:
+        """Return an image, or None after noting why it is skipped."""
         if file.lower().startswith(WEB):
             return self._fetch(file)
         from data.image_probe import probe, sniff
 
         path = Path(file)
-        if path.is_file() and path.suffix.lower() not in picture_suffixes() and sniff(path) is None:
-            self._skip(file, "is neither picture nor video, by its name and its content")
+        if path.is_file() and path.suffix.lower() not in image_suffixes() and sniff(path) is None:
+            self._skip(file, "is neither image nor video, by its name and its content")
             return None
         facts = probe(path, decode=False)  # it is decoded below
         for issue in facts.issues:
@@ -93,13 +93,13 @@ class Files:
             return None
         return self._decoded(file, image_io.read(path))
 
-    def _decoded(self, file: str, picture: np.ndarray | None) -> np.ndarray | None:
-        if picture is None:
+    def _decoded(self, file: str, image: np.ndarray | None) -> np.ndarray | None:
+        if image is None:
             self._skip(file, "OpenCV cannot decode it")
-        return picture
+        return image
 
     def _fetch(self, address: str) -> np.ndarray | None:
-        """Fetch one picture from the web, because the user named its address."""
+        """Fetch one image from the web, because the user named its address."""
         request = urllib.request.Request(address, headers={"User-Agent": "yolo-attention"})  # noqa: S310 - http(s) only
         try:
             with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - as above
@@ -138,12 +138,12 @@ class Files:
             read += 1
             if (read - 1) % self.vid_stride:
                 continue
-            good, picture = capture.retrieve()
-            if not good or picture is None:
+            good, image = capture.retrieve()
+            if not good or image is None:
                 break
             self.tally.frames += 1
             number = (read - 1) // self.vid_stride + 1
-            yield Shot(file, "video", number, -(-announced // self.vid_stride), fps), picture
+            yield Shot(file, "video", number, -(-announced // self.vid_stride), fps), image
         if not read:
             self._skip(file, "has no frame that can be decoded")
             return
@@ -169,7 +169,7 @@ def _video_problem(file: str) -> str | None:
 
 
 class Streams:
-    """ultralytics' reader of webcams and network streams, with a shot for every picture.
+    """ultralytics' reader of webcams and network streams, with a shot for every image.
 
     Args:
         source: webcam number, address, or a .streams file with one of them a line.
@@ -180,7 +180,7 @@ class Streams:
     """
 
     mode = "stream"
-    pictures = None
+    images = None
 
     def __init__(self, source: str, vid_stride: int = 1) -> None:
         from ultralytics.data.loaders import LoadStreams
@@ -205,12 +205,12 @@ class Streams:
 
 
 class Memory:
-    """Pictures in memory, as a source.
+    """Images in memory, as a source.
 
     Args:
-        source: one picture or several: arrays (h, w, 3) or (h, w) uint8 in OpenCV's order BGR, PIL images, or a tensor
+        source: one image or several: arrays (h, w, 3) or (h, w) uint8 in OpenCV's order BGR, PIL images, or a tensor
             (B, 3, H, W) or (3, H, W) RGB in 0–1.
-        batch: pictures at once.
+        batch: images at once.
 
     Raises:
         UsageError: for anything else.
@@ -220,9 +220,9 @@ class Memory:
 
     def __init__(self, source: Any, batch: int = 1) -> None:
         several = isinstance(source, list | tuple) or getattr(source, "ndim", 0) == 4
-        self.all = [_as_picture(entry) for entry in (source if several else [source])]
+        self.all = [_as_image(entry) for entry in (source if several else [source])]
         self.bs = batch
-        self.pictures = len(self.all)
+        self.images = len(self.all)
         self.tally = Tally(images=len(self.all))
 
     def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
@@ -232,8 +232,8 @@ class Memory:
             yield [shot.path for shot in shots[part]], self.all[part], shots[part]
 
 
-def _as_picture(entry: Any) -> np.ndarray:
-    """Return a picture in memory as (h, w, 3) uint8 BGR."""
+def _as_image(entry: Any) -> np.ndarray:
+    """Return an image in memory as (h, w, 3) uint8 BGR."""
     if hasattr(entry, "convert") and hasattr(entry, "getexif"):  # PIL
         from PIL import ImageOps
 
@@ -243,9 +243,9 @@ def _as_picture(entry: Any) -> np.ndarray:
         entry = np.ascontiguousarray(rgb.transpose(1, 2, 0)[..., ::-1]) if rgb.ndim == 3 else rgb
     if not isinstance(entry, np.ndarray) or entry.dtype != np.uint8 or not entry.size:
         what = f"an array of {entry.dtype}" if isinstance(entry, np.ndarray) else f"a {type(entry).__name__}"
-        raise UsageError(f"source: {what} is no picture; give (h, w, 3) uint8 in BGR order, a PIL image or a tensor")
+        raise UsageError(f"source: {what} is no image; give (h, w, 3) uint8 in BGR order, a PIL image or a tensor")
     if entry.ndim == 2:
         return np.repeat(entry[..., None], 3, 2)
     if entry.ndim != 3 or entry.shape[2] != 3:
-        raise UsageError(f"source: an array of shape {entry.shape} is no picture; give (h, w, 3)")
+        raise UsageError(f"source: an array of shape {entry.shape} is no image; give (h, w, 3)")
     return entry

@@ -1,4 +1,4 @@
-"""What was found in one picture."""
+"""What was found in one image."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,19 +11,19 @@ from engine.detection.frames import Shot
 
 @dataclass
 class Found:
-    """Boxes in one picture or frame, best first.
+    """Boxes in one image or frame, best first.
 
     Attributes:
-        picture: (h, w, 3) uint8 BGR.
+        image: (h, w, 3) uint8 BGR.
         shot: where it comes from.
         boxes: (n, 4) float32 corners in its pixels.
         scores: (n,) float32.
         classes: (n,) int.
         names: class number → name.
-        speed: ms for the picture by stage.
+        speed: ms for the image by stage.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     shot: Shot
     boxes: np.ndarray
     scores: np.ndarray
@@ -54,7 +54,7 @@ class Found:
 
         rows = np.concatenate([self.boxes, self.scores[:, None], self.classes[:, None]], 1).astype(np.float32)
         made = Results(
-            self.picture, path=self.shot.path, names=self.names, boxes=torch.from_numpy(rows), speed=self.speed
+            self.image, path=self.shot.path, names=self.names, boxes=torch.from_numpy(rows), speed=self.speed
         )
         made.shot = self.shot
         return made

@@ -25,15 +25,15 @@ LISTED = 20  # skipped inputs, and notes, named in the summary; if there are mor
 
 
 def detect(weights: Any, source: Any, **options: Any) -> Iterator[Any]:
-    """Find objects, one picture or frame at a time.
+    """Find objects, one image or frame at a time.
 
         from engine import detect
-        for result in detect("weights/yolov5n-digits.pt", "pictures/"):
+        for result in detect("weights/yolov5n-digits.pt", "images/"):
             print(result.path, result.boxes.xyxy, result.boxes.cls)
 
     Args:
         weights: path of a checkpoint (ours, official YOLOv5/YOLOv7) or of an exported model; or a Detector.
-        source: path, folder, glob, .txt list, webcam number, address, a list of paths, or pictures in memory.
+        source: path, folder, glob, .txt list, webcam number, address, a list of paths, or images in memory.
         options: detect.py's flags with underscores, for example conf_thres=0.4, imgsz=320, classes=[0].
 
     Returns:
@@ -91,13 +91,13 @@ def run(options: Namespace) -> None:
 
 
 def _demo_source(options: Namespace) -> Any:
-    """Return the digits' test pictures, made on the spot where they are missing, and say so."""
+    """Return the digits' test images, made on the spot where they are missing, and say so."""
     from engine.datasets.splits import load_split
 
     options.imgsz = [DIGITS_SIZE] if options.demo else options.imgsz
     split = load_split("digits", "test")
     LOGGER.info(
-        f"No --source: finding digits in the {len(split)} test pictures of data/digits.yaml at {options.imgsz[0]} px"
+        f"No --source: finding digits in the {len(split)} test images of data/digits.yaml at {options.imgsz[0]} px"
     )
     return [str(record.path) for record in split.records]
 
@@ -135,7 +135,7 @@ def _work(predictor: Predictor, options: Namespace, outputs: Outputs) -> None:
 def _line(found: Found) -> str:
     shot = found.shot
     where = shot.path if shot.frame is None else f"{shot.path} frame {shot.frame}/{shot.frames or '?'}"
-    height, width = found.picture.shape[:2]
+    height, width = found.image.shape[:2]
     return printable(f"{where}: {width}x{height} {found.summary()}, {found.speed['inference']:.1f} ms")
 
 

@@ -11,9 +11,9 @@ def open_source(source: Any, batch: int = 1, vid_stride: int = 1) -> Any:
     """Open whatever can be detected in.
 
     Args:
-        source: path, folder, glob, .txt list, webcam number, address, a list of these; or pictures in memory: see
+        source: path, folder, glob, .txt list, webcam number, address, a list of these; or images in memory: see
             `engine.detection.readers.Memory`.
-        batch: pictures at once.
+        batch: images at once.
         vid_stride: every N-th frame of videos.
 
     Raises:

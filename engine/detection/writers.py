@@ -1,4 +1,4 @@
-"""What detect.py writes: pictures, videos, labels, tables and crops, all inside the run's folder."""
+"""What detect.py writes: images, videos, labels, tables and crops, all inside the run's folder."""
 
 import csv
 import re
@@ -29,7 +29,7 @@ class Outputs:
 
     Args:
         folder: the run's folder; created when something is first written.
-        images: write annotated pictures and videos.
+        images: write annotated images and videos.
         txt: write labels/NAME.txt, class and normalised centre x, y, width, height a row.
         conf: with txt, the confidence as sixth column.
         table: write predictions.csv, all boxes in pixels.
@@ -55,11 +55,11 @@ class Outputs:
         self._csv: Any = None
 
     def write(self, found: Found, drawn: np.ndarray | None = None) -> None:
-        """Write what was found in one picture.
+        """Write what was found in one image.
 
         Args:
-            found: the picture and its boxes.
-            drawn: the annotated picture, where pictures are written.
+            found: the image and its boxes.
+            drawn: the annotated image, where images are written.
 
         Raises:
             OSError: if something cannot be written.
@@ -67,7 +67,7 @@ class Outputs:
         shot = found.shot
         name = self._name(shot)
         if drawn is not None and self.images:
-            self._write_picture(drawn, shot, name)
+            self._write_image(drawn, shot, name)
         stem = Path(name).stem if shot.frame is None else f"{Path(name).stem}_{shot.frame}"
         if self.txt and len(found):
             self._write_labels(found, self._folder("labels") / f"{stem}.txt")
@@ -103,7 +103,7 @@ class Outputs:
     def _name(self, shot: Shot) -> str:
         """Return the input's output name: its own, made safe, and unique by stem (labels have no suffix)."""
         if shot.path not in self._names:
-            own = Path(safe_name(Path(without_query(shot.path)).name, "picture"))
+            own = Path(safe_name(Path(without_query(shot.path)).name, "image"))
             video = shot.kind != "image"
             suffix = ".mp4" if video else own.suffix if own.suffix.lower() in WRITABLE else ".jpg"
             known = own.suffix.lower() in WRITABLE or video or suffix == ".jpg"
@@ -116,7 +116,7 @@ class Outputs:
             self._names[shot.path] = unique + suffix
         return self._names[shot.path]
 
-    def _write_picture(self, drawn: np.ndarray, shot: Shot, name: str) -> None:
+    def _write_image(self, drawn: np.ndarray, shot: Shot, name: str) -> None:
         import cv2
 
         if shot.kind == "image":
@@ -141,7 +141,7 @@ class Outputs:
         return writer
 
     def _write_labels(self, found: Found, path: Path) -> None:
-        height, width = found.picture.shape[:2]
+        height, width = found.image.shape[:2]
         rows = []
         for (left, top, right, bottom), score, kind in zip(found.boxes, found.scores, found.classes, strict=True):
             centre = ((left + right) / 2 / width, (top + bottom) / 2 / height)
@@ -166,19 +166,19 @@ class Outputs:
         import cv2
 
         for number, (box, kind) in enumerate(zip(found.boxes, found.classes, strict=True), 1):
-            crop = cut_out(found.picture, box)
+            crop = cut_out(found.image, box)
             if crop.size:
                 folder = self._folder("crops", safe_name(found.name(kind), f"class{int(kind)}"))
                 cv2.imwrite(str(folder / f"{stem}{'' if number == 1 else number}.jpg"), crop)
 
 
-def cut_out(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Return the part of a picture inside a box (4,) of corners, with a margin around it as YOLOv5 leaves."""
-    height, width = picture.shape[:2]
+def cut_out(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Return the part of an image inside a box (4,) of corners, with a margin around it as YOLOv5 leaves."""
+    height, width = image.shape[:2]
     margin_x, margin_y = (box[2:] - box[:2]) * (CROP_GAIN - 1) / 2 + CROP_PAD / 2
     left, right = (int(np.clip(x, 0, width)) for x in (box[0] - margin_x, box[2] + margin_x))
     top, bottom = (int(np.clip(y, 0, height)) for y in (box[1] - margin_y, box[3] + margin_y))
-    return picture[top:bottom, left:right]
+    return image[top:bottom, left:right]
 
 
 def check_display() -> None:

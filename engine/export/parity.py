@@ -58,19 +58,19 @@ def sample(size: tuple[int, int], batch: int) -> np.ndarray:
     """Return (B, 3, H, W): the photographs that scikit-learn ships, turned as often as needed."""
     from sklearn.datasets import load_sample_images
 
-    photographs = [image[..., ::-1] for image in load_sample_images().images]
-    pictures = [np.rot90(photographs[number % 2], number // 2) for number in range(batch)]
-    return letterbox([np.ascontiguousarray(picture) for picture in pictures], size)[0]
+    photographs = [photograph[..., ::-1] for photograph in load_sample_images().images]
+    turned = [np.rot90(photographs[number % 2], number // 2) for number in range(batch)]
+    return letterbox([np.ascontiguousarray(image) for image in turned], size)[0]
 
 
 def compare(detector: Any, backend: Backend, imgsz: int, batch: int = 2, half: bool = False) -> Parity:
-    """Run checkpoint and exported file on the same pictures.
+    """Run checkpoint and exported file on the same images.
 
     Args:
         detector: the checkpoint's model; it is not changed.
         backend: the opened file.
         imgsz: pixels of a side, where the file takes any size.
-        batch: pictures, where it takes any number.
+        batch: images, where it takes any number.
         half: the file computes in 16 bits.
     """
     images = sample(backend.size or (imgsz, imgsz), backend.batch or max(batch, 2))

@@ -1,4 +1,4 @@
-"""8-bit export: scaled on the user's training pictures, and judged by what it costs on pictures of another split."""
+"""8-bit export: scaled on the user's training images, and judged by what it costs on images of another split."""
 
 import logging
 import tempfile
@@ -21,7 +21,7 @@ from engine.datasets.splits import data_name, load_split
 from engine.errors import UsageError
 from engine.runtime.log import quiet
 
-PICTURES = 300  # that ranges are read from; more take longer and change little
+IMAGES = 300  # that ranges are read from; more take longer and change little
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Price:
 
     Attributes:
         label: data set and split.
-        pictures: in it.
+        images: in it.
         before: COCO's AP and AP50 of the checkpoint.
         after: of the file.
     """
 
     label: str
-    pictures: int
+    images: int
     before: tuple[float, float]
     after: tuple[float, float]
 
@@ -50,27 +50,27 @@ class Price:
         (ap, ap50), (ap_after, ap50_after) = self.before, self.after
         return (
             f"mAP50-95 {ap:.4f} → {ap_after:.4f} ({ap_after - ap:+.4f}), mAP50 {ap50:.4f} → {ap50_after:.4f} "
-            f"({ap50_after - ap50:+.4f}) on {self.label}, {self.pictures} pictures"
+            f"({ap50_after - ap50:+.4f}) on {self.label}, {self.images} images"
         )
 
 
 def calibration(detector: Any, options: Namespace) -> EpochLoader:
-    """Return a loader of training pictures, evenly chosen, padded to squares as an exported model gets them.
+    """Return a loader of training images, evenly chosen, padded to squares as an exported model gets them.
 
     Args:
         detector: gives the stride.
         options: data, data_root, imgsz, batch_size.
 
     Raises:
-        UsageError: if there is no data set to read, or no usable picture in its training split.
+        UsageError: if there is no data set to read, or no usable image in its training split.
         DataError: if it cannot be read.
     """
     if not options.data:
         raise UsageError(
-            "--int8 needs --data: its training pictures set the ranges of the numbers, and its val split shows the cost"
+            "--int8 needs --data: its training images set the ranges of the numbers, and its val split shows the cost"
         )
     split = load_split(options.data, "train", options.data_root, options.download)
-    step = max(1, -(-len(split.records) // PICTURES))
+    step = max(1, -(-len(split.records) // IMAGES))
     dataset = RecordDataset(
         split.records[::step],
         data=describe(detector.names, {}),
@@ -83,7 +83,7 @@ def calibration(detector: Any, options: Namespace) -> EpochLoader:
     return make_loader(dataset, options.batch_size, 0, None, torch.device("cpu"))
 
 
-def quantize_onnx(source: Any, target: Any, pictures: Any, prepare: Callable[[Any], Any], prefix: str = "") -> str:
+def quantize_onnx(source: Any, target: Any, images: Any, prepare: Callable[[Any], Any], prefix: str = "") -> str:
     """Write the 8-bit form of an ONNX file, in the place of ultralytics' function of the same signature.
 
     That one has one scale for all channels of a weight, and takes in the head's last convolutions, whose outputs are
@@ -92,7 +92,7 @@ def quantize_onnx(source: Any, target: Any, pictures: Any, prepare: Callable[[An
     Args:
         source: the file in fp32.
         target: the file to write.
-        pictures: batches, as often as asked for.
+        images: batches, as often as asked for.
         prepare: batch → input of the model.
         prefix: kept for the signature.
 
@@ -110,7 +110,7 @@ def quantize_onnx(source: Any, target: Any, pictures: Any, prepare: Callable[[An
     quantize_static(
         str(source),
         str(target),
-        onnx_calibration_reader(pictures, prepare),
+        onnx_calibration_reader(images, prepare),
         nodes_to_exclude=[node.name for node in nodes if node.name not in kept],
         per_channel=True,
     )
@@ -118,7 +118,7 @@ def quantize_onnx(source: Any, target: Any, pictures: Any, prepare: Callable[[An
 
 
 class EightBits:
-    """What the 8-bit files of one detector share: the pictures that set ranges, and the checkpoint's own precision.
+    """What the 8-bit files of one detector share: the images that set ranges, and the checkpoint's own precision.
 
     Args:
         detector: the checkpoint's model; it is not changed.
@@ -129,7 +129,7 @@ class EightBits:
         self.detector, self.options = detector, options
 
     @cached_property
-    def pictures(self) -> EpochLoader:
+    def images(self) -> EpochLoader:
         """The loader of `calibration`; see there for errors."""
         return calibration(self.detector, self.options)
 

@@ -84,14 +84,14 @@ def export(detector: Any, name: str, target: Path, options: Namespace, eight: An
         RunFailed: if the file's outputs differ from the detector's, or 8 bits cost too much.
     """
     _check_options(name, options)
-    pictures = eight.pictures if eight else None
+    images = eight.images if eight else None
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         try:
             made = write(
                 detector,
                 FORMATS[name],
                 Path(folder) / target.name,
-                pictures,
+                images,
                 imgsz=options.imgsz,
                 device=options.device or "cpu",
                 batch=options.batch_size,
@@ -141,7 +141,7 @@ def _check(detector: Any, made: Path, path: Path, options: Namespace, eight: Any
         raise RunFailed(f"{path}: not written, because it does not compute the same: {parity}")
     LOGGER.info(f"{path}: {parity}")
     if options.nms and not parity.detections:
-        LOGGER.warning(f"{path}: the model finds nothing in the sample pictures, so only its running was checked")
+        LOGGER.warning(f"{path}: the model finds nothing in the sample images, so only its running was checked")
 
 
 def open_file(path: Path, device: str = "") -> Backend:

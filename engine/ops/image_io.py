@@ -1,4 +1,4 @@
-"""Reading one picture file."""
+"""Reading one image file."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 def decode(content: bytes | np.ndarray) -> np.ndarray | None:
-    """Decode a picture as shown: turned by its EXIF orientation, 8 bits, alpha dropped, grey repeated.
+    """Decode an image as shown: turned by its EXIF orientation, 8 bits, alpha dropped, grey repeated.
 
     Args:
         content: bytes of the file.
@@ -21,17 +21,17 @@ def decode(content: bytes | np.ndarray) -> np.ndarray | None:
     if not data.size:
         return None
     try:
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        if picture is None and data[:2].tobytes() == JPEG_START:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        if image is None and data[:2].tobytes() == JPEG_START:
             # Complete but for its end marker: from memory, OpenCV refuses what it reads from a file.
-            picture = cv2.imdecode(np.append(data, np.frombuffer(JPEG_END, np.uint8)), cv2.IMREAD_COLOR)
+            image = cv2.imdecode(np.append(data, np.frombuffer(JPEG_END, np.uint8)), cv2.IMREAD_COLOR)
     except cv2.error:  # more pixels than it allows, for example
         return None
-    return picture
+    return image
 
 
 def read(path: str | Path) -> np.ndarray | None:
-    """Read a picture file, whatever characters its name has; see `decode`."""
+    """Read an image file, whatever characters its name has; see `decode`."""
     try:
         return decode(np.fromfile(path, np.uint8))
     except OSError:

@@ -1,4 +1,4 @@
-"""Pictures as a model takes them: scaled to fit, centred on grey, RGB in 0–1; and boxes back into the picture."""
+"""Images as a model takes them: scaled to fit, centred on grey, RGB in 0–1; and boxes back into the image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ GREY = (114, 114, 114)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture lies on its canvas.
+    """Where an image lies on its canvas.
 
     Attributes:
-        height, width: of the picture in its own pixels.
-        scale_x, scale_y: canvas pixels for one of the picture; they differ by the rounding to whole pixels.
+        height, width: of the image in its own pixels.
+        scale_x, scale_y: canvas pixels for one of the image; they differ by the rounding to whole pixels.
         left, top: pixels of grey before it.
     """
 
@@ -27,54 +27,54 @@ class Placement:
     top: int
 
     def back(self, boxes: np.ndarray) -> np.ndarray:
-        """Move corners (n, 4) from the canvas into the picture, and cut them at its border."""
+        """Move corners (n, 4) from the canvas into the image, and cut them at its border."""
         grey = np.array([self.left, self.top] * 2, np.float32)
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
         return ((boxes - grey) / scale).clip(0, np.array([self.width, self.height] * 2, np.float32))
 
 
-def canvas(pictures: Sequence[np.ndarray], size: tuple[int, int], stride: int, tight: bool) -> tuple[int, int]:
+def canvas(images: Sequence[np.ndarray], size: tuple[int, int], stride: int, tight: bool) -> tuple[int, int]:
     """Return height and width of the canvas for a batch.
 
     Args:
-        pictures: (h, w, 3) each.
+        images: (h, w, 3) each.
         size: height and width at most.
         stride: of the model; the canvas is a multiple of it.
-        tight: leave out grey that no picture needs, where all pictures have one shape.
+        tight: leave out grey that no image needs, where all images have one shape.
     """
-    if not tight or len({picture.shape for picture in pictures}) > 1:
+    if not tight or len({image.shape for image in images}) > 1:
         return size
-    height, width = _inside(pictures[0], size)
+    height, width = _inside(images[0], size)
     return -(-height // stride) * stride, -(-width // stride) * stride
 
 
-def _inside(picture: np.ndarray, size: tuple[int, int]) -> tuple[int, int]:
-    """Return the height and width that a picture has when it just fits."""
-    height, width = picture.shape[:2]
+def _inside(image: np.ndarray, size: tuple[int, int]) -> tuple[int, int]:
+    """Return the height and width that an image has when it just fits."""
+    height, width = image.shape[:2]
     scale = min(size[0] / height, size[1] / width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def letterbox(pictures: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, list[Placement]]:
-    """Put pictures on canvases of one size.
+def letterbox(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, list[Placement]]:
+    """Put images on canvases of one size.
 
     Args:
-        pictures: (h, w, 3) uint8 BGR each.
+        images: (h, w, 3) uint8 BGR each.
         size: height and width of the canvas.
 
     Returns:
-        (B, 3, H, W) float32 RGB in 0–1, and where each picture lies.
+        (B, 3, H, W) float32 RGB in 0–1, and where each image lies.
     """
     canvases, places = [], []
-    for picture in pictures:
-        own_height, own_width = picture.shape[:2]
-        height, width = _inside(picture, size)
+    for image in images:
+        own_height, own_width = image.shape[:2]
+        height, width = _inside(image, size)
         if (own_height, own_width) != (height, width):
-            picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         top, left = (size[0] - height) // 2, (size[1] - width) // 2
         if (height, width) != size:
             border = (top, size[0] - height - top, left, size[1] - width - left)
-            picture = cv2.copyMakeBorder(picture, *border, cv2.BORDER_CONSTANT, value=GREY)
-        canvases.append(picture)
+            image = cv2.copyMakeBorder(image, *border, cv2.BORDER_CONSTANT, value=GREY)
+        canvases.append(image)
         places.append(Placement(own_height, own_width, width / own_width, height / own_height, left, top))
     return cv2.dnn.blobFromImages(canvases, 1 / 255, swapRB=True), places

@@ -1,4 +1,4 @@
-"""From a model's output to boxes in the picture, in NumPy: no torch, so that detection starts in a moment."""
+"""From a model's output to boxes in the image, in NumPy: no torch, so that detection starts in a moment."""
 
 from collections.abc import Sequence
 

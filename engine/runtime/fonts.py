@@ -1,4 +1,4 @@
-"""Class names beyond ASCII on pictures and plots: which font shows them, and which letters none of this machine has."""
+"""Class names beyond ASCII on images and plots: which font shows them, and which letters none of this machine has."""
 
 import tempfile
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def warn_of_missing(names: Mapping[int, str]) -> Path | None:
     missing = sorted({a for name, shown in pairs for a, b in zip(name, shown, strict=False) if a != b})
     if missing:
         LOGGER.warning(
-            f"class names: no font of this machine has {printable(''.join(missing[:SHOWN]))}, so pictures show ?; "
+            f"class names: no font of this machine has {printable(''.join(missing[:SHOWN]))}, so images show ?; "
             "install one that has (Chinese on Debian and Ubuntu: apt install fonts-noto-cjk)"
         )
     return font

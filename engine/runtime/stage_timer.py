@@ -1,4 +1,4 @@
-"""Where the time goes, by stage of the work on a picture."""
+"""Where the time goes, by stage of the work on an image."""
 
 import time
 from collections import deque
@@ -15,32 +15,32 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds: dict[str, deque[float]] = {}
-        self.pictures: dict[str, int] = {}
+        self.images: dict[str, int] = {}
         self.total: dict[str, float] = {}
 
     @contextmanager
-    def measure(self, stage: str, pictures: int = 1) -> Iterator[None]:
-        """Measure a block that works on so many pictures."""
+    def measure(self, stage: str, images: int = 1) -> Iterator[None]:
+        """Measure a block that works on so many images."""
         start = time.perf_counter()
         yield
-        self.add(stage, time.perf_counter() - start, pictures)
+        self.add(stage, time.perf_counter() - start, images)
 
-    def add(self, stage: str, seconds: float, pictures: int = 1) -> None:
+    def add(self, stage: str, seconds: float, images: int = 1) -> None:
         """Count what has been measured elsewhere."""
-        self.seconds.setdefault(stage, deque(maxlen=REMEMBERED)).append(seconds / pictures)
-        self.pictures[stage] = self.pictures.get(stage, 0) + pictures
+        self.seconds.setdefault(stage, deque(maxlen=REMEMBERED)).append(seconds / images)
+        self.images[stage] = self.images.get(stage, 0) + images
         self.total[stage] = self.total.get(stage, 0.0) + seconds
 
     def mean(self, stage: str) -> float:
-        """Return ms a picture."""
-        return 1000 * self.total.get(stage, 0.0) / max(1, self.pictures.get(stage, 0))
+        """Return ms an image."""
+        return 1000 * self.total.get(stage, 0.0) / max(1, self.images.get(stage, 0))
 
     def line(self) -> str:
         """Name every stage's mean."""
         return " + ".join(f"{self.mean(stage):.1f} {stage}" for stage in self.seconds)
 
     def table(self, seconds: float) -> str:
-        """Return a table: ms a picture, and how busy each stage was in so many seconds."""
+        """Return a table: ms an image, and how busy each stage was in so many seconds."""
         lines = [f"{'stage':10} {'mean ms':>8} {'median':>8} {'95 %':>8} {'busy':>6}"]
         for stage, found in self.seconds.items():
             middle, high = 1000 * np.percentile(np.array(found), [50, 95])

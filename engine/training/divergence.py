@@ -1,4 +1,4 @@
-"""When training stops being finite: where it began, in which pictures, and whether half precision is why."""
+"""When training stops being finite: where it began, in which images, and whether half precision is why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from ultralytics.utils.torch_utils import autocast
 
 from engine.training.precision import Precision
 
-LISTED = 3  # pictures named in a message
+LISTED = 3  # images named in a message
 
 
 class Origin(NamedTuple):
@@ -21,7 +21,7 @@ class Origin(NamedTuple):
 
     Attributes:
         name: its name in the model.
-        images: (B,) whether the output of each picture is affected.
+        images: (B,) whether the output of each image is affected.
         largest: largest magnitude that it was given.
         dtype: of its output.
     """
@@ -44,15 +44,15 @@ def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str
     Args:
         model: the Detector, in training mode, as it was in that step.
         image: (B, 3, H, W) of that batch.
-        files: of its pictures.
+        files: of its images.
         terms: the loss terms.
         precision: what the step computed in.
 
     Returns:
-        A sentence that names layer and pictures.
+        A sentence that names layer and images.
     """
     if not image.isfinite().all():
-        return f"the pictures given to the model are not finite: {_names(files, ~_finite_by_image(image))}"
+        return f"the images given to the model are not finite: {_names(files, ~_finite_by_image(image))}"
     origin = find_origin(model, image, precision.half)
     if origin is None:
         wrong = [name for name, value in terms.items() if not torch.isfinite(value)]
@@ -69,7 +69,7 @@ def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str
             f"{precision.name} there (given values up to {origin.largest:.3g}, computed {str(origin.dtype)[6:]}); "
             "use --amp off, or compute that step in float32"
         )
-    return f"{text} (given values up to {origin.largest:.3g}); lower lr0 in the --hyp file or check those pictures"
+    return f"{text} (given values up to {origin.largest:.3g}); lower lr0 in the --hyp file or check those images"
 
 
 @torch.no_grad()
@@ -119,7 +119,7 @@ def _finite_by_image(value: Tensor) -> Tensor:
 
 
 def _names(files: Sequence[str], chosen: Tensor | None = None) -> str:
-    """Name a few pictures; those chosen, or all where what is chosen is not a batch."""
+    """Name a few images; those chosen, or all where what is chosen is not a batch."""
     if chosen is not None and len(chosen) == len(files):
         files = [file for file, bad in zip(files, chosen.tolist(), strict=True) if bad]
     more = f" and {len(files) - LISTED} more" if len(files) > LISTED else ""

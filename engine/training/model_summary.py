@@ -13,7 +13,7 @@ LISTED = 12  # layers named one by one
 
 
 def gflops(model: Any, imgsz: int) -> float:
-    """Return 10⁹ floating-point operations of one picture, counted at the dispatcher.
+    """Return 10⁹ floating-point operations of one image, counted at the dispatcher.
 
     Multiplications and additions count apart, as everywhere in this field. Convolutions and matrix products only:
     YOLOv5's own figure has the normalisation in it too, and is 2 % higher for yolov5n.
@@ -24,10 +24,10 @@ def gflops(model: Any, imgsz: int) -> float:
     """
     copy = deepcopy(model).eval()
     parameter = next(copy.parameters())
-    picture = torch.zeros(1, copy.yaml.get("channels", 3), imgsz, imgsz, dtype=parameter.dtype, device=parameter.device)
+    image = torch.zeros(1, copy.yaml.get("channels", 3), imgsz, imgsz, dtype=parameter.dtype, device=parameter.device)
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        copy(picture)
+        copy(image)
     return counter.get_total_flops() / 1e9
 
 

@@ -30,7 +30,7 @@ from models.errors import CheckpointError
 class DetectorTrainer(EpochTrainer):
     """Trains a Detector.
 
-    Everything random is a function of (seed, epoch, picture), gradients are never carried from one epoch to the next,
+    Everything random is a function of (seed, epoch, image), gradients are never carried from one epoch to the next,
     and last.pt holds all the rest: a run that is continued goes on exactly as it would have.
 
     Args:
@@ -105,7 +105,7 @@ class DetectorTrainer(EpochTrainer):
         Args:
             img_path: its `data.records.Split`.
             mode: "train" augments.
-            batch: pictures a batch, for rectangular batches.
+            batch: images a batch, for rectangular batches.
         """
         train = mode == "train"
         return RecordDataset(

@@ -57,15 +57,15 @@ class Validator(DetectionValidator):
         Args:
             img_path: its `data.records.Split`.
             mode: kept for the signature.
-            batch: pictures a batch, for rectangular batches.
+            batch: images a batch, for rectangular batches.
 
         Raises:
-            UsageError: if an exported model takes pictures of one shape only that is no square.
+            UsageError: if an exported model takes images of one shape only that is no square.
         """
         sizes = self.args.imgsz if isinstance(self.args.imgsz, list | tuple) else [self.args.imgsz]
         if sizes[0] != sizes[-1]:
             raise UsageError(
-                f"the exported model takes {sizes[0]}×{sizes[-1]} pictures only; to measure it write one with --dynamic"
+                f"the exported model takes {sizes[0]}×{sizes[-1]} images only; to measure it write one with --dynamic"
             )
         return RecordDataset(
             img_path.records,

@@ -74,7 +74,7 @@ def _defined(values: dict[int, float]) -> dict[Hashable, float]:
 
 
 def _bootstrap(results: Results, names: list[str], metric: str, which: str) -> dict[str, dict[str, Interval]]:
-    """Resample pictures, the same draws for every run, and seeds."""
+    """Resample images, the same draws for every run, and seeds."""
     found = {}
     base = {seed: _resampled(results, BASELINE, seed, which) for seed in results.by_variant.get(BASELINE, {})}
     for name in names:
@@ -88,7 +88,7 @@ def _bootstrap(results: Results, names: list[str], metric: str, which: str) -> d
 
 
 def _resampled(results: Results, name: str, seed: int, which: str) -> dict[str, Floats]:
-    """Return AP and AP50 of one run on the pictures as they are, then on each resample of them.
+    """Return AP and AP50 of one run on the images as they are, then on each resample of them.
 
     They are kept beside the match table, since a report is often written again.
     """
@@ -99,8 +99,8 @@ def _resampled(results: Results, name: str, seed: int, which: str) -> dict[str, 
             if str(kept["eval_key"]) == result.run.eval_key:
                 return {metric: kept[metric] for metric in RESAMPLED}
     table = result.matches(which)
-    pictures = len(table.image_ids)
-    drawn = image_resamples(pictures, resamples, seed=0)
-    values = bootstrap_ap(table, np.concatenate((np.ones((1, pictures), dtype=drawn.dtype), drawn)))
+    images = len(table.image_ids)
+    drawn = image_resamples(images, resamples, seed=0)
+    values = bootstrap_ap(table, np.concatenate((np.ones((1, images), dtype=drawn.dtype), drawn)))
     np.savez_compressed(file, eval_key=result.run.eval_key, AP=values["AP"], AP50=values["AP50"])
     return values

@@ -23,7 +23,7 @@ from study.plan.run import content_hash, read_json, write_json
 
 WARM_UP = 3  # untimed passes of each model
 PROBE_BATCH, PROBE_STEPS = 8, 3
-OBJECTS = 5  # a picture of the probe
+OBJECTS = 5  # an image of the probe
 DISTURBED = 0.3  # distance of the quartiles, of the median, from which timing is not to be trusted
 START_SECONDS = 10.0  # of a run before its first batch
 
@@ -34,10 +34,10 @@ class Cost:
 
     Attributes:
         parameters: of the model as it is trained.
-        flops: of one picture through the fused model, 2 for each multiplication with addition. Counted at torch's
+        flops: of one image through the fused model, 2 for each multiplication with addition. Counted at torch's
             dispatcher: convolutions, matrix products and attention kernels; pooling and element-wise operations are
             not counted.
-        latency_ms: of one picture through the fused model, one value a round.
+        latency_ms: of one image through the fused model, one value a round.
     """
 
     parameters: int
@@ -63,7 +63,7 @@ def disturbed(cost: Cost) -> bool:
 
 
 def parameters_and_flops(model: Any, imgsz: int) -> tuple[int, int]:
-    """Count a detector's parameters as it is, and the operations of one square picture once it is fused.
+    """Count a detector's parameters as it is, and the operations of one square image once it is fused.
 
     Args:
         model: the detector; it is fused and left in eval mode.
@@ -116,31 +116,31 @@ def measure_costs(
     return costs, setting
 
 
-def interleaved(models: Mapping[str, Any], picture: torch.Tensor, rounds: int) -> dict[str, list[float]]:
+def interleaved(models: Mapping[str, Any], image: torch.Tensor, rounds: int) -> dict[str, list[float]]:
     """Time each model once a round, in an order drawn anew each time.
 
     Args:
         models: name → module in eval mode.
-        picture: (1, 3, H, W), on their device.
+        image: (1, 3, H, W), on their device.
         rounds: number of times.
 
     Returns:
         name → milliseconds, one a round.
     """
-    picture = picture.contiguous(memory_format=torch.channels_last)
+    image = image.contiguous(memory_format=torch.channels_last)
     order, random = list(models), Random(0)  # noqa: S311 - an order, no secret
     times: dict[str, list[float]] = {name: [] for name in models}
     with torch.inference_mode():
         for name in order:
             for _ in range(WARM_UP):
-                models[name](picture)
+                models[name](image)
         for _ in range(rounds):
             random.shuffle(order)
             for name in order:
-                _settle(picture.device)
+                _settle(image.device)
                 started = time.perf_counter()
-                models[name](picture)
-                _settle(picture.device)
+                models[name](image)
+                _settle(image.device)
                 times[name].append(1000 * (time.perf_counter() - started))
     return times
 
@@ -151,7 +151,7 @@ def _settle(device: torch.device) -> None:
 
 
 def probe_seconds(spec: ModelSpec, options: Mapping[str, Any], device: str) -> tuple[float, float]:
-    """Time training and validation of one variant on made-up pictures.
+    """Time training and validation of one variant on made-up images.
 
     Args:
         spec: the model.
@@ -159,8 +159,8 @@ def probe_seconds(spec: ModelSpec, options: Mapping[str, Any], device: str) -> t
         device: "cpu", or a GPU's number.
 
     Returns:
-        Seconds a picture in training (forward, loss, backward, step) and in validation. Reading and augmenting
-        pictures is left out: a few percent at usual sizes.
+        Seconds an image in training (forward, loss, backward, step) and in validation. Reading and augmenting
+        images is left out: a few percent at usual sizes.
     """
     where = torch.device(f"cuda:{device}" if device.isdigit() else device or "cpu")
     model = build_model(spec.yaml).to(where).to(memory_format=torch.channels_last).train()
@@ -196,15 +196,15 @@ def probe_seconds(spec: ModelSpec, options: Mapping[str, Any], device: str) -> t
     return seconds[0], seconds[1]
 
 
-def _batch(pictures: int, size: int, classes: int, device: torch.device) -> dict[str, torch.Tensor]:
+def _batch(images: int, size: int, classes: int, device: torch.device) -> dict[str, torch.Tensor]:
     """Return a training batch of noise with a few boxes."""
     draw = torch.Generator().manual_seed(0)
-    objects = pictures * OBJECTS
+    objects = images * OBJECTS
     places = 0.3 + 0.4 * torch.rand(objects, 2, generator=draw)
     sizes = 0.1 + 0.3 * torch.rand(objects, 2, generator=draw)
     batch = {
-        "img": torch.rand(pictures, 3, size, size, generator=draw).contiguous(memory_format=torch.channels_last),
-        "batch_idx": torch.arange(pictures).repeat_interleave(OBJECTS).float(),
+        "img": torch.rand(images, 3, size, size, generator=draw).contiguous(memory_format=torch.channels_last),
+        "batch_idx": torch.arange(images).repeat_interleave(OBJECTS).float(),
         "cls": torch.randint(0, classes, (objects, 1), generator=draw).float(),
         "bboxes": torch.cat((places, sizes), 1),
     }
@@ -217,7 +217,7 @@ def epoch_seconds(spec: ModelSpec, options: Mapping[str, Any], sizes: Mapping[st
     Args:
         spec: the model.
         options: of train.py.
-        sizes: split → number of pictures.
+        sizes: split → number of images.
         device: "cpu", or a GPU's number.
     """
     train, look = probe_seconds(spec, options, device)

@@ -1,4 +1,4 @@
-"""Measure one checkpoint on one split: every number, the match table, and the boxes for pictures."""
+"""Measure one checkpoint on one split: every number, the match table, and the boxes for images."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from study.plan.run import write_json
 
 CONFIDENCE, IOU, MOST = 0.001, 0.6, 300  # val.py's defaults
 BATCH = 32
-SHOWN = 0.05  # boxes below this confidence are not kept for pictures
+SHOWN = 0.05  # boxes below this confidence are not kept for images
 
 
 def measure(weights: Path, data: str, split: str, folder: Path, options: dict[str, Any], device: str = "") -> None:
@@ -27,7 +27,7 @@ def measure(weights: Path, data: str, split: str, folder: Path, options: dict[st
         weights: our checkpoint; its averaged weights are measured in full precision.
         data: data set, as for --data.
         split: its name.
-        folder: where metrics.json, matches.npz and boxes.npz are written. Pictures are kept by their position in the
+        folder: where metrics.json, matches.npz and boxes.npz are written. Images are kept by their position in the
             split, since the data may have moved when the boxes are drawn.
         options: of the training: imgsz, single_cls, data_root.
         device: as for --device.

@@ -1,4 +1,4 @@
-"""A hash of what a split holds: bytes of the pictures, their boxes, and their order; not where they lie."""
+"""A hash of what a split holds: bytes of the images, their boxes, and their order; not where they lie."""
 
 import hashlib
 import json
@@ -10,17 +10,17 @@ from data.cache import cache_folder, write_atomically
 from data.image_probe import in_threads
 from study.plan.run import file_hash
 
-_WORTHWHILE = 2000  # pictures from which on remembering their hashes saves time
+_WORTHWHILE = 2000  # images from which on remembering their hashes saves time
 
 
 def split_print(records: Sequence[Record]) -> str:
-    """Hash pictures and objects.
+    """Hash images and objects.
 
     Args:
         records: of a split.
 
     Returns:
-        Hexadecimal SHA-256. It changes with any picture's bytes or name, any object, and their order.
+        Hexadecimal SHA-256. It changes with any image's bytes or name, any object, and their order.
     """
     digest = hashlib.sha256()
     for record, content in zip(records, _contents([record.path for record in records]), strict=True):
@@ -48,7 +48,7 @@ def _contents(paths: list[Path]) -> list[str]:
         entries = {str(path): entry for path, *entry in zip(paths, stamps, found, strict=True)}
         try:
             write_atomically(file, json.dumps(entries).encode())
-        except OSError:  # a read-only or full disk: the pictures are read again next time
+        except OSError:  # a read-only or full disk: the images are read again next time
             pass
     return found
 

@@ -51,8 +51,8 @@ class Plan:
         matches: control → how each placement was matched.
         data: data set that training reads.
         split: split that the final numbers are measured on.
-        sizes: split → number of pictures.
-        prints: split → hash of its pictures and boxes.
+        sizes: split → number of images.
+        prints: split → hash of its images and boxes.
         weights: checkpoint that the runs start from.
         halves: data set with val halved, which `address_runs` writes to where `data` says; None where there is a test
             split.
@@ -261,7 +261,7 @@ def _measuring_split(spec: StudySpec, download: bool) -> tuple[Dataset, str, lis
     halved = halves_of(dataset)
     reason = "val was halved" if spec.split == HALF else "There is no test split, so val was halved"
     warning = (
-        f"{reason} by a hash of the file names: {len(halved['val'])} pictures choose the best epoch, the other "
+        f"{reason} by a hash of the file names: {len(halved['val'])} images choose the best epoch, the other "
         f"{len(halved['test'])} measure."
     )
     return halved, HALF, [warning]

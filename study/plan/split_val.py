@@ -13,10 +13,10 @@ from study.plan.data_fingerprint import split_print
 def halves_of(dataset: Dataset) -> Dataset:
     """Return the data set with val halved: the first half stays val, the second becomes test.
 
-    A picture's half depends on the hash of its file name, so that it stays the same wherever the data lie.
+    An image's half depends on the hash of its file name, so that it stays the same wherever the data lie.
 
     Args:
-        dataset: with train and val, of two pictures or more.
+        dataset: with train and val, of two images or more.
     """
     records = sorted(dataset["val"].records, key=lambda record: hashlib.sha256(record.path.name.encode()).digest())
     chosen = {id(record) for record in records[: len(records) // 2]}
@@ -28,7 +28,7 @@ def halves_of(dataset: Dataset) -> Dataset:
 
 
 def write_halves(dataset: Dataset, folder: Path) -> Path:
-    """Write such a data set in COCO's form, pictures linked, not copied.
+    """Write such a data set in COCO's form, images linked, not copied.
 
     Args:
         dataset: from `halves_of`.

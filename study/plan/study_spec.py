@@ -16,7 +16,7 @@ from study.plan.variants import Variant, read_variants
 
 KEYS = (
     "name data data_root cfg weights identity variants grid controls seeds train budget evaluate metrics resamples "
-    "latency pictures"
+    "latency images"
 ).split()
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 # Flags of train.py that the study sets itself, or that would make its runs unlike each other.
@@ -52,7 +52,7 @@ class StudySpec:
         metrics: which numbers are compared; the first decides the verdict.
         resamples: image resamples of the bootstrap.
         latency: rounds of the latency measurement.
-        pictures: how many pictures the page shows.
+        images: how many images the page shows.
     """
 
     file: Path
@@ -72,7 +72,7 @@ class StudySpec:
     metrics: tuple[str, ...] = ("AP", "AP50")
     resamples: int = 1000
     latency: int = 30
-    pictures: int = 6
+    images: int = 6
 
 
 def read_study(file: str | Path) -> StudySpec:
@@ -132,7 +132,7 @@ def read_study(file: str | Path) -> StudySpec:
         metrics=_metrics(content.get("metrics", ["AP", "AP50"]), path),
         resamples=_whole(content, "resamples", 1000, 10, 100_000, path),
         latency=_whole(content, "latency", 30, 1, 10_000, path),
-        pictures=_whole(content, "pictures", 6, 0, 100, path),
+        images=_whole(content, "images", 6, 0, 100, path),
     )
 
 

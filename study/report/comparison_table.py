@@ -153,11 +153,11 @@ def verdict_table(results: Results, analysis: Analysis, costs: dict[str, Cost]) 
         f"{analysis.metric} ± sd",
         "against its control",
         "added parameters",
-        "added ms a picture",
+        "added ms an image",
     )
     notes = (
         f"{analysis.metric} of the {analysis.which} epoch, in points, measured on {results.plan.split} "
-        f"({results.plan.sizes[results.plan.split]} pictures), {len(results.plan.spec.seeds)} seeds. In brackets the "
+        f"({results.plan.sizes[results.plan.split]} images), {len(results.plan.spec.seeds)} seeds. In brackets the "
         "interval from which the verdict is read. Variants, controls, and variants against their controls are three "
         "families, each with 95 % confidence for all of it together.",
     )

@@ -57,7 +57,7 @@ def comparison_table(results: Results, analysis: Analysis) -> Table:
     notes = (
         "In points, paired by seed. The verdict is read from the interval at Holm's step. Detectable: the smallest "
         "true difference that this number of seeds calls in 80 % of studies, if the true spread is the observed one. "
-        "Bootstrap intervals resample the pictures (another test set) or seeds and pictures together; with few seeds "
+        "Bootstrap intervals resample the images (another test set) or seeds and images together; with few seeds "
         "they are too narrow, so the verdict is not read from them.",
     )
     title = f"{analysis.metric}, {analysis.which} epoch"
@@ -119,7 +119,7 @@ def cost_table(results: Results, costs: dict[str, Cost], setting: dict[str, obje
         "parameters",
         "added",
         "GFLOPs",
-        "ms a picture",
+        "ms an image",
         "quartiles",
         "added ms",
         "training, s an epoch",
@@ -127,7 +127,7 @@ def cost_table(results: Results, costs: dict[str, Cost], setting: dict[str, obje
     )
     kinds = {str(run.trained.get("memory")) for runs in results.by_variant.values() for run in runs.values()}
     notes = (
-        f"Time: one picture of {setting['imgsz']} px through the fused model in full precision, median of "
+        f"Time: one image of {setting['imgsz']} px through the fused model in full precision, median of "
         f"{setting['rounds']} rounds in each of which every variant runs once, in changing order "
         f"({setting['device']}, {setting['threads']} threads); added: median of the rounds' differences. GFLOPs: 2 for "
         "a multiplication with addition, counted at torch's dispatcher (convolutions, matrix products). Training: "

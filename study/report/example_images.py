@@ -1,4 +1,4 @@
-"""Pictures side by side: truth, baseline and variant, where the two differ most, in either direction."""
+"""Images side by side: truth, baseline and variant, where the two differ most, in either direction."""
 
 import base64
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ import numpy as np
 from data.text_drawing import font_for, showable
 from engine.datasets.splits import load_split
 from engine.detection.annotate import label
-from engine.ops.image_io import read as read_picture
+from engine.ops.image_io import read as read_image
 from metrics import MatchTable
 from metrics.match import RIGHT, WRONG
 from study.analysis.results import Results, RunResult
 from study.plan.variants import BASELINE, CONTROL
 
 CONFIDENCE = 0.25
-WIDTH = 300  # pixels of each picture on the page
+WIDTH = 300  # pixels of each image on the page
 QUALITY = 80
 LETTERS = 0.33  # size of names on boxes
 # BGR, Okabe & Ito.
@@ -28,21 +28,21 @@ TRUTH, FOUND, FALSE = (115, 158, 0), (178, 114, 0), (0, 94, 213)
 
 @dataclass(frozen=True)
 class Trio:
-    """One row of pictures.
+    """One row of images.
 
     Attributes:
-        name: of the picture's file.
+        name: of the image's file.
         caption: what differs.
-        pictures: data: addresses of truth, baseline, variant.
+        images: data: addresses of truth, baseline, variant.
     """
 
     name: str
     caption: str
-    pictures: tuple[str, str, str]
+    images: tuple[str, str, str]
 
 
 def tallies(table: MatchTable, confidence: float = CONFIDENCE) -> np.ndarray:
-    """Count each picture's detections above a confidence, at IoU 0.5: (2, I), right and wrong ones."""
+    """Count each image's detections above a confidence, at IoU 0.5: (2, I), right and wrong ones."""
     sure = table.score >= confidence
     state = table.state[0, 0]
     size = len(table.image_ids)
@@ -50,9 +50,9 @@ def tallies(table: MatchTable, confidence: float = CONFIDENCE) -> np.ndarray:
 
 
 def trios(results: Results, variant: str, number: int, which: str = "last") -> list[Trio]:
-    """Choose and draw the pictures of one variant.
+    """Choose and draw the images of one variant.
 
-    The seed is the first that both have. Half of the pictures are the variant's best against the baseline, half its
+    The seed is the first that both have. Half of the images are the variant's best against the baseline, half its
     worst, so that the choice says nothing about who is better.
 
     Args:
@@ -66,7 +66,7 @@ def trios(results: Results, variant: str, number: int, which: str = "last") -> l
     if seed is None or number == 0:
         return []
     pair = (bases[seed], runs[seed])
-    counts = np.stack([tallies(run.matches(which)) for run in pair])  # (2 runs, right and wrong, pictures)
+    counts = np.stack([tallies(run.matches(which)) for run in pair])  # (2 runs, right and wrong, images)
     difference = np.diff(counts[:, 0] - counts[:, 1], axis=0)[0]
     plan = results.plan
     split = load_split(plan.data, plan.split, plan.spec.data_root if plan.data == plan.spec.data else None)
@@ -95,46 +95,46 @@ def extremes(difference: np.ndarray, number: int) -> list[int]:
 
 
 def variants_to_show(results: Results) -> list[str]:
-    """Return the variants that get pictures: all but baseline and controls."""
+    """Return the variants that get images: all but baseline and controls."""
     return [name for name in results.by_variant if name != BASELINE and not name.endswith(CONTROL)]
 
 
 def _trio(
     record: Any, index: int, caption: str, runs: tuple[RunResult, RunResult], names: dict[int, str], which: str
 ) -> Trio:
-    picture = read_picture(str(record.path))
-    if picture is None:
+    image = read_image(str(record.path))
+    if image is None:
         raise OSError(f"{record.path}: cannot be read any more")
-    scale = WIDTH / picture.shape[1]
-    picture = cv2.resize(picture, (WIDTH, max(1, round(picture.shape[0] * scale))), interpolation=cv2.INTER_AREA)
-    shown = [_draw(picture, record.boxes_xyxy * scale, record.classes, [], names, [TRUTH] * len(record))]
+    scale = WIDTH / image.shape[1]
+    image = cv2.resize(image, (WIDTH, max(1, round(image.shape[0] * scale))), interpolation=cv2.INTER_AREA)
+    shown = [_draw(image, record.boxes_xyxy * scale, record.classes, [], names, [TRUTH] * len(record))]
     for run in runs:
-        shown.append(_draw_found(picture, run.run.folder / which, index, scale, names, run.matches(which)))
+        shown.append(_draw_found(image, run.run.folder / which, index, scale, names, run.matches(which)))
     return Trio(record.path.name, caption, (_address(shown[0]), _address(shown[1]), _address(shown[2])))
 
 
 def _draw_found(
-    picture: np.ndarray, folder: Path, index: int, scale: float, names: dict[int, str], table: MatchTable
+    image: np.ndarray, folder: Path, index: int, scale: float, names: dict[int, str], table: MatchTable
 ) -> np.ndarray:
-    """Draw a run's sure boxes on one picture, right and wrong ones in different colours."""
+    """Draw a run's sure boxes on one image, right and wrong ones in different colours."""
     with np.load(folder / "boxes.npz", allow_pickle=False) as boxes:
         mine = (boxes["image"] == index) & (boxes["score"] >= CONFIDENCE)
         xywh, kinds, confidence = boxes["boxes_xywh"][mine], boxes["category"][mine], boxes["score"][mine]
     found = table.score[(table.image == index) & (table.state[0, 0] == RIGHT)]
     corners = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), 1) * scale
     colours = [FOUND if np.isclose(found, score, rtol=0, atol=1e-12).any() else FALSE for score in confidence]
-    return _draw(picture, corners, kinds, confidence, names, colours)
+    return _draw(image, corners, kinds, confidence, names, colours)
 
 
 def _draw(
-    picture: np.ndarray,
+    image: np.ndarray,
     boxes_xyxy: np.ndarray,
     classes: np.ndarray,
     confidences: Sequence[float] | np.ndarray,
     names: dict[int, str],
     colours: Sequence[tuple[int, int, int]],
 ) -> np.ndarray:
-    canvas, font = picture.copy(), font_for(names)
+    canvas, font = image.copy(), font_for(names)
     for number, (box, kind) in enumerate(zip(boxes_xyxy, classes, strict=True)):
         x1, y1, x2, y2 = (round(float(value)) for value in box)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), colours[number], 2)
@@ -144,9 +144,9 @@ def _draw(
     return canvas
 
 
-def _address(picture: np.ndarray) -> str:
-    """Return a picture as a data: address."""
-    good, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+def _address(image: np.ndarray) -> str:
+    """Return an image as a data: address."""
+    good, content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not good:
         raise OSError("OpenCV cannot encode a JPEG")
     return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode()

@@ -160,10 +160,10 @@ def folded(summary: str, html: str, shown: bool = False) -> str:
 
 
 def trio_html(variant: str, trio: Trio) -> str:
-    """Show truth, baseline and variant of one picture."""
+    """Show truth, baseline and variant of one image."""
     cells = "".join(
         f'<div><span>{escape(label)}</span><img src="{address}" alt="{escape(label)}: {escape(trio.name)}"></div>'
-        for label, address in zip(("truth", "baseline", variant), trio.pictures, strict=True)
+        for label, address in zip(("truth", "baseline", variant), trio.images, strict=True)
     )
     text = f"{trio.name}: {trio.caption}"
     return f'<figure><div class="trio">{cells}</div><figcaption>{escape(text)}</figcaption></figure>'

@@ -107,7 +107,7 @@ def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str) ->
         line = pareto_line(places)
         axes.plot([x for x, _ in line], [y for _, y in line], "--", color="#999999", linewidth=1, zorder=0)
         axes.margins(x=0.1, y=0.15)
-        axes.set_xlabel("ms a picture, median")
+        axes.set_xlabel("ms an image, median")
         axes.set_ylabel(f"mean {metric}, points")
         figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
         return _svg(figure, f"{metric} against latency")

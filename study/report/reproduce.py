@@ -24,7 +24,7 @@ def recipe(plan: Plan) -> str:
         f"commit {current_commit() or 'unknown'}; Python {platform.python_version()}, torch {torch.__version__}, "
         f"ultralytics {version('ultralytics')}; {platform.system()} {platform.machine()}",
         *(
-            f"{name}: {plan.sizes[name]} pictures, SHA-256 of pictures and boxes {plan.prints[name][:16]}"
+            f"{name}: {plan.sizes[name]} images, SHA-256 of images and boxes {plan.prints[name][:16]}"
             for name in ("train", "val", plan.split)
         ),
         "",

@@ -116,4 +116,4 @@ def _conclusion(found: Comparison, own: Comparison | None, causes: list[str]) ->
 
 def _cost(cost: Cost, base: Cost) -> str:
     added, late = cost.parameters - base.parameters, added_latency(cost, base)
-    return f"Cost: {added:+,} parameters ({100 * added / base.parameters:+.1f} %), {late:+.1f} ms a picture."
+    return f"Cost: {added:+,} parameters ({100 * added / base.parameters:+.1f} %), {late:+.1f} ms an image."

@@ -57,7 +57,7 @@ def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
         The verdicts in short, and where the report is.
 
     Raises:
-        OSError: if it cannot be written, or a picture of the data cannot be read any more.
+        OSError: if it cannot be written, or an image of the data cannot be read any more.
     """
     results = gather(plan, outcome.done)
     models = {name: plan.models[name] for name in plan.models if name in results.by_variant or name == BASELINE}
@@ -190,7 +190,7 @@ def _html(
         Section("Learning curves", figures(learning_curves(results)) + note("Mean and range over seeds.")),
         Section("Where it gains and loses", group("Where it gains and loses")),
         Section("Kinds of error", figure(errors(results, "last")) + group("Kinds of error")),
-        Section("Pictures", _pictures(results)),
+        Section("Images", _images(results)),
         Section("Cost", group("Cost")),
         Section("Every comparison", means.html() + compared),
         Section("Design", group("Design")),
@@ -214,15 +214,15 @@ def _figures(results: Results, main: Analysis, costs: dict[str, Cost]) -> str:
     return side_by_side(shown)
 
 
-def _pictures(results: Results) -> str:
+def _images(results: Results) -> str:
     shown: list[str] = []
     for variant in variants_to_show(results):
-        rows = trios(results, variant, results.plan.spec.pictures)
+        rows = trios(results, variant, results.plan.spec.images)
         if rows:
             shown.append(folded(variant, "".join(trio_html(variant, trio) for trio in rows), shown=not shown))
     text = "Where variant and baseline (first seed, last epoch) differ most, for better and for worse in turn. "
     text += "Green: truth; blue: right; orange: wrong; boxes above confidence 0.25."
-    return note(text) + ("".join(shown) or "<p>No picture differs.</p>")
+    return note(text) + ("".join(shown) or "<p>No image differs.</p>")
 
 
 def _failures(outcome: Outcome) -> str:

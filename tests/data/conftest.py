@@ -18,14 +18,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def picture() -> Callable[..., Path]:
-    """Writes a picture of random content."""
+def image() -> Callable[..., Path]:
+    """Writes an image of random content."""
 
     def write(path: Path, width: int = 100, height: int = 80, seed: int | None = None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         seed = sum(map(ord, path.name)) if seed is None else seed
-        image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-        assert cv2.imwrite(str(path), image)
+        pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        assert cv2.imwrite(str(path), pixels)
         return path
 
     return write
@@ -50,14 +50,14 @@ def voc_xml() -> Callable[..., Path]:
 
 
 @pytest.fixture
-def yolo_set(tmp_path: Path, picture: Callable[..., Path]) -> Callable[..., Path]:
+def yolo_set(tmp_path: Path, image: Callable[..., Path]) -> Callable[..., Path]:
     """Writes a YOLO data set from {split: {stem: label text or None}} and returns its YAML."""
 
     def write(splits: dict[str, dict[str, str | None]], names: str = "[cat, dog]") -> Path:
         root = tmp_path / "set"
         for split, content in splits.items():
             for stem, text in content.items():
-                picture(root / "images" / split / f"{stem}.png")
+                image(root / "images" / split / f"{stem}.png")
                 if text is not None:
                     label = root / "labels" / split / f"{stem}.txt"
                     label.parent.mkdir(parents=True, exist_ok=True)

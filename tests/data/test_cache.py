@@ -1,4 +1,4 @@
-"""What is remembered of pictures must never outlive their change."""
+"""What is remembered of images must never outlive their change."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from data.cache import cache_folder, probe_cached, write_atomically
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def images(tmp_path: Path, image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr(cache, "_WORTHWHILE", 2)
-    return [picture(tmp_path / f"{width}.png", width, 10) for width in (10, 20, 30)] + [tmp_path / "gone.png"]
+    return [image(tmp_path / f"{width}.png", width, 10) for width in (10, 20, 30)] + [tmp_path / "gone.png"]
 
 
-def test_known_pictures_are_not_opened_again(pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    first = probe_cached(pictures)
+def test_known_images_are_not_opened_again(images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = probe_cached(images)
     opened: list[Path] = []
     real = cache.probe_all
 
@@ -27,32 +27,32 @@ def test_known_pictures_are_not_opened_again(pictures: list[Path], monkeypatch: 
         return real(paths)
 
     monkeypatch.setattr(cache, "probe_all", spy)
-    assert probe_cached(pictures) == first
+    assert probe_cached(images) == first
     assert [path.name for path in opened] == ["gone.png"]  # it might have come back
     assert [facts.width for facts in first] == [10, 20, 30, 0]
 
 
-def test_a_changed_picture_is_looked_at_again(pictures: list[Path], picture: Callable[..., Path]) -> None:
-    probe_cached(pictures)
-    picture(pictures[0], 77, 10)
-    pictures[1].write_bytes(b"")
-    assert [facts.width for facts in probe_cached(pictures)] == [77, 0, 30, 0]
+def test_a_changed_image_is_looked_at_again(images: list[Path], image: Callable[..., Path]) -> None:
+    probe_cached(images)
+    image(images[0], 77, 10)
+    images[1].write_bytes(b"")
+    assert [facts.width for facts in probe_cached(images)] == [77, 0, 30, 0]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 0, "images": {}}', b"\xff"])
-def test_a_broken_memory_is_ignored(pictures: list[Path], own_cache: Path, content: bytes) -> None:
-    probe_cached(pictures)
+def test_a_broken_memory_is_ignored(images: list[Path], own_cache: Path, content: bytes) -> None:
+    probe_cached(images)
     (file,) = (own_cache / "images").iterdir()
     file.write_bytes(content)
-    assert [facts.width for facts in probe_cached(pictures)] == [10, 20, 30, 0]
+    assert [facts.width for facts in probe_cached(images)] == [10, 20, 30, 0]
     assert json.loads(file.read_bytes())["version"] == cache._VERSION
 
 
-def test_progress_counts_every_picture(pictures: list[Path]) -> None:
+def test_progress_counts_every_image(images: list[Path]) -> None:
     for _ in range(2):
         ticks: list[int] = []
-        probe_cached(pictures, ticks.append)
-        assert sum(ticks) == len(pictures)
+        probe_cached(images, ticks.append)
+        assert sum(ticks) == len(images)
 
 
 def test_where_it_is_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,11 +63,11 @@ def test_where_it_is_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_place_that_cannot_be_written_costs_nothing(
-    pictures: list[Path], own_cache: Path, monkeypatch: pytest.MonkeyPatch
+    images: list[Path], own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (own_cache / "file").touch()
     monkeypatch.setenv("YOLO_ATTENTION_CACHE", str(own_cache / "file"))
-    assert [facts.width for facts in probe_cached(pictures)] == [10, 20, 30, 0]
+    assert [facts.width for facts in probe_cached(images)] == [10, 20, 30, 0]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ from data import DataError, Dataset, Record, Split, load_dataset
 from data.convert import convert, main
 
 
-def rich(tmp_path: Path, picture: Callable[..., Path]) -> Dataset:
+def rich(tmp_path: Path, image: Callable[..., Path]) -> Dataset:
     """Two splits with equal file names, difficult and crowd objects, areas and ids of their own."""
 
     def record(split: str, ident: int, suffix: str = "png") -> Record:
-        path = picture(tmp_path / "source" / split / f"one.{suffix}", seed=ident)
+        path = image(tmp_path / "source" / split / f"one.{suffix}", seed=ident)
         return Record(
             path,
             100,
@@ -43,8 +43,8 @@ def same(one: Record, two: Record, *fields: str) -> None:
     assert one.path.read_bytes() == two.path.read_bytes()
 
 
-def test_coco_holds_everything(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    dataset = rich(tmp_path, picture)
+def test_coco_holds_everything(tmp_path: Path, image: Callable[..., Path]) -> None:
+    dataset = rich(tmp_path, image)
     assert convert(dataset, tmp_path / "out", "coco") == {}
     back = load_dataset(tmp_path / "out")
     assert back.names == dataset.names
@@ -54,8 +54,8 @@ def test_coco_holds_everything(tmp_path: Path, picture: Callable[..., Path]) -> 
         same(one, two, "classes", "boxes_xyxy", "difficult", "crowd", "area", "image_id")
 
 
-def test_voc_holds_difficult_objects(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    dataset = rich(tmp_path, picture)
+def test_voc_holds_difficult_objects(tmp_path: Path, image: Callable[..., Path]) -> None:
+    dataset = rich(tmp_path, image)
     assert convert(dataset, tmp_path / "out", "voc") == {
         "crowd regions written as difficult objects": 3,
         "object areas other than width × height": 3,
@@ -69,8 +69,8 @@ def test_voc_holds_difficult_objects(tmp_path: Path, picture: Callable[..., Path
         np.testing.assert_array_equal(two.difficult, one.difficult | one.crowd)
 
 
-def test_yolo_leaves_out_what_it_cannot_mark(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    dataset = rich(tmp_path, picture)
+def test_yolo_leaves_out_what_it_cannot_mark(tmp_path: Path, image: Callable[..., Path]) -> None:
+    dataset = rich(tmp_path, image)
     losses = convert(dataset, tmp_path / "out", "yolo", images="link")
     assert losses["crowd regions left out"] == 3
     assert losses["difficult objects left out"] == 3
@@ -80,7 +80,7 @@ def test_yolo_leaves_out_what_it_cannot_mark(tmp_path: Path, picture: Callable[.
         np.testing.assert_array_equal(two.boxes_xyxy, one.boxes_xyxy[[0, 3]])
         np.testing.assert_array_equal(two.classes, one.classes[[0, 3]])
     names = sorted(path.name for path in (tmp_path / "out" / "images").rglob("*.png"))
-    assert len(set(names)) == 3  # all three pictures were called one.png
+    assert len(set(names)) == 3  # all three images were called one.png
 
 
 @pytest.mark.parametrize("first", ["yolo", "voc", "coco"])
@@ -97,16 +97,16 @@ def test_blood_cells_are_the_same_in_every_format(shared: Path, tmp_path: Path, 
         same(one, two, "classes", "boxes_xyxy", "area", "difficult")
 
 
-def test_suffixes_say_what_the_files_are(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    real = picture(tmp_path / "set" / "images" / "x.png")
+def test_suffixes_say_what_the_files_are(tmp_path: Path, image: Callable[..., Path]) -> None:
+    real = image(tmp_path / "set" / "images" / "x.png")
     real.rename(real.with_suffix(".jpg"))
     dataset = load_dataset({"path": str(tmp_path / "set"), "train": "images", "names": ["a"]})
     convert(dataset, tmp_path / "out", "yolo")
     assert [path.name for path in (tmp_path / "out" / "images" / "train").iterdir()] == ["x.png"]
 
 
-def test_what_the_source_says_beyond_boxes_is_counted(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    picture(tmp_path / "images" / "a.png")
+def test_what_the_source_says_beyond_boxes_is_counted(tmp_path: Path, image: Callable[..., Path]) -> None:
+    image(tmp_path / "images" / "a.png")
     annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "segmentation": [[1, 1, 9, 1, 9, 9]]}
     content = {
         "images": [{"id": 1, "file_name": "a.png", "width": 100, "height": 80}],
@@ -118,8 +118,8 @@ def test_what_the_source_says_beyond_boxes_is_counted(tmp_path: Path, picture: C
     assert convert(dataset, tmp_path / "out", "coco") == {"segmentations": 1}
 
 
-def test_refusals(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    dataset = rich(tmp_path, picture)
+def test_refusals(tmp_path: Path, image: Callable[..., Path]) -> None:
+    dataset = rich(tmp_path, image)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("", encoding="utf-8")
     with pytest.raises(DataError, match="is not empty; name a new folder"):

@@ -31,10 +31,10 @@ def test_no_scan_is_in_two_splits_and_none_is_lost() -> None:
         assert (np.bincount(digits.glyphs(split)[1], minlength=10) >= 30).all()
 
 
-def test_a_picture_depends_on_its_number_alone() -> None:
-    first = digits.make_picture("val", np.random.default_rng([1, 2]))
-    again = digits.make_picture("val", np.random.default_rng([1, 2]))
-    other = digits.make_picture("val", np.random.default_rng([1, 3]))
+def test_a_image_depends_on_its_number_alone() -> None:
+    first = digits.make_image("val", np.random.default_rng([1, 2]))
+    again = digits.make_image("val", np.random.default_rng([1, 2]))
+    other = digits.make_image("val", np.random.default_rng([1, 3]))
     for one, two in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, two)
     assert (first[0] != other[0]).any()
@@ -43,7 +43,7 @@ def test_a_picture_depends_on_its_number_alone() -> None:
 def test_boxes_keep_apart_and_span_the_scales() -> None:
     heights: list[float] = []
     for number in range(40):
-        image, classes, boxes = digits.make_picture("train", np.random.default_rng([9, number]))
+        image, classes, boxes = digits.make_image("train", np.random.default_rng([9, number]))
         assert image.shape == (320, 320, 3)
         assert image.dtype == np.uint8
         assert len(classes) == len(boxes) >= 1
@@ -80,7 +80,7 @@ def test_made_once_and_read_back(tmp_path: Path, few: dict[str, int], capsys: py
     dataset = load_dataset("digits", data_root=root)
     assert {name: len(split) for name, split in dataset.splits.items()} == few
     assert not dataset.issues
-    image, classes, boxes = digits.make_picture("val", np.random.default_rng([2024, 1, 0]))
+    image, classes, boxes = digits.make_image("val", np.random.default_rng([2024, 1, 0]))
     record = dataset["val"].records[0]
     np.testing.assert_array_equal(record.classes, classes)
     np.testing.assert_allclose(record.boxes_xyxy, boxes, atol=1e-4)

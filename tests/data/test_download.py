@@ -12,11 +12,11 @@ from data.download import Archive, plan, verify
 
 
 @pytest.fixture
-def archive(tmp_path: Path, picture: Callable[..., Path]) -> Path:
-    image = picture(tmp_path / "x.png")
+def archive(tmp_path: Path, image: Callable[..., Path]) -> Path:
+    source = image(tmp_path / "x.png")
     file = tmp_path / "mini.zip"
     with zipfile.ZipFile(file, "w") as handle:
-        handle.write(image, "mini/images/train/a.png")
+        handle.write(source, "mini/images/train/a.png")
         handle.writestr("mini/labels/train/a.txt", "0 .5 .5 .1 .1")
     return file
 

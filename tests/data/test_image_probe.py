@@ -1,4 +1,4 @@
-"""Sizes and states of pictures against cv2.imread and the manifest of odd files."""
+"""Sizes and states of images against cv2.imread and the manifest of odd files."""
 
 import csv
 import os
@@ -87,8 +87,8 @@ def test_large_rotated_photograph(tmp_path: Path) -> None:
     assert [issue.kind for issue in facts.issues] == ["exif-rotated"]
 
 
-def test_much_junk_after_the_end_is_no_fault(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    path = picture(tmp_path / "x.jpg")
+def test_much_junk_after_the_end_is_no_fault(tmp_path: Path, image: Callable[..., Path]) -> None:
+    path = image(tmp_path / "x.jpg")
     with path.open("ab") as file:
         file.write(bytes(10_000))
     assert probe(path).width == 100
@@ -96,9 +96,9 @@ def test_much_junk_after_the_end_is_no_fault(tmp_path: Path, picture: Callable[.
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_cut_files_are_noticed(tmp_path: Path, picture: Callable[..., Path], share: float) -> None:
+def test_cut_files_are_noticed(tmp_path: Path, image: Callable[..., Path], share: float) -> None:
     for suffix in ("jpg", "png", "bmp", "webp", "tiff"):
-        path = picture(tmp_path / f"x.{suffix}", 200, 160)
+        path = image(tmp_path / f"x.{suffix}", 200, 160)
         content = path.read_bytes()
         path.write_bytes(content[: int(len(content) * share)])
         facts = probe(path)
@@ -130,7 +130,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int) -> None:
     "package", ["data.image_probe", "data.doctor.examine", "engine.detection.run", "engine.validation.run"]
 )
 def test_opencv_knows_the_limit_too(tmp_path: Path, root: Path, package: str) -> None:
-    """Whoever decodes without asking first, as for a picture from the web, gets nothing rather than gigabytes."""
+    """Whoever decodes without asking first, as for an image from the web, gets nothing rather than gigabytes."""
     bomb(tmp_path / "bomb.png", 10_001, 10_000)
     bomb(tmp_path / "large.png", 10_000, 10_000)
     code = f"""if True:
@@ -152,7 +152,7 @@ def test_opencv_knows_the_limit_too(tmp_path: Path, root: Path, package: str) ->
 
 
 def test_what_pillow_does_not_see_is_as_opencv_shows_it(tmp_path: Path) -> None:
-    """An orientation tag of a type that does not exist: Pillow drops it, OpenCV turns the picture."""
+    """An orientation tag of a type that does not exist: Pillow drops it, OpenCV turns the image."""
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 70, 3), dtype=np.uint8))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -165,8 +165,8 @@ def test_what_pillow_does_not_see_is_as_opencv_shows_it(tmp_path: Path) -> None:
     assert (facts.width, facts.height) == (40, 70)
 
 
-def test_a_jpeg_whose_header_is_fine_and_whose_data_are_not(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    path = picture(tmp_path / "x.jpg", 100, 80)
+def test_a_jpeg_whose_header_is_fine_and_whose_data_are_not(tmp_path: Path, image: Callable[..., Path]) -> None:
+    path = image(tmp_path / "x.jpg", 100, 80)
     path.write_bytes(path.read_bytes().replace(b"\xff\xda", b"\x00\xda"))
     assert cv2.imread(str(path)) is None
     assert [issue.kind for issue in probe(path).issues] == ["unreadable"]
@@ -184,7 +184,7 @@ def test_sizes_that_an_eighth_cannot_tell_apart(tmp_path: Path, size: tuple[int,
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert sniff(tmp_path / "pipe") is None
     assert probe(tmp_path / "pipe").issues[0].kind == "not-a-file"
@@ -192,9 +192,9 @@ def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="such names exist on Linux only")
-def test_a_name_that_is_no_utf8(tmp_path: Path, picture: Callable[..., Path]) -> None:
+def test_a_name_that_is_no_utf8(tmp_path: Path, image: Callable[..., Path]) -> None:
     path = tmp_path / os.fsdecode(b"\xff.png")
-    picture(tmp_path / "x.png").rename(path)
+    image(tmp_path / "x.png").rename(path)
     assert probe(path).width == 0
     assert probe(path).issues[0].kind == "bad-path"
 
@@ -204,18 +204,18 @@ def test_a_format_opencv_cannot_read(tmp_path: Path) -> None:
     assert "OpenCV cannot decode this PCX file" in probe(tmp_path / "x.png").issues[0].message
 
 
-def test_order_and_progress(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    paths = [picture(tmp_path / f"{width}.png", width, 10) for width in (30, 10, 20)]
+def test_order_and_progress(tmp_path: Path, image: Callable[..., Path]) -> None:
+    paths = [image(tmp_path / f"{width}.png", width, 10) for width in (30, 10, 20)]
     ticks: list[int] = []
     assert [facts.width for facts in probe_all(paths, ticks.append)] == [30, 10, 20]
     assert ticks == [1, 1, 1]
 
 
-def test_proper_suffixes(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    png = picture(tmp_path / "x.png")
+def test_proper_suffixes(tmp_path: Path, image: Callable[..., Path]) -> None:
+    png = image(tmp_path / "x.png")
     assert proper_suffix(png) == ".png"
     assert proper_suffix(shutil.copy(png, tmp_path / "y.JPG")) == ".png"  # type: ignore[arg-type]
-    jpeg = picture(tmp_path / "z.JPEG")
+    jpeg = image(tmp_path / "z.JPEG")
     assert proper_suffix(jpeg) == ".JPEG"
 
 

@@ -53,10 +53,10 @@ def test_the_font_with_most_letters_wins_and_ties_go_to_the_usual_one(monkeypatc
 
 @pytest.mark.parametrize("text", ["Plättchen", "кот", "cat"])
 def test_a_text_fills_the_room_that_it_says(text):
-    picture = np.zeros((60, 400, 3), np.uint8)
+    image = np.zeros((60, 400, 3), np.uint8)
     width, height, base = text_size(text, DEJAVU, 0.75, 1)
-    write_text(picture, text, DEJAVU, 50, 40, 0.75, (255, 255, 255), 1)
-    rows, columns = np.nonzero(picture.sum(2))
+    write_text(image, text, DEJAVU, 50, 40, 0.75, (255, 255, 255), 1)
+    rows, columns = np.nonzero(image.sum(2))
     assert 49 <= columns.min() < 56
     assert 50 + width - 8 < columns.max() <= 50 + width + 2
     assert rows.min() >= 40 - 1.6 * height
@@ -64,7 +64,7 @@ def test_a_text_fills_the_room_that_it_says(text):
 
 
 @pytest.mark.parametrize(("left", "base"), [(-30, 10), (390, 58), (500, 30), (10, -40), (10, 200), (-300, 20)])
-def test_what_reaches_beyond_the_picture_is_cut_off(left, base):
+def test_what_reaches_beyond_the_image_is_cut_off(left, base):
     whole, cut = np.zeros((860, 1400, 3), np.uint8), np.zeros((60, 400, 3), np.uint8)
     write_text(whole, "Plättchen", DEJAVU, left + 400, base + 400, 0.75, (9, 99, 199), 1)
     write_text(cut, "Plättchen", DEJAVU, left, base, 0.75, (9, 99, 199), 1)

@@ -144,7 +144,7 @@ def test_training_mode_batch_statistics(detector: Any, fill: ModuleType, referen
         assert float(detector.state_dict()[name].mean()) == pytest.approx(expected["mean"], abs=1e-5)
 
 
-def test_official_checkpoint_on_the_sample_pictures(shared: Path) -> None:
+def test_official_checkpoint_on_the_sample_images(shared: Path) -> None:
     from ultralytics.data.augment import LetterBox
     from ultralytics.utils import ASSETS
     from ultralytics.utils.nms import non_max_suppression
@@ -154,8 +154,8 @@ def test_official_checkpoint_on_the_sample_pictures(shared: Path) -> None:
         "zidane.jpg": [("person", 0.787), ("person", 0.495), ("tie", 0.292)],
     }
     detector = load_model(shared / "weights" / "yolov5n.pt").fuse()
-    for picture, boxes in expected.items():
-        image = LetterBox((640, 640), auto=False)(image=cv2.imread(str(ASSETS / picture)))
+    for file, boxes in expected.items():
+        image = LetterBox((640, 640), auto=False)(image=cv2.imread(str(ASSETS / file)))
         x = torch.from_numpy(image[..., ::-1].transpose(2, 0, 1).copy())[None].float() / 255
         with torch.no_grad():
             found = non_max_suppression(detector(x), 0.25, 0.45)[0]

@@ -26,22 +26,22 @@ SPEC = {
     "train": {"imgsz": 64, "batch_size": 4},
     "latency": 2,
     "resamples": 20,
-    "pictures": 2,
+    "images": 2,
 }
 
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A YOLO data set of 6 + 6 + 8 pictures of 64×64, a bright box in each; returns its YAML."""
+    """A YOLO data set of 6 + 6 + 8 images of 64×64, a bright box in each; returns its YAML."""
     root = tmp_path_factory.mktemp("tiny")
     draw = np.random.default_rng(0)
     for split, count in (("train", 6), ("val", 6), ("test", 8)):
         for folder in ("images", "labels"):
             (root / folder / split).mkdir(parents=True)
         for number in range(count):
-            picture = draw.integers(0, 60, (64, 64, 3), dtype=np.uint8)
-            picture[16:48, 20:44, number % 3] = 255
-            cv2.imwrite(str(root / "images" / split / f"{split}{number}.png"), picture)
+            image = draw.integers(0, 60, (64, 64, 3), dtype=np.uint8)
+            image[16:48, 20:44, number % 3] = 255
+            cv2.imwrite(str(root / "images" / split / f"{split}{number}.png"), image)
             row = f"{number % 2} 0.5 0.5 0.375 0.5\n"
             (root / "labels" / split / f"{split}{number}.txt").write_text(row)
     content = {"path": str(root), "names": ["even", "odd"], **{s: f"images/{s}" for s in ("train", "val", "test")}}
@@ -76,22 +76,22 @@ def make(write_spec: Callable[..., Path]) -> Callable[..., Plan]:
     return lambda **changes: planned(write_spec(**changes))
 
 
-def truths(pictures: int) -> Truths:
-    """One box in each picture, classes in turn."""
-    image = np.arange(pictures)
-    boxes = np.tile([20.0, 16.0, 24.0, 32.0], (pictures, 1))
-    none = np.zeros(pictures, bool)
+def truths(images: int) -> Truths:
+    """One box in each image, classes in turn."""
+    image = np.arange(images)
+    boxes = np.tile([20.0, 16.0, 24.0, 32.0], (images, 1))
+    none = np.zeros(images, bool)
     return Truths(
-        tuple(range(pictures)), (0, 1), ("even", "odd"), image, image % 2, boxes, boxes[:, 2] * boxes[:, 3], none, none
+        tuple(range(images)), (0, 1), ("even", "odd"), image, image % 2, boxes, boxes[:, 2] * boxes[:, 3], none, none
     )
 
 
-def detections(pictures: int, shift: float, missed: int) -> Detections:
-    """Boxes that lie `shift` pixels beside the truth; the first `missed` pictures have one elsewhere."""
-    image = np.arange(pictures)
-    boxes = np.tile([20.0 + shift, 16.0, 24.0, 32.0], (pictures, 1))
+def detections(images: int, shift: float, missed: int) -> Detections:
+    """Boxes that lie `shift` pixels beside the truth; the first `missed` images have one elsewhere."""
+    image = np.arange(images)
+    boxes = np.tile([20.0 + shift, 16.0, 24.0, 32.0], (images, 1))
     boxes[:missed] = [0.0, 0.0, 6.0, 6.0]
-    return Detections(image, image % 2, boxes, np.linspace(0.9, 0.5, pictures))
+    return Detections(image, image % 2, boxes, np.linspace(0.9, 0.5, images))
 
 
 def finish(plan: Plan, run: Run, shift: float, missed: int = 0) -> None:

@@ -223,7 +223,7 @@ def test_a_dry_run_lists_what_would_be_done(
     monkeypatch.setattr("study.execute.cost.epoch_seconds", lambda *args: 7.0)
     assert main([str(write_spec()), "--dry-run", "--project", str(tmp_path / "runs"), "--device", "cpu"]) == 0
     text = capsys.readouterr().out
-    assert "4 models × 3 seeds = 12 runs at 64 px; pictures: 6 train, 6 val, 8 test; measured on test" in text
+    assert "4 models × 3 seeds = 12 runs at 64 px; images: 6 train, 6 val, 8 test; measured on test" in text
     assert "expected time, one run after the other: 5 min" in text  # 12 × (10 + 2 × 7) s
     assert "sk~control: " in text
     lines = {line.split()[0]: line.split() for line in text.splitlines() if line.startswith(("baseline", "sk "))}

@@ -17,12 +17,12 @@ TRAIN, VAL, SIZE, BATCH = 32, 8, 128, 8
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first pictures of the embedded data set."""
+    """The first images of the embedded data set."""
     folder = tmp_path_factory.mktemp("digits")
     write(folder)
     for split, count in (("train", TRAIN), ("val", VAL)):
-        pictures = sorted((folder / "images" / split).iterdir())[:count]
-        (folder / f"{split}.txt").write_text("".join(f"{picture}\n" for picture in pictures))
+        images = sorted((folder / "images" / split).iterdir())[:count]
+        (folder / f"{split}.txt").write_text("".join(f"{image}\n" for image in images))
     names = ", ".join(f'"{digit}"' for digit in range(10))
     (folder / "data.yaml").write_text(f"train: train.txt\nval: val.txt\nnames: [{names}]\n")
     return folder / "data.yaml"

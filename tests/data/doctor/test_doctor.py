@@ -19,7 +19,7 @@ from data.doctor.statistics import best_possible_recall
 
 
 @pytest.fixture
-def faulty(yolo_set: Callable[..., Path], picture: Callable[..., Path]) -> Path:
+def faulty(yolo_set: Callable[..., Path], image: Callable[..., Path]) -> Path:
     """A YOLO set with one fault of each kind that YOLO text can have."""
     good = "0 .5 .5 .2 .2\n"
     file = yolo_set(
@@ -40,7 +40,7 @@ def faulty(yolo_set: Callable[..., Path], picture: Callable[..., Path]) -> Path:
     shutil.copy(root / "labels" / "train" / "good.txt", root / "labels" / "train" / "twin.txt")
     shutil.copy(root / "images" / "val" / "v.png", images / "leak.png")
     (images / "zero.jpg").write_bytes(b"")
-    picture(images / "cut.jpg", 300, 200)
+    image(images / "cut.jpg", 300, 200)
     content = (images / "cut.jpg").read_bytes()
     (images / "cut.jpg").write_bytes(content[: len(content) // 2])
     (images / "endless.jpg").write_bytes(content[:-2])
@@ -90,7 +90,7 @@ def test_the_cleaned_copy_is_clean_and_the_source_untouched(faulty: Path, tmp_pa
     kept = {record.path.name for record in report.dataset["train"]}
     assert kept == {"good.png", "rows.png", "pixel.png", "empty.png", "bare.png", "endless.jpg"}
     assert (tmp_path / "clean/images/train/endless.jpg").read_bytes()[-2:] == b"\xff\xd9"
-    assert len(report.dataset["val"]) == 1  # the picture that leaked left train, not val
+    assert len(report.dataset["val"]) == 1  # the image that leaked left train, not val
     boxes = next(record for record in report.dataset if record.path.name == "rows.png").boxes_xyxy
     np.testing.assert_allclose(boxes, [[40, 32, 60, 48], [85, 36, 100, 44], [45, 36, 55, 44]], atol=1e-6)
 
@@ -104,7 +104,7 @@ def test_the_copy_in_another_format(faulty: Path, tmp_path: Path, root: Path, fo
 
 
 def test_strict_json_overlay_and_exit_codes(
-    faulty: Path, picture: Callable[..., Path], tmp_path: Path, root: Path
+    faulty: Path, image: Callable[..., Path], tmp_path: Path, root: Path
 ) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "data.doctor", *arguments]
@@ -116,10 +116,10 @@ def test_strict_json_overlay_and_exit_codes(
     content = json.loads(result.read_text(encoding="utf-8"))
     assert content["counts"] == EXPECTED
     assert {issue["kind"] for issue in content["issues"]} == set(EXPECTED)
-    image = cv2.imread(str(sheet))
-    assert image is not None
-    assert image.shape == (960, 1440, 3)  # five pictures with objects: three in the first row, two in the second
-    picture(tmp_path / "clean" / "a.png")
+    drawn = cv2.imread(str(sheet))
+    assert drawn is not None
+    assert drawn.shape == (960, 1440, 3)  # five images with objects: three in the first row, two in the second
+    image(tmp_path / "clean" / "a.png")
     (tmp_path / "clean" / "data.yaml").write_text("train: .\nnames: [x]\n", encoding="utf-8")
     assert run(str(tmp_path / "clean"), "--strict").returncode == 0
     missing = run(str(tmp_path / "none.yaml"))
@@ -141,7 +141,7 @@ def test_a_name_that_is_no_utf8_is_spelt_out(
 
 
 def test_figures_by_hand(yolo_set: Callable[..., Path]) -> None:
-    # pictures of 100×80 at 640 px are scaled by 6.4; boxes of 3×3, 10×10 and 50×40 px become 19.2, 64 and 320×256
+    # images of 100×80 at 640 px are scaled by 6.4; boxes of 3×3, 10×10 and 50×40 px become 19.2, 64 and 320×256
     text = "0 .5 .5 .03 .0375\n0 .5 .5 .1 .125\n1 .5 .5 .5 .5\n"
     report = doctor(yolo_set({"train": {"a": text, "b": ""}, "val": {"c": "1 .5 .5 .5 .5"}}), imgsz=640)
     train = report.splits["train"]
@@ -189,10 +189,10 @@ def test_splits_that_are_one_list_count_once(yolo_set: Callable[..., Path]) -> N
 
 
 def test_wrong_sizes_and_unlisted_files_in_voc(
-    tmp_path: Path, picture: Callable[..., Path], voc_xml: Callable[..., Path]
+    tmp_path: Path, image: Callable[..., Path], voc_xml: Callable[..., Path]
 ) -> None:
     for stem in ("a", "b"):
-        picture(tmp_path / "JPEGImages" / f"{stem}.jpg")
+        image(tmp_path / "JPEGImages" / f"{stem}.jpg")
     voc_xml(tmp_path / "Annotations" / "a.xml", [("cat", 1, 1, 9, 9)], width=50)
     voc_xml(tmp_path / "Annotations" / "b.xml", [])
     (tmp_path / "ImageSets" / "Main").mkdir(parents=True)

@@ -90,7 +90,7 @@ number = st.one_of(st.floats(), st.floats(-50, 150), st.integers(-10, 110).map(f
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(number, number, number, number), max_size=8))
-def test_whatever_is_written_what_remains_is_a_box_in_the_picture(boxes: list[tuple]) -> None:
+def test_whatever_is_written_what_remains_is_a_box_in_the_image(boxes: list[tuple]) -> None:
     record, issues = record_of(*boxes)
     x1, y1, x2, y2 = record.boxes_xyxy.T
     assert ((x1 >= 0) & (x1 < x2) & (x2 <= 100) & (y1 >= 0) & (y1 < y2) & (y2 <= 80)).all()

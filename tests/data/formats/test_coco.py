@@ -1,4 +1,4 @@
-"""COCO JSON: ids with gaps, crowds, segmentations, odd entries, where pictures are looked for."""
+"""COCO JSON: ids with gaps, crowds, segmentations, odd entries, where images are looked for."""
 
 import json
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from data import DataError, load_dataset
 
 
 @pytest.fixture
-def coco(tmp_path: Path, picture: Callable[..., Path]) -> Callable[..., dict[str, Any]]:
-    """Writes annotations/x.json with two pictures (ids 7 and 3) and returns a data YAML's content."""
+def coco(tmp_path: Path, image: Callable[..., Path]) -> Callable[..., dict[str, Any]]:
+    """Writes annotations/x.json with two images (ids 7 and 3) and returns a data YAML's content."""
 
     def write(annotations: list, categories: list | None = None, images: list | None = None) -> dict[str, Any]:
         for name in ("a.png", "b.png"):
-            picture(tmp_path / "images" / "val" / name)
+            image(tmp_path / "images" / "val" / name)
         if images is None:
             images = [
                 {"id": 7, "file_name": "a.png", "width": 100, "height": 80},
@@ -102,7 +102,7 @@ def test_a_bad_annotation_is_dropped_alone(coco: Callable[..., dict], bad: Any, 
     assert [(issue.kind, issue.action) for issue in dataset.issues] == [(kind, "dropped")]
 
 
-def test_wrong_sizes_missing_pictures_and_repeated_ids(coco: Callable[..., dict]) -> None:
+def test_wrong_sizes_missing_images_and_repeated_ids(coco: Callable[..., dict]) -> None:
     images = [
         {"id": 1, "file_name": "a.png", "width": 80, "height": 100},
         {"id": 2, "file_name": "gone.png", "width": 10, "height": 10},
@@ -114,14 +114,14 @@ def test_wrong_sizes_missing_pictures_and_repeated_ids(coco: Callable[..., dict]
     assert sorted(issue.kind for issue in dataset.issues) == ["bad-entry", "missing", "repeated", "size-mismatch"]
 
 
-def test_where_the_pictures_are(coco: Callable[..., dict], tmp_path: Path) -> None:
+def test_where_the_images_are(coco: Callable[..., dict], tmp_path: Path) -> None:
     content = coco([annotation()])
-    (tmp_path / "images").rename(tmp_path / "pictures")
+    (tmp_path / "images").rename(tmp_path / "photos")
     with pytest.raises(DataError, match=r"write val: \{images: FOLDER, annotations: instances_val.json\}"):
         load_dataset(content)
-    explicit = {"images": "pictures/val", "annotations": "annotations/instances_val.json"}
+    explicit = {"images": "images/val", "annotations": "annotations/instances_val.json"}
     assert len(load_dataset({**content, "val": explicit})) == 2
-    assert len(load_dataset({**content, "val": "pictures/val", "annotations": {"val": content["val"]}})) == 2
+    assert len(load_dataset({**content, "val": "images/val", "annotations": {"val": content["val"]}})) == 2
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"images": 3}', "{", "", "\x00", '{"images": [' + "[" * 100_000])

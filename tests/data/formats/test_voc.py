@@ -10,13 +10,13 @@ from data import DataError, load_dataset
 
 
 @pytest.fixture
-def tree(tmp_path: Path, picture: Callable[..., Path], voc_xml: Callable[..., Path]) -> Callable[..., Path]:
+def tree(tmp_path: Path, image: Callable[..., Path], voc_xml: Callable[..., Path]) -> Callable[..., Path]:
     """Writes a VOC tree from {stem: objects} and lists {name: text}; returns its folder."""
 
     def write(content: dict[str, list[tuple]], lists: dict[str, str], name: str = "VOC2007") -> Path:
         root = tmp_path / name
         for stem, objects in content.items():
-            picture(root / "JPEGImages" / f"{stem}.jpg")
+            image(root / "JPEGImages" / f"{stem}.jpg")
             voc_xml(root / "Annotations" / f"{stem}.xml", objects)
         (root / "ImageSets" / "Main").mkdir(parents=True)
         for list_name, text in lists.items():
@@ -32,7 +32,7 @@ def test_corners_plain_and_devkit(tree: Callable[..., Path]) -> None:
     plain = load_dataset({**content, "corners": "plain"}).records[0]
     devkit = load_dataset({**content, "corners": "devkit"}).records[0]
     np.testing.assert_array_equal(plain.boxes_xyxy, [[1, 1, 100, 80]])
-    np.testing.assert_array_equal(devkit.boxes_xyxy, [[0, 0, 100, 80]])  # pixel 1 to pixel 100: the whole picture
+    np.testing.assert_array_equal(devkit.boxes_xyxy, [[0, 0, 100, 80]])  # pixel 1 to pixel 100: the whole image
 
 
 def test_reversed_corners_keep_the_devkit_pixels(tree: Callable[..., Path]) -> None:
@@ -67,8 +67,8 @@ def test_years_are_joined_and_class_lists_read(tree: Callable[..., Path], tmp_pa
     assert [record.image_id for record in dataset.records] == [0, 1, 2, 3]
 
 
-def test_xml_beside_the_pictures(tmp_path: Path, picture: Callable[..., Path], voc_xml: Callable[..., Path]) -> None:
-    picture(tmp_path / "train" / "a b.PNG")
+def test_xml_beside_the_images(tmp_path: Path, image: Callable[..., Path], voc_xml: Callable[..., Path]) -> None:
+    image(tmp_path / "train" / "a b.PNG")
     voc_xml(tmp_path / "train" / "a b.xml", [("cat", 1, 2, 30, 40)])
     dataset = load_dataset({"path": str(tmp_path), "train": "train", "names": ["cat"]})
     assert dataset.format == "voc"
@@ -104,7 +104,7 @@ def test_a_bad_object_is_dropped_alone(tree: Callable[..., Path], row: tuple, ki
         (b'<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><annotation>&e;</annotation>', "document type"),
     ],
 )
-def test_hostile_xml_costs_one_picture(tree: Callable[..., Path], content: bytes, word: str) -> None:
+def test_hostile_xml_costs_one_image(tree: Callable[..., Path], content: bytes, word: str) -> None:
     root = tree({"a": [], "b": [("cat", 1, 1, 9, 9)]}, {"train": "a\nb\n"})
     (root / "Annotations" / "a.xml").write_bytes(content)
     dataset = load_dataset({"path": str(root), "train": "train", "names": ["cat"]})
@@ -114,12 +114,12 @@ def test_hostile_xml_costs_one_picture(tree: Callable[..., Path], content: bytes
 
 
 def test_missing_files_wrong_sizes_and_paths_in_lists(
-    tree: Callable[..., Path], voc_xml: Callable[..., Path], picture: Callable[..., Path]
+    tree: Callable[..., Path], voc_xml: Callable[..., Path], image: Callable[..., Path]
 ) -> None:
     root = tree({"a": [("cat", 1, 1, 9, 9)]}, {"train": "a\nno_image\nno_xml\n../../etc/passwd\n"})
     voc_xml(root / "Annotations" / "no_image.xml", [])
     voc_xml(root / "Annotations" / "a.xml", [("cat", 1, 1, 9, 9)], width=0, height=0)
-    picture(root / "JPEGImages" / "no_xml.jpg")
+    image(root / "JPEGImages" / "no_xml.jpg")
     dataset = load_dataset({"path": str(root), "train": "train", "names": ["cat"]})
     assert len(dataset) == 1
     assert sorted((issue.kind, issue.file.name) for issue in dataset.issues) == [

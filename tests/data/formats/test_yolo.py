@@ -94,9 +94,9 @@ def test_no_label_file_means_no_objects(yolo_set: Callable[..., Path]) -> None:
     assert [issue.kind for issue in dataset.issues] == ["no-label"]
 
 
-def test_lists_refer_to_themselves_or_to_the_root(tmp_path: Path, picture: Callable[..., Path]) -> None:
+def test_lists_refer_to_themselves_or_to_the_root(tmp_path: Path, image: Callable[..., Path]) -> None:
     for name in ("in list.png", "b.png", "c.png"):
-        picture(tmp_path / "root" / "images" / name)
+        image(tmp_path / "root" / "images" / name)
     file = tmp_path / "root" / "lists" / "train.txt"
     file.parent.mkdir()
     absolute = tmp_path / "root" / "images" / "c.png"
@@ -108,9 +108,9 @@ def test_lists_refer_to_themselves_or_to_the_root(tmp_path: Path, picture: Calla
     ]
 
 
-def test_globs_subfolders_links_and_their_loops(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    picture(tmp_path / "images" / "a" / "1.png")
-    picture(tmp_path / "images" / "b" / "2.JPG")
+def test_globs_subfolders_links_and_their_loops(tmp_path: Path, image: Callable[..., Path]) -> None:
+    image(tmp_path / "images" / "a" / "1.png")
+    image(tmp_path / "images" / "b" / "2.JPG")
     (tmp_path / "images" / "b" / "loop").symlink_to(tmp_path / "images")
     (tmp_path / "images" / ".hidden.png").write_bytes(b"")
     found = find_images(Source(tmp_path / "images"), tmp_path, [])
@@ -119,14 +119,14 @@ def test_globs_subfolders_links_and_their_loops(tmp_path: Path, picture: Callabl
     assert [path.name for path in found] == ["1.png"]
 
 
-def test_names_that_mislead_are_reported(tmp_path: Path, picture: Callable[..., Path]) -> None:
-    real = picture(tmp_path / "real.png")
+def test_names_that_mislead_are_reported(tmp_path: Path, image: Callable[..., Path]) -> None:
+    real = image(tmp_path / "real.png")
     (tmp_path / "images").mkdir()
     real.rename(tmp_path / "images" / "no_suffix")
     (tmp_path / "images" / "folder.jpg").mkdir()
     (tmp_path / "images" / "dangling.jpg").symlink_to(tmp_path / "nowhere")
     (tmp_path / "images" / "notes.doc").write_text("no image", encoding="utf-8")
-    picture(tmp_path / "images" / "good.png")
+    image(tmp_path / "images" / "good.png")
     dataset = load_dataset({"path": str(tmp_path), "train": "images", "names": ["x"]})
     assert len(dataset) == 1
     kinds = {issue.file.name: issue.kind for issue in dataset.issues if issue.kind != "no-label"}

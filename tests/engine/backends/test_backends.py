@@ -28,11 +28,11 @@ RUNTIMES = [
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     from data.digits import ensure
 
     ensure(ROOT / "datasets" / "digits")
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     for path in sorted((ROOT / "datasets" / "digits" / "images" / "test").iterdir())[:4]:
         shutil.copy(path, folder)
     return folder
@@ -62,11 +62,11 @@ def boxes(rows):
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_same_boxes_as_pytorch(runtime, pictures, cache, tmp_path, messages):
-    words = ["--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320]
+def test_the_same_boxes_as_pytorch(runtime, images, cache, tmp_path, messages):
+    words = ["--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320]
     expected = detect(tmp_path / "torch", *words, "--backend", "torch")
     found = detect(tmp_path / "first", *words, "--backend", runtime)
-    assert "compared with PyTorch on a picture of these" in messages.text
+    assert "compared with PyTorch on an image of these" in messages.text
     messages.clear()
     assert len(list(cache.iterdir())) == 1  # nothing but the file that is kept
     again = detect(tmp_path / "again", *words, "--backend", runtime, "--batch-size", 3)
@@ -99,13 +99,13 @@ def test_openvino_compiles_for_a_shape_that_comes_again_and_computes_the_same(tm
     assert backend.fixed_shape == one.shape
 
 
-def test_a_few_pictures_are_not_worth_an_export(pictures, cache, tmp_path, messages):
-    detect(tmp_path, "--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320, "--device", "cpu")
+def test_a_few_images_are_not_worth_an_export(images, cache, tmp_path, messages):
+    detect(tmp_path, "--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320, "--device", "cpu")
     assert "PyTorch" in messages.text
     assert not cache.exists()
 
 
-def test_an_export_with_one_changed_weight_is_not_used(pictures, cache, tmp_path, monkeypatch, messages):
+def test_an_export_with_one_changed_weight_is_not_used(images, cache, tmp_path, monkeypatch, messages):
     import onnx
     from onnx import numpy_helper
 
@@ -122,7 +122,7 @@ def test_an_export_with_one_changed_weight_is_not_used(pictures, cache, tmp_path
         return made
 
     monkeypatch.setattr(select, "make", broken)
-    words = ["--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320]
+    words = ["--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320]
     expected = detect(tmp_path / "torch", *words, "--backend", "torch")
     found = detect(tmp_path / "onnx", *words, "--backend", "onnx")
     assert "does not compute what PyTorch does" in messages.text
@@ -172,7 +172,7 @@ def test_a_runtime_that_cannot_run_the_model_is_replaced(messages):
     assert "constant cannot run the model (Reshape: 2 is not 16)" in messages.text
 
 
-def test_pictures_without_anything_do_not_settle_it():
+def test_images_without_anything_do_not_settle_it():
     empty = np.zeros((1, 6, 5), np.float32)
     fresh, reference, settled = Constant(empty), Constant(empty), []
     backend = CheckedBackend(fresh, reference, settled.append)
@@ -208,13 +208,13 @@ def test_outputs_are_compared_where_there_are_boxes():
         (["--imgsz", "1", "2", "3"], "one number, or height and width"),
     ],
 )
-def test_what_does_not_fit_is_said(words, message, pictures, tmp_path):
+def test_what_does_not_fit_is_said(words, message, images, tmp_path):
     with pytest.raises(UsageError, match=message):
-        detect(tmp_path, "--weights", DIGITS_WEIGHTS, "--source", pictures, *words)
+        detect(tmp_path, "--weights", DIGITS_WEIGHTS, "--source", images, *words)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_strangers_onnx_file(tmp_path, pictures):
+def test_a_strangers_onnx_file(tmp_path, images):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no model")
     options = Namespace(**{**vars(detect_parser().parse_args([])), "device": "cpu"})
@@ -238,9 +238,9 @@ def test_a_damaged_program_or_a_device_that_is_not_there(name, words, message, t
         select.open_backend(options, str(path), 1)
 
 
-def test_no_torch_where_the_export_is_there(pictures, tmp_path):
+def test_no_torch_where_the_export_is_there(images, tmp_path):
     """What makes detection start in a moment."""
-    words = ["--weights", DIGITS_WEIGHTS, "--source", pictures, "--imgsz", 320, "--device", "cpu", "--nosave"]
+    words = ["--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320, "--device", "cpu", "--nosave"]
     code = (
         "import sys; from engine.cli.main import main\n"
         "status = main('detect', sys.argv[1:])\n"
@@ -252,8 +252,8 @@ def test_no_torch_where_the_export_is_there(pictures, tmp_path):
     assert done.stdout.splitlines()[-1] == "0 []", done.stdout
 
 
-def test_many_classes_and_sizes_in_one_batch(pictures, tmp_path):
-    whole = cv2.imread(str(next(iter(sorted(pictures.iterdir())))))
+def test_many_classes_and_sizes_in_one_batch(images, tmp_path):
+    whole = cv2.imread(str(next(iter(sorted(images.iterdir())))))
     cv2.imwrite(str(tmp_path / "a.png"), whole)
     cv2.imwrite(str(tmp_path / "b.png"), whole[:200])
     words = ["--weights", DIGITS_WEIGHTS, "--source", tmp_path, "--imgsz", 320, "--backend", "torch"]

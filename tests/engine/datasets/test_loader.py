@@ -26,7 +26,7 @@ class Echo(Dataset):
 
 def order(sampler, epoch):
     sampler.set_epoch(epoch)
-    return [draw.picture for draw in sampler]
+    return [draw.image for draw in sampler]
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():
@@ -38,11 +38,11 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert later != order(EpochSampler(50, 2, True, 10), 7)
 
 
-def test_without_shuffling_pictures_come_in_order():
+def test_without_shuffling_images_come_in_order():
     assert order(EpochSampler(5, 0, False, 10), 3) == [0, 1, 2, 3, 4]
 
 
-def test_every_sample_says_whether_pictures_are_combined():
+def test_every_sample_says_whether_images_are_combined():
     sampler = EpochSampler(2, 5, True, mosaic_until=3)
     for epoch, mosaic in ((2, True), (3, False)):
         sampler.set_epoch(epoch)

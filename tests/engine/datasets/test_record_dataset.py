@@ -36,8 +36,8 @@ def records(tmp_path):
     made = []
     for number in range(6):
         width, height = (80, 40) if number % 2 else (40, 80)
-        picture = np.random.default_rng(number).integers(0, 255, (height, width, 3), np.uint8)
-        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+        image = np.random.default_rng(number).integers(0, 255, (height, width, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
         made.append(record(tmp_path / f"{number}.png", width, height, [[10, 10, 30, 30], [0, 0, 8, 8]], [0, 1]))
     return made
 
@@ -61,7 +61,7 @@ def test_crowds_and_difficult_objects_are_left_out():
     assert labels[0]["cls"].tolist() == [[2.0]]
 
 
-def test_a_picture_without_objects():
+def test_a_image_without_objects():
     labels = to_labels([record("x.jpg", 20, 20, [])])
     assert labels[0]["bboxes"].shape == (0, 4)
     assert labels[0]["cls"].shape == (0, 1)
@@ -78,13 +78,13 @@ def test_single_class(names, single, expected):
 
 
 def test_an_empty_split_is_refused():
-    with pytest.raises(UsageError, match="no usable picture"):
+    with pytest.raises(UsageError, match="no usable image"):
         dataset([])
 
 
 def test_a_sample_depends_on_its_key_alone(records):
     first, second = dataset(records, cache="ram"), dataset(records, cache="off")
-    key = Draw(seed=3, epoch=2, picture=1, mosaic=True)
+    key = Draw(seed=3, epoch=2, image=1, mosaic=True)
     expected = first[key]
     random.seed(99)
     np.random.seed(99)
@@ -97,7 +97,7 @@ def test_a_sample_depends_on_its_key_alone(records):
         assert not np.array_equal(expected["img"], first[different]["img"])
 
 
-def test_without_mosaic_a_sample_shows_one_picture(records):
+def test_without_mosaic_a_sample_shows_one_image(records):
     samples = dataset(records)
     counts = {len(samples[Draw(0, epoch, 0, False)]["cls"]) for epoch in range(4)}
     assert counts <= {1, 2}  # its own two boxes at most; augmentation may move one out
@@ -105,25 +105,25 @@ def test_without_mosaic_a_sample_shows_one_picture(records):
     assert combined > 2
 
 
-def test_pictures_have_their_longer_side_at_training_size(records):
+def test_images_have_their_longer_side_at_training_size(records):
     plain = dataset(records, augment=False)
     shapes = [plain.load_image(number)[2] for number in range(2)]
     assert shapes == [(64, 32), (32, 64)]
 
 
-def test_nothing_is_written_beside_the_pictures(records, tmp_path):
+def test_nothing_is_written_beside_the_images(records, tmp_path):
     before = sorted(tmp_path.iterdir())
     samples = dataset(records, cache="ram")
     samples[Draw(0, 0, 0, True)]
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_an_array_file_beside_a_picture_is_not_read(records, tmp_path):
+def test_an_array_file_beside_a_image_is_not_read(records, tmp_path):
     np.save(tmp_path / "0.npy", np.zeros((80, 40, 3), np.uint8))
     assert dataset(records, augment=False).load_image(0)[0].max() > 0
 
 
-def test_a_picture_that_vanished_is_named(records):
+def test_a_image_that_vanished_is_named(records):
     samples = dataset(records, cache="off")
     records[0].path.unlink()
     with pytest.raises(UsageError, match=r"0\.png"):

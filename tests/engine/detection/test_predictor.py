@@ -13,7 +13,7 @@ from engine.detection.predictor import Predictor
 
 
 class Slow:
-    """A model that takes as long as its picture says, and notes how many calls there are at a time."""
+    """A model that takes as long as its image says, and notes how many calls there are at a time."""
 
     label, names, stride, size, batch, finished = "slow", {0: "thing"}, 32, None, None, False
 
@@ -35,13 +35,13 @@ def test_order_is_kept_and_all_lanes_are_used(lanes, monkeypatch):
     model = Slow(lanes)
     monkeypatch.setattr(predictor, "open_backend", lambda *args: model)
     draw = np.random.default_rng(0)
-    pictures = [np.full((32, 32, 3), value, np.uint8) for value in draw.integers(0, 255, 12)]
+    images = [np.full((32, 32, 3), value, np.uint8) for value in draw.integers(0, 255, 12)]
     finder = Predictor(detect_parser().parse_args(["--imgsz", "32"]), None)
-    finder.open(pictures)
+    finder.open(images)
     found = list(finder())
-    assert [int(one.picture[0, 0, 0]) for one in found] == [int(picture[0, 0, 0]) for picture in pictures]
+    assert [int(one.image[0, 0, 0]) for one in found] == [int(image[0, 0, 0]) for image in images]
     assert model.most == lanes
-    assert finder.watch.pictures["model"] == 12
+    assert finder.watch.images["model"] == 12
 
 
 def test_an_error_in_a_lane_is_raised_and_ends_all(monkeypatch):
@@ -59,14 +59,14 @@ def test_an_error_in_a_lane_is_raised_and_ends_all(monkeypatch):
 @pytest.mark.parametrize(
     ("count", "mode", "lanes"), [(1, "image", 1), (100, "image", 2), (None, "video", 2), (None, "stream", 1)]
 )
-def test_lanes_are_for_many_pictures(count, mode, lanes, monkeypatch):
+def test_lanes_are_for_many_images(count, mode, lanes, monkeypatch):
     asked = []
 
-    def opened(options, weights, pictures, lanes):
+    def opened(options, weights, images, lanes):
         asked.append(lanes)
         return Slow(lanes)
 
-    source = SimpleNamespace(pictures=count, bs=1, mode=mode)
+    source = SimpleNamespace(images=count, bs=1, mode=mode)
     monkeypatch.setattr(predictor, "open_source", lambda *args: source)
     monkeypatch.setattr(predictor.environment, "threads", lambda: 2)
     monkeypatch.setattr(predictor, "open_backend", opened)

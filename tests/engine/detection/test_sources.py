@@ -14,7 +14,7 @@ from engine.detection.sources import open_source
 from engine.errors import UsageError
 
 
-def picture(path, width=32, height=24):
+def image(path, width=32, height=24):
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8))
     return path
 
@@ -27,9 +27,9 @@ def film(path, frames=10, fps=5.0, size=(64, 48), codec="mp4v"):
     return path
 
 
-def test_a_folder_holds_pictures_and_videos_whatever_their_names(tmp_path):
+def test_a_folder_holds_images_and_videos_whatever_their_names(tmp_path):
     for name in ("b.jpg", "a.PNG", "имя.jpg", "name with spaces.jpg", "#hash%41.jpg", "dot.in.name.jpg"):
-        picture(tmp_path / "x.png").rename(tmp_path / name)
+        image(tmp_path / "x.png").rename(tmp_path / name)
     (tmp_path / ".hidden.jpg").write_bytes(b"")
     (tmp_path / "below").mkdir()
     film(tmp_path / "film.mp4")
@@ -42,7 +42,7 @@ def test_a_folder_holds_pictures_and_videos_whatever_their_names(tmp_path):
 
 def test_a_glob_a_list_and_a_single_file(tmp_path, monkeypatch):
     for name in ("a.jpg", "b.jpg", "c.png"):
-        picture(tmp_path / name)
+        image(tmp_path / name)
     listing = tmp_path / "list.txt"
     listing.write_text(f"a.jpg\n\n{tmp_path / 'c.png'}\nmissing.jpg\n")
     assert list_files(str(tmp_path / "*.jpg")) == [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")]
@@ -55,7 +55,7 @@ def test_a_glob_a_list_and_a_single_file(tmp_path, monkeypatch):
 
 
 def test_a_name_with_glob_characters_that_exists_is_a_file(tmp_path):
-    path = picture(tmp_path / "a[1].jpg")
+    path = image(tmp_path / "a[1].jpg")
     assert list_files(str(path)) == [str(path)]
 
 
@@ -86,7 +86,7 @@ def test_nothing_to_find(source, text, tmp_path, monkeypatch):
 @pytest.mark.parametrize("live", ["0", "rtsp://camera/1"])
 def test_cameras_stand_alone(live, tmp_path):
     with pytest.raises(UsageError, match=f"--source {live}: is a camera .* cameras.streams, one a line"):
-        open_source([str(picture(tmp_path / "a.jpg")), live])
+        open_source([str(image(tmp_path / "a.jpg")), live])
 
 
 def test_a_webcam_that_is_not_there():
@@ -95,9 +95,9 @@ def test_a_webcam_that_is_not_there():
 
 
 def test_broken_files_are_skipped_with_a_reason(tmp_path):
-    good = picture(tmp_path / "good.jpg", 200, 200).read_bytes()
+    good = image(tmp_path / "good.jpg", 200, 200).read_bytes()
     (tmp_path / "empty.jpg").write_bytes(b"")
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "half.jpg").write_bytes(good[: len(good) // 2])
     (tmp_path / "directory.jpg").mkdir()
     (tmp_path / "dangling.jpg").symlink_to(tmp_path / "gone.jpg")
@@ -116,23 +116,23 @@ def test_broken_files_are_skipped_with_a_reason(tmp_path):
     assert "stop before the end" in reasons["half.jpg"]
     assert "no readable image" in reasons["text.jpg"]
     assert reasons["text.mp4"] == "cannot be opened as a video"
-    assert "neither picture nor video" in reasons["notes.txt"]
+    assert "neither image nor video" in reasons["notes.txt"]
     assert len(used) + len(reasons) == len(list(tmp_path.iterdir()))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="such names exist on Linux only")
 def test_names_that_are_no_utf8_are_skipped(tmp_path):
     """OpenCV crashes the process when it is given one."""
-    picture(tmp_path / "x.jpg").rename(tmp_path / os.fsdecode(b"\xff.jpg"))
+    image(tmp_path / "x.jpg").rename(tmp_path / os.fsdecode(b"\xff.jpg"))
     film(tmp_path / "x.mp4").rename(tmp_path / os.fsdecode(b"\xff.mp4"))
-    files = Files([*list_files(str(tmp_path)), str(picture(tmp_path / "good.png"))])
+    files = Files([*list_files(str(tmp_path)), str(image(tmp_path / "good.png"))])
     assert [path for paths, _, _ in files for path in paths] == [str(tmp_path / "good.png")]
     assert [reason for _, reason in files.tally.skipped] == ["has a name that is not UTF-8; rename it"] * 2
 
 
 def test_a_broken_video_does_not_stand_for_other_files(tmp_path):
     for number in range(3):
-        picture(tmp_path / "x.jpg").rename(tmp_path / f"film{number}.mp4")
+        image(tmp_path / "x.jpg").rename(tmp_path / f"film{number}.mp4")
     broken = tmp_path / "film%d.mp4"
     broken.write_text("no video")
     files = Files([str(broken)])
@@ -173,7 +173,7 @@ def test_a_video_that_ends_early_is_used_as_far_as_it_goes(tmp_path):
     )
 
 
-def test_the_odd_pictures(shared):
+def test_the_odd_images(shared):
     folder = shared / "data" / "odd"
     files = Files(list_files(str(folder / "made")) + list_files(str(folder / "exif")))
     shapes = {paths[0].rsplit("/", 1)[1]: images[0].shape for paths, images, _ in files}
@@ -187,7 +187,7 @@ def test_the_odd_pictures(shared):
     assert skipped - {"directory.jpg", "dangling_link.jpg"} == unusable | {"png_half.png"}
 
 
-def test_pictures_in_memory():
+def test_images_in_memory():
     import torch
     from PIL import Image
 
@@ -196,21 +196,21 @@ def test_pictures_in_memory():
     tensor = torch.zeros(1, 3, 8, 6)
     tensor[:, 0] = 1
     for source in (red, [red], Image.fromarray(red[..., ::-1]), tensor, tensor[0]):
-        ((paths, pictures, shots),) = list(open_source(source))
-        assert np.array_equal(pictures[0], red)
+        ((paths, images, shots),) = list(open_source(source))
+        assert np.array_equal(images[0], red)
         assert shots[0].path == paths[0] == "image0"
     assert open_source(np.zeros((8, 6), np.uint8)).all[0].shape == (8, 6, 3)
-    assert [len(pictures) for _, pictures, _ in open_source([red] * 5, batch=2)] == [2, 2, 1]
+    assert [len(images) for _, images, _ in open_source([red] * 5, batch=2)] == [2, 2, 1]
 
 
 @pytest.mark.parametrize("source", [np.zeros((8, 8, 3)), np.zeros((8, 8, 4), np.uint8), [None], 1.5])
-def test_what_is_no_picture(source):
-    with pytest.raises(UsageError, match="is no picture"):
+def test_what_is_no_image(source):
+    with pytest.raises(UsageError, match="is no image"):
         open_source(source)
 
 
 def test_a_list_of_paths(tmp_path):
-    paths = [str(picture(tmp_path / "a.jpg")), str(picture(tmp_path / "b.jpg"))]
+    paths = [str(image(tmp_path / "a.jpg")), str(image(tmp_path / "b.jpg"))]
     shutil.copy(paths[0], tmp_path / "c.jpg")
     assert [found for found, _, _ in open_source(paths, batch=2)] == [paths]
     with pytest.raises(UsageError, match="nowhere"):

@@ -76,8 +76,8 @@ def test_equal_names_do_not_overwrite_one_another(tmp_path):
     outputs = Outputs(tmp_path, txt=True)
     for path in ("a/x.jpg", "b/x.jpg", "b/x.png", "a/bare", "a/odd.tif"):
         write(outputs, BOX, Shot(path))
-    pictures = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
-    assert pictures == ["bare.jpg", "odd.jpg", "x-2.jpg", "x-3.png", "x.jpg"]
+    images = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert images == ["bare.jpg", "odd.jpg", "x-2.jpg", "x-3.png", "x.jpg"]
     labels = sorted(path.name for path in (tmp_path / "labels").iterdir())
     assert labels == ["bare.txt", "odd.txt", "x-2.txt", "x-3.txt", "x.txt"]
 
@@ -112,7 +112,7 @@ def test_drawing_follows_the_options():
     thin, thick = draw(found, 1, labels=False), draw(found, 9, labels=False)
     assert 0 < (thin > 0).sum() < (thick > 0).sum()
     assert (draw(found, 1) > 0).sum() > (draw(found, 1, scores=False) > 0).sum() > (thin > 0).sum()
-    assert not found.picture.any()
+    assert not found.image.any()
 
 
 def test_names_beyond_ascii_are_drawn_as_they_are():
@@ -124,7 +124,7 @@ def test_names_beyond_ascii_are_drawn_as_they_are():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
-def test_thin_pictures_are_written(tmp_path, size):
+def test_thin_images_are_written(tmp_path, size):
     outputs = Outputs(tmp_path, crops=True, txt=True)
     write(outputs, [[0.0, 0.0, 1.0, 1.0, 0.5, 0.0]], Shot("thin.png"), size)
     assert cv2.imread(str(tmp_path / "thin.png")).shape[:2] == size

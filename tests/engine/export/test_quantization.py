@@ -1,4 +1,4 @@
-"""8 bits: ranges from the user's pictures, the cost measured, refused where it is too high."""
+"""8 bits: ranges from the user's images, the cost measured, refused where it is too high."""
 
 import json
 from pathlib import Path
@@ -14,21 +14,21 @@ from engine.cli.export_flags import export_parser
 from engine.cli.main import main
 from engine.cli.run_folder import DIGITS_WEIGHTS
 from engine.export import run as exporter
-from engine.export.quantization import PICTURES, EightBits, calibration
+from engine.export.quantization import IMAGES, EightBits, calibration
 from models import load_model
 
 OPENVINO = pytest.mark.skipif(not (installed("openvino") and installed("nncf")), reason="openvino or nncf is missing")
 COMMON = ["--weights", str(DIGITS_WEIGHTS), "--img", "160", "--int8"]
 
 
-def test_pictures_come_from_the_training_split():
+def test_images_come_from_the_training_split():
     options = export_parser().parse_args([*COMMON, "--data", "digits", "--batch-size", "2"])
     loader = calibration(load_model(DIGITS_WEIGHTS), options)
     dataset: Any = loader.dataset
     batch = next(iter(loader))
     assert batch["img"].shape == (2, 3, 160, 160)
     assert str(batch["img"].dtype) == "torch.uint8"
-    assert 100 < len(dataset) <= PICTURES
+    assert 100 < len(dataset) <= IMAGES
     assert all("train" in file for file in dataset.im_files)
 
 
@@ -81,7 +81,7 @@ def test_the_checkpoint_is_measured_once_for_all_formats(monkeypatch):
     prices = [eight.price(file) for file in (Path("a.onnx"), Path("b_openvino_model"))]
     assert sorted(measured) == ["a.onnx", "b_openvino_model", "model"]
     assert {str(price) for price in prices} == {
-        "mAP50-95 0.5000 → 0.4000 (-0.1000), mAP50 0.8000 → 0.7000 (-0.1000) on digits val, 9 pictures"
+        "mAP50-95 0.5000 → 0.4000 (-0.1000), mAP50 0.8000 → 0.7000 (-0.1000) on digits val, 9 images"
     }
 
 

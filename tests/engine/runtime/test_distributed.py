@@ -55,7 +55,7 @@ def test_losses_of_uneven_parts_have_the_mean_of_the_whole(cfg, hyp):
     detector = build_model(cfg, nc=3, hyp=hyp)
     detector.criterion = detector.init_criterion()
     rng = np.random.default_rng(0)
-    image = np.array([0] * 9 + [1])  # the third and fourth pictures have no objects at all
+    image = np.array([0] * 9 + [1])  # the third and fourth images have no objects at all
     boxes = np.column_stack((rng.uniform(0.2, 0.8, (10, 2)), rng.uniform(0.1, 0.4, (10, 2))))
     rows = np.column_stack((image, rng.integers(0, 3, 10), boxes))
     raw = [torch.randn(4, 3, cells, cells, 8) for cells in (8, 4, 2)]
@@ -85,10 +85,10 @@ def test_losses_of_uneven_parts_have_the_mean_of_the_whole(cfg, hyp):
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_more_processes_than_pictures_all_have_one(shuffle):
+def test_more_processes_than_images_all_have_one(shuffle):
     parts = [list(EpochSampler(3, 0, shuffle, 9, rank, 8)) for rank in range(8)]
     assert [len(part) for part in parts] == [1] * 8
-    assert {draw.picture for part in parts for draw in part} == {0, 1, 2}
+    assert {draw.image for part in parts for draw in part} == {0, 1, 2}
 
 
 def test_whole_validation_batches_are_dealt_out():

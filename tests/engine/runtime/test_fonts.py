@@ -45,12 +45,12 @@ def test_the_font_is_given_to_ultralytics_and_matplotlib(messages, tmp_path):
 
 def test_missing_letters_are_named(messages):
     prepare_plots({0: "кот"}, {0: "猫\x9b"})
-    assert "no font of this machine has \\x9b猫, so pictures show ?; install one" in messages.text
+    assert "no font of this machine has \\x9b猫, so images show ?; install one" in messages.text
 
 
 def test_many_names_and_long_ones(messages):
     prepare_plots({number: f"class {number} кот" for number in range(80)} | {80: "x" * 1000, 81: "y" * 99 + "猫猫"})
-    assert "no font of this machine has 猫, so pictures show ?" in messages.text
+    assert "no font of this machine has 猫, so images show ?" in messages.text
 
 
 def test_a_font_that_cannot_be_placed_ends_nothing(messages, tmp_path):

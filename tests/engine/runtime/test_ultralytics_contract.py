@@ -100,7 +100,7 @@ def test_validator_reads_the_data_set_through_the_name_that_we_swap():
 
 def test_eight_bits_go_through_the_names_that_we_replace():
     assert "from ultralytics.utils.export.onnx import onnx_int8_quantize" in source(Exporter)
-    assert list(inspect.signature(quantize_onnx).parameters)[:4] == ["source", "target", "pictures", "prepare"]
+    assert list(inspect.signature(quantize_onnx).parameters)[:4] == ["source", "target", "images", "prepare"]
     assert list(inspect.signature(onnx_int8_quantize).parameters)[:4] == [
         "onnx_file",
         "output_file",

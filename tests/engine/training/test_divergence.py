@@ -1,4 +1,4 @@
-"""Where numbers stop being finite is named: layer, pictures, and half precision where it is the reason."""
+"""Where numbers stop being finite is named: layer, images, and half precision where it is the reason."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ class Overflowing(nn.Module):
 
 
 class Poisoning(nn.Module):
-    """Spoils the second picture."""
+    """Spoils the second image."""
 
     def forward(self, x):
         return x * torch.tensor([1.0, torch.inf]).view(2, 1, 1, 1)
@@ -47,7 +47,7 @@ def test_a_sound_model_has_no_origin(detector, image):
     assert find_origin(detector, image, True) is None
 
 
-def test_layer_and_picture_are_named(detector, image):
+def test_layer_and_image_are_named(detector, image):
     detector.model[6].add_module("act", Poisoning())
     detector.model[6].forward = lambda x: detector.model[6].act(x)
     text = diagnose(detector, image, FILES, FINE, FULL)
@@ -66,9 +66,9 @@ def test_half_precision_in_attention_is_named_as_such(detector, image):
     assert "use --amp off" in text
 
 
-def test_pictures_that_are_not_finite_are_named(detector, image):
+def test_images_that_are_not_finite_are_named(detector, image):
     image[0, 0, 0, 0] = torch.nan
-    assert diagnose(detector, image, FILES, FINE, FULL) == "the pictures given to the model are not finite: a.png"
+    assert diagnose(detector, image, FILES, FINE, FULL) == "the images given to the model are not finite: a.png"
 
 
 def test_loss_terms_are_named(detector, image):

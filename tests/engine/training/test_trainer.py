@@ -24,16 +24,16 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture
 def data(tmp_path):
-    """12 + 4 pictures with a bright square."""
+    """12 + 4 images with a bright square."""
     rng = np.random.default_rng(0)
     for split, count in (("train", 12), ("val", 4)):
         for kind in ("images", "labels"):
             (tmp_path / "data" / kind / split).mkdir(parents=True)
         for number in range(count):
-            picture = rng.integers(0, 50, (64, 64, 3), np.uint8)
+            image = rng.integers(0, 50, (64, 64, 3), np.uint8)
             x, y = rng.integers(0, 40, 2)
-            picture[y : y + 24, x : x + 24] = 220
-            cv2.imwrite(str(tmp_path / "data" / "images" / split / f"{number}.png"), picture)
+            image[y : y + 24, x : x + 24] = 220
+            cv2.imwrite(str(tmp_path / "data" / "images" / split / f"{number}.png"), image)
             row = f"0 {(x + 12) / 64} {(y + 12) / 64} 0.375 0.375\n"
             (tmp_path / "data" / "labels" / split / f"{number}.txt").write_text(row)
     path = tmp_path / "data" / "data.yaml"
@@ -219,7 +219,7 @@ def test_a_poisoned_batch_is_named_and_its_epoch_repeated(data, tmp_path, monkey
     monkeypatch.setattr("engine.training.epoch_loop.LOGGER.propagate", True)
     trainer = train(**options(data, tmp_path))
     name = trainer.poisoned.rpartition("/")[2]
-    assert f"epoch 1, batch 2 of 3: the pictures given to the model are not finite: {name}" in caplog.text
+    assert f"epoch 1, batch 2 of 3: the images given to the model are not finite: {name}" in caplog.text
     assert [row["epoch"] for row in trainer.rows] == [1, 2]
     assert all(torch.isfinite(value).all() for value in trainer.model.state_dict().values())
 

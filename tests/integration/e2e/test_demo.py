@@ -21,7 +21,7 @@ def test_demo_trains_measures_and_detects(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "val" / "metrics.json").read_text())
     assert report["coco"]["AP50"] >= 0.90
     assert (tmp_path / "train" / "results.png").stat().st_size > 10_000
-    assert cv2.imread(str(tmp_path / "picture" / "0000.jpg")) is not None
+    assert cv2.imread(str(tmp_path / "image" / "0000.jpg")) is not None
     video = cv2.VideoCapture(str(tmp_path / "video" / "digits.mp4"))
     original = cv2.VideoCapture(str(tmp_path / "digits.mp4"))
     for quantity in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_WIDTH):

@@ -32,7 +32,7 @@ def run(root, *words, cwd, ok=0, **extra):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """24 + 8 + 8 pictures with a handwritten 0 or 1 each, in YOLO layout."""
+    """24 + 8 + 8 images with a handwritten 0 or 1 each, in YOLO layout."""
     return write_digits(tmp_path_factory.mktemp("data"), train=24, val=8, test=8).parent
 
 
@@ -149,8 +149,8 @@ def test_validation_writes_all_numbers(root, whole, data):
 
 def test_detection_from_the_shell_and_from_python(root, whole, data):
     home = whole[0].parents[1]
-    best, pictures = whole[0] / "weights" / "best.pt", data / "images" / "test"
-    words = ["--weights", best, "--source", pictures, "--imgsz", SIZE, "--conf", "0.001", "--save-csv", "--max-det", 3]
+    best, images = whole[0] / "weights" / "best.pt", data / "images" / "test"
+    words = ["--weights", best, "--source", images, "--imgsz", SIZE, "--conf", "0.001", "--save-csv", "--max-det", 3]
     text = run(root, "detect.py", *words, cwd=home)
     assert "used 8 images, skipped 0" in text
     folder = home / "runs" / "detect" / "exp"
@@ -162,7 +162,7 @@ def test_detection_from_the_shell_and_from_python(root, whole, data):
         "    print(result.path, len(result.boxes))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(best), str(pictures)], cwd=root, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code, str(best), str(images)], cwd=root, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert sum(str(pictures) in line for line in done.stdout.splitlines()) == 8
+    assert sum(str(images) in line for line in done.stdout.splitlines()) == 8

@@ -158,8 +158,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @st.composite
-def pictures_of(draw: st.DrawFn, content: bytes) -> bytes:
-    """Changed bytes of a picture; of most PNGs inside the chunks, whose checksums are made good again."""
+def images_of(draw: st.DrawFn, content: bytes) -> bytes:
+    """Changed bytes of an image; of most PNGs inside the chunks, whose checksums are made good again."""
     if not content.startswith(PNG) or not draw(st.integers(0, 4)):
         return draw(contents(content, most=1))
     chunks, at = [], len(PNG)

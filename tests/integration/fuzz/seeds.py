@@ -1,4 +1,4 @@
-"""Valid files to begin with: labels in three formats, data YAMLs, and pictures."""
+"""Valid files to begin with: labels in three formats, data YAMLs, and images."""
 
 import io
 from functools import cache
@@ -45,29 +45,29 @@ def coco_tree() -> dict[str, Any]:
 
 
 @cache
-def pictures_as_bytes() -> tuple[bytes, ...]:
-    """Small pictures in every format and colour mode that people train on."""
+def images_as_bytes() -> tuple[bytes, ...]:
+    """Small images in every format and colour mode that people train on."""
     draw = np.random.default_rng(0)
     rgb = cv2.GaussianBlur(draw.integers(0, 256, (32, 40, 3), dtype=np.uint8), (0, 0), 2)
     found = []
     for suffix in (".jpg", ".png", ".bmp", ".webp", ".tif", ".jp2"):
         found += [cv2.imencode(suffix, shown)[1].tobytes() for shown in (rgb, rgb[..., 0])]
     found += [cv2.imencode(".png", rgb.astype(np.uint16) * 257)[1].tobytes()]
-    image = Image.fromarray(rgb)
+    plain = Image.fromarray(rgb)
     exif = Image.Exif()
     exif[0x0112] = 6
-    for form, picture, options in (
-        ("JPEG", image, {"exif": exif}),
-        ("JPEG", image, {"progressive": True}),
-        ("JPEG", image.convert("CMYK"), {}),
-        ("PNG", image.convert("RGBA"), {"exif": exif}),
-        ("PNG", image.convert("P"), {}),
-        ("PPM", image, {}),
-        ("GIF", image.convert("P"), {"save_all": True, "append_images": [image.rotate(90).convert("P")]}),
-        ("TIFF", image, {"compression": "tiff_lzw"}),
-        ("MPO", image, {"save_all": True, "append_images": [image.rotate(180)]}),
+    for form, image, options in (
+        ("JPEG", plain, {"exif": exif}),
+        ("JPEG", plain, {"progressive": True}),
+        ("JPEG", plain.convert("CMYK"), {}),
+        ("PNG", plain.convert("RGBA"), {"exif": exif}),
+        ("PNG", plain.convert("P"), {}),
+        ("PPM", plain, {}),
+        ("GIF", plain.convert("P"), {"save_all": True, "append_images": [plain.rotate(90).convert("P")]}),
+        ("TIFF", plain, {"compression": "tiff_lzw"}),
+        ("MPO", plain, {"save_all": True, "append_images": [plain.rotate(180)]}),
     ):
         stream = io.BytesIO()
-        picture.save(stream, form, **options)
+        image.save(stream, form, **options)
         found.append(stream.getvalue())
     return tuple(found)

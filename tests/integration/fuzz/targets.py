@@ -36,13 +36,13 @@ from engine.training import hyperparameters
 from models import build_model, read_spec
 from models.errors import SpecError
 from study.plan.study_spec import read_study
-from tests.integration.fuzz.mutations import contents, elements, pictures_of, texts, trees
-from tests.integration.fuzz.seeds import XML, coco_tree, data_trees, labels, pictures_as_bytes
+from tests.integration.fuzz.mutations import contents, elements, images_of, texts, trees
+from tests.integration.fuzz.seeds import XML, coco_tree, data_trees, images_as_bytes, labels
 
 ROOT = Path(__file__).resolve().parents[3]
 REFUSALS = (SpecError, UsageError, DataError)
 LOSS_KEYS = frozenset("box cls obj cls_pw obj_pw anchor_t fl_gamma label_smoothing loss_ota".split())
-SIZE = (100, 80)  # pixels of the pictures that labels belong to
+SIZE = (100, 80)  # pixels of the images that labels belong to
 BUILT = 20  # of so many model descriptions one is built, too
 
 
@@ -150,14 +150,14 @@ def read_coco(path: Path) -> bool:
 
 
 def read_list(path: Path) -> bool:
-    """A list of pictures, for training and for detection."""
+    """A list of images, for training and for detection."""
     yolo.find_images(Source(path), path.parent, [])
     sources.list_files(str(path))
     return True
 
 
-def read_picture(path: Path) -> bool:
-    """A picture."""
+def read_image(path: Path) -> bool:
+    """An image."""
     facts = probe(path)
     shown = image_io.read(path)
     assert facts.width == 0 or shown is not None, "probe() calls usable what cannot be decoded"
@@ -220,7 +220,7 @@ def targets() -> dict[str, Target]:
         "voc": Target(".xml", _mostly(elements(XML), contents(XML.encode())), read_voc, 12),
         "coco": Target(".json", _mostly(trees(tree).map(_as_json), contents(_as_json(tree))), read_coco, 8),
         "list": Target(".txt", lines(lists), read_list, 3),
-        "picture": Target(".jpg", st.sampled_from(pictures_as_bytes()).flatmap(pictures_of), read_picture, 15),
+        "image": Target(".jpg", st.sampled_from(images_as_bytes()).flatmap(images_of), read_image, 15),
     }
 
 

@@ -1,4 +1,4 @@
-"""Files as folders of pictures have them: good ones of all kinds, and what cannot be used."""
+"""Files as folders of images have them: good ones of all kinds, and what cannot be used."""
 
 import io
 import os
@@ -10,26 +10,26 @@ import numpy as np
 from PIL import Image
 
 
-def write_odd_files(picture, film, folder):
+def write_odd_files(image, film, folder):
     """Write one file of each kind; returns the paths of those that can be used, and of those that cannot.
 
     Args:
-        picture: (h, w, 3) uint8, a few hundred pixels each way.
+        image: (h, w, 3) uint8, a few hundred pixels each way.
         film: path of a video.
         folder: where to.
     """
 
-    def by_opencv(suffix, pixels=picture):
+    def by_opencv(suffix, pixels=image):
         return cv2.imencode(suffix, pixels)[1].tobytes()
 
     def by_pillow(kind, mode="RGB", **how):
         stream = io.BytesIO()
-        Image.fromarray(picture).convert(mode).save(stream, kind, **how)
+        Image.fromarray(image).convert(mode).save(stream, kind, **how)
         return stream.getvalue()
 
     jpg, png = by_opencv(".jpg"), by_opencv(".png")
-    deep = picture.astype(np.uint16) * 257
-    several = {"save_all": True, "append_images": [Image.fromarray(picture[::-1])] * 3}
+    deep = image.astype(np.uint16) * 257
+    several = {"save_all": True, "append_images": [Image.fromarray(image[::-1])] * 3}
     turned = Image.Exif()
     turned[0x0112] = 6
     good = {
@@ -38,8 +38,8 @@ def write_odd_files(picture, film, folder):
         "plain.png": png,
         "plain.bmp": by_opencv(".bmp"),
         "plain.webp": by_opencv(".webp"),
-        "grey.jpg": by_opencv(".jpg", picture[..., 0]),
-        "grey.png": by_opencv(".png", picture[..., 0]),
+        "grey.jpg": by_opencv(".jpg", image[..., 0]),
+        "grey.png": by_opencv(".png", image[..., 0]),
         "deep.png": by_opencv(".png", deep),
         "deep.tif": by_opencv(".tif", deep),
         "alpha.png": by_pillow("png", "RGBA"),
@@ -55,9 +55,9 @@ def write_odd_files(picture, film, folder):
         "no suffix": jpg,
         "a jpg.png": jpg,
         "a png.jpg": png,
-        "dot.png": by_opencv(".png", picture[:1, :1]),
-        "line.png": by_opencv(".png", np.repeat(picture[:1], 9, 1)),
-        "large.jpg": by_opencv(".jpg", cv2.resize(picture, (2000, 1500))),
+        "dot.png": by_opencv(".png", image[:1, :1]),
+        "line.png": by_opencv(".png", np.repeat(image[:1], 9, 1)),
+        "large.jpg": by_opencv(".jpg", cv2.resize(image, (2000, 1500))),
         "film.mp4": film.read_bytes(),
     }
     bad = {

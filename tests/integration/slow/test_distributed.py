@@ -117,7 +117,7 @@ def test_two_machines_agree_and_a_process_killed_on_one_ends_both_within_a_minut
 
 
 @pytest.mark.parametrize("cfg", ["yolov5n", "yolov7-tiny"])
-def test_two_processes_have_the_gradients_of_one_with_the_same_pictures(digits, tmp_path, cfg):
+def test_two_processes_have_the_gradients_of_one_with_the_same_images(digits, tmp_path, cfg):
     found = []
     for number in (1, 2):
         words = flags(digits, tmp_path, **{"cfg": cfg, "batch-size": 16})

@@ -106,12 +106,12 @@ def test_a_long_video(soak, frames, tmp_path):
 NAMES = ("", "two words ", "имя-", "字" * 20, "😀", "#%41 %d ", "what?", "new\nline ", "\x1b[31m", "a.b.c.")
 
 
-def test_thousands_of_odd_pictures(soak, digits, tmp_path):
-    source = tmp_path / "pictures"
+def test_thousands_of_odd_images(soak, digits, tmp_path):
+    source = tmp_path / "images"
     source.mkdir()
-    picture = cv2.resize(cv2.imread(str(next(digits.parent.glob("images/*/*.png")))), (320, 240))
-    film = write_film(tmp_path / "film.mp4", itertools.repeat(picture), 3)
-    good, bad = write_odd_files(picture, film, tmp_path)
+    image = cv2.resize(cv2.imread(str(next(digits.parent.glob("images/*/*.png")))), (320, 240))
+    film = write_film(tmp_path / "film.mp4", itertools.repeat(image), 3)
+    good, bad = write_odd_files(image, film, tmp_path)
     expected = {True: set(), False: set()}
     for number in range(FILES):
         usable = number % 5 > 0

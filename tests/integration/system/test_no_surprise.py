@@ -23,7 +23,7 @@ STUDY = {
     "train": {"imgsz": 64, "batch_size": 4},
     "latency": 2,
     "resamples": 20,
-    "pictures": 1,
+    "images": 1,
 }
 FORMATS = ("onnx", "torchscript", *(["openvino"] if find_spec("openvino") else []))
 RESULTS = ("runs", "exported")  # below the folder that the scripts are run from
@@ -31,16 +31,16 @@ CACHE = ".cache/yolo-attention"  # below home
 
 
 def make_data(folder: Path) -> None:
-    """A YOLO data set of 4 + 4 + 4 pictures of 64×64, with one JPEG that lacks its end marker."""
+    """A YOLO data set of 4 + 4 + 4 images of 64×64, with one JPEG that lacks its end marker."""
     draw = np.random.default_rng(0)
     for split in ("train", "val", "test"):
         for kind in ("images", "labels"):
             (folder / kind / split).mkdir(parents=True)
         for number in range(4):
-            picture = draw.integers(0, 60, (64, 64, 3), dtype=np.uint8)
-            picture[16:48, 20:44, number % 3] = 255
+            image = draw.integers(0, 60, (64, 64, 3), dtype=np.uint8)
+            image[16:48, 20:44, number % 3] = 255
             file = folder / "images" / split / f"{number}.jpg"
-            cv2.imwrite(str(file), picture)
+            cv2.imwrite(str(file), image)
             (folder / "labels" / split / f"{number}.txt").write_text(f"{number % 2} 0.5 0.5 0.375 0.5\n")
         file.write_bytes(file.read_bytes()[:-2])  # ultralytics would rewrite it
     content = {"names": ["even", "odd"], **{split: f"images/{split}" for split in ("train", "val", "test")}}

@@ -1,4 +1,4 @@
-"""A folder of odd and broken pictures as a training set: it trains, nothing gets lost, nothing is touched."""
+"""A folder of odd and broken images as a training set: it trains, nothing gets lost, nothing is touched."""
 
 import re
 import shutil
@@ -15,22 +15,22 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, root: Path, shared: Path) -> World:
-    """A world whose data are the odd pictures, each readable one with two objects; they are validated on as well."""
+    """A world whose data are the odd images, each readable one with two objects; they are validated on as well."""
     world = World(tmp_path_factory.mktemp("world"), root, cut=False)
     data = world.root / "data"
     for name in ("made", "exif"):
         shutil.copytree(shared / "data" / "odd" / name, data / "images" / "train" / name)
-    for picture in sorted((data / "images").rglob("*")):
-        picture.chmod(0o755 if picture.is_dir() else 0o644)
-        if picture.is_file() and probe(picture).width and picture.suffix:
-            label = data / "labels" / picture.relative_to(data / "images").with_suffix(".txt")
+    for image in sorted((data / "images").rglob("*")):
+        image.chmod(0o755 if image.is_dir() else 0o644)
+        if image.is_file() and probe(image).width and image.suffix:
+            label = data / "labels" / image.relative_to(data / "images").with_suffix(".txt")
             label.parent.mkdir(parents=True, exist_ok=True)
             label.write_text("0 0.5 0.5 0.5 0.5\n1 0.25 0.25 0.5 0.5\n")
     (data / "data.yaml").write_text("train: images/train\nval: images/train\nnames: [zero, one]\n")
     return world
 
 
-def test_odd_pictures_train_and_every_file_is_accounted_for(world: World) -> None:
+def test_odd_images_train_and_every_file_is_accounted_for(world: World) -> None:
     data = world.root / "data"
     before = checksums(data)
     words = ("--data", data / "data.yaml", "--cfg", "yolov5n", "--weights", "", "--imgsz", 64, "--epochs", 1)
@@ -43,7 +43,7 @@ def test_odd_pictures_train_and_every_file_is_accounted_for(world: World) -> Non
     assert not used & set(skipped)
     assert len(used) > 30
     assert {issue.kind for issue in skipped.values()} == {"unreadable", "truncated", "no-suffix"}
-    # What training says: as many pictures and boxes as there are, and every skipped one under its reason.
+    # What training says: as many images and boxes as there are, and every skipped one under its reason.
     line = re.search(r"train: (\d+) images, (\d+) boxes; (.*)", text)
     assert line is not None, text
     counts = {kind: int(number) for number, kind in re.findall(r"(\d+) ([\w-]+) \(image skipped\)", line[3])}

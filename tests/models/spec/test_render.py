@@ -51,8 +51,8 @@ def test_differences_by_hand(small: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["yolov5n6", "yolov7", "yolov7-e6e", "ultralytics/yolov9e"])
 def test_drawing_is_well_formed_and_complete(name: str) -> None:
     spec = read_spec(name, ["CBAM@neck.P3", "SE@inside:Conv"])
-    picture = ET.fromstring(svg(spec, {}))
-    boxes = picture.findall(f"{SVG}g")
+    image = ET.fromstring(svg(spec, {}))
+    boxes = image.findall(f"{SVG}g")
     assert len(boxes) == len(spec.layers)
     edges = {
         (i, j)
@@ -60,8 +60,8 @@ def test_drawing_is_well_formed_and_complete(name: str) -> None:
         for i, other in enumerate(spec.layers)
         if other.name in layer.reads
     }
-    assert len(picture.findall(f"{SVG}path")) == len(edges)
-    width = float(picture.get("width", 0))
+    assert len(image.findall(f"{SVG}path")) == len(edges)
+    width = float(image.get("width", 0))
     assert all(0 <= float(rect.get("x", -1)) < width for box in boxes for rect in box.findall(f"{SVG}rect"))
 
 

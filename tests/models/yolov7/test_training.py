@@ -34,17 +34,17 @@ def run(root: Path, folder: Path, *words: Any) -> str:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve pictures with a bright or a dark square each."""
+    """Twelve images with a bright or a dark square each."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     for number in range(12):
         split = "train" if number < 8 else "val"
         for kind in ("images", "labels"):
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
-        picture = rng.integers(90, 140, (SIZE, SIZE), np.uint8)
+        image = rng.integers(90, 140, (SIZE, SIZE), np.uint8)
         x, y = rng.integers(0, SIZE - 24, 2)
-        picture[y : y + 24, x : x + 24] = 255 * (number % 2)
-        cv2.imwrite(str(folder / "images" / split / f"{number}.png"), picture)
+        image[y : y + 24, x : x + 24] = 255 * (number % 2)
+        cv2.imwrite(str(folder / "images" / split / f"{number}.png"), image)
         row = f"{number % 2} {(x + 12) / SIZE} {(y + 12) / SIZE} {24 / SIZE} {24 / SIZE}\n"
         (folder / "labels" / split / f"{number}.txt").write_text(row)
     (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [dark, bright]\n")

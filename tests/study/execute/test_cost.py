@@ -86,7 +86,7 @@ def test_timing_on_a_busy_machine_is_noticed_and_repeated(tmp_path: Path, monkey
     assert [costs["baseline"].latency_ms for costs, _ in found] == [(5.0, 9.0, 50.0), (5.0, 5.1, 5.2), (5.0, 5.1, 5.2)]
 
 
-def test_an_epoch_is_timed_by_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_is_timed_by_its_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("study.execute.cost.probe_seconds", lambda *args: (0.5, 0.1))
     assert epoch_seconds(read_spec("yolov5n"), {}, {"train": 10, "val": 20}, "cpu") == pytest.approx(7.0)
 

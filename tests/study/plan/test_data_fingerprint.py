@@ -15,7 +15,7 @@ from study.plan.data_fingerprint import split_print
 
 @pytest.fixture
 def records(tiny_data: Path, tmp_path: Path) -> list[Any]:
-    """Pictures of the small data set, copied."""
+    """Images of the small data set, copied."""
     found = []
     for record in load_dataset(tiny_data, "train")["train"].records:
         path = tmp_path / record.path.name
@@ -37,15 +37,15 @@ def test_every_byte_and_box_counts_and_the_place_does_not(
     (tmp_path / "moved").mkdir()
     moved = [replace(r, path=r.path.rename(tmp_path / "moved" / r.path.name)) for r in records]
     assert split_print(moved) == before
-    picture = moved[0].path
-    content = bytearray(picture.read_bytes())
+    image = moved[0].path
+    content = bytearray(image.read_bytes())
     content[-20] ^= 1
-    picture.write_bytes(content)  # of the same size
-    os.utime(picture, ns=(1, 1))
+    image.write_bytes(content)  # of the same size
+    os.utime(image, ns=(1, 1))
     assert split_print(moved) != before
 
 
-def test_pictures_of_a_large_set_are_read_once(
+def test_images_of_a_large_set_are_read_once(
     records: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("YOLO_ATTENTION_CACHE", str(tmp_path / "cache"))

@@ -63,7 +63,7 @@ def test_variants_of_one_seed_start_from_the_same_values(make: Callable[..., Pla
 def test_an_address_changes_when_and_only_when_the_run_does(make: Callable[..., Plan], tiny_data: Path) -> None:
     plain = partial(make, controls=None)
     before = keys(plain())
-    more = keys(plain(seeds=4, metrics=["AP50"], pictures=0))
+    more = keys(plain(seeds=4, metrics=["AP50"], images=0))
     assert {key: more[key] for key in before} == before  # another seed or metric leaves the others alone
     changed = keys(plain(variants={**SPEC["variants"], "se": "SE@neck.P4"}))
     assert {name for name, seed in before if changed[name, seed] != before[name, seed]} == {"se"}
@@ -76,13 +76,13 @@ def test_an_address_changes_when_and_only_when_the_run_does(make: Callable[..., 
         assert not set(keys(plain()).values()) & set(before.values())
     finally:
         labels.write_text(text)
-    picture = tiny_data.parent / "images" / "train" / "train0.png"
-    content = picture.read_bytes()
+    image = tiny_data.parent / "images" / "train" / "train0.png"
+    content = image.read_bytes()
     try:
-        picture.write_bytes(content + b" ")
+        image.write_bytes(content + b" ")
         assert not set(keys(plain()).values()) & set(before.values())
     finally:
-        picture.write_bytes(content)
+        image.write_bytes(content)
     assert keys(plain()) == before
 
 
@@ -133,7 +133,7 @@ def test_with_all_a_variant_without_a_control_is_noted(make: Callable[..., Plan]
         make(variants=variants, controls=["eca"])
 
 
-def test_pictures_that_measure_do_not_change_the_training(make: Callable[..., Plan], tiny_data: Path) -> None:
+def test_images_that_measure_do_not_change_the_training(make: Callable[..., Plan], tiny_data: Path) -> None:
     before = make().runs[0]
     labels = tiny_data.parent / "labels" / "test" / "test0.txt"
     text = labels.read_text()

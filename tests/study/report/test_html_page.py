@@ -36,7 +36,7 @@ seen.clipped = [...document.querySelectorAll("svg")].flatMap(svg => {
 const inside = element => element.getBoundingClientRect().right <= window.innerWidth;
 seen.sticking = [...document.querySelectorAll("#verdict, #verdict td, h2, p, li, figure, summary")].filter(
   element => element.checkVisibility() && !inside(element)).map(element => element.textContent);
-seen.pictures = [...document.images].map(image => image.naturalWidth);
+seen.images = [...document.images].map(image => image.naturalWidth);
 seen.width = [document.documentElement.scrollWidth, window.innerWidth];
 window.seen = JSON.stringify(seen);
 </script>
@@ -106,8 +106,8 @@ def test_the_page_works(browser: str, html: str, tmp_path: Path, width: int) -> 
     assert all(wide > 200 and paths > 5 for wide, paths in seen["plots"])
     assert seen["clipped"] == []
     assert seen["sticking"] == []
-    assert seen["pictures"]
-    assert all(wide > 0 for wide in seen["pictures"])
+    assert seen["images"]
+    assert all(wide > 0 for wide in seen["images"])
     assert seen["width"] == [width, width]  # nothing sticks out
 
 

@@ -37,7 +37,7 @@ def test_a_gain_is_a_gain_and_says_what_it_costs() -> None:
     found = answer(UP)
     assert (found.name, found.verdict, found.tone) == ("v", "gain", "gain")
     assert found.text.startswith("AP rises by 2.0 points on average over 4 seeds; the true difference probably lies")
-    assert found.text.endswith("Cost: +250 parameters (+25.0 %), +1.0 ms a picture.")
+    assert found.text.endswith("Cost: +250 parameters (+25.0 %), +1.0 ms an image.")
 
 
 def test_a_loss_is_a_loss() -> None:

@@ -176,7 +176,7 @@ def test_the_pareto_line_keeps_what_nothing_beats() -> None:
     assert pareto_line(places) == [(1.0, 1.0), (2.0, 4.0), (3.0, 5.0)]
 
 
-def test_pictures_of_both_directions_are_chosen() -> None:
+def test_images_of_both_directions_are_chosen() -> None:
     assert extremes(np.array([0, 3, -2, 1, -5, 0]), 3) == [1, 4, 3]
     assert extremes(np.array([0, 0]), 3) == []
     table = MatchTable(
