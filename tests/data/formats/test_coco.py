@@ -119,9 +119,9 @@ def test_where_the_images_are(coco: Callable[..., dict], tmp_path: Path) -> None
     (tmp_path / "images").rename(tmp_path / "photos")
     with pytest.raises(DataError, match=r"write val: \{images: FOLDER, annotations: instances_val.json\}"):
         load_dataset(content)
-    explicit = {"images": "images/val", "annotations": "annotations/instances_val.json"}
+    explicit = {"images": "photos/val", "annotations": "annotations/instances_val.json"}
     assert len(load_dataset({**content, "val": explicit})) == 2
-    assert len(load_dataset({**content, "val": "images/val", "annotations": {"val": content["val"]}})) == 2
+    assert len(load_dataset({**content, "val": "photos/val", "annotations": {"val": content["val"]}})) == 2
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"images": 3}', "{", "", "\x00", '{"images": [' + "[" * 100_000])
