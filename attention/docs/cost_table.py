@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from attention import ATTENTION, build_attention
 from attention.docs import runtimes
+from attention.flops import count_flops
 from attention.fuse import fold
 
 SIZES = ((64, 80, 80), (128, 40, 40), (256, 20, 20))  # what the head of a small detector reads at 640 pixels
@@ -40,21 +40,6 @@ def parameters(module: nn.Module) -> int:
         Their number.
     """
     return sum(p.numel() for p in module.parameters())
-
-
-def flops(module: nn.Module, x: Tensor) -> int:
-    """Operations of one forward pass in matrix products and convolutions.
-
-    Args:
-        module: the mechanism, in eval mode.
-        x: (B, C, H, W).
-
-    Returns:
-        Floating point operations, two per multiply–add.
-    """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(x)
-    return counter.get_total_flops()
 
 
 def kept(module: nn.Module, x: Tensor) -> float:
@@ -129,7 +114,7 @@ def count(name: str, size: tuple[int, int, int], batch: int = 1) -> list[str]:
         The cells of COUNTED.
     """
     x, module = torch.randn(batch, *size), build_attention(name, size[0])
-    operations = flops(module.eval(), x) / 1e6
+    operations = count_flops(module.eval(), x) / 1e6
     return [f"{parameters(module)}", f"{operations:.1f}", f"{kept(module.train(), x):.1f}"]
 
 

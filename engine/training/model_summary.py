@@ -7,7 +7,8 @@ from models.upstream import environment  # noqa: F401 - before torch
 
 # isort: split
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+
+from attention.flops import count_flops
 
 LISTED = 12  # layers named one by one
 
@@ -25,10 +26,7 @@ def gflops(model: Any, imgsz: int) -> float:
     copy = deepcopy(model).eval()
     parameter = next(copy.parameters())
     image = torch.zeros(1, copy.yaml.get("channels", 3), imgsz, imgsz, dtype=parameter.dtype, device=parameter.device)
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        copy(image)
-    return counter.get_total_flops() / 1e9
+    return count_flops(copy, image) / 1e9
 
 
 def model_line(model: Any, imgsz: int) -> str:

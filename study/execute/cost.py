@@ -14,8 +14,8 @@ from models.upstream import environment  # noqa: F401 - before torch
 # isort: split
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from attention.flops import count_flops
 from engine.training.precision import choose
 from models import build_model
 from models.spec.model_spec import ModelSpec
@@ -71,10 +71,7 @@ def parameters_and_flops(model: Any, imgsz: int) -> tuple[int, int]:
     """
     parameters = sum(parameter.numel() for parameter in model.parameters())
     fused = model.eval().fuse(verbose=False)
-    counter = FlopCounterMode(display=False)
-    with torch.inference_mode(), counter:
-        fused(torch.zeros(1, 3, imgsz, imgsz))
-    return parameters, int(counter.get_total_flops())
+    return parameters, count_flops(fused, torch.zeros(1, 3, imgsz, imgsz))
 
 
 def measure_costs(
