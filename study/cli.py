@@ -49,11 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 done; 1 if a run failed; 2 if the input is wrong; 130 interrupted.
     """
-    command_line.COMMANDS["study"] = (study_parser, "study.cli:run")
+    command_line.COMMANDS["study"] = (study_parser, "study.cli:run_study")
     return command_line.main("study", argv)
 
 
-def run(options: Namespace) -> None:
+def run_study(options: Namespace) -> None:
     """Do what study.py was asked to.
 
     Raises:
@@ -116,11 +116,11 @@ def _devices(text: str) -> list[str]:
     """
     import torch
 
-    words = [word.strip() for word in text.replace("cuda:", "").split(",") if word.strip()]
-    for word in words:
-        if word != "cpu" and not (word.isdigit() and int(word) < torch.cuda.device_count()):
+    names = [name.strip() for name in text.replace("cuda:", "").split(",") if name.strip()]
+    for name in names:
+        if name != "cpu" and not (name.isdigit() and int(name) < torch.cuda.device_count()):
             raise UsageError(f"--device {text}: there are {torch.cuda.device_count()} GPUs here; try --device cpu")
-    return words or (["0"] if torch.cuda.is_available() else ["cpu"])
+    return names or (["0"] if torch.cuda.is_available() else ["cpu"])
 
 
 def _probe(plan: Any, device: str) -> dict[str, float]:

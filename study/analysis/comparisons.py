@@ -54,10 +54,10 @@ def analyse(results: Results, metric: str, which: str = "last", resample: bool =
     controls = {name: values[name] for name in comparable if name.endswith(CONTROL)}
     own: dict[str, dict[Hashable, float]] = {}
     for name in values:
-        twin = values.get(f"{name}{CONTROL}", {})
-        shared = [seed for seed in values[name] if seed in twin]
+        of_control = values.get(f"{name}{CONTROL}", {})
+        shared = [seed for seed in values[name] if seed in of_control]
         if len(shared) >= 2:
-            own[name] = {seed: values[name][seed] - twin[seed] for seed in shared}
+            own[name] = {seed: values[name][seed] - of_control[seed] for seed in shared}
     zero = dict.fromkeys([seed for differences in own.values() for seed in differences], 0.0)
     return Analysis(
         metric=metric,
@@ -75,7 +75,7 @@ def _defined(values: dict[int, float]) -> dict[Hashable, float]:
 
 def _bootstrap(results: Results, names: list[str], metric: str, which: str) -> dict[str, dict[str, Interval]]:
     """Resample images, the same draws for every run, and seeds."""
-    found = {}
+    intervals = {}
     base = {seed: _resampled(results, BASELINE, seed, which) for seed in results.by_variant.get(BASELINE, {})}
     for name in names:
         seeds = [seed for seed in base if seed in results.by_variant[name]]
@@ -83,8 +83,8 @@ def _bootstrap(results: Results, names: list[str], metric: str, which: str) -> d
         observed, resampled = rows[:, 0], rows[:, 1:]
         defined = resampled[:, np.isfinite(resampled).all(axis=0)]  # a resample may have no object at all
         if np.isfinite(observed).all() and defined.shape[1] >= 2:
-            found[name] = bootstrap_intervals(observed, defined)
-    return found
+            intervals[name] = bootstrap_intervals(observed, defined)
+    return intervals
 
 
 def _resampled(results: Results, name: str, seed: int, which: str) -> dict[str, Floats]:

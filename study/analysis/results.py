@@ -78,13 +78,13 @@ def gather(plan: Plan, done: Iterable[Run]) -> Results:
         plan: of the study.
         done: runs that have a done.json.
     """
-    found: dict[str, dict[int, RunResult]] = {name: {} for name in plan.models}
+    by_variant: dict[str, dict[int, RunResult]] = {name: {} for name in plan.models}
     for run in sorted(done, key=lambda run: run.seed):
         metrics = {which: read_json(run.folder / which / "metrics.json") or {} for which in WHICH}
         curve = read_curve(run.folder / "train" / "results.csv")
         trained = read_json(run.folder / "trained.json") or {}
-        found[run.variant][run.seed] = RunResult(run, metrics, curve, trained)
-    return Results(plan, {name: results for name, results in found.items() if results})
+        by_variant[run.variant][run.seed] = RunResult(run, metrics, curve, trained)
+    return Results(plan, {name: results for name, results in by_variant.items() if results})
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:

@@ -197,13 +197,13 @@ def _batch(images: int, size: int, classes: int, device: torch.device) -> dict[s
     """Return a training batch of noise with a few boxes."""
     draw = torch.Generator().manual_seed(0)
     objects = images * OBJECTS
-    places = 0.3 + 0.4 * torch.rand(objects, 2, generator=draw)
+    centers = 0.3 + 0.4 * torch.rand(objects, 2, generator=draw)
     sizes = 0.1 + 0.3 * torch.rand(objects, 2, generator=draw)
     batch = {
         "img": torch.rand(images, 3, size, size, generator=draw).contiguous(memory_format=torch.channels_last),
         "batch_idx": torch.arange(images).repeat_interleave(OBJECTS).float(),
         "cls": torch.randint(0, classes, (objects, 1), generator=draw).float(),
-        "bboxes": torch.cat((places, sizes), 1),
+        "bboxes": torch.cat((centers, sizes), 1),
     }
     return {key: value.to(device) for key, value in batch.items()}
 

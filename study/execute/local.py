@@ -71,7 +71,7 @@ def prepare(plan: Plan, run: Run, threads: int) -> None:
         "seed": run.seed,
         "key": run.key,
         "eval_key": run.eval_key,
-        "words": list(run.words),
+        "argv": list(run.argv),
         "mechanisms": list(run.mechanisms),
         "plugins": list(map(str, plan.plugins)),
         "code": run.code,
@@ -98,8 +98,8 @@ def command(run: Run, device: str) -> tuple[list[str], dict[str, str]]:
         "OMP_NUM_THREADS": str(content["threads"]),
         "PYTHONUNBUFFERED": "1",
     }
-    words = [sys.executable, "-m", "study.execute.worker", str(run.folder)]
-    return [*words, *(["--device", device] if device else [])], environment
+    argv = [sys.executable, "-m", "study.execute.worker", str(run.folder)]
+    return [*argv, *(["--device", device] if device else [])], environment
 
 
 def execute(
@@ -184,9 +184,9 @@ def settle(run: Run, code: int, outcome: Outcome, again: bool) -> str:
 
 def _start(plan: Plan, slot: Slot, run: Run) -> None:
     prepare(plan, run, slot.threads)
-    words, environment = command(run, slot.device)
+    argv, environment = command(run, slot.device)
     with (run.folder / "log.txt").open("ab") as log:
-        slot.process = subprocess.Popen(words, env=environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+        slot.process = subprocess.Popen(argv, env=environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
     slot.run, slot.started = run, time.monotonic()
 
 
@@ -217,7 +217,7 @@ def _finish(
 
 
 def headline(run: Run) -> str:
-    """Return a finished run's figures in short."""
+    """Return a finished run's AP and AP50 in short."""
     coco = (read_json(run.folder / "last" / "metrics.json") or {}).get("coco", {})
     return f"AP {100 * coco.get('AP', -1):.1f}, AP50 {100 * coco.get('AP50', -1):.1f}"
 

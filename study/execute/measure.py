@@ -15,7 +15,7 @@ from metrics import evaluate
 from models import load_model
 from study.plan.run import write_json
 
-CONFIDENCE, IOU, MOST = 0.001, 0.6, 300  # val.py's defaults
+CONF_THRES, IOU_THRES, MAX_DET = 0.001, 0.6, 300  # val.py's defaults
 BATCH = 32
 SHOWN = 0.05  # boxes below this confidence are not kept for images
 
@@ -45,24 +45,24 @@ def measure(weights: Path, data: str, split: str, folder: Path, options: dict[st
     )
     validator.workers = 0
     validator(model=load_model(weights))
-    truths, found = validator.report_inputs()
-    report = evaluate(truths, found)
+    truths, detections = validator.report_inputs()
+    report = evaluate(truths, detections)
     report.matches.save(folder / "matches.npz")
-    shown = found.score >= SHOWN
+    shown = detections.score >= SHOWN
     positions = {record.path: number for number, record in enumerate(splits[split].records)}
     np.savez_compressed(
         folder / "boxes.npz",
         position=np.array([positions[record.path] for record in validator.dataloader.dataset.records]),
-        image=found.image[shown],
-        category=found.category[shown],
-        boxes_xywh=found.boxes_xywh[shown],
-        score=found.score[shown],
+        image=detections.image[shown],
+        category=detections.category[shown],
+        boxes_xywh=detections.boxes_xywh[shown],
+        score=detections.score[shown],
     )
     write_json(folder / "metrics.json", report.to_dict())  # last: it says that the measuring is done
 
 
 def _settings(split: str, folder: Path, options: dict[str, Any], device: str) -> dict[str, Any]:
-    """Return the settings in ultralytics' words."""
+    """Return the settings under ultralytics' names."""
     return {
         "task": "detect",
         "mode": "val",
@@ -70,9 +70,9 @@ def _settings(split: str, folder: Path, options: dict[str, Any], device: str) ->
         "split": split,
         "batch": BATCH,
         "imgsz": options["imgsz"],
-        "conf": CONFIDENCE,
-        "iou": IOU,
-        "max_det": MOST,
+        "conf": CONF_THRES,
+        "iou": IOU_THRES,
+        "max_det": MAX_DET,
         "device": device,
         "single_cls": options["single_cls"],
         "plots": False,

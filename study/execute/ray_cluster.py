@@ -56,7 +56,7 @@ def _execute(ray: Any, plan: Plan, workers: int, retry_failed: bool, say: Say) -
 
     # Defined here so that Ray sends it by value: nodes need this checkout for the process, not for the call.
     @ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=2)
-    def work(words: Sequence[str], environment: dict[str, str], log: str, delay: float) -> int:
+    def work(argv: Sequence[str], environment: dict[str, str], log: str, delay: float) -> int:
         import os
         import subprocess
         import time
@@ -71,12 +71,12 @@ def _execute(ray: Any, plan: Plan, workers: int, retry_failed: bool, say: Say) -
             file.write(f"on Ray node {ray.get_runtime_context().get_node_id()}\n".encode())
             file.flush()
             return subprocess.run(  # noqa: S603
-                list(words), env={**environment, **chosen}, stdout=file, stderr=subprocess.STDOUT, check=False
+                list(argv), env={**environment, **chosen}, stdout=file, stderr=subprocess.STDOUT, check=False
             ).returncode
 
     def submit(run: Run, delay: float = 0.0) -> None:
-        words, environment = command(run, "" if gpus else "cpu")
-        pending[work.remote(words, environment, str(run.folder / "log.txt"), delay)] = run
+        argv, environment = command(run, "" if gpus else "cpu")
+        pending[work.remote(argv, environment, str(run.folder / "log.txt"), delay)] = run
 
     pending: dict[Any, Run] = {}
     for _, run in waiting:

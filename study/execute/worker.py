@@ -117,9 +117,9 @@ def train(folder: Path, run: dict[str, Any], device: str) -> bool:
         return False
     left = content is None or not _finished(content["training"])
     if left:
-        words = list(run["words"]) if content is None else ["--resume", str(last)]
-        options = train_parser().parse_args([*words, *(["--device", device] if device else [])])
-        options.demo = False  # what train.py means without any word
+        argv = list(run["argv"]) if content is None else ["--resume", str(last)]
+        options = train_parser().parse_args([*argv, *(["--device", device] if device else [])])
+        options.demo = False  # what train.py means without any argument
         run_training(options)
         content = read_checkpoint(last)
     assert content is not None  # noqa: S101 - training has written it

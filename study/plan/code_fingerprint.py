@@ -1,4 +1,4 @@
-"""Which of our source files a run depends on, and a hash of what they say."""
+"""Fingerprint the code that a run depends on: what the modules say, not what they are called or where they lie."""
 
 import ast
 import hashlib
@@ -17,20 +17,21 @@ LIBRARIES = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python")
 def code_hash(roots: Iterable[str], mechanisms: Iterable[str] = ()) -> str:
     """Hash everything that some modules can run.
 
-    Comments, docstrings and layout do not count; of the mechanisms only the named ones do.
+    Comments, docstrings and layout do not count, nor do the modules' paths; of the mechanisms only the named ones do.
 
     Args:
         roots: modules, such as "engine.training".
         mechanisms: registered names.
 
     Returns:
-        Hexadecimal SHA-256 of the syntax trees of all modules of ours that are imported on the way, and of the
-        versions of the libraries that compute.
+        Hexadecimal SHA-256 of the syntax trees of all modules of ours that are imported on the way, in an order of
+        their own, and of the versions of the libraries that compute.
     """
     wanted = [*roots, *(ATTENTION[name].__module__ for name in mechanisms if name in ATTENTION)]
     digest = hashlib.sha256()
-    for path in sorted(closure(wanted)):
-        digest.update(f"{path.relative_to(ROOT).as_posix()}\n{_syntax(path)}\n".encode())
+    # Sorted by content, and each content once: a package around a moved module, empty as it is, changes nothing.
+    for content in sorted({_content_hash(path) for path in closure(wanted)}):
+        digest.update(f"{content}\n".encode())
     for library in LIBRARIES:
         digest.update(f"{library} {version(library)}\n".encode())
     return digest.hexdigest()
@@ -42,14 +43,14 @@ def closure(roots: Iterable[str]) -> set[Path]:
     Args:
         roots: modules, such as "engine.training".
     """
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = [path for name in roots for path in _files(name)]
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            found.add(path)
+        if path not in files:
+            files.add(path)
             waiting += [file for name in _imports(path) for file in _files(name)]
-    return found
+    return files
 
 
 def _files(name: str) -> Iterator[Path]:
@@ -106,12 +107,12 @@ def _tree(path: Path) -> ast.Module:
 
 
 @cache
-def _syntax(path: Path) -> str:
-    """Return what a file says, without docstrings."""
+def _content_hash(path: Path) -> str:
+    """Hash what a file says, without docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             match node.body:
                 case [ast.Expr(value=ast.Constant(value=str())), *rest]:
                     node.body = rest
-    return ast.dump(tree)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

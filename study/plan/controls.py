@@ -1,4 +1,4 @@
-"""The control of a variant: plain convolutions at the same places, of the same size."""
+"""The control of a variant: plain convolutions at the same positions, of the same size."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -24,7 +24,7 @@ class Match:
     """Plain convolutions that stand for one placement of a mechanism.
 
     Attributes:
-        target: parameters to match, of all its places together.
+        target: parameters to match, of all its positions together.
         hidden: width of each block.
         kernel_size: of each block.
         got: parameters of the blocks.
@@ -49,8 +49,8 @@ def match_parameters(target: int, channels: list[int]) -> Match:
     A 3×3 kernel is taken where it comes within 2 %, else the finer steps of a 1×1 kernel.
 
     Args:
-        target: parameters of the mechanism, over all its places.
-        channels: of each place; one entry places the same block at all of them.
+        target: parameters of the mechanism, over all its positions.
+        channels: of each position; one entry stands for the same block at all of them.
 
     Returns:
         The best match.
@@ -97,13 +97,13 @@ def control(spec: ModelSpec, name: str) -> tuple[dict[str, Any], list[Match]]:
     entries: list[dict[str, Any]] = []
     for layer in placed:
         if layer.attention is not None and layer.is_base:
-            _replace_row(yaml, layer, maker.place(layer.attention, [_channels(layer)]))
+            _replace_row(yaml, layer, maker.entry(layer.attention, [_channels(layer)]))
         elif layer.attention is not None:
-            entries.append({**_position(spec, layer), **maker.place(layer.attention, [_channels(layer)])})
+            entries.append({**_position(spec, layer), **maker.entry(layer.attention, [_channels(layer)])})
         for inner in layer.inside:
             assert base is not None  # noqa: S101 - some layer has attention inside; tells the type checker
             channels = _inner_channels(base.get_submodule(layer.name), inner.where)
-            made = maker.place(inner.attention, channels)
+            made = maker.entry(inner.attention, channels)
             entries.append({"inside": int(layer.name), "where": inner.where, **made})
     yaml.pop("attention", None)
     if entries:
@@ -124,8 +124,8 @@ class _Maker:
         self.name, self.carry = name, 0
         self.matches: list[Match] = []
 
-    def place(self, attention: Attention, channels: list[int]) -> dict[str, Any]:
-        """Return an entry's words, without its place, for blocks in place of a mechanism."""
+    def entry(self, attention: Attention, channels: list[int]) -> dict[str, Any]:
+        """Return an entry of the attention section, without its position, for blocks in place of a mechanism."""
         target, starts = 0, attention.identity
         for c in channels:
             module = build_attention(attention.module, c, identity=attention.identity, **attention.kwargs)
@@ -134,17 +134,17 @@ class _Maker:
             starts = starts or bool(getattr(module, "starts_at_identity", False))
         try:
             match_parameters(target, channels)  # by itself, so that the refusal does not depend on what came before
-            found = match_parameters(max(target + self.carry, 1), channels)
-            if abs(found.got - target) > max(CLOSE * target, found.step * len(channels)):
-                found = match_parameters(target, channels)
+            match = match_parameters(max(target + self.carry, 1), channels)
+            if abs(match.got - target) > max(CLOSE * target, match.step * len(channels)):
+                match = match_parameters(target, channels)
         except ValueError as error:
             raise UsageError(
                 f"no control for '{self.name}': {attention.module} at {channels[0]} channels: {error}; "
                 "leave it out of controls"
             ) from None
-        self.carry += target - found.got
-        self.matches.append(Match(target, found.hidden, found.kernel_size, found.got, found.step))
-        args = {"hidden": found.hidden, "kernel_size": found.kernel_size}
+        self.carry += target - match.got
+        self.matches.append(Match(target, match.hidden, match.kernel_size, match.got, match.step))
+        args = {"hidden": match.hidden, "kernel_size": match.kernel_size}
         entry: dict[str, Any] = {"module": BLOCK, "args": args, "identity": starts}
         if attention.repeats > 1:
             entry["repeat"] = attention.repeats
@@ -152,7 +152,7 @@ class _Maker:
 
 
 def _inner_channels(block: nn.Module, where: str) -> list[int]:
-    """Return the channels of every place inside a block of the base."""
+    """Return the channels of every position inside a block of the base."""
     copies = list(block) if type(block) is nn.Sequential else [block]
     return [channels for copy in copies for _, channels in places(copy, where)]
 

@@ -13,7 +13,7 @@ from study.plan.run import file_hash
 _WORTHWHILE = 2000  # images from which on remembering their hashes saves time
 
 
-def split_print(records: Sequence[Record]) -> str:
+def split_fingerprint(records: Sequence[Record]) -> str:
     """Hash images and objects.
 
     Args:
@@ -43,14 +43,14 @@ def _contents(paths: list[Path]) -> list[str]:
         known = {}
     new = [path for path, stamp in zip(paths, stamps, strict=True) if known.get(str(path), [""])[0] != stamp]
     fresh = dict(zip(new, in_threads(_content, new), strict=True))
-    found = [fresh.get(path) or known[str(path)][1] for path in paths]
+    hashes = [fresh.get(path) or known[str(path)][1] for path in paths]
     if fresh:
-        entries = {str(path): entry for path, *entry in zip(paths, stamps, found, strict=True)}
+        entries = {str(path): entry for path, *entry in zip(paths, stamps, hashes, strict=True)}
         try:
             write_atomically(file, json.dumps(entries).encode())
         except OSError:  # a read-only or full disk: the images are read again next time
             pass
-    return found
+    return hashes
 
 
 def _content(path: Path) -> str:

@@ -16,7 +16,7 @@ from models.spec.model_spec import ModelSpec
 from models.weights.download import resolve_weights
 from study.plan.code_fingerprint import MEASURING_CODE, TRAINING_CODE, code_hash
 from study.plan.controls import Match, control
-from study.plan.data_fingerprint import split_print
+from study.plan.data_fingerprint import split_fingerprint
 from study.plan.run import (
     DEFAULTS,
     Run,
@@ -24,17 +24,17 @@ from study.plan.run import (
     file_hash,
     hyp_content,
     read_json,
+    train_argv,
     train_options,
-    train_words,
     write_json,
     write_whole,
 )
-from study.plan.split_val import halves_of, write_halves
+from study.plan.split_val import halve_validation, write_halved
 from study.plan.study_spec import StudySpec
 from study.plan.variants import CONTROL
 
 HALF = "val-half"
-HALVES = "data"  # folder in the study's
+HALVED_FOLDER = "data"  # folder in the study's
 # Options that say where things are or how fast; hyp counts by its content.
 NEUTRAL = frozenset({"project", "name", "data", "data_root", "device", "hyp", "workers", "cache"})
 
@@ -52,9 +52,9 @@ class Plan:
         data: data set that training reads.
         split: split that the final numbers are measured on.
         sizes: split → number of images.
-        prints: split → hash of its images and boxes.
+        fingerprints: split → hash of its images and boxes.
         weights: checkpoint that the runs start from.
-        halves: data set with val halved, which `address_runs` writes to where `data` says; None where there is a test
+        halved: data set with val halved, which `address_runs` writes to where `data` says; None where there is a test
             split.
         plugins: Python files of mechanisms.
         epochs: variant → epochs of each run.
@@ -70,9 +70,9 @@ class Plan:
     data: str
     split: str
     sizes: dict[str, int]
-    prints: dict[str, str]
+    fingerprints: dict[str, str]
     weights: Path | None
-    halves: Dataset | None = None
+    halved: Dataset | None = None
     plugins: tuple[Path, ...] = ()
     epochs: dict[str, int] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
@@ -126,12 +126,12 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False, plug
         names=dataset.names,
         models=models,
         matches=matches,
-        data=str(folder / HALVES / "data.yaml") if halved else spec.data,
+        data=str(folder / HALVED_FOLDER / "data.yaml") if halved else spec.data,
         split="test" if halved else split,
         sizes={name: len(part) for name, part in dataset.splits.items()},
-        prints={name: split_print(part.records) for name, part in dataset.splits.items()},
+        fingerprints={name: split_fingerprint(part.records) for name, part in dataset.splits.items()},
         weights=weights,
-        halves=dataset if halved else None,
+        halved=dataset if halved else None,
         plugins=files,
         warnings=warnings + refused + _doubts(spec),
     )
@@ -174,15 +174,15 @@ def resolve_models(
 
 
 def address_runs(plan: Plan, epochs: Mapping[str, int]) -> None:
-    """Fill in the runs, and write what they read: models, and halves of val where there is no test split.
+    """Fill in the runs, and write what they read: models, and the halved validation split if there is no test split.
 
     Args:
         plan: from `make_plan`.
         epochs: variant → epochs.
     """
     plan.epochs = dict(epochs)
-    if plan.halves is not None:
-        write_halves(plan.halves, plan.folder / HALVES)
+    if plan.halved is not None:
+        write_halved(plan.halved, plan.folder / HALVED_FOLDER)
     for name, model in plan.models.items():
         text = yaml.safe_dump(dict(model.yaml), sort_keys=False, allow_unicode=True, width=110)
         write_whole(plan.model_file(name), text)
@@ -216,24 +216,24 @@ def _run(plan: Plan, name: str, seed: int, weights: str | None) -> Run:
         "options": {**{key: value for key, value in options.items() if key not in NEUTRAL}, "epochs": epochs},
         "hyp": hyp_content(options["hyp"]),
         "seed": seed,
-        "data": {split: plan.prints[split] for split in ("train", "val")},
+        "data": {split: plan.fingerprints[split] for split in ("train", "val")},
         "weights": weights,
         "code": code,
     }
     if plan.plugins:
         content["plugins"] = [file_hash(plugin) for plugin in plan.plugins]
     key = content_hash(content)
-    measured = {"split": plan.split, "data": plan.prints[plan.split], "code": code_hash(MEASURING_CODE, used)}
+    measured = {"split": plan.split, "data": plan.fingerprints[plan.split], "code": code_hash(MEASURING_CODE, used)}
     folder = plan.folder / "runs" / name / f"seed{seed}-{key[:10]}"
-    words = ["--weights", str(plan.weights or ""), "--cfg", str(plan.model_file(name)), "--data", plan.data]
+    argv = ["--weights", str(plan.weights or ""), "--cfg", str(plan.model_file(name)), "--data", plan.data]
     if spec.data_root and plan.data == spec.data:
-        words += ["--data-root", spec.data_root]
-    words += ["--epochs", str(epochs), "--seed", str(seed), *train_words({**DEFAULTS, **flags})]
+        argv += ["--data-root", spec.data_root]
+    argv += ["--epochs", str(epochs), "--seed", str(seed), *train_argv({**DEFAULTS, **flags})]
     for plugin in plan.plugins:
-        words += ["--plugin", str(plugin)]
-    words += ["--project", str(folder), "--name", "train", "--exist-ok"]
+        argv += ["--plugin", str(plugin)]
+    argv += ["--project", str(folder), "--name", "train", "--exist-ok"]
     eval_key = content_hash({**measured, "training": key})
-    return Run(name, seed, key, eval_key, folder, tuple(words), epochs, tuple(used), code)
+    return Run(name, seed, key, eval_key, folder, tuple(argv), epochs, tuple(used), code)
 
 
 def _mechanisms(layer: Any) -> list[Any]:
@@ -256,9 +256,9 @@ def _measuring_split(spec: StudySpec, download: bool) -> tuple[Dataset, str, lis
     if spec.split == "test":
         raise UsageError(f"{spec.file}: evaluate.split is test, but {spec.data} has none with boxes; write val-half")
     if len(dataset["val"]) < 2:
-        warning = "The split that measures is the one that chose the best epoch: figures of `best` are too good."
+        warning = "The split that measures is the one that chose the best epoch: numbers of `best` are too good."
         return dataset, "val", [warning]
-    halved = halves_of(dataset)
+    halved = halve_validation(dataset)
     reason = "val was halved" if spec.split == HALF else "There is no test split, so val was halved"
     warning = (
         f"{reason} by a hash of the file names: {len(halved['val'])} images choose the best epoch, the other "
@@ -269,11 +269,11 @@ def _measuring_split(spec: StudySpec, download: bool) -> tuple[Dataset, str, lis
 
 def _doubts(spec: StudySpec) -> list[str]:
     """Return what about the design weakens its verdicts."""
-    found = []
+    doubts = []
     if len(spec.seeds) < 3:
-        found.append(f"{len(spec.seeds)} seed(s): a spread can be judged from three or more, five are usual.")
+        doubts.append(f"{len(spec.seeds)} seed(s): a spread can be judged from three or more, five are usual.")
     if any(flags.get("patience") for flags in (spec.train, *(variant.train for variant in spec.variants))):
-        found.append("patience lets runs stop early: budgets are not equal.")
+        doubts.append("patience lets runs stop early: budgets are not equal.")
     if spec.weights is None:
-        found.append("Training starts from scratch: effects of attention on pretrained detectors may differ.")
-    return found
+        doubts.append("Training starts from scratch: effects of attention on pretrained detectors may differ.")
+    return doubts

@@ -21,16 +21,16 @@ DEFAULTS: Mapping[str, Any] = {"noplots": True, "patience": 0}
 class Run:
     """One training.
 
-    Attributes:
-        variant: name.
-        seed: number.
-        key: hash of everything that the trained weights depend on.
-        eval_key: hash of everything that the measured numbers depend on beyond them.
-        folder: where everything of this run lies.
-        words: of the train.py command line, without --device.
-        epochs: of training.
-        mechanisms: that its model uses.
-        code: hash of the code that it is to be trained with.
+        Attributes:
+            variant: name.
+            seed: number.
+            key: hash of everything that the trained weights depend on.
+            eval_key: hash of everything that the measured numbers depend on beyond them.
+            folder: where everything of this run lies.
+    argv: arguments of train.py, without --device.
+            epochs: of training.
+            mechanisms: that its model uses.
+            code: hash of the code that it is to be trained with.
     """
 
     variant: str
@@ -38,7 +38,7 @@ class Run:
     key: str
     eval_key: str
     folder: Path
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     epochs: int
     mechanisms: tuple[str, ...]
     code: str
@@ -49,16 +49,16 @@ class Run:
         return f"{self.variant} seed {self.seed}"
 
 
-def train_words(flags: Mapping[str, Any]) -> list[str]:
-    """Return flags as words of a command line: {"imgsz": 320, "rect": True} is --imgsz 320 --rect."""
-    words: list[str] = []
+def train_argv(flags: Mapping[str, Any]) -> list[str]:
+    """Return flags as arguments of a command line: {"imgsz": 320, "rect": True} is --imgsz 320 --rect."""
+    argv: list[str] = []
     for name, value in flags.items():
         flag = f"--{name.replace('_', '-')}"
         if value is True:
-            words.append(flag)
+            argv.append(flag)
         elif value is not False and value is not None:
-            words += [flag, *(map(str, value) if isinstance(value, list | tuple) else [str(value)])]
-    return words
+            argv += [flag, *(map(str, value) if isinstance(value, list | tuple) else [str(value)])]
+    return argv
 
 
 def train_options(flags: Mapping[str, Any], where: object) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def train_options(flags: Mapping[str, Any], where: object) -> dict[str, Any]:
         UsageError: if train.py would not take them.
     """
     try:
-        return dict(vars(train_parser().parse_args(train_words({**DEFAULTS, **flags}))))
+        return dict(vars(train_parser().parse_args(train_argv({**DEFAULTS, **flags}))))
     except UsageError as error:
         raise UsageError(f"{where}: train: {error}") from None
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from data import Dataset, Record, Split
 from data.formats.writers import write_coco
-from study.plan.data_fingerprint import split_print
+from study.plan.data_fingerprint import split_fingerprint
 
 
-def halves_of(dataset: Dataset) -> Dataset:
+def halve_validation(dataset: Dataset) -> Dataset:
     """Return the data set with val halved: the first half stays val, the second becomes test.
 
     An image's half depends on the hash of its file name, so that it stays the same wherever the data lie.
@@ -27,17 +27,17 @@ def halves_of(dataset: Dataset) -> Dataset:
     return Dataset(dataset.name, dataset.names, dataset.format, splits, dataset.category_ids)
 
 
-def write_halves(dataset: Dataset, folder: Path) -> Path:
+def write_halved(dataset: Dataset, folder: Path) -> Path:
     """Write such a data set in COCO's form, images linked, not copied.
 
     Args:
-        dataset: from `halves_of`.
+        dataset: from `halve_validation`.
         folder: to write to. What an earlier start wrote there is kept where it says the same, else replaced.
 
     Returns:
         The data YAML.
     """
-    state = " ".join(f"{name} {split_print(split.records)}" for name, split in dataset.splits.items())
+    state = " ".join(f"{name} {split_fingerprint(split.records)}" for name, split in dataset.splits.items())
     mark = folder / "fingerprints.txt"
     if mark.is_file() and mark.read_text(encoding="utf-8") == state:
         return folder / "data.yaml"

@@ -117,10 +117,10 @@ def read_study(file: str | Path) -> StudySpec:
     return StudySpec(
         file=path,
         name=name,
-        data=_found(data, path),
-        data_root=None if content.get("data_root") is None else _found(str(content["data_root"]), path),
-        cfg=_found(cfg, path) if cfg else "",
-        weights=_found(weights, path) if weights else None,
+        data=_existing_path(data, path),
+        data_root=None if content.get("data_root") is None else _existing_path(str(content["data_root"]), path),
+        cfg=_existing_path(cfg, path) if cfg else "",
+        weights=_existing_path(weights, path) if weights else None,
         variants=tuple(variants),
         controls=_controls(content.get("controls"), variants, path),
         all_controls=content.get("controls") == "all",
@@ -143,7 +143,7 @@ def _text(content: Mapping[str, Any], key: str, path: Path) -> str | None:
     return value
 
 
-def _found(value: str, path: Path) -> str:
+def _existing_path(value: str, path: Path) -> str:
     """Return a path as one that exists: beside the spec, here or in the checkout. Names stay as they are."""
     given = Path(value).expanduser()
     if (path.parent / given).is_file():
@@ -161,10 +161,10 @@ def _mapping(content: Mapping[str, Any], key: str, path: Path, keys: tuple[str, 
     return value
 
 
-def _whole(content: Mapping[str, Any], key: str, default: int, least: int, most: int, path: Path) -> int:
+def _whole(content: Mapping[str, Any], key: str, default: int, minimum: int, maximum: int, path: Path) -> int:
     value = content.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise UsageError(f"{path}: {key} is {short(value)}, expected a whole number from {least} to {most}")
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        raise UsageError(f"{path}: {key} is {short(value)}, expected a whole number from {minimum} to {maximum}")
     return value
 
 
@@ -187,7 +187,7 @@ def _train(value: Any, where: str, path: Path) -> dict[str, Any]:
             f"{where}: train.{reserved[0]} is set by the study; {instead.get(reserved[0], 'leave it out')}"
         )
     if isinstance(flags.get("hyp"), str):
-        flags["hyp"] = _found(flags["hyp"], path)
+        flags["hyp"] = _existing_path(flags["hyp"], path)
     train_options(flags, where)
     return flags
 

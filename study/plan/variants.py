@@ -48,17 +48,17 @@ def read_variants(content: Mapping[str, Any], path: Path) -> list[Variant]:
         UsageError: naming what is wrong.
     """
     default = _identity(content.get("identity"), f"{path}: identity")
-    found = [Variant(BASELINE)]
+    variants = [Variant(BASELINE)]
     named = content.get("variants") or {}
     if not isinstance(named, Mapping):
         raise UsageError(f"{path}: variants is {short(named)}, expected name: attention, such as se: SE@neck.P3")
-    found += [_named(str(name), value, default, path) for name, value in named.items()]
-    found += list(_grid(content.get("grid"), default, path))
-    names = [variant.name for variant in found]
+    variants += [_named(str(name), value, default, path) for name, value in named.items()]
+    variants += list(_grid(content.get("grid"), default, path))
+    names = [variant.name for variant in variants]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UsageError(f"{path}: the variant {short(twice)} stands there twice; '{BASELINE}' is the study's own")
-    return found
+    return variants
 
 
 def _named(name: str, value: Any, default: bool | None, path: Path) -> Variant:
@@ -116,10 +116,10 @@ def _grid(value: Any, default: bool | None, path: Path) -> Iterator[Variant]:
     mechanisms, positions = (_labelled(value.get(key), f"{where}.{key}") for key in _GRID_KEYS[:2])
     identity = value.get("identity", default)
     starts = identity if isinstance(identity, list) else [identity]
-    for (mechanism, text), (position, place), start in product(mechanisms.items(), positions.items(), starts):
+    for (mechanism, text), (position, placement), start in product(mechanisms.items(), positions.items(), starts):
         suffix = f"-{'identity' if start else 'plain'}" if isinstance(identity, list) else ""
         name = f"{mechanism}@{position}{suffix}"
-        yield Variant(name, "", (f"{text}@{place}",), _identity(start, f"{where}.identity"))
+        yield Variant(name, "", (f"{text}@{placement}",), _identity(start, f"{where}.identity"))
 
 
 def _labelled(value: Any, where: str) -> dict[str, str]:

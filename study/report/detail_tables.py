@@ -23,20 +23,23 @@ def comparison_table(results: Results, analysis: Analysis) -> Table:
     rows = []
     families = (("baseline", analysis.baseline), ("baseline", analysis.controls), ("its control", analysis.own))
     for against, comparisons in families:
-        for name, found in comparisons.items():
+        for name, comparison in comparisons.items():
             drawn = analysis.bootstrap.get(name, {}) if against == "baseline" else {}
             rows.append(
                 (
                     Cell(name),
                     Cell(against),
-                    Cell(found.verdict.value, found.interval.mean, TONES[found.verdict]),
-                    number(found.interval.mean, True),
-                    Cell(span(found.interval)),
-                    Cell(span(found.corrected)),
-                    Cell(f"{found.p:.3f}", found.p),
-                    Cell(f"{found.p_holm:.3f}", found.p_holm),
-                    Cell(f"{found.p_permutation:.3f} (≥ {found.p_permutation_smallest:.3g})", found.p_permutation),
-                    number(found.detectable),
+                    Cell(comparison.verdict.value, comparison.interval.mean, TONES[comparison.verdict]),
+                    number(comparison.interval.mean, True),
+                    Cell(span(comparison.interval)),
+                    Cell(span(comparison.corrected)),
+                    Cell(f"{comparison.p:.3f}", comparison.p),
+                    Cell(f"{comparison.p_holm:.3f}", comparison.p_holm),
+                    Cell(
+                        f"{comparison.p_permutation:.3f} (≥ {comparison.p_permutation_smallest:.3g})",
+                        comparison.p_permutation,
+                    ),
+                    number(comparison.detectable),
                     *(Cell(span(drawn[what]) if what in drawn else MISSING) for what in ("images", "seeds and images")),
                 )
             )
@@ -155,8 +158,8 @@ def class_table(results: Results, which: str) -> Table:
     classes = tuple(some.metrics[which]["coco"]["per_class"])
 
     def value(name: str, column: str) -> float:
-        found = [r.metrics[which]["coco"]["per_class"][column]["AP"] for r in results.by_variant[name].values()]
-        return mean([v for v in found if v >= 0])
+        values = [r.metrics[which]["coco"]["per_class"][column]["AP"] for r in results.by_variant[name].values()]
+        return mean([v for v in values if v >= 0])
 
     return _heat("classes", results, classes, value, f"Mean AP over seeds by class, {which} epoch, in points")
 
@@ -198,18 +201,20 @@ def _heat(
 def design_table(analysis: Analysis) -> Table:
     """How many seeds other effects would need."""
     rows = []
-    for name, found in {**analysis.baseline, **analysis.controls}.items():
-        cells = [Cell(_needed(found, effect)) for effect in EFFECTS]
-        rows.append((Cell(name), number(found.spread), Cell(str(len(found.seeds)), len(found.seeds)), *cells))
+    for name, comparison in {**analysis.baseline, **analysis.controls}.items():
+        cells = [Cell(_needed(comparison, effect)) for effect in EFFECTS]
+        rows.append(
+            (Cell(name), number(comparison.spread), Cell(str(len(comparison.seeds)), len(comparison.seeds)), *cells)
+        )
     head = ("variant", "sd of differences", "seeds", *(f"seeds to see {100 * effect:g}" for effect in EFFECTS))
     note = "Seeds needed to call a true difference of so many points in 80 % of studies (one variant, 5 % level)."
     return Table("design", head, tuple(rows), (note,))
 
 
-def _needed(found: Comparison, effect: float) -> str:
-    if found.constant:
+def _needed(comparison: Comparison, effect: float) -> str:
+    if comparison.constant:
         return MISSING
-    needed = seeds_needed(effect, found.spread)
+    needed = seeds_needed(effect, comparison.spread)
     return "> 1000" if needed is None else str(needed)
 
 

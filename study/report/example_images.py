@@ -18,12 +18,12 @@ from metrics.match import RIGHT, WRONG
 from study.analysis.results import Results, RunResult
 from study.plan.variants import BASELINE, CONTROL
 
-CONFIDENCE = 0.25
+CONF_THRES = 0.25
 WIDTH = 300  # pixels of each image on the page
 QUALITY = 80
-LETTERS = 0.33  # size of names on boxes
+TEXT_SCALE = 0.33  # font scale of names on boxes
 # BGR, Okabe & Ito.
-TRUTH, FOUND, FALSE = (115, 158, 0), (178, 114, 0), (0, 94, 213)
+TRUTH_COLOUR, RIGHT_COLOUR, WRONG_COLOUR = (115, 158, 0), (178, 114, 0), (0, 94, 213)
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class Trio:
     images: tuple[str, str, str]
 
 
-def tallies(table: MatchTable, confidence: float = CONFIDENCE) -> np.ndarray:
-    """Count each image's detections above a confidence, at IoU 0.5: (2, I), right and wrong ones."""
-    sure = table.score >= confidence
+def tallies(table: MatchTable, conf_thres: float = CONF_THRES) -> np.ndarray:
+    """Count each image's detections above a confidence threshold, at IoU 0.5: (2, I), right and wrong ones."""
+    sure = table.score >= conf_thres
     state = table.state[0, 0]
     size = len(table.image_ids)
-    return np.stack([np.bincount(table.image[sure & (state == kind)], minlength=size) for kind in (RIGHT, WRONG)])
+    return np.stack([np.bincount(table.image[sure & (state == code)], minlength=size) for code in (RIGHT, WRONG)])
 
 
 def trios(results: Results, variant: str, number: int, which: str = "last") -> list[Trio]:
@@ -89,8 +89,8 @@ def extremes(difference: np.ndarray, number: int) -> list[int]:
     best = [int(i) for i in order if difference[i] > 0]
     worst = [int(i) for i in order[::-1] if difference[i] < 0]
     picked: list[int] = []
-    for place in range(max(len(best), len(worst))):
-        picked += [*best[place : place + 1], *worst[place : place + 1]]
+    for rank in range(max(len(best), len(worst))):
+        picked += [*best[rank : rank + 1], *worst[rank : rank + 1]]
     return picked[:number]
 
 
@@ -107,23 +107,26 @@ def _trio(
         raise OSError(f"{record.path}: cannot be read any more")
     scale = WIDTH / image.shape[1]
     image = cv2.resize(image, (WIDTH, max(1, round(image.shape[0] * scale))), interpolation=cv2.INTER_AREA)
-    shown = [_draw(image, record.boxes_xyxy * scale, record.classes, [], names, [TRUTH] * len(record))]
+    shown = [_draw(image, record.boxes_xyxy * scale, record.classes, [], names, [TRUTH_COLOUR] * len(record))]
     for run in runs:
-        shown.append(_draw_found(image, run.run.folder / which, index, scale, names, run.matches(which)))
+        shown.append(_draw_detections(image, run.run.folder / which, index, scale, names, run.matches(which)))
     return Trio(record.path.name, caption, (_address(shown[0]), _address(shown[1]), _address(shown[2])))
 
 
-def _draw_found(
+def _draw_detections(
     image: np.ndarray, folder: Path, index: int, scale: float, names: dict[int, str], table: MatchTable
 ) -> np.ndarray:
     """Draw a run's sure boxes on one image, right and wrong ones in different colours."""
     with np.load(folder / "boxes.npz", allow_pickle=False) as boxes:
-        mine = (boxes["image"] == index) & (boxes["score"] >= CONFIDENCE)
-        xywh, kinds, confidence = boxes["boxes_xywh"][mine], boxes["category"][mine], boxes["score"][mine]
-    found = table.score[(table.image == index) & (table.state[0, 0] == RIGHT)]
+        mine = (boxes["image"] == index) & (boxes["score"] >= CONF_THRES)
+        xywh, classes, confidence = boxes["boxes_xywh"][mine], boxes["category"][mine], boxes["score"][mine]
+    right_scores = table.score[(table.image == index) & (table.state[0, 0] == RIGHT)]
     corners = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), 1) * scale
-    colours = [FOUND if np.isclose(found, score, rtol=0, atol=1e-12).any() else FALSE for score in confidence]
-    return _draw(image, corners, kinds, confidence, names, colours)
+    colours = [
+        RIGHT_COLOUR if np.isclose(right_scores, score, rtol=0, atol=1e-12).any() else WRONG_COLOUR
+        for score in confidence
+    ]
+    return _draw(image, corners, classes, confidence, names, colours)
 
 
 def _draw(
@@ -135,12 +138,12 @@ def _draw(
     colours: Sequence[tuple[int, int, int]],
 ) -> np.ndarray:
     canvas, font = image.copy(), font_for(names)
-    for number, (box, kind) in enumerate(zip(boxes_xyxy, classes, strict=True)):
+    for number, (box, cls) in enumerate(zip(boxes_xyxy, classes, strict=True)):
         x1, y1, x2, y2 = (round(float(value)) for value in box)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), colours[number], 2)
-        name = showable(names[int(kind)], font)
+        name = showable(names[int(cls)], font)
         text = name if len(confidences) == 0 else f"{name} {confidences[number]:.2f}"
-        label(canvas, text, font, (x1, y1), colours[number], LETTERS)
+        label(canvas, text, font, (x1, y1), colours[number], TEXT_SCALE)
     return canvas
 
 

@@ -1,4 +1,4 @@
-"""The figures of the page as SVG text: small ones, so that they stay readable on a telephone."""
+"""Draw the plots of the page as SVG text: small ones, so that they stay readable on a telephone."""
 
 import io
 import math
@@ -54,22 +54,24 @@ def _svg(figure: Figure, label: str) -> str:
 def colours(names: Sequence[str]) -> dict[str, str]:
     """Return a colour for each: the baseline grey, a control that of its variant."""
     owners = list(dict.fromkeys(name.removesuffix(CONTROL) for name in names if name != BASELINE))
-    found = {name: CYCLE[owners.index(name.removesuffix(CONTROL)) % len(CYCLE)] for name in names if name != BASELINE}
-    return {BASELINE: "#777777", **found}
+    palette = {name: CYCLE[owners.index(name.removesuffix(CONTROL)) % len(CYCLE)] for name in names if name != BASELINE}
+    return {BASELINE: "#777777", **palette}
 
 
 def forest(comparisons: Mapping[str, Comparison], label: str) -> str:
     """Differences with intervals, and every seed's difference as a stroke."""
     with mpl.rc_context(STYLE):
         figure, axes = _figure(1.0 + 0.34 * max(len(comparisons), 1))
-        for at, found in enumerate(comparisons.values()):
-            colour = COLOURS[found.verdict]
-            ends = [100 * end for end in (found.corrected.low, found.corrected.high)]
+        for at, comparison in enumerate(comparisons.values()):
+            colour = COLOURS[comparison.verdict]
+            ends = [100 * end for end in (comparison.corrected.low, comparison.corrected.high)]
             if all(map(math.isfinite, ends)):
                 axes.plot(ends, [at, at], color=colour, linewidth=1)
-            axes.plot([100 * found.interval.low, 100 * found.interval.high], [at, at], color=colour, linewidth=3)
-            axes.plot(100 * found.interval.mean, at, "o", color=colour, markersize=6)
-            strokes = [100 * value for value in found.differences]
+            axes.plot(
+                [100 * comparison.interval.low, 100 * comparison.interval.high], [at, at], color=colour, linewidth=3
+            )
+            axes.plot(100 * comparison.interval.mean, at, "o", color=colour, markersize=6)
+            strokes = [100 * value for value in comparison.differences]
             axes.plot(strokes, [at + 0.25] * len(strokes), "|", color=colour, markersize=6, alpha=0.7)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_yticks(range(len(comparisons)), list(comparisons))
@@ -84,7 +86,7 @@ def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str) ->
     palette = colours(names)
     with mpl.rc_context(STYLE):
         figure, axes = _figure(3.0 + 0.16 * (len(names) // 3))
-        places = []
+        positions = []
         for name in names:
             values = [v for v in results.values(name, metric, which).values() if math.isfinite(v)]
             if not values:
@@ -103,8 +105,8 @@ def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str) ->
                 markersize=6,
                 elinewidth=1,
             )
-            places.append((x, y))
-        line = pareto_line(places)
+            positions.append((x, y))
+        line = pareto_line(positions)
         axes.plot([x for x, _ in line], [y for _, y in line], "--", color="#999999", linewidth=1, zorder=0)
         axes.margins(x=0.1, y=0.15)
         axes.set_xlabel("ms an image, median")
@@ -113,14 +115,14 @@ def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str) ->
         return _svg(figure, f"{metric} against latency")
 
 
-def pareto_line(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def pareto_line(positions: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the points that no other beats in both, from the fastest to the best.
 
     Args:
-        places: (cost, value) pairs; less cost and more value are better.
+        positions: (cost, value) pairs; less cost and more value are better.
     """
     best, line = -math.inf, []
-    for x, y in sorted(places, key=lambda place: (place[0], -place[1])):
+    for x, y in sorted(positions, key=lambda position: (position[0], -position[1])):
         if y > best:
             best = y
             line.append((x, y))

@@ -11,7 +11,7 @@ import torch
 from engine.runtime.paths import ROOT
 from engine.training.run_state import current_commit
 from study.plan.plan import Plan
-from study.plan.run import train_words
+from study.plan.run import train_argv
 
 RUNS = 3  # commands that are written out; the others differ in seed and model, and those that have flags of their own
 
@@ -24,7 +24,7 @@ def recipe(plan: Plan) -> str:
         f"commit {current_commit() or 'unknown'}; Python {platform.python_version()}, torch {torch.__version__}, "
         f"ultralytics {version('ultralytics')}; {platform.system()} {platform.machine()}",
         *(
-            f"{name}: {plan.sizes[name]} images, SHA-256 of images and boxes {plan.prints[name][:16]}"
+            f"{name}: {plan.sizes[name]} images, SHA-256 of images and boxes {plan.fingerprints[name][:16]}"
             for name in ("train", "val", plan.split)
         ),
         "",
@@ -32,15 +32,17 @@ def recipe(plan: Plan) -> str:
     ]
     own = [run for run in plan.runs[RUNS : len(plan.models)] if plan.flags(run.variant) != plan.spec.train]
     for run in plan.runs[:RUNS] + own:
-        words = " ".join(f'"{word}"' if " " in word or not word else word for word in map(_portable, run.words))
-        lines.append(f"python train.py {words}")
+        command = " ".join(
+            f'"{argument}"' if " " in argument or not argument else argument for argument in map(_portable, run.argv)
+        )
+        lines.append(f"python train.py {command}")
     return "\n".join(lines)
 
 
 def flags_text(flags: Mapping[str, Any]) -> str:
-    """Return a variant's own flags as words of a command line; switches that are off are named too."""
+    """Return a variant's own flags as arguments of a command line; switches that are off are named too."""
     off = [f"without --{name.replace('_', '-')}" for name, value in flags.items() if value is False]
-    return ", ".join([" ".join(map(_portable, train_words(flags))), *off]).strip(", ")
+    return ", ".join([" ".join(map(_portable, train_argv(flags))), *off]).strip(", ")
 
 
 def spec_text(plan: Plan) -> str:
@@ -48,11 +50,11 @@ def spec_text(plan: Plan) -> str:
     return plan.spec.file.read_text(encoding="utf-8").strip()
 
 
-def _portable(word: str) -> str:
+def _portable(argument: str) -> str:
     """Return a path relative to the checkout or the folder it is run from, or its name: reports are passed on."""
-    path = Path(word)
+    path = Path(argument)
     if not path.is_absolute():
-        return word
+        return argument
     for folder in (ROOT, Path.cwd()):
         if path.is_relative_to(folder):
             return path.relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""What came out, in plain words: an answer for every variant, and what the report's terms mean."""
+"""Say in plain English what came out: an answer for every variant, and what the report's terms mean."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ TERMS = {
     "smaller than the number given would usually be missed.",
     "interval": "where the true mean difference lies with 95 % confidence, for all variants of the study together: the "
     "more variants, the wider (Holm's method). p (Holm) is the same test's p-value; below 0.05 is a gain or a loss.",
-    "control": "the variant with plain convolutions in place of attention, at the same places and with as many "
+    "control": "the variant with plain convolutions in place of attention, at the same positions and with as many "
     "parameters. A gain over the baseline that is no gain over the control may be due to size alone.",
     "last, best": "the epoch that is measured. The last one decides, because the best is a lucky one by choice.",
 }
@@ -55,7 +55,7 @@ class Answer:
 
 def answers(results: Results, analysis: Analysis, costs: Mapping[str, Cost]) -> list[Answer]:
     """Say for every variant, controls left out, whether it helps and what it costs."""
-    found = []
+    answered = []
     flagged = {variant.name for variant in results.plan.spec.variants if variant.train}
     for name in ordered(results):
         if name == BASELINE or name.endswith(CONTROL):
@@ -63,29 +63,31 @@ def answers(results: Results, analysis: Analysis, costs: Mapping[str, Cost]) -> 
         comparison, own = analysis.baseline.get(name), analysis.own.get(name)
         cost = _cost(costs[name], costs[BASELINE])
         if comparison is None:
-            found.append(Answer(name, "too few runs", "", f"A comparison needs two seeds or more. {cost}"))
+            answered.append(Answer(name, "too few runs", "", f"A comparison needs two seeds or more. {cost}"))
             continue
         causes = ["the added size"] if costs[name].parameters > costs[BASELINE].parameters else []
         causes += ["its own training flags"] if name in flagged and causes else []
         parts = [_difference(comparison, analysis.metric), _against(own), _conclusion(comparison, own, causes), cost]
         verdict = comparison.verdict
-        found.append(Answer(name, verdict.value, TONES[verdict], " ".join(filter(None, parts))))
-    return found
+        answered.append(Answer(name, verdict.value, TONES[verdict], " ".join(filter(None, parts))))
+    return answered
 
 
-def _difference(found: Comparison, metric: str) -> str:
-    mean, low, high = (points(v, True) for v in (found.interval.mean, found.corrected.low, found.corrected.high))
-    seeds = len(found.seeds)
-    if found.constant:
+def _difference(comparison: Comparison, metric: str) -> str:
+    mean, low, high = (
+        points(v, True) for v in (comparison.interval.mean, comparison.corrected.low, comparison.corrected.high)
+    )
+    seeds = len(comparison.seeds)
+    if comparison.constant:
         return f"{metric} differs by {mean} with all {seeds} seeds alike, which leaves nothing to judge it by."
     where = f"the true difference probably lies between {low} and {high}"
-    if found.verdict is Verdict.NONE:
+    if comparison.verdict is Verdict.NONE:
         return (
             f"{metric} differs by {mean} points on average over {seeds} seeds; chance alone does as much, and {where}. "
-            f"This study would usually miss effects of less than about {points(found.detectable)} points."
+            f"This study would usually miss effects of less than about {points(comparison.detectable)} points."
         )
-    way = "rises" if found.verdict is Verdict.GAIN else "falls"
-    return f"{metric} {way} by {points(abs(found.interval.mean))} points on average over {seeds} seeds; {where}."
+    way = "rises" if comparison.verdict is Verdict.GAIN else "falls"
+    return f"{metric} {way} by {points(abs(comparison.interval.mean))} points on average over {seeds} seeds; {where}."
 
 
 def _against(own: Comparison | None) -> str:
@@ -100,9 +102,9 @@ def _against(own: Comparison | None) -> str:
     return f"Against plain convolutions of the same size (its control) {what}: {difference}."
 
 
-def _conclusion(found: Comparison, own: Comparison | None, causes: list[str]) -> str:
+def _conclusion(comparison: Comparison, own: Comparison | None, causes: list[str]) -> str:
     """Say what a gain may be credited to, other causes than attention among it."""
-    if found.verdict is not Verdict.GAIN or not causes:
+    if comparison.verdict is not Verdict.GAIN or not causes:
         return ""
     other = " or ".join(causes)
     if own is None:

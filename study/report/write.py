@@ -106,18 +106,20 @@ def _plain(value: float) -> str:
 
 def _shortfalls(plan: Plan, results: Results, outcome: Outcome, costs: dict[str, Cost]) -> list[str]:
     """Return what is missing in this report."""
-    found = [f"{run.label} failed: {error}" for run, error in outcome.failed.items()]
+    shortfalls = [f"{run.label} failed: {error}" for run, error in outcome.failed.items()]
     open_runs = len(plan.runs) - len(outcome.done) - len(outcome.failed)
     if open_runs:
-        found.append(f"{open_runs} of {len(plan.runs)} runs are still to do: this report is preliminary.")
+        shortfalls.append(f"{open_runs} of {len(plan.runs)} runs are still to do: this report is preliminary.")
     if len(set(plan.epochs.values())) > 1:
-        found.append("The budget is time: faster variants were trained for more epochs.")
+        shortfalls.append("The budget is time: faster variants were trained for more epochs.")
     threads = {run.trained.get("threads") for runs in results.by_variant.values() for run in runs.values()}
     if len(threads) > 1:
-        found.append("Runs had different numbers of threads: compare times and memory with care.")
+        shortfalls.append("Runs had different numbers of threads: compare times and memory with care.")
     if disturbed(costs[BASELINE]):
-        found.append("The machine was busy while latency was timed: take it with care. The next report times it anew.")
-    return found
+        shortfalls.append(
+            "The machine was busy while latency was timed: take it with care. The next report times it anew."
+        )
+    return shortfalls
 
 
 def _tables(
@@ -202,7 +204,7 @@ def _html(
 
 def _figures(results: Results, main: Analysis, costs: dict[str, Cost]) -> str:
     """Forest plots, and metric against latency."""
-    compared = {name: found for name in ordered(results) if (found := main.against_baseline(name))}
+    compared = {name: comparison for name in ordered(results) if (comparison := main.against_baseline(name))}
     against = forest(compared, f"difference of {main.metric} to the baseline, points")
     key = "Blue: gain; orange: loss; grey: no detectable effect. Dots: mean. Thin: interval from which the verdict is "
     key += "read; thick: interval of this variant alone (95 %). Strokes: seeds."

@@ -44,11 +44,11 @@ class TimesTwo(torch.nn.Module):
 VARYING = ("epoch_seconds", "memory_mib")
 
 
-def study(*words: str) -> "subprocess.Popen[str]":
+def study(*argv: str) -> "subprocess.Popen[str]":
     """Start study.py in a process group of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "study.py"), *words],
+        [sys.executable, str(ROOT / "study.py"), *argv],
         cwd=ROOT,
         env=environment,
         text=True,
@@ -119,14 +119,14 @@ def test_a_mechanism_of_ones_own_is_studied(write_spec: Callable[..., Path], tmp
     plugin.write_text(PLUGIN)
     changes = {**CHANGES, "variants": {"mine": "TimesTwo@neck.P3"}, "controls": "all", "seeds": 1}
     spec = str(write_spec(**{**changes, "budget": {"epochs": 1}}))
-    words = [spec, "--project", str(tmp_path), "--plugin", str(plugin)]
-    text, _ = study(*words).communicate(timeout=800)
+    argv = [spec, "--project", str(tmp_path), "--plugin", str(plugin)]
+    text, _ = study(*argv).communicate(timeout=800)
     assert "note: no control for 'mine': TimesTwo at 64 channels: 1 parameters are too few" in text
     assert "2 runs: 0 done, 0 failed, 2 to do" in text
     assert "mine: too few runs." in text
     for folder in (tmp_path / "tiny" / "runs" / "mine").iterdir():
         (folder / "done.json").unlink()  # measured in a process that does not train
-    text, _ = study(*words).communicate(timeout=800)
+    text, _ = study(*argv).communicate(timeout=800)
     assert "[2/2] mine seed 0: AP " in text
 
 
@@ -135,8 +135,8 @@ def test_a_ray_cluster_gives_the_same_table(write_spec: Callable[..., Path], tmp
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed (requirements-extras.txt)")
     spec = str(write_spec(**{**CHANGES, "seeds": 1, "budget": {"epochs": 1}}))
-    for words in (["--project", str(tmp_path / "here")], ["--project", str(tmp_path / "ray"), "--ray", "local"]):
-        process = study(spec, *words)
+    for argv in (["--project", str(tmp_path / "here")], ["--project", str(tmp_path / "ray"), "--ray", "local"]):
+        process = study(spec, *argv)
         text, _ = process.communicate(timeout=800)
         assert process.returncode == 0, text
     assert rows(tmp_path / "ray" / "tiny") == rows(tmp_path / "here" / "tiny")
@@ -147,12 +147,12 @@ def ray_node(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"
     """Return a function that starts a node of a Ray cluster, of one core, as processes of a group of its own."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed (requirements-extras.txt)")
-    words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--num-cpus", "1", "--block"]
+    argv = [sys.executable, "-m", "ray.scripts.scripts", "start", "--num-cpus", "1", "--block"]
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*more: str) -> "subprocess.Popen[bytes]":
         with (tmp_path / f"node{len(started)}.txt").open("wb") as log:
-            node = subprocess.Popen([*words, *more], stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            node = subprocess.Popen([*argv, *more], stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         started.append(node)
         return node
 
@@ -232,7 +232,7 @@ def test_a_dry_run_lists_what_would_be_done(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         ([], "study.py: which study?"),
         (["nowhere.yaml"], "study.py: nowhere.yaml: cannot be read"),
@@ -242,12 +242,12 @@ def test_a_dry_run_lists_what_would_be_done(
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(
-    words: list[str], message: str, write_spec: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    argv: list[str], message: str, write_spec: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     from study.cli import main
 
     spec = str(write_spec())
-    assert main([spec if word == "SPEC" else word for word in words]) == 2
+    assert main([spec if argument == "SPEC" else argument for argument in argv]) == 2
     error = capsys.readouterr().err
     assert error.startswith(message)
     assert error.count("\n") == 1

@@ -190,9 +190,9 @@ def test_the_process_of_a_run_holds_its_lock(plan: Plan) -> None:
     run = plan.runs[0]
     local.prepare(plan, run, 1)
     with FileLock(run.folder / "lock"):
-        words, environment = local.command(run, "cpu")
-        assert words[1:] == ["-m", "study.execute.worker", str(run.folder), "--device", "cpu"]
-        done = subprocess.run(words, env=environment, capture_output=True, timeout=120, check=False)
+        argv, environment = local.command(run, "cpu")
+        assert argv[1:] == ["-m", "study.execute.worker", str(run.folder), "--device", "cpu"]
+        done = subprocess.run(argv, env=environment, capture_output=True, timeout=120, check=False)
     assert done.returncode == BUSY
 
 

@@ -33,7 +33,7 @@ def forget() -> None:
         code_fingerprint._imports,
         code_fingerprint._homes,
         code_fingerprint._tree,
-        code_fingerprint._syntax,
+        code_fingerprint._content_hash,
     ):
         cached.cache_clear()
 
@@ -61,6 +61,32 @@ def test_only_what_matters_changes_it(package: Path, file: str, text: str, same:
     before = now()
     (package / file).write_text(text)
     assert (now() == before) is same
+
+
+def test_a_moved_module_of_equal_content_gives_the_same_hash(package: Path) -> None:
+    before = now()
+    (package / "q").mkdir()
+    (package / "q" / "__init__.py").write_text('"""Where p lies now."""\n_HOMES = {"thing": "p.c"}\n')
+    for name in ("a", "b"):
+        (package / "p" / f"{name}.py").rename(package / "q" / f"{name}.py")
+    # q.a still says `from p.b import x`: b has to be found there for the closure to be the same.
+    (package / "p" / "b.py").write_text((package / "q" / "b.py").read_text())
+    forget()
+    assert code_fingerprint.code_hash(["q.a"]) == before
+
+
+def test_neither_order_nor_names_of_modules_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two checkouts whose modules sort the other way round, with the same three contents."""
+    hashes = []
+    for checkout, names in (("one", ("a", "z")), ("two", ("z", "a"))):
+        (tmp_path / checkout).mkdir()
+        for name, text in zip(names, ("x = 1\n", "y = 2\n"), strict=True):
+            (tmp_path / checkout / f"{name}.py").write_text(text)
+        monkeypatch.setattr(code_fingerprint, "ROOT", tmp_path / checkout)
+        forget()
+        hashes += [code_fingerprint.code_hash(roots) for roots in (["a", "z"], ["z", "a"])]
+    forget()
+    assert len(set(hashes)) == 1
 
 
 def test_training_depends_on_models_but_not_on_detection_or_reports() -> None:

@@ -1,4 +1,4 @@
-"""Controls: matched in size, at the same places, with the same start; refused where nothing so small exists."""
+"""Controls: matched in size, at the same positions, with the same start; refused where nothing so small exists."""
 
 from typing import Any
 
@@ -35,10 +35,10 @@ def test_the_block_has_the_parameters_that_the_formula_says() -> None:
 
 def test_a_hand_worked_match() -> None:
     # 64 channels: a 3×3 block has 642 parameters a hidden channel, a 1×1 block 130.
-    found = match_parameters(6500, [64])
-    assert (found.hidden, found.kernel_size, found.got, found.step) == (10, 3, 6420, 642)
-    found = match_parameters(500, [64])
-    assert (found.hidden, found.kernel_size, found.got) == (4, 1, 520)
+    match = match_parameters(6500, [64])
+    assert (match.hidden, match.kernel_size, match.got, match.step) == (10, 3, 6420, 642)
+    match = match_parameters(500, [64])
+    assert (match.hidden, match.kernel_size, match.got) == (4, 1, 520)
     with pytest.raises(ValueError, match=r"5 parameters are too few for a control: the smallest .* there has 130"):
         match_parameters(5, [64])
 
@@ -52,9 +52,9 @@ def test_every_mechanism_is_matched_or_refused(name: str, channels: int) -> None
         with pytest.raises(ValueError, match="too few for a control"):
             match_parameters(size, [channels])
         return
-    found = match_parameters(size, [channels])
-    block = build_attention(BLOCK, channels, hidden=found.hidden, kernel_size=found.kernel_size)
-    step = block_size(channels, 1, found.kernel_size)
+    match = match_parameters(size, [channels])
+    block = build_attention(BLOCK, channels, hidden=match.hidden, kernel_size=match.kernel_size)
+    step = block_size(channels, 1, match.kernel_size)
     assert abs(parameters(block) - size) <= max(0.02 * size, step)
 
 
@@ -75,20 +75,20 @@ def test_mechanisms_without_size_are_refused_by_name() -> None:
 def test_a_control_stands_at_the_same_places(attention: list[str]) -> None:
     spec = read_spec("yolov5n", attention)
     yaml, matches = control(spec, "v")
-    base, variant, twin = (build_model(cfg) for cfg in ("yolov5n", spec.yaml, yaml))
-    own, other = parameters(variant) - parameters(base), parameters(twin) - parameters(base)
+    base, variant, control_model = (build_model(cfg) for cfg in ("yolov5n", spec.yaml, yaml))
+    own, other = parameters(variant) - parameters(base), parameters(control_model) - parameters(base)
     assert sum(match.target for match in matches) == own
     assert sum(match.got for match in matches) == other
     largest = max(match.step for match in matches)
     assert abs(own - other) <= max(0.02 * own, largest)
-    places = [(layer.name.partition("+")[0], layer.reads, len(layer.inside)) for layer in spec.layers]
-    expected = [(name, tuple(r.partition("+")[0] for r in reads), n) for name, reads, n in places]
-    found = [
+    positions = [(layer.name.partition("+")[0], layer.reads, len(layer.inside)) for layer in spec.layers]
+    expected = [(name, tuple(r.partition("+")[0] for r in reads), n) for name, reads, n in positions]
+    placed = [
         (layer.name.partition("+")[0], tuple(r.partition("+")[0] for r in layer.reads), len(layer.inside))
-        for layer in twin.spec.layers
+        for layer in control_model.spec.layers
     ]
-    assert found == expected
-    used = {layer.module for layer in twin.spec.layers if layer.attention is not None}
+    assert placed == expected
+    used = {layer.module for layer in control_model.spec.layers if layer.attention is not None}
     assert used <= {BLOCK}
 
 
@@ -110,17 +110,17 @@ def test_a_control_starts_as_its_variant_does(identity: bool) -> None:
     x = torch.rand(1, 3, 64, 64)
     spec = read_spec("yolov5n", ["SKAttention@neck.P3"], identity=identity)
     yaml, _ = control(spec, "v")
-    base, twin = build_model("yolov5n").eval(), build_model(yaml).eval()
+    base, control_model = build_model("yolov5n").eval(), build_model(yaml).eval()
     with torch.no_grad():
-        same = torch.equal(base(x)[0], twin(x)[0])
+        same = torch.equal(base(x)[0], control_model(x)[0])
     assert same is identity
 
 
 def test_a_mechanism_that_always_starts_at_identity_gets_a_control_that_does() -> None:
     name = next(n for n in MECHANISMS if starts_there(n) and parameters(build_attention(n, 64)) > 200)
     yaml, _ = control(read_spec("yolov5n", [f"{name}@neck.P3"]), "v")
-    twin: Any = build_model(yaml)
-    assert isinstance(twin.model.get_submodule(f"17+{BLOCK}"), IdentityStart)
+    control_model: Any = build_model(yaml)
+    assert isinstance(control_model.model.get_submodule(f"17+{BLOCK}"), IdentityStart)
 
 
 def starts_there(name: str) -> bool:

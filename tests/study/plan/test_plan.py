@@ -14,7 +14,7 @@ from engine.cli.train_flags import train_parser
 from engine.errors import UsageError
 from models import build_model, read_spec
 from study.plan.plan import Plan, address_runs, make_plan, remembered_epochs
-from study.plan.split_val import halves_of
+from study.plan.split_val import halve_validation
 from study.plan.study_spec import read_study
 
 SPEC = {
@@ -31,7 +31,7 @@ def test_runs_go_seed_by_seed_and_say_what_train_py_takes(make: Callable[..., Pl
     names = ["baseline", "se", "sk", "sk~control"]
     assert [(run.variant, run.seed) for run in plan.runs] == [(name, seed) for seed in (0, 1) for name in names]
     run = plan.runs[5]
-    options = train_parser().parse_args(list(run.words))
+    options = train_parser().parse_args(list(run.argv))
     assert (options.seed, options.epochs, options.imgsz, options.batch_size) == (1, 2, 64, 4)
     assert (options.weights, options.patience, options.noplots) == ("", 0, True)
     assert read_spec(options.cfg).yaml == plan.models["se"].yaml
@@ -90,7 +90,7 @@ def test_a_variant_and_its_control_are_trained_with_the_variants_flags(make: Cal
     before = keys(make())
     attended = {**SPEC["variants"], "sk": {**SPEC["variants"]["sk"], "train": {"attention_lr": 5}}}
     plan = make(variants={**attended, "fp32": {"train": {"amp": "off"}}})
-    options = {run.variant: train_parser().parse_args(list(run.words)) for run in plan.runs}
+    options = {run.variant: train_parser().parse_args(list(run.argv)) for run in plan.runs}
     assert {name: (o.amp, o.attention_lr, o.batch_size) for name, o in options.items()} == {
         "baseline": ("auto", 1, 4),
         "se": ("auto", 1, 4),
@@ -121,7 +121,7 @@ def test_a_plugins_content_is_part_of_a_runs_address(
     assert loaded == [file] * 3
     assert found[0] == found[1]
     assert not set(found[0].values()) & set(found[2].values())
-    assert train_parser().parse_args(list(plan.runs[0].words)).plugin == [str(file)]
+    assert train_parser().parse_args(list(plan.runs[0].argv)).plugin == [str(file)]
 
 
 def test_with_all_a_variant_without_a_control_is_noted(make: Callable[..., Plan]) -> None:
@@ -156,12 +156,12 @@ def test_without_a_test_split_val_is_halved(
     plan = make(data=str(tmp_path / "no-test.yaml"))
     assert plan.sizes == {"train": 6, "val": 3, "test": 3}
     assert plan.warnings[0].startswith("There is no test split, so val was halved")
-    halves = load_dataset(plan.data)
-    names = {split: {record.path.name for record in halves[split]} for split in ("val", "test")}
+    halved = load_dataset(plan.data)
+    names = {split: {record.path.name for record in halved[split]} for split in ("val", "test")}
     assert names["val"] | names["test"] == {f"val{number}.png" for number in range(6)}
     assert not names["val"] & names["test"]
     original = {r.path.name: r.boxes_xyxy.tolist() for r in load_dataset(tmp_path / "no-test.yaml", "val")}
-    assert {r.path.name: r.boxes_xyxy.tolist() for r in halves["test"]} == {n: original[n] for n in names["test"]}
+    assert {r.path.name: r.boxes_xyxy.tolist() for r in halved["test"]} == {n: original[n] for n in names["test"]}
     written = Path(plan.data).stat().st_mtime_ns
     again = make(data=str(tmp_path / "no-test.yaml"))
     assert keys(again) == keys(plan)
@@ -170,12 +170,12 @@ def test_without_a_test_split_val_is_halved(
         make(data=str(tmp_path / "no-test.yaml"), evaluate={"split": "test"})
 
 
-def test_halves_do_not_depend_on_where_the_data_lie(tiny_data: Path, tmp_path: Path) -> None:
+def test_the_halved_validation_split_does_not_depend_on_where_the_data_lie(tiny_data: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_data.parent, tmp_path / "elsewhere")
     found = []
     for root in (tiny_data.parent, tmp_path / "elsewhere"):
         dataset = load_dataset(tiny_data, data_root=root)
-        found.append([record.path.name for record in halves_of(dataset)["val"]])
+        found.append([record.path.name for record in halve_validation(dataset)["val"]])
     assert found[0] == found[1]
 
 

@@ -74,10 +74,10 @@ def html(study: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def visit(browser: str, page: Path, profile: Path) -> tuple[str, list[str]]:
     """Return the document after its scripts ran, and what the console said."""
-    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
-    words += [f"--user-data-dir={profile}", "--window-size=1300,900", "--enable-logging=stderr", "--v=0"]
-    words += ["--virtual-time-budget=2000", "--dump-dom", page.as_uri()]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=180, check=False, env={**os.environ})
+    argv = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
+    argv += [f"--user-data-dir={profile}", "--window-size=1300,900", "--enable-logging=stderr", "--v=0"]
+    argv += ["--virtual-time-budget=2000", "--dump-dom", page.as_uri()]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=180, check=False, env={**os.environ})
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
