@@ -11,7 +11,7 @@ import torch
 
 from models.errors import CheckpointError
 from models.weights.safe_pickle.torch_file import TorchFile, open_torch_file
-from models.weights.safe_pickle.unpickler import Instance, TensorRef
+from models.weights.safe_pickle.values import Instance, TensorRef
 from models.weights.safetensors_file import read_safetensors
 
 _MAX_MODULES = 100_000  # yolov7-e6e has 1063; a pickle can name one module 2^n times by nesting

@@ -12,7 +12,7 @@ import torch
 from models.errors import CheckpointError
 from models.weights.safe_pickle.allowlist import STORAGES
 from models.weights.safe_pickle.torch_file import TorchFile
-from models.weights.safe_pickle.unpickler import TensorRef
+from models.weights.safe_pickle.values import TensorRef
 
 _SCALARS = (str, bytes, int, float, bool, type(None))
 _DTYPES = frozenset(getattr(torch, name) for name in STORAGES.values())

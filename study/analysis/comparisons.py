@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrics import bootstrap_ap, image_resamples
+from study.analysis.intervals import Floats, Interval, bootstrap_intervals
 from study.analysis.results import Results
-from study.analysis.statistics import Comparison, Floats, Interval, bootstrap_intervals, compare
+from study.analysis.statistics import Comparison, compare
 from study.plan.variants import BASELINE, CONTROL
 
 RESAMPLED = ("AP", "AP50")  # metrics that are recomputed from match tables

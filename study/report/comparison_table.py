@@ -8,8 +8,9 @@ from itertools import count
 from statistics import fmean, stdev
 
 from study.analysis.comparisons import Analysis
+from study.analysis.intervals import Interval, Verdict
 from study.analysis.results import Results
-from study.analysis.statistics import Comparison, Interval, Verdict
+from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, added_latency
 from study.plan.variants import BASELINE
 

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from metrics.tide import KINDS
+from study.analysis.intervals import Verdict
 from study.analysis.results import Results
-from study.analysis.statistics import Comparison, Verdict
+from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, quartiles
 from study.plan.variants import BASELINE, CONTROL
 from study.report.comparison_table import mean, ordered

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from html import escape
 
 from study.analysis.comparisons import Analysis
+from study.analysis.intervals import Verdict
 from study.analysis.results import Results
-from study.analysis.statistics import Comparison, Verdict
+from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, added_latency
 from study.plan.variants import BASELINE, CONTROL
 from study.report.comparison_table import TONES, ordered, points, span

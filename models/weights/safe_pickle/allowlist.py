@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from models.errors import CheckpointError
-from models.weights.safe_pickle.unpickler import Global, Instance, StorageRef, TensorRef
+from models.weights.safe_pickle.values import Global, Instance, StorageRef, TensorRef
 
 # Python 2's names, which protocol 2 (torch.save's default) still writes.
 _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg", "numpy._core.multiarray": "numpy.core.multiarray"}

@@ -22,7 +22,8 @@ import torch
 
 from models.errors import CheckpointError
 from models.weights.safe_pickle.allowlist import STORAGES, Vocabulary
-from models.weights.safe_pickle.unpickler import MAX_BYTES, Global, StorageRef, TensorRef, unpickle
+from models.weights.safe_pickle.unpickler import MAX_BYTES, unpickle
+from models.weights.safe_pickle.values import Global, StorageRef, TensorRef
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001

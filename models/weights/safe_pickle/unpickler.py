@@ -12,10 +12,10 @@ from __future__ import annotations
 import io
 import pickletools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import IO, Any, BinaryIO, cast
 
 from models.errors import CheckpointError
+from models.weights.safe_pickle.values import Global, Instance, StorageRef, TensorRef
 
 # The official yolov7-tiny needs 0.1 MB and 38,000 opcodes; the largest model, twice (ema), about ten times as much.
 MAX_BYTES = 16 << 20
@@ -23,47 +23,6 @@ MAX_OPCODES = 1_000_000
 
 _SCALARS = (str, bytes, int, float, bool, type(None))
 _MARK = object()
-
-
-@dataclass(frozen=True, eq=False)
-class Global:
-    """A class or function that the pickle names; never looked up."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        """The dotted name, as messages show it."""
-        return f"{self.module}.{self.name}"
-
-
-@dataclass(eq=False, repr=False)
-class Instance:
-    """An object of a class that is not looked up: its class, constructor arguments and attributes."""
-
-    cls: Global
-    args: tuple[Any, ...] = ()
-    state: dict[str, Any] = field(default_factory=dict)
-    extra: Any = None  # a state that is no dict of attributes (numpy's dtype and ndarray)
-
-
-@dataclass(frozen=True, eq=False)
-class StorageRef:
-    """Where a tensor's numbers lie in the file: torch's storage class name, key and number of elements."""
-
-    kind: str
-    key: str
-    numel: int
-
-
-@dataclass(frozen=True, eq=False)
-class TensorRef:
-    """A tensor that has not been read: a strided window (in elements) on a storage."""
-
-    storage: StorageRef
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
 
 
 class PickleMachine:

@@ -13,8 +13,9 @@ import pytest
 from metrics import MatchTable
 from metrics.match import RIGHT, WRONG
 from study.analysis.comparisons import analyse
+from study.analysis.intervals import Verdict
 from study.analysis.results import gather
-from study.analysis.statistics import Verdict, compare
+from study.analysis.statistics import compare
 from study.execute import cost
 from study.execute.cost import Cost, interleaved
 from study.execute.local import Outcome

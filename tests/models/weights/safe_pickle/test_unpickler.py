@@ -16,7 +16,8 @@ from models.errors import CheckpointError
 from models.weights.plain_types import materialised
 from models.weights.safe_pickle.allowlist import Vocabulary
 from models.weights.safe_pickle.torch_file import open_torch_file
-from models.weights.safe_pickle.unpickler import Global, Instance, unpickle
+from models.weights.safe_pickle.unpickler import unpickle
+from models.weights.safe_pickle.values import Global, Instance
 
 
 def read(data: bytes, stand_ins: bool = True) -> Any:
