@@ -1,1 +1,1 @@
-"""detect.py: find objects in images, videos and streams."""
+"""Detection in images, videos and streams: what detect.py runs."""

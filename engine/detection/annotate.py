@@ -1,4 +1,4 @@
-"""Boxes and labels on an image, without torch, which ultralytics' drawing needs and which takes seconds to load."""
+"""Draw boxes and labels on an image, without torch, which takes seconds to load (ultralytics' drawing needs it)."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from data.text_drawing import font_for, showable, text_size, write_text
-from engine.detection.result import Found
+from engine.detection.result import FrameDetections
 
 # Distinct, none too light for a white text: BGR.
 COLOURS = (
@@ -16,11 +16,11 @@ COLOURS = (
 WHITE = (255, 255, 255)
 
 
-def draw(found: Found, thickness: int = 3, labels: bool = True, scores: bool = True) -> np.ndarray:
-    """Draw what was found.
+def draw(detections: FrameDetections, thickness: int = 3, labels: bool = True, scores: bool = True) -> np.ndarray:
+    """Draw detections on their image.
 
     Args:
-        found: the image and its boxes; the image is not changed.
+        detections: the image and its boxes; the image is not changed.
         thickness: of the lines in pixels.
         labels: write class names.
         scores: write confidences beside them.
@@ -28,14 +28,14 @@ def draw(found: Found, thickness: int = 3, labels: bool = True, scores: bool = T
     Returns:
         (h, w, 3) uint8 BGR.
     """
-    image = np.ascontiguousarray(found.image).copy()
-    font = font_for(found.names) if labels else None
-    for box, score, kind in reversed(list(zip(found.boxes, found.scores, found.classes, strict=True))):
-        colour = COLOURS[int(kind) % len(COLOURS)]
+    image = np.ascontiguousarray(detections.image).copy()
+    font = font_for(detections.names) if labels else None
+    for box, score, number in reversed(list(zip(detections.boxes, detections.scores, detections.classes, strict=True))):
+        colour = COLOURS[int(number) % len(COLOURS)]
         left, top, right, bottom = (round(float(value)) for value in box)
         cv2.rectangle(image, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
         if labels:
-            name = showable(found.name(kind), font)
+            name = showable(detections.name(number), font)
             text = f"{name} {score:.2f}" if scores else name
             label(image, text, font, (left, top), colour, thickness / 4, max(1, thickness - 2))
     return image

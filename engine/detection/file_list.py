@@ -40,7 +40,7 @@ def without_query(name: str) -> str:
 
 
 def list_files(source: str) -> list[str]:
-    """Return what a path, folder, glob, text list or web address stands for, in a fixed order.
+    """List the files that a path, folder, glob, text list or web address stands for, in a fixed order.
 
     Raises:
         UsageError: if there is nothing.
@@ -53,19 +53,19 @@ def list_files(source: str) -> list[str]:
         raise UsageError(f"--source {source[:80]!r}: is no name that a file can have")
     path = Path(source).expanduser()
     if path.is_dir():
-        found = [str(entry) for entry in sorted(path.iterdir()) if _belongs(entry)]
+        files = [str(entry) for entry in sorted(path.iterdir()) if _belongs(entry)]
     elif path.suffix.lower() == ".txt" and path.is_file():
-        found = _from_list(path)
+        files = _from_list(path)
     elif path.exists() or path.is_symlink():
-        found = [str(path)]
+        files = [str(path)]
     elif re.search(r"[*?\[]", source):
         base = Path(path.anchor) if path.is_absolute() else Path()
-        found = [str(entry) for entry in sorted(base.glob(str(path.relative_to(path.anchor)))) if _belongs(entry)]
+        files = [str(entry) for entry in sorted(base.glob(str(path.relative_to(path.anchor)))) if _belongs(entry)]
     else:
         raise UsageError(f"--source {source}: there is no such file or folder (and it is no webcam number or address)")
-    if not found:
+    if not files:
         raise UsageError(f"--source {source}: nothing in it; give an image, video, folder, glob, .txt list or address")
-    return found
+    return files
 
 
 def _belongs(entry: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Where a frame comes from, and the account of what became of each input."""
+"""Origin of an image or video frame, and the summary of what was read and what was skipped."""
 
 from dataclasses import dataclass, field
 
@@ -6,27 +6,27 @@ FPS_UNKNOWN = 30.0
 
 
 @dataclass(frozen=True)
-class Shot:
-    """Where one image comes from.
+class Frame:
+    """Name the origin of one image or video frame.
 
     Attributes:
         path: the file, or the address of a stream.
         kind: "image", "video" or "stream".
-        frame: number of the frame from 1; None for an image.
-        frames: number of frames that the file announces, after --vid-stride; 0 where unknown.
+        number: of the frame in its video or stream, from 1; None for an image.
+        count: frames that the file announces, after --vid-stride; 0 where unknown.
         fps: of the video as written again, after --vid-stride.
     """
 
     path: str
     kind: str = "image"
-    frame: int | None = None
-    frames: int = 0
+    number: int | None = None
+    count: int = 0
     fps: float = FPS_UNKNOWN
 
 
 @dataclass
-class Tally:
-    """What became of every input.
+class SourceReport:
+    """Count the images and frames that a source gave, and list what was skipped.
 
     Attributes:
         images: images read.

@@ -1,4 +1,4 @@
-"""Read → prepare → model → suppress, each further than the next: a pipeline of threads with bounded queues."""
+"""Predict in a pipeline of threads with bounded queues: read → letterbox → model → non-maximum suppression."""
 
 import time
 from argparse import Namespace
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from engine.backends.select import FEW, open_backend
-from engine.detection.frames import Shot
-from engine.detection.result import Found
+from engine.detection.frames import Frame
+from engine.detection.result import FrameDetections
 from engine.detection.sources import open_source
 from engine.errors import UsageError
 from engine.ops.letterbox import Placement, canvas, letterbox
@@ -30,17 +30,17 @@ LANES = 4  # batches in the model at a time where there are many; the threads ar
 
 @dataclass
 class _Batch:
-    """Images on their way through the stages."""
+    """Hold one batch between the stages of the pipeline."""
 
     images: list[np.ndarray]
-    shots: list[Shot]
+    frames: list[Frame]
     inputs: np.ndarray
-    places: list[Placement]
+    placements: list[Placement]
     speed: dict[str, float]
 
 
 class Predictor:
-    """Finds objects in whatever a source stands for.
+    """Detect objects in every image of a source.
 
     Args:
         options: flags of detect.py.
@@ -48,8 +48,8 @@ class Predictor:
 
     Attributes:
         folder: where --visualize writes; nothing is shown without one.
-        dataset: the source, once called; its `tally` says what became of every input.
-        backend: the model, once called.
+        source: its reader, once opened; `source.report` counts what was read and lists what was skipped.
+        backend: the model, once opened.
         watch: where the time went.
     """
 
@@ -57,7 +57,7 @@ class Predictor:
         self.options, self.weights = options, weights
         self.folder: Path | None = None
         self.watch = Stopwatch()
-        self.dataset: Any = None
+        self.source: Any = None
         self.backend: Any = None
 
     def open(self, source: Any) -> None:
@@ -67,21 +67,21 @@ class Predictor:
             UsageError: if the source does not exist, or a flag does not fit the model.
             CheckpointError: if the weights cannot be read.
         """
-        self.dataset = open_source(source, self.options.batch_size, self.options.vid_stride)
-        few = self.dataset.images is not None and self.dataset.images <= FEW
-        lanes = 1 if self.dataset.mode == "stream" or few else min(LANES, environment.threads())
-        self.backend = open_backend(self.options, self.weights, self.dataset.images, lanes)
+        self.source = open_source(source, self.options.batch_size, self.options.vid_stride)
+        few = self.source.images is not None and self.source.images <= FEW
+        lanes = 1 if self.source.mode == "stream" or few else min(LANES, environment.threads())
+        self.backend = open_backend(self.options, self.weights, self.source.images, lanes)
         self._check_classes()
         self.size = self._size()
-        if self.backend.batch and self.dataset.bs != self.backend.batch:
-            self.dataset.bs = self.backend.batch
+        if self.backend.batch and self.source.bs != self.backend.batch:
+            self.source.bs = self.backend.batch
 
-    def __call__(self) -> Generator[Found, None, None]:
-        """Yield what is found, image by image, in the order of the source."""
-        ahead = 1 if self.dataset.mode == "stream" else AHEAD
+    def __call__(self) -> Generator[FrameDetections, None, None]:
+        """Yield detections image by image, in the order of the source."""
+        ahead = 1 if self.source.mode == "stream" else AHEAD
         with closing(background(self._prepared(), ahead)) as prepared:
-            with closing(background(self._found(prepared), ahead)) as found:
-                for batch in found:
+            with closing(background(self._detections(prepared), ahead)) as detections:
+                for batch in detections:
                     yield from batch
 
     def _check_classes(self) -> None:
@@ -106,31 +106,33 @@ class Predictor:
         return height, width
 
     def _prepared(self) -> Iterator[_Batch]:
-        """Read and scale."""
-        reader = iter(self.dataset)
+        """Read and letterbox images."""
+        reader = iter(self.source)
         while True:
             start = time.perf_counter()
             entry = next(reader, None)
             if entry is None:
                 return
-            paths, images, shots = entry
+            paths, images, frames = entry
             read = time.perf_counter() - start
             self.watch.add("read", read, len(images))
             size = canvas(images, self.size, self.backend.stride, tight=self.backend.size is None)
-            inputs, places = letterbox(images, size)
+            inputs, placements = letterbox(images, size)
             prepared = time.perf_counter() - start - read
             self.watch.add("prepare", prepared, len(images))
-            shots = [shot if isinstance(shot, Shot) else Shot(path) for path, shot in zip(paths, shots, strict=True)]
-            yield _Batch(images, shots, inputs, places, {"preprocess": 1000 * prepared / len(images)})
+            frames = [
+                frame if isinstance(frame, Frame) else Frame(path) for path, frame in zip(paths, frames, strict=True)
+            ]
+            yield _Batch(images, frames, inputs, placements, {"preprocess": 1000 * prepared / len(images)})
 
-    def _found(self, batches: Iterator[_Batch]) -> Iterator[list[Found]]:
-        """Run the model and suppress."""
+    def _detections(self, batches: Iterator[_Batch]) -> Iterator[list[FrameDetections]]:
+        """Run the model and non-maximum suppression."""
         for batch, output in self._outputs(batches):
             with self.watch.measure("suppress", len(batch.images)):
-                found = self._boxes(output, batch)
+                detections = self._boxes(output, batch)
             if self.options.visualize and self.folder is not None:
-                self.backend.show(batch.inputs, [s.path for s in batch.shots], self.folder, self.options.conf_thres)
-            yield found
+                self.backend.show(batch.inputs, [s.path for s in batch.frames], self.folder, self.options.conf_thres)
+            yield detections
 
     def _outputs(self, batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, np.ndarray]]:
         """Run the model on as many batches at a time as it has lanes, and one in waiting; keep their order."""
@@ -161,7 +163,7 @@ class Predictor:
             return self.backend(filled)[: len(inputs)]  # type: ignore[no-any-return]
         return self.backend(inputs)  # type: ignore[no-any-return]
 
-    def _boxes(self, output: np.ndarray, batch: _Batch) -> list[Found]:
+    def _boxes(self, output: np.ndarray, batch: _Batch) -> list[FrameDetections]:
         options = self.options
         if self.backend.finished:
             kept = [_passing(rows, options.conf_thres, options.classes)[: options.max_det] for rows in output]
@@ -172,12 +174,14 @@ class Predictor:
                 )
                 for rows in confident(output, options.conf_thres)
             ]
-        found = []
-        for rows, image, shot, place in zip(kept, batch.images, batch.shots, batch.places, strict=True):
+        detections = []
+        for rows, image, frame, placement in zip(kept, batch.images, batch.frames, batch.placements, strict=True):
             classes = rows[:, 5].astype(np.int64)
-            boxes = place.back(rows[:, :4])
-            found.append(Found(image, shot, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed)))
-        return found
+            boxes = placement.back(rows[:, :4])
+            detections.append(
+                FrameDetections(image, frame, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed))
+            )
+        return detections
 
 
 def _passing(rows: np.ndarray, least: float, classes: list[int] | None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Reading what a source stands for, batch by batch; nothing in it can end the run."""
+"""Read images, videos and streams batch by batch; an input that cannot be read is skipped with its reason."""
 
 import urllib.error
 import urllib.request
@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from engine.detection.file_list import VIDEOS, WEB, image_suffixes, suffix_of
-from engine.detection.frames import FPS_UNKNOWN, Shot, Tally
+from engine.detection.frames import FPS_UNKNOWN, Frame, SourceReport
 from engine.errors import UsageError
 from engine.ops import image_io
 
 MAX_DOWNLOAD = 64 << 20  # bytes of one image fetched from the web
 
 
-class Files:
-    """Images and videos in order; nothing in them can end the run.
+class FileReader:
+    """Read image and video files in order; one that cannot be read is skipped and reported.
 
     Args:
         files: paths and web addresses.
@@ -30,15 +30,15 @@ class Files:
 
     def __init__(self, files: list[str], batch: int = 1, vid_stride: int = 1) -> None:
         self.files, self.bs, self.vid_stride = files, batch, vid_stride
-        self.tally = Tally()
+        self.report = SourceReport()
 
     @property
     def images(self) -> int | None:
         """How many there are at most; None if videos are among them."""
         return None if any(self._is_video(file) for file in self.files) else len(self.files)
 
-    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
-        """Yield batches: paths, images (h, w, 3) uint8 BGR, and their shots."""
+    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Frame]]]:
+        """Yield batches: paths, images (h, w, 3) uint8 BGR, and their frames."""
         for videos, files in groupby(self.files, self._is_video):
             if not videos:
                 yield from self._batches(self._images(files))
@@ -47,32 +47,32 @@ class Files:
                 yield from self._batches(self._video(file))
 
     def _batches(
-        self, entries: Iterable[tuple[Shot, np.ndarray]]
-    ) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
+        self, entries: Iterable[tuple[Frame, np.ndarray]]
+    ) -> Iterator[tuple[list[str], list[np.ndarray], list[Frame]]]:
         """Yield batches of one video, or of images that follow one another."""
-        shots: list[Shot] = []
-        frames: list[np.ndarray] = []
-        for shot, image in entries:
-            shots.append(shot)
-            frames.append(image)
-            if len(shots) == self.bs:
-                yield [shot.path for shot in shots], frames, shots
-                shots, frames = [], []
-        if shots:
-            yield [shot.path for shot in shots], frames, shots
+        frames: list[Frame] = []
+        images: list[np.ndarray] = []
+        for frame, image in entries:
+            frames.append(frame)
+            images.append(image)
+            if len(frames) == self.bs:
+                yield [frame.path for frame in frames], images, frames
+                frames, images = [], []
+        if frames:
+            yield [frame.path for frame in frames], images, frames
 
-    def _images(self, files: Iterable[str]) -> Iterator[tuple[Shot, np.ndarray]]:
+    def _images(self, files: Iterable[str]) -> Iterator[tuple[Frame, np.ndarray]]:
         for file in files:
             image = self._read_image(file)
             if image is not None:
-                self.tally.images += 1
-                yield Shot(file), image
+                self.report.images += 1
+                yield Frame(file), image
 
     def _is_video(self, file: str) -> bool:
         return suffix_of(file) in VIDEOS and suffix_of(file) != ".gif"
 
     def _skip(self, file: str, reason: str) -> None:
-        self.tally.skipped.append((file, reason))
+        self.report.skipped.append((file, reason))
 
     def _read_image(self, file: str) -> np.ndarray | None:
         """Return an image, or None after noting why it is skipped."""
@@ -84,12 +84,12 @@ class Files:
         if path.is_file() and path.suffix.lower() not in image_suffixes() and sniff(path) is None:
             self._skip(file, "is neither image nor video, by its name and its content")
             return None
-        facts = probe(path, decode=False)  # it is decoded below
-        for issue in facts.issues:
-            if facts.width and issue.kind != "exif-rotated":
-                self.tally.notes.append((file, issue.message))
-        if not facts.width:
-            self._skip(file, "; ".join(issue.message for issue in facts.issues))
+        properties = probe(path, decode=False)  # it is decoded below
+        for issue in properties.issues:
+            if properties.width and issue.kind != "exif-rotated":
+                self.report.notes.append((file, issue.message))
+        if not properties.width:
+            self._skip(file, "; ".join(issue.message for issue in properties.issues))
             return None
         return self._decoded(file, image_io.read(path))
 
@@ -112,7 +112,7 @@ class Files:
             return None
         return self._decoded(address, image_io.decode(content))
 
-    def _video(self, file: str) -> Iterator[tuple[Shot, np.ndarray]]:
+    def _video(self, file: str) -> Iterator[tuple[Frame, np.ndarray]]:
         """Yield a video's frames; a video that breaks off ends there, with a note."""
         import cv2
 
@@ -127,7 +127,7 @@ class Files:
         finally:
             capture.release()
 
-    def _frames(self, file: str, capture: Any) -> Iterator[tuple[Shot, np.ndarray]]:
+    def _frames(self, file: str, capture: Any) -> Iterator[tuple[Frame, np.ndarray]]:
         import cv2
 
         announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
@@ -141,15 +141,15 @@ class Files:
             good, image = capture.retrieve()
             if not good or image is None:
                 break
-            self.tally.frames += 1
+            self.report.frames += 1
             number = (read - 1) // self.vid_stride + 1
-            yield Shot(file, "video", number, -(-announced // self.vid_stride), fps), image
+            yield Frame(file, "video", number, -(-announced // self.vid_stride), fps), image
         if not read:
             self._skip(file, "has no frame that can be decoded")
             return
-        self.tally.videos += 1
+        self.report.videos += 1
         if read < announced:
-            self.tally.notes.append((file, f"ends early: {read} of {announced} announced frames could be read"))
+            self.report.notes.append((file, f"ends early: {read} of {announced} announced frames could be read"))
 
 
 def _video_problem(file: str) -> str | None:
@@ -168,8 +168,8 @@ def _video_problem(file: str) -> str | None:
     return "is empty (0 bytes)" if path.stat().st_size == 0 else None
 
 
-class Streams:
-    """ultralytics' reader of webcams and network streams, with a shot for every image.
+class StreamReader:
+    """Read webcams and network streams by ultralytics' reader, and name every image's origin (`Frame`).
 
     Args:
         source: webcam number, address, or a .streams file with one of them a line.
@@ -192,20 +192,20 @@ class Streams:
             why = "" if isinstance(error, ConnectionError) else f": {error}"
             raise UsageError(f"--source {source}: the {what} cannot be opened{why}") from None
         self.bs, self.vid_stride = self.inner.bs, vid_stride
-        self.tally = Tally()
+        self.report = SourceReport()
 
-    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
+    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Frame]]]:
         try:
-            for number, (paths, frames, _) in enumerate(self.inner, 1):
-                self.tally.frames += len(frames)
+            for number, (paths, images, _) in enumerate(self.inner, 1):
+                self.report.frames += len(images)
                 rates = [fps / self.vid_stride for fps in self.inner.fps]
-                yield paths, frames, [Shot(p, "stream", number, 0, fps) for p, fps in zip(paths, rates, strict=True)]
+                yield paths, images, [Frame(p, "stream", number, 0, fps) for p, fps in zip(paths, rates, strict=True)]
         finally:
             self.inner.close()
 
 
-class Memory:
-    """Images in memory, as a source.
+class MemoryReader:
+    """Read images that are in memory already.
 
     Args:
         source: one image or several: arrays (h, w, 3) or (h, w) uint8 in OpenCV's order BGR, PIL images, or a tensor
@@ -223,13 +223,13 @@ class Memory:
         self.all = [_as_image(entry) for entry in (source if several else [source])]
         self.bs = batch
         self.images = len(self.all)
-        self.tally = Tally(images=len(self.all))
+        self.report = SourceReport(images=len(self.all))
 
-    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Shot]]]:
-        shots = [Shot(f"image{number}") for number in range(len(self.all))]
+    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Frame]]]:
+        frames = [Frame(f"image{number}") for number in range(len(self.all))]
         for start in range(0, len(self.all), self.bs):
             part = slice(start, start + self.bs)
-            yield [shot.path for shot in shots[part]], self.all[part], shots[part]
+            yield [frame.path for frame in frames[part]], self.all[part], frames[part]
 
 
 def _as_image(entry: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What was found in one image."""
+"""Detections of one image or frame, and their form as ultralytics Results."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from engine.detection.frames import Shot
+from engine.detection.frames import Frame
 
 
 @dataclass
-class Found:
-    """Boxes in one image or frame, best first.
+class FrameDetections:
+    """Hold the boxes detected in one image or frame, best first.
 
     Attributes:
         image: (h, w, 3) uint8 BGR.
-        shot: where it comes from.
+        frame: where it comes from.
         boxes: (n, 4) float32 corners in its pixels.
         scores: (n,) float32.
         classes: (n,) int.
@@ -24,7 +24,7 @@ class Found:
     """
 
     image: np.ndarray
-    shot: Shot
+    frame: Frame
     boxes: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
@@ -34,18 +34,18 @@ class Found:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def name(self, kind: int) -> str:
+    def name(self, number: int) -> str:
         """Return a class's name."""
-        return self.names.get(int(kind), str(int(kind)))
+        return self.names.get(int(number), str(int(number)))
 
     def summary(self) -> str:
-        """Say how many of each class there are."""
-        counts = Counter(int(kind) for kind in self.classes)
-        words = [f"{count} {self.name(kind)}{'s' * (count > 1)}" for kind, count in sorted(counts.items())]
-        return ", ".join(words) or "nothing found"
+        """Return how many boxes of each class there are, as one line."""
+        counts = Counter(int(number) for number in self.classes)
+        labels = [f"{count} {self.name(number)}{'s' * (count > 1)}" for number, count in sorted(counts.items())]
+        return ", ".join(labels) or "nothing found"
 
     def results(self) -> Any:
-        """Return the same as ultralytics Results, with `shot`; imports torch."""
+        """Convert to ultralytics Results, with `frame`; imports torch."""
         from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
 
         # isort: split
@@ -54,7 +54,7 @@ class Found:
 
         rows = np.concatenate([self.boxes, self.scores[:, None], self.classes[:, None]], 1).astype(np.float32)
         made = Results(
-            self.image, path=self.shot.path, names=self.names, boxes=torch.from_numpy(rows), speed=self.speed
+            self.image, path=self.frame.path, names=self.names, boxes=torch.from_numpy(rows), speed=self.speed
         )
-        made.shot = self.shot
+        made.frame = self.frame
         return made

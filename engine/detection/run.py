@@ -1,4 +1,4 @@
-"""detect.py as a function, and detection from Python in three lines."""
+"""Detect objects: detect.py as a function, and `detect` for Python programs."""
 
 import time
 from argparse import Namespace
@@ -14,7 +14,7 @@ from engine.cli.detect_flags import detect_parser
 from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
 from engine.detection.annotate import draw
 from engine.detection.predictor import Predictor
-from engine.detection.result import Found
+from engine.detection.result import FrameDetections
 from engine.detection.writers import Outputs, check_display
 from engine.errors import UsageError
 from engine.runtime.fonts import warn_of_missing
@@ -25,7 +25,7 @@ LISTED = 20  # skipped inputs, and notes, named in the summary; if there are mor
 
 
 def detect(weights: Any, source: Any, **options: Any) -> Iterator[Any]:
-    """Find objects, one image or frame at a time.
+    """Detect objects, one image or frame at a time.
 
         from engine import detect
         for result in detect("weights/yolov5n-digits.pt", "images/"):
@@ -37,7 +37,7 @@ def detect(weights: Any, source: Any, **options: Any) -> Iterator[Any]:
         options: detect.py's flags with underscores, for example conf_thres=0.4, imgsz=320, classes=[0].
 
     Returns:
-        An iterator of ultralytics Results; each has `shot` (engine.detection.frames.Shot): its file and frame.
+        An iterator of ultralytics Results; each has `frame` (engine.detection.frames.Frame): its file and number.
 
     Raises:
         UsageError: if an option is unknown, or the source does not exist.
@@ -53,13 +53,13 @@ def detect(weights: Any, source: Any, **options: Any) -> Iterator[Any]:
 
 def _results(predictor: Predictor, source: Any) -> Iterator[Any]:
     predictor.open(source)
-    with closing(predictor()) as found:
-        for entry in found:
+    with closing(predictor()) as detections:
+        for entry in detections:
             yield entry.results()
 
 
 def run(options: Namespace) -> None:
-    """Do what detect.py was asked to.
+    """Run detection as detect.py's flags ask.
 
     Raises:
         UsageError: if a flag or the source is wrong, or nothing in the source can be used.
@@ -84,7 +84,7 @@ def run(options: Namespace) -> None:
         crops=options.save_crop,
     )
     try:
-        _work(predictor, options, outputs)
+        _detect_and_write(predictor, options, outputs)
     finally:
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -102,8 +102,8 @@ def _demo_source(options: Namespace) -> Any:
     return [str(record.path) for record in split.records]
 
 
-def _work(predictor: Predictor, options: Namespace, outputs: Outputs) -> None:
-    """Detect, draw, write and report."""
+def _detect_and_write(predictor: Predictor, options: Namespace, outputs: Outputs) -> None:
+    """Detect, draw, write, and log a summary."""
     start = time.perf_counter()
     seen = 0
     last = None
@@ -113,36 +113,36 @@ def _work(predictor: Predictor, options: Namespace, outputs: Outputs) -> None:
     style = (options.line_thickness, not options.hide_labels, not options.hide_conf)
     try:
         with closing(predictor()) as results:
-            for found in results:
-                shot = found.shot
+            for detections in results:
+                frame = detections.frame
                 seen += 1
                 drawn = None
                 if draws:
                     with predictor.watch.measure("draw"):
-                        drawn = draw(found, *style)
+                        drawn = draw(detections, *style)
                 with predictor.watch.measure("write"):
-                    outputs.write(found, drawn)
+                    outputs.write(detections, drawn)
                 if options.view_img and drawn is not None:
-                    _show(drawn, shot)
-                if shot.kind == "image" or shot.path != last or (shot.frame or 0) % 100 == 0:
-                    LOGGER.info(_line(found))
-                last = shot.path
+                    _show(drawn, frame)
+                if frame.kind == "image" or frame.path != last or (frame.number or 0) % 100 == 0:
+                    LOGGER.info(_summary_line(detections))
+                last = frame.path
     finally:
         outputs.close()
     _report(predictor, outputs, seen, time.perf_counter() - start, options)
 
 
-def _line(found: Found) -> str:
-    shot = found.shot
-    where = shot.path if shot.frame is None else f"{shot.path} frame {shot.frame}/{shot.frames or '?'}"
-    height, width = found.image.shape[:2]
-    return printable(f"{where}: {width}x{height} {found.summary()}, {found.speed['inference']:.1f} ms")
+def _summary_line(detections: FrameDetections) -> str:
+    frame = detections.frame
+    where = frame.path if frame.number is None else f"{frame.path} frame {frame.number}/{frame.count or '?'}"
+    height, width = detections.image.shape[:2]
+    return printable(f"{where}: {width}x{height} {detections.summary()}, {detections.speed['inference']:.1f} ms")
 
 
-def _show(drawn: Any, shot: Any) -> None:
+def _show(drawn: Any, frame: Any) -> None:
     import cv2
 
-    cv2.imshow(shot.path, drawn)
+    cv2.imshow(frame.path, drawn)
     if cv2.waitKey(1) & 0xFF == ord("q"):
         raise KeyboardInterrupt
 
@@ -153,12 +153,12 @@ def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options
     Raises:
         UsageError: if nothing was used at all.
     """
-    tally = predictor.dataset.tally
+    report = predictor.source.report
     if not seen:
-        name, reason = tally.skipped[0] if tally.skipped else (options.source, "nothing in it")
-        more = f" (and {len(tally.skipped) - 1} more)" if len(tally.skipped) > 1 else ""
+        name, reason = report.skipped[0] if report.skipped else (options.source, "nothing in it")
+        more = f" (and {len(report.skipped) - 1} more)" if len(report.skipped) > 1 else ""
         raise UsageError(f"--source: nothing usable: {name} {reason}{more}")
-    for title, entries in (("note", tally.notes), ("skipped", tally.skipped)):
+    for title, entries in (("note", report.notes), ("skipped", report.skipped)):
         lines = [printable(f"{name}: {text}") for name, text in entries]
         for line in lines[:LISTED]:
             LOGGER.info(f"{title}: {line}")
@@ -168,7 +168,7 @@ def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options
     if options.profile:
         LOGGER.info(predictor.watch.table(seconds))
     LOGGER.info(
-        f"{tally.summary()}; {seconds:.1f} s, {seen / seconds:.1f} a second; ms an image: {predictor.watch.line()}"
+        f"{report.summary()}; {seconds:.1f} s, {seen / seconds:.1f} a second; ms an image: {predictor.watch.line()}"
     )
     if any(outputs.folder.iterdir()):
         labels = f", {outputs.labels} label files in labels/" if options.save_txt else ""

@@ -1,4 +1,4 @@
-"""What detect.py writes: images, videos, labels, tables and crops, all inside the run's folder."""
+"""Write detections as images, videos, labels, tables and crops, all inside the run's folder."""
 
 import csv
 import re
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from engine.detection.file_list import without_query
-from engine.detection.frames import Shot
-from engine.detection.result import Found
+from engine.detection.frames import Frame
+from engine.detection.result import FrameDetections
 from engine.errors import UsageError
 
 WRITABLE = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
@@ -54,27 +54,27 @@ class Outputs:
         self._videos: dict[str, tuple[Any, tuple[int, int]]] = {}  # input → writer, (width, height)
         self._csv: Any = None
 
-    def write(self, found: Found, drawn: np.ndarray | None = None) -> None:
-        """Write what was found in one image.
+    def write(self, detections: FrameDetections, drawn: np.ndarray | None = None) -> None:
+        """Write the detections of one image.
 
         Args:
-            found: the image and its boxes.
+            detections: the image and its boxes.
             drawn: the annotated image, where images are written.
 
         Raises:
             OSError: if something cannot be written.
         """
-        shot = found.shot
-        name = self._name(shot)
+        frame = detections.frame
+        name = self._name(frame)
         if drawn is not None and self.images:
-            self._write_image(drawn, shot, name)
-        stem = Path(name).stem if shot.frame is None else f"{Path(name).stem}_{shot.frame}"
-        if self.txt and len(found):
-            self._write_labels(found, self._folder("labels") / f"{stem}.txt")
+            self._write_image(drawn, frame, name)
+        stem = Path(name).stem if frame.number is None else f"{Path(name).stem}_{frame.number}"
+        if self.txt and len(detections):
+            self._write_labels(detections, self._folder("labels") / f"{stem}.txt")
         if self.table:
-            self._write_rows(found)
+            self._write_rows(detections)
         if self.crops:
-            self._write_crops(found, stem)
+            self._write_crops(detections, stem)
 
     def list_inputs(self, title: str, lines: list[str]) -> Path:
         """Write TITLE.txt, a line for each input, and return its path."""
@@ -100,11 +100,11 @@ class Outputs:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _name(self, shot: Shot) -> str:
+    def _name(self, frame: Frame) -> str:
         """Return the input's output name: its own, made safe, and unique by stem (labels have no suffix)."""
-        if shot.path not in self._names:
-            own = Path(safe_name(Path(without_query(shot.path)).name, "image"))
-            video = shot.kind != "image"
+        if frame.path not in self._names:
+            own = Path(safe_name(Path(without_query(frame.path)).name, "image"))
+            video = frame.kind != "image"
             suffix = ".mp4" if video else own.suffix if own.suffix.lower() in WRITABLE else ".jpg"
             known = own.suffix.lower() in WRITABLE or video or suffix == ".jpg"
             stem = own.stem if known and own.suffix else own.name
@@ -113,23 +113,23 @@ class Outputs:
                 number += 1
                 unique = f"{stem}-{number}"
             self._taken.add(unique)
-            self._names[shot.path] = unique + suffix
-        return self._names[shot.path]
+            self._names[frame.path] = unique + suffix
+        return self._names[frame.path]
 
-    def _write_image(self, drawn: np.ndarray, shot: Shot, name: str) -> None:
+    def _write_image(self, drawn: np.ndarray, frame: Frame, name: str) -> None:
         import cv2
 
-        if shot.kind == "image":
+        if frame.kind == "image":
             path = self._folder() / name
             if not cv2.imwrite(str(path), drawn):
                 raise OSError(f"{path}: cannot be written")
             return
         size = (drawn.shape[1], drawn.shape[0])
-        if shot.path not in self._videos:
-            if shot.kind == "video":  # files come one after the other, streams side by side
+        if frame.path not in self._videos:
+            if frame.kind == "video":  # files come one after the other, streams side by side
                 self.finish_videos()
-            self._videos[shot.path] = (self._open_video(self._folder() / name, shot.fps, size), size)
-        writer, first = self._videos[shot.path]
+            self._videos[frame.path] = (self._open_video(self._folder() / name, frame.fps, size), size)
+        writer, first = self._videos[frame.path]
         writer.write(drawn if size == first else cv2.resize(drawn, first))
 
     def _open_video(self, path: Path, fps: float, size: tuple[int, int]) -> Any:
@@ -140,35 +140,39 @@ class Outputs:
             raise OSError(f"{path}: cannot be written as a video of {size[0]}×{size[1]} at {fps:.3g} fps")
         return writer
 
-    def _write_labels(self, found: Found, path: Path) -> None:
-        height, width = found.image.shape[:2]
+    def _write_labels(self, detections: FrameDetections, path: Path) -> None:
+        height, width = detections.image.shape[:2]
         rows = []
-        for (left, top, right, bottom), score, kind in zip(found.boxes, found.scores, found.classes, strict=True):
+        for (left, top, right, bottom), score, number in zip(
+            detections.boxes, detections.scores, detections.classes, strict=True
+        ):
             centre = ((left + right) / 2 / width, (top + bottom) / 2 / height)
             values = [*centre, (right - left) / width, (bottom - top) / height, *([score] if self.conf else [])]
-            rows.append(" ".join([str(int(kind)), *(f"{float(value):.6g}" for value in values)]))
+            rows.append(" ".join([str(int(number)), *(f"{float(value):.6g}" for value in values)]))
         path.write_text("\n".join(rows) + "\n", encoding="utf-8")
         self.labels += 1
 
-    def _write_rows(self, found: Found) -> None:
+    def _write_rows(self, detections: FrameDetections) -> None:
         if self._csv is None:
             path = self._folder() / "predictions.csv"
             # A name may have bytes that are no UTF-8.
             self._csv = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
             csv.writer(self._csv).writerow(CSV_HEADER)
         rows = csv.writer(self._csv)
-        shot = found.shot
-        for box, score, kind in zip(found.boxes, found.scores, found.classes, strict=True):
+        frame = detections.frame
+        for box, score, number in zip(detections.boxes, detections.scores, detections.classes, strict=True):
             corners = [f"{value:.2f}" for value in box.tolist()]
-            rows.writerow([Path(shot.path).name, found.name(kind), f"{float(score):.4f}", *corners, shot.frame or ""])
+            rows.writerow(
+                [Path(frame.path).name, detections.name(number), f"{float(score):.4f}", *corners, frame.number or ""]
+            )
 
-    def _write_crops(self, found: Found, stem: str) -> None:
+    def _write_crops(self, detections: FrameDetections, stem: str) -> None:
         import cv2
 
-        for number, (box, kind) in enumerate(zip(found.boxes, found.classes, strict=True), 1):
-            crop = cut_out(found.image, box)
+        for number, (box, class_number) in enumerate(zip(detections.boxes, detections.classes, strict=True), 1):
+            crop = cut_out(detections.image, box)
             if crop.size:
-                folder = self._folder("crops", safe_name(found.name(kind), f"class{int(kind)}"))
+                folder = self._folder("crops", safe_name(detections.name(class_number), f"class{int(class_number)}"))
                 cv2.imwrite(str(folder / f"{stem}{'' if number == 1 else number}.jpg"), crop)
 
 

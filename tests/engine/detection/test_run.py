@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.detection.frames import Tally
+from engine.detection.frames import SourceReport
 from engine.detection.run import LISTED, _report
 from engine.detection.writers import Outputs
 from engine.runtime.log import LOGGER, printable
@@ -16,8 +16,8 @@ from engine.runtime.stage_timer import Stopwatch
 def test_every_skipped_input_is_named_and_all_of_many_in_a_file(tmp_path, monkeypatch, count):
     said = []
     monkeypatch.setattr(LOGGER, "info", said.append)
-    tally = Tally(images=1, skipped=[(f"{number}\n.jpg", "is empty") for number in range(count)])
-    predictor = SimpleNamespace(dataset=SimpleNamespace(tally=tally), watch=Stopwatch())
+    report = SourceReport(images=1, skipped=[(f"{number}\n.jpg", "is empty") for number in range(count)])
+    predictor = SimpleNamespace(source=SimpleNamespace(report=report), watch=Stopwatch())
     _report(predictor, Outputs(tmp_path), 1, 1.0, SimpleNamespace(profile=False, save_txt=False))
     assert said[:LISTED] == [f"skipped: {number}\\n.jpg: is empty" for number in range(LISTED)]
     assert any(line.startswith(f"used 1 image, skipped {count};") for line in said)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.detection.file_list import is_live, list_files
-from engine.detection.readers import Files
+from engine.detection.readers import FileReader
 from engine.detection.sources import open_source
 from engine.errors import UsageError
 
@@ -33,11 +33,11 @@ def test_a_folder_holds_images_and_videos_whatever_their_names(tmp_path):
     (tmp_path / ".hidden.jpg").write_bytes(b"")
     (tmp_path / "below").mkdir()
     film(tmp_path / "film.mp4")
-    files = Files(list_files(str(tmp_path)))
-    seen = [shot for _, _, shots in files for shot in shots]
-    assert sum(shot.kind == "image" for shot in seen) == 6
-    assert [shot.frame for shot in seen if shot.kind == "video"] == list(range(1, 11))
-    assert files.tally.summary() == "used 6 images and 1 video (10 frames), skipped 0"
+    files = FileReader(list_files(str(tmp_path)))
+    seen = [frame for _, _, frames in files for frame in frames]
+    assert sum(frame.kind == "image" for frame in seen) == 6
+    assert [frame.number for frame in seen if frame.kind == "video"] == list(range(1, 11))
+    assert files.report.summary() == "used 6 images and 1 video (10 frames), skipped 0"
 
 
 def test_a_glob_a_list_and_a_single_file(tmp_path, monkeypatch):
@@ -46,9 +46,9 @@ def test_a_glob_a_list_and_a_single_file(tmp_path, monkeypatch):
     listing = tmp_path / "list.txt"
     listing.write_text(f"a.jpg\n\n{tmp_path / 'c.png'}\nmissing.jpg\n")
     assert list_files(str(tmp_path / "*.jpg")) == [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")]
-    files = Files(list_files(str(listing)))
+    files = FileReader(list_files(str(listing)))
     assert [paths for paths, _, _ in files] == [[str(tmp_path / "a.jpg")], [str(tmp_path / "c.png")]]
-    assert files.tally.skipped == [(str(tmp_path / "missing.jpg"), "there is no such file")]
+    assert files.report.skipped == [(str(tmp_path / "missing.jpg"), "there is no such file")]
     monkeypatch.chdir(tmp_path)
     assert list_files("*.png") == ["c.png"]
     assert list_files("a.jpg") == ["a.jpg"]
@@ -105,10 +105,10 @@ def test_broken_files_are_skipped_with_a_reason(tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "bare").write_bytes(good)
-    files = Files(list_files(str(tmp_path)))
+    files = FileReader(list_files(str(tmp_path)))
     used = [path for paths, _, _ in files for path in paths]
     assert used == [str(tmp_path / "bare"), str(tmp_path / "good.jpg")]
-    reasons = {path.rsplit("/", 1)[1]: reason for path, reason in files.tally.skipped}
+    reasons = {path.rsplit("/", 1)[1]: reason for path, reason in files.report.skipped}
     assert reasons["empty.jpg"] == "is empty (0 bytes)"
     assert reasons["empty.mp4"] == "is empty (0 bytes)"
     assert reasons["directory.jpg"] == "is not a file but a folder or device"
@@ -125,9 +125,9 @@ def test_names_that_are_no_utf8_are_skipped(tmp_path):
     """OpenCV crashes the process when it is given one."""
     image(tmp_path / "x.jpg").rename(tmp_path / os.fsdecode(b"\xff.jpg"))
     film(tmp_path / "x.mp4").rename(tmp_path / os.fsdecode(b"\xff.mp4"))
-    files = Files([*list_files(str(tmp_path)), str(image(tmp_path / "good.png"))])
+    files = FileReader([*list_files(str(tmp_path)), str(image(tmp_path / "good.png"))])
     assert [path for paths, _, _ in files for path in paths] == [str(tmp_path / "good.png")]
-    assert [reason for _, reason in files.tally.skipped] == ["has a name that is not UTF-8; rename it"] * 2
+    assert [reason for _, reason in files.report.skipped] == ["has a name that is not UTF-8; rename it"] * 2
 
 
 def test_a_broken_video_does_not_stand_for_other_files(tmp_path):
@@ -135,28 +135,28 @@ def test_a_broken_video_does_not_stand_for_other_files(tmp_path):
         image(tmp_path / "x.jpg").rename(tmp_path / f"film{number}.mp4")
     broken = tmp_path / "film%d.mp4"
     broken.write_text("no video")
-    files = Files([str(broken)])
+    files = FileReader([str(broken)])
     assert list(files) == []
-    assert files.tally.skipped == [(str(broken), "cannot be opened as a video")]
+    assert files.report.skipped == [(str(broken), "cannot be opened as a video")]
 
 
 def test_a_question_mark_in_a_name_is_no_query(tmp_path):
-    files = Files([str(film(tmp_path / "f.mp4").rename(tmp_path / "who?1.mp4"))])
-    assert sum(len(shots) for _, _, shots in files) == 10
+    files = FileReader([str(film(tmp_path / "f.mp4").rename(tmp_path / "who?1.mp4"))])
+    assert sum(len(frames) for _, _, frames in files) == 10
 
 
 @pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_every_nth_frame_of_a_video(tmp_path, stride, batch):
-    files = Files([str(film(tmp_path / "film.mp4"))], batch, stride)
-    shots = [shot for _, _, shots in files for shot in shots]
-    assert [shot.frame for shot in shots] == list(range(1, len(range(0, 10, stride)) + 1))
-    assert {round(shot.fps, 3) for shot in shots} == {round(5 / stride, 3)}
+    files = FileReader([str(film(tmp_path / "film.mp4"))], batch, stride)
+    frames = [frame for _, _, frames in files for frame in frames]
+    assert [frame.number for frame in frames] == list(range(1, len(range(0, 10, stride)) + 1))
+    assert {round(frame.fps, 3) for frame in frames} == {round(5 / stride, 3)}
 
 
 def test_a_batch_never_spans_two_videos(tmp_path):
     names = [str(film(tmp_path / f"{number}.mp4", frames=3)) for number in range(2)]
-    sizes = [(len(paths), len(set(paths))) for paths, _, _ in Files(names, batch=2)]
+    sizes = [(len(paths), len(set(paths))) for paths, _, _ in FileReader(names, batch=2)]
     assert sizes == [(2, 1), (1, 1), (2, 1), (1, 1)]
 
 
@@ -164,25 +164,25 @@ def test_a_video_that_ends_early_is_used_as_far_as_it_goes(tmp_path):
     path = film(tmp_path / "film.avi", frames=40, codec="MJPG")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    files = Files([str(path)])
-    read = sum(len(shots) for _, _, shots in files)
+    files = FileReader([str(path)])
+    read = sum(len(frames) for _, _, frames in files)
     assert 0 < read < 40
-    assert files.tally.frames == read
-    assert [text for _, text in files.tally.notes] == [f"ends early: {read} of 40 announced frames could be read"] or (
-        files.tally.notes == []  # builds of OpenCV that count the frames that are there
+    assert files.report.frames == read
+    assert [text for _, text in files.report.notes] == [f"ends early: {read} of 40 announced frames could be read"] or (
+        files.report.notes == []  # builds of OpenCV that count the frames that are there
     )
 
 
 def test_the_odd_images(shared):
     folder = shared / "data" / "odd"
-    files = Files(list_files(str(folder / "made")) + list_files(str(folder / "exif")))
+    files = FileReader(list_files(str(folder / "made")) + list_files(str(folder / "exif")))
     shapes = {paths[0].rsplit("/", 1)[1]: images[0].shape for paths, images, _ in files}
     assert shapes["Landscape_6.jpg"] == (1200, 1800, 3)  # turned upright by its EXIF tag, see MANIFEST.csv
     assert shapes["Portrait_8.jpg"] == (1800, 1200, 3)
     assert shapes["gray16.png"] == shapes["rgba.png"] == shapes["gray.jpg"] == (120, 160, 3)
     assert shapes["no_extension"] == shapes["jpeg_no_eoi.jpg"] == (1200, 1800, 3)
     assert shapes["1xN.png"] == (1, 2000, 3)
-    skipped = {path.rsplit("/", 1)[1] for path, _ in files.tally.skipped}
+    skipped = {path.rsplit("/", 1)[1] for path, _ in files.report.skipped}
     unusable = {"zero_byte.jpg", "zero_byte.png", "text.jpg", "html404.jpg", "jpeg_half.jpg", "jpeg_header_only.jpg"}
     assert skipped - {"directory.jpg", "dangling_link.jpg"} == unusable | {"png_half.png"}
 
@@ -196,9 +196,9 @@ def test_images_in_memory():
     tensor = torch.zeros(1, 3, 8, 6)
     tensor[:, 0] = 1
     for source in (red, [red], Image.fromarray(red[..., ::-1]), tensor, tensor[0]):
-        ((paths, images, shots),) = list(open_source(source))
+        ((paths, images, frames),) = list(open_source(source))
         assert np.array_equal(images[0], red)
-        assert shots[0].path == paths[0] == "image0"
+        assert frames[0].path == paths[0] == "image0"
     assert open_source(np.zeros((8, 6), np.uint8)).all[0].shape == (8, 6, 3)
     assert [len(images) for _, images, _ in open_source([red] * 5, batch=2)] == [2, 2, 1]
 

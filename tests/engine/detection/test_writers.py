@@ -7,20 +7,22 @@ import numpy as np
 import pytest
 
 from engine.detection.annotate import draw
-from engine.detection.frames import Shot
-from engine.detection.result import Found
+from engine.detection.frames import Frame
+from engine.detection.result import FrameDetections
 from engine.detection.writers import Outputs, safe_name
 
 NAMES = {0: "cat", 1: "../../dog"}
 
 
-def result(boxes, shot, size=(48, 64)):
+def result(boxes, frame, size=(48, 64)):
     rows = np.array(boxes, np.float32).reshape(-1, 6)
-    return Found(np.zeros((*size, 3), np.uint8), shot, rows[:, :4], rows[:, 4], rows[:, 5].astype(int), NAMES)
+    return FrameDetections(
+        np.zeros((*size, 3), np.uint8), frame, rows[:, :4], rows[:, 4], rows[:, 5].astype(int), NAMES
+    )
 
 
-def write(outputs, boxes, shot, size=(48, 64)):
-    found = result(boxes, shot, size)
+def write(outputs, boxes, frame, size=(48, 64)):
+    found = result(boxes, frame, size)
     outputs.write(found, draw(found))
 
 
@@ -29,15 +31,15 @@ BOX = [[16.0, 12.0, 48.0, 36.0, 0.75, 0.0]]
 
 def test_labels_are_normalised_centres(tmp_path):
     outputs = Outputs(tmp_path, images=False, txt=True, conf=True)
-    write(outputs, BOX, Shot("a/b.jpg"))
+    write(outputs, BOX, Frame("a/b.jpg"))
     # centre (32, 24) of 64×48 = 0.5, 0.5; size 32×24 = 0.5, 0.5
     assert (tmp_path / "labels" / "b.txt").read_text() == "0 0.5 0.5 0.5 0.5 0.75\n"
 
 
 def test_the_table_has_pixels_and_yolov5s_columns(tmp_path):
     outputs = Outputs(tmp_path, images=False, table=True)
-    write(outputs, BOX, Shot("a/b.jpg"))
-    write(outputs, BOX, Shot("c.mp4", "video", 7, 10, 5.0))
+    write(outputs, BOX, Frame("a/b.jpg"))
+    write(outputs, BOX, Frame("c.mp4", "video", 7, 10, 5.0))
     outputs.close()
     rows = list(csv.reader((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()))
     assert rows[0][:3] == ["Image Name", "Prediction", "Confidence"]
@@ -48,7 +50,7 @@ def test_the_table_has_pixels_and_yolov5s_columns(tmp_path):
 
 def test_a_name_that_is_no_utf8_is_spelt_out_in_the_table(tmp_path):
     outputs = Outputs(tmp_path, images=False, table=True, crops=True)
-    found = result(BOX, Shot("b.jpg"))
+    found = result(BOX, Frame("b.jpg"))
     found.names = {0: "cat\udcff"}
     outputs.write(found)
     outputs.close()
@@ -59,14 +61,14 @@ def test_a_name_that_is_no_utf8_is_spelt_out_in_the_table(tmp_path):
 def test_a_class_name_cannot_leave_the_folder(tmp_path):
     folder = tmp_path / "run"
     outputs = Outputs(folder, images=False, crops=True)
-    write(outputs, [[16.0, 12.0, 48.0, 36.0, 0.75, 1.0]], Shot("/etc/../b.jpg"))
+    write(outputs, [[16.0, 12.0, 48.0, 36.0, 0.75, 1.0]], Frame("/etc/../b.jpg"))
     assert [str(path.relative_to(folder)) for path in folder.rglob("*.jpg")] == ["crops/_.._dog/b.jpg"]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_crop_shows_the_box_and_a_margin(tmp_path):
     outputs = Outputs(tmp_path, images=False, crops=True)
-    write(outputs, BOX, Shot("b.jpg"))
+    write(outputs, BOX, Frame("b.jpg"))
     crop = cv2.imread(str(tmp_path / "crops" / "cat" / "b.jpg"))
     assert crop.shape[0] == pytest.approx(24 * 1.02 + 10, abs=1.1)
     assert crop.shape[1] == pytest.approx(32 * 1.02 + 10, abs=1.1)
@@ -75,7 +77,7 @@ def test_a_crop_shows_the_box_and_a_margin(tmp_path):
 def test_equal_names_do_not_overwrite_one_another(tmp_path):
     outputs = Outputs(tmp_path, txt=True)
     for path in ("a/x.jpg", "b/x.jpg", "b/x.png", "a/bare", "a/odd.tif"):
-        write(outputs, BOX, Shot(path))
+        write(outputs, BOX, Frame(path))
     images = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
     assert images == ["bare.jpg", "odd.jpg", "x-2.jpg", "x-3.png", "x.jpg"]
     labels = sorted(path.name for path in (tmp_path / "labels").iterdir())
@@ -86,7 +88,7 @@ def test_equal_names_do_not_overwrite_one_another(tmp_path):
 def test_a_video_keeps_fps_size_and_number_of_frames(tmp_path, count):
     outputs = Outputs(tmp_path)
     for number in range(1, count + 1):
-        write(outputs, BOX, Shot("film.avi", "video", number, count, 12.5))
+        write(outputs, BOX, Frame("film.avi", "video", number, count, 12.5))
     outputs.close()
     capture = cv2.VideoCapture(str(tmp_path / "film.mp4"))
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
@@ -101,14 +103,14 @@ def test_streams_side_by_side_have_a_video_each(tmp_path):
     outputs = Outputs(tmp_path)
     for number in range(1, 6):
         for name in ("one", "two"):
-            write(outputs, BOX, Shot(f"rtsp://{name}", "stream", number, 0, 5.0))
+            write(outputs, BOX, Frame(f"rtsp://{name}", "stream", number, 0, 5.0))
     outputs.close()
     counts = {path.name: int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)) for path in tmp_path.iterdir()}
     assert counts == {"one.mp4": 5, "two.mp4": 5}
 
 
 def test_drawing_follows_the_options():
-    found = result(BOX, Shot("a.jpg"))
+    found = result(BOX, Frame("a.jpg"))
     thin, thick = draw(found, 1, labels=False), draw(found, 9, labels=False)
     assert 0 < (thin > 0).sum() < (thick > 0).sum()
     assert (draw(found, 1) > 0).sum() > (draw(found, 1, scores=False) > 0).sum() > (thin > 0).sum()
@@ -116,7 +118,7 @@ def test_drawing_follows_the_options():
 
 
 def test_names_beyond_ascii_are_drawn_as_they_are():
-    found, marks = result(BOX, Shot("a.jpg")), result(BOX, Shot("a.jpg"))
+    found, marks = result(BOX, Frame("a.jpg")), result(BOX, Frame("a.jpg"))
     found.names, marks.names = {0: "кот"}, {0: "???"}
     one, other = draw(found), draw(marks)
     assert not np.array_equal(one, other)
@@ -126,7 +128,7 @@ def test_names_beyond_ascii_are_drawn_as_they_are():
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
 def test_thin_images_are_written(tmp_path, size):
     outputs = Outputs(tmp_path, crops=True, txt=True)
-    write(outputs, [[0.0, 0.0, 1.0, 1.0, 0.5, 0.0]], Shot("thin.png"), size)
+    write(outputs, [[0.0, 0.0, 1.0, 1.0, 0.5, 0.0]], Frame("thin.png"), size)
     assert cv2.imread(str(tmp_path / "thin.png")).shape[:2] == size
 
 
