@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.average import EPS, RECALLS, envelope
+from metrics.average_precision import EPS, RECALLS, envelope
 from metrics.inputs import Bools, Floats, Ints
 from metrics.match import IGNORED, IOU_THRESHOLDS, RIGHT, MatchTable
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from metrics.average import average_precision, mean_defined
+from metrics.average_precision import average_precision, mean_defined
 from metrics.inputs import Detections, Floats, Truths, read_detections, read_truths
 from metrics.match import IGNORED, IOU_THRESHOLDS, RIGHT, SIZES, MatchTable, best_rows, match
 

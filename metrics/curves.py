@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from metrics.inputs import Floats, Ints, Truths
+from metrics.iou import Pairs
 from metrics.match import IGNORED, RIGHT, MatchTable
-from metrics.overlap import Pairs
 
 CONFIDENCES: Floats = np.linspace(0.0, 1.0, 1001)
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metrics.inputs import Bools, Detections, Floats, Ints, Truths
-from metrics.overlap import Pairs, overlapping
+from metrics.iou import Pairs, overlapping
 
 IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
 SIZES = ("all", "small", "medium", "large")

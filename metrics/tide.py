@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from metrics.average import average_precision
+from metrics.average_precision import average_precision
 from metrics.inputs import Bools, Detections, Floats, Ints, Truths, read_detections, read_truths
+from metrics.iou import Pairs, overlapping
 from metrics.match import RIGHT, WRONG, MatchTable, match
-from metrics.overlap import Pairs, overlapping
 
 NONE, CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND = range(6)
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")

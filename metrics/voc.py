@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from metrics.average import envelope, mean_defined
+from metrics.average_precision import envelope, mean_defined
 from metrics.inputs import Bools, Detections, Floats, Ints, Truths, read_detections, read_truths
-from metrics.overlap import overlapping
+from metrics.iou import overlapping
 
 # Steps of 0.1 added up in floating point, as in the devkit: the fourth is 0.30000000000000004, which a recall of 3/10
 # does not reach. Rounded recalls would give other numbers than those that have been published.

@@ -5,8 +5,8 @@ import pytest
 
 from metrics import match, read_detections, read_truths
 from metrics.curves import CONFIDENCES, confidence_curves, confusion_matrix
+from metrics.iou import box_iou
 from metrics.match import IGNORED, RIGHT
-from metrics.overlap import box_iou
 from metrics.tide import loose_pairs
 
 

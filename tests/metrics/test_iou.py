@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metrics import read_detections, read_truths
-from metrics.overlap import _chunks, box_iou, overlapping
+from metrics.iou import _chunks, box_iou, overlapping
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_pairs_do_not_depend_on_the_chunk(make_set, monkeypatch):
     truths = read_truths(gt)
     columns = read_detections(detections, truths)
     whole = overlapping(truths, columns, 0.1, same_class=False)
-    monkeypatch.setattr("metrics.overlap.CHUNK", 37)
+    monkeypatch.setattr("metrics.iou.CHUNK", 37)
     parts = overlapping(truths, columns, 0.1, same_class=False)
     for a, b in ((whole.detection, parts.detection), (whole.truth, parts.truth), (whole.iou, parts.iou)):
         np.testing.assert_array_equal(a, b)
@@ -41,7 +41,7 @@ def test_pairs_do_not_depend_on_the_chunk(make_set, monkeypatch):
 
 def test_chunks_are_bounded(monkeypatch):
     """A detection's pairs stay together, so only one detection alone may go beyond the limit."""
-    monkeypatch.setattr("metrics.overlap.CHUNK", 10)
+    monkeypatch.setattr("metrics.iou.CHUNK", 10)
     counts = np.array([4, 4, 4, 0, 25, 1, 9, 1])
     parts = [counts[part].tolist() for part in _chunks(counts)]
     assert parts == [[4, 4], [4, 0], [25], [1, 9], [1]]

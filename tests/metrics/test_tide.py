@@ -26,7 +26,7 @@ def scene(truths, detections, categories=(1, 2)):
 @pytest.mark.parametrize("case", SETS, ids=range(len(SETS)))
 def test_equals_the_authors_program(case, monkeypatch):
     """tidecv reads the curve at x / 100, COCO at linspace's values, which differ in the last bit at some recalls."""
-    monkeypatch.setattr("metrics.average.RECALLS", np.array([x / 100 for x in range(101)]))
+    monkeypatch.setattr("metrics.average_precision.RECALLS", np.array([x / 100 for x in range(101)]))
     gt, detections = scene(case["truths"], case["detections"], case["categories"])
     gt["images"] = [{"id": i} for i in case["images"]]
     result = tide_errors(gt, detections)
