@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ def write(
     name: str,
     target: Path,
     calibration: Any = None,
+    quantizer: Callable[..., str] | None = None,
     *,
     imgsz: int,
     device: str = "cpu",
@@ -33,6 +35,7 @@ def write(
         name: of the format, as ultralytics calls it.
         target: path of the result without its ending.
         calibration: loader of images, for 8 bits.
+        quantizer: takes an ONNX file from fp32 to 8 bits, in place of ultralytics' own way.
         imgsz: pixels of a side.
         device: where the model is traced.
         settings: of ultralytics' exporter; those that a format does not take are left out.
@@ -47,7 +50,7 @@ def write(
     overrides = {"format": name, "imgsz": imgsz, "device": device, "mode": "export", **_taken(name, **settings)}
     with quiet(logging.WARNING), warnings.catch_warnings():  # it has a page to say about every file
         warnings.simplefilter("ignore")  # of functions that it uses and that PyTorch will drop one day
-        return Path(str(_Exporter(calibration, overrides)(model=model)))
+        return Path(str(_Exporter(calibration, quantizer, overrides)(model=model)))
 
 
 class _Exporter(Exporter):
@@ -55,18 +58,19 @@ class _Exporter(Exporter):
 
     Args:
         calibration: loader of images, for 8 bits; stock would look for a data set of its own.
+        quantizer: takes an ONNX file from fp32 to 8 bits; None for ultralytics' own way.
         overrides: ultralytics' settings.
     """
 
-    def __init__(self, calibration: Any, overrides: dict[str, Any]) -> None:
+    def __init__(self, calibration: Any, quantizer: Callable[..., str] | None, overrides: dict[str, Any]) -> None:
         super().__init__(overrides=overrides)
-        self.calibration = calibration
+        self.calibration, self.quantizer = calibration, quantizer
 
     def export_onnx(self, *args: Any, **kwargs: Any) -> Any:
         """Write ONNX; in 8 bits with a scale for every channel, and with the head in fp32."""
-        from engine.export.quantization import quantize_onnx
-
-        with ultralytics_patches.quantized_by(quantize_onnx):
+        if self.quantizer is None:
+            return super().export_onnx(*args, **kwargs)
+        with ultralytics_patches.quantized_by(self.quantizer):
             return super().export_onnx(*args, **kwargs)
 
     def get_int8_calibration_dataloader(self, prefix: str = "") -> Any:

@@ -123,7 +123,12 @@ class EightBits:
     Args:
         detector: the checkpoint's model; it is not changed.
         options: data, data_root, imgsz, batch_size, device.
+
+    Attributes:
+        quantize_onnx: takes an ONNX file from fp32 to 8 bits.
     """
+
+    quantize_onnx = staticmethod(quantize_onnx)
 
     def __init__(self, detector: Any, options: Namespace) -> None:
         self.detector, self.options = detector, options

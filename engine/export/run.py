@@ -92,6 +92,7 @@ def export(detector: Any, name: str, target: Path, options: Namespace, eight: An
                 FORMATS[name],
                 Path(folder) / target.name,
                 images,
+                eight.quantize_onnx if eight else None,
                 imgsz=options.imgsz,
                 device=options.device or "cpu",
                 batch=options.batch_size,
