@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attention.layers.older_torch import is_exporting
+
 
 def upcast(x: Tensor) -> Tensor:
     """To float32 where half precision would overflow or lose the sum; wider types stay.
@@ -171,7 +173,7 @@ def pooling_matrix(size: int, cells: int, like: Tensor) -> Tensor:
 
 def exporting() -> bool:
     """Whether the network is being traced or exported, so that a branch on a size would be baked in."""
-    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+    return torch.jit.is_tracing() or is_exporting()
 
 
 def plain() -> bool:
