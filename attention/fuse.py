@@ -1,5 +1,9 @@
 """Fold what is constant at inference: normalisations into the layers before them, and gates that never opened."""
 
+from collections.abc import Callable
+from inspect import getattr_static, isfunction, signature
+from typing import Any
+
 from torch import nn
 
 from attention.identity_start import IdentityStart
@@ -20,11 +24,29 @@ def fold(model: nn.Module) -> list[str]:
     Raises:
         RuntimeError: in training mode, where the statistics are not constant.
     """
-    for part in list(model.modules()):
-        fuse = getattr(part, "fuse", None)
-        if callable(fuse):
-            fuse()
+    fuse_parts(model)
     return remove_closed(model)
+
+
+def fuse_parts(model: nn.Module, skip: type[nn.Module] | tuple[type[nn.Module], ...] = ()) -> None:
+    """Call the method `fuse` of every part that has one, in place.
+
+    A layer, a buffer or a number that is called `fuse`, and a method that asks for arguments, are something else.
+
+    Args:
+        model: any network in eval mode.
+        skip: classes of parts that are left alone.
+    """
+    for part in list(model.modules()):
+        method = getattr_static(type(part), "fuse", None)
+        if isfunction(method) and not isinstance(part, skip) and not _required(method):
+            part.fuse()  # type: ignore[operator]
+
+
+def _required(method: Callable[..., Any]) -> list[str]:
+    """Return the parameters after `self` that a caller must give."""
+    parameters = list(signature(method).parameters.values())[1:]
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 def remove_closed(model: nn.Module, at: str = "") -> list[str]:

@@ -133,6 +133,6 @@ def _inside(name: str, outer: str) -> bool:
 def _layer(model: Any, name: str) -> str:
     """Say which layer a module or parameter belongs to, in words of the model YAML."""
     layer = name.split(".")[1]
-    module = getattr(model.model, layer)
+    module = model.spec.layer(layer).module
     inner = name.partition(f"{layer}.")[2]
-    return f"layer {layer} ({module.type.rpartition('.')[2]}{', ' + inner if inner else ''})"
+    return f"layer {layer} ({module.rpartition('.')[2]}{', ' + inner if inner else ''})"

@@ -1,11 +1,12 @@
 """The detector: a resolved model as a network that ultralytics' engine takes unchanged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from attention.fuse import fuse_parts
 from models.errors import SpecError
 from models.heads.yolov5 import AnchorHead
 from models.heads.yolov7 import PlainHead
@@ -13,8 +14,9 @@ from models.losses.yolov5 import AnchorLoss
 from models.losses.yolov7 import V7Loss
 from models.network.attention_inside import Attended
 from models.network.parser import parse
+from models.network.routes import kept_outputs
 from models.spec.model_spec import ModelSpec
-from models.upstream.layers import Detect, DetectionModel, scale_img
+from models.upstream.layers import LOGGER, Detect, DetectionModel, scale_img, time_sync
 
 TTA_SCALES = (1.0, 0.83, 0.67)
 TTA_FLIPS = (None, 3, None)  # 3: left-right
@@ -56,7 +58,8 @@ class Detector(DetectionModel):
         self.names = dict(names) if names else {i: str(i) for i in range(spec.nc)}
         self.inplace = True
         self.task = "detect"
-        self.model, self.save = parse(spec, seed)
+        self.model, self.routes = parse(spec, seed)
+        self.save = kept_outputs(self.routes)
         head: Any = self.model[-1]
         head.inplace = True
         loss = _loss_class(head)
@@ -126,11 +129,37 @@ class Detector(DetectionModel):
         """Fold batch normalisation into convolutions, in blocks and in attention; in place, and to eval mode."""
         self.eval()
         super().fuse(verbose=False, imgsz=imgsz)
-        for module in self.model.modules():
-            fold = getattr(module, "fuse", None)
-            if callable(fold) and not isinstance(module, Detect):
-                fold()
+        fuse_parts(self.model, skip=Detect)
         return self
+
+    def _predict_once(self, x: Any, profile: bool = False, embed: Sequence[int] | None = None) -> Any:
+        """Run the layers along the routes; ultralytics' version looks for them on the layers.
+
+        Args:
+            x: images (B, ch, H, W).
+            profile: log the time of each layer.
+            embed: positions of layers whose pooled outputs are returned instead, one vector an image.
+        """
+        outputs: list[Any] = []
+        pooled: list[Tensor] = []
+        for route, layer in zip(self.routes, self.model, strict=True):
+            x = route.inputs(x, outputs)
+            if profile:
+                LOGGER.info(f"{self._milliseconds(layer, x):10.2f} ms  {route.position:>3}  {route.module}")
+            x = layer(x)
+            outputs.append(x if route.position in self.save else None)
+            if embed and route.position in embed:
+                pooled.append(x.mean((2, 3)))
+                if route.position == max(embed):
+                    return torch.cat(pooled, 1).unbind(0)
+        return x
+
+    def _milliseconds(self, layer: nn.Module, x: Any, runs: int = 10) -> float:
+        """Return the mean time of a layer over a few runs."""
+        start = time_sync(self.stride.device)
+        for _ in range(runs):
+            layer(list(x) if isinstance(x, list) else x)  # the head writes into its list
+        return (time_sync(self.stride.device) - start) * 1000 / runs
 
     def load(self, weights: Any, verbose: bool = True) -> None:
         """Load a state dict or a module by tensor names; `build_model(weights=…)` is the way that reports and aligns.

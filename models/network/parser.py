@@ -17,8 +17,9 @@ from models.catalog.ultralytics_layers import NEW_HEAD_BLOCKS, stock_class
 from models.errors import SpecError
 from models.heads.yolov7 import HEADS
 from models.network.attention_inside import attend
+from models.network.routes import Route, annotate, routes_of
 from models.network.size_limits import MAX_PARAMETERS, check_size
-from models.spec.layer import IMAGE, Attention, Layer
+from models.spec.layer import Attention, Layer
 from models.spec.model_spec import ModelSpec
 from models.upstream.layers import SPPF, Conv, Detect, v10Detect
 
@@ -65,7 +66,7 @@ class _OldDetect(Detect):
     legacy = True
 
 
-def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, list[int]]:
+def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, tuple[Route, ...]]:
     """Construct all layers.
 
     Each base layer is constructed under a generator of its own, seeded by (seed, its name), and attention under
@@ -77,34 +78,22 @@ def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, list[int]]:
         seed: of the initial values.
 
     Returns:
-        The layers, each with the attributes that ultralytics expects (i, f, type, np), and the positions whose output
-        is read again.
+        The layers, and the route of each: what it reads.
 
     Raises:
         SpecError: naming file and row, if a layer cannot be constructed with its arguments.
     """
-    positions = {layer.name: i for i, layer in enumerate(spec.layers)}
     modules: OrderedDict[str, nn.Module] = OrderedDict()
-    saved: set[int] = set()
+    routes = routes_of(spec)
     parameters = 0
-    for i, layer in enumerate(spec.layers):
+    for layer, route in zip(spec.layers, routes, strict=True):
         module = _construct(layer, spec, seed)
-        sources = [positions[name] if name != IMAGE else -1 for name in layer.reads]
-        relative = [-1 if source == i - 1 else source for source in sources]
         parameters += sum(p.numel() for p in module.parameters())
         if parameters > MAX_PARAMETERS:
             raise SpecError(f"{layer.origin}: the model has more than {MAX_PARAMETERS:,} parameters so far")
-        facts = {
-            "i": i,
-            "f": relative if layer.reads_list else relative[0],
-            "type": layer.module,  # shadows nn.Module.type, as ultralytics' parser does; its tools print it
-            "np": sum(p.numel() for p in module.parameters()),
-        }
-        for key, value in facts.items():
-            setattr(module, key, value)
-        saved.update(source for source in relative if source != -1)
+        annotate(module, route)
         modules[layer.name] = module
-    return nn.Sequential(modules), sorted(saved)
+    return nn.Sequential(modules), routes
 
 
 def _construct(layer: Layer, spec: ModelSpec, seed: int) -> nn.Module:

@@ -12,10 +12,12 @@ from ultralytics.nn.modules.block import SPPF
 from ultralytics.nn.modules.conv import Conv
 from ultralytics.nn.modules.head import Detect, v10Detect
 from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils import LOGGER
 from ultralytics.utils.metrics import bbox_iou
-from ultralytics.utils.torch_utils import scale_img
+from ultralytics.utils.torch_utils import scale_img, time_sync
 
 __all__ = [
+    "LOGGER",
     "SPPF",
     "Conv",
     "Detect",
@@ -25,5 +27,6 @@ __all__ = [
     "conv",
     "scale_img",
     "tasks",
+    "time_sync",
     "v10Detect",
 ]

@@ -246,7 +246,8 @@ def test_broken_renumbering_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
             check_graph(base.spec, read_spec(cfg, [entry]), "4")
     detector = build_model(cfg, attention=[entry], seed=1)
     check_transfer(base, detector, "4+SE")
-    detector.model[-1].f = [*detector.model[-1].f[:-1], detector.model[-1].f[-1] - 3]
+    *routes, head = detector.routes
+    detector.routes = (*routes, head._replace(sources=[*head.sources[:-1], head.sources[-1] - 3]))
     with pytest.raises((AssertionError, RuntimeError)):
         check_flow(detector, image, expected)
 

@@ -58,8 +58,6 @@ def test_half_precision_in_attention_is_named_as_such(detector, image):
     name = attention_name(detector)
     getattr(detector.model, name).gate = nn.Identity()
     module = Overflowing()
-    layer = getattr(detector.model, name)
-    module.i, module.f, module.type = layer.i, layer.f, "attention.SE"
     setattr(detector.model, name, module)
     text = diagnose(detector, image, FILES, FINE, HALF)
     assert text.startswith(f"layer {name} (SE) is not finite for a.png, b.png, but is in full precision: attention")
