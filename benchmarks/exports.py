@@ -12,9 +12,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
-
-# isort: split
 import torch
 
 from attention import ATTENTION

@@ -8,6 +8,7 @@ Prints Markdown. The shortest of several runs counts, ours and ultralytics' in t
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -16,9 +17,6 @@ from benchmarks.machine import machine
 from models import SpecError, build_model, read_spec
 from models.spec.base_files import known_names
 from models.upstream.layers import DetectionModel
-
-# isort: split
-import ultralytics
 
 OVERLAY = ["CBAM@neck.P3,neck.P4,neck.P5"]
 ROUNDS = 15
@@ -38,7 +36,7 @@ def best(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[s
 def readable() -> Iterator[str]:
     """Yield the names of our descriptions and of ultralytics' for detection."""
     yield from known_names()
-    for path in sorted((Path(ultralytics.__file__).parent / "cfg" / "models").rglob("*.yaml")):
+    for path in sorted((Path(str(files("ultralytics"))) / "cfg" / "models").rglob("*.yaml")):
         name = f"ultralytics/{path.stem}"
         try:
             read_spec(name)

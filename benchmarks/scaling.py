@@ -33,9 +33,6 @@ CURVES = {
 
 def training_step(point: dict[str, int]) -> Callable[[], object]:
     """Return forward pass, loss and backward pass of yolov5n as training computes them."""
-    from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
-
-    # isort: split
     import torch
 
     from engine.training.dense_gradients import keep_gradients_dense
@@ -66,11 +63,7 @@ def training_step(point: dict[str, int]) -> Callable[[], object]:
 
 def reading(point: dict[str, int]) -> Callable[[], object]:
     """Return the reading of the digits' training images once, augmented and not kept in memory."""
-    from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
-
-    # isort: split
     import torch
-    from ultralytics.cfg import get_cfg
 
     from engine.cli.run_folder import DIGITS_WEIGHTS
     from engine.datasets.loader import EpochSampler, make_loader
@@ -78,6 +71,7 @@ def reading(point: dict[str, int]) -> Callable[[], object]:
     from engine.datasets.splits import load_split
     from engine.training import hyperparameters
     from models import load_model
+    from models.upstream.training import get_cfg
 
     split = load_split("digits", "train")
     settings = get_cfg(overrides=hyperparameters.read("v5-low", set(load_model(DIGITS_WEIGHTS).hyp)).engine)

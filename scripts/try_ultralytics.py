@@ -2,7 +2,7 @@
 
 The release is put into a temporary folder in front of the installed one, and the contract tests run against it: they
 name every assumption that no longer holds. --all adds the engine's other tests and whole runs of the scripts. To adopt
-it, write the version into requirements.txt and engine/runtime/ultralytics_patches.py, then run scripts/update_lock.py.
+it, write the version into requirements.txt and models/upstream/patches.py, then run scripts/update_lock.py.
 """
 
 import argparse

@@ -7,7 +7,11 @@ from types import ModuleType
 
 import pytest
 
+from models.upstream.environment import prepare
+
 ROOT = Path(__file__).resolve().parents[1]
+
+prepare()  # before a test imports ultralytics, PyTorch or OpenCV
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The structure that the design promises, read from the syntax trees."""
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -65,13 +66,13 @@ def test_no_folder_is_crowded() -> None:
 def test_ultralytics_is_patched_in_one_place_only() -> None:
     """Attributes of ultralytics' modules and classes are assigned in one module and nowhere else."""
     for path in (p for package in PACKAGES for p in sources(package)):
-        if path == ROOT / "engine" / "runtime" / "ultralytics_patches.py":
+        if path == ROOT / "models" / "upstream" / "patches.py":
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {
             alias.asname or alias.name
             for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ultralytics")
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("ultralytics", "models.upstream"))
             for alias in node.names
         }
         for node in ast.walk(tree):
@@ -79,6 +80,15 @@ def test_ultralytics_is_patched_in_one_place_only() -> None:
             for target in targets:
                 base = target.value if isinstance(target, ast.Attribute) else None
                 assert not (isinstance(base, ast.Name) and base.id in names), f"{path}:{node.lineno} patches {base.id}"
+
+
+def test_ultralytics_is_imported_through_one_gateway() -> None:
+    """Everything else asks models.upstream, which prepares the process first; nothing relies on the order of lines."""
+    gateway = ROOT / "models" / "upstream"
+    for path in (p for package in PACKAGES for p in sources(package) if gateway not in p.parents):
+        text = path.read_text(encoding="utf-8")
+        assert "isort: split" not in text, path
+        assert not re.search(r"^\s*(from|import) ultralytics\b", text, re.MULTILINE), path
 
 
 def test_names_that_official_pickles_use_are_free() -> None:

@@ -2,3 +2,7 @@
 
 `engine.backends.select.open_backend` chooses; each backend is a file of its own and imported when it is used.
 """
+
+from models.upstream.environment import prepare
+
+prepare()  # before PyTorch and OpenCV are imported

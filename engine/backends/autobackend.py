@@ -4,15 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
 import torch
-from ultralytics.nn.autobackend import AutoBackend
-from ultralytics.utils.torch_utils import select_device
 
 from engine.backends.torch import first
+from models.upstream.inference import AutoBackend, select_device
 
 
 class OtherBackend:

@@ -9,17 +9,12 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
 import torch
 from torch import nn
-from ultralytics.nn.autobackend import AutoBackend
-from ultralytics.utils.torch_utils import select_device
 
 from attention.fuse import remove_closed
 from engine.runtime.log import LOGGER
+from models.upstream.inference import AutoBackend, class_activation_map, select_device
 
 FLOOR = 1e-6  # of a probability, so that its logit is finite
 
@@ -96,8 +91,6 @@ class TorchBackend:
             folder: to write to.
             least: confidence.
         """
-        from ultralytics.utils.plotting import class_activation_map
-
         handle = self.detector.model[-1].register_forward_hook(_as_stock_head)
         try:
             model = AutoBackend(self.detector, device=self.device, fuse=False, verbose=False)

@@ -8,13 +8,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from engine.runtime import ultralytics_patches
-
-# isort: split
-from ultralytics.engine.exporter import Exporter, export_formats
-
 from attention.fuse import remove_closed
 from engine.runtime.log import LOGGER, quiet
+from models.upstream import patches
+from models.upstream.export import Exporter, export_formats
 
 
 def write(
@@ -70,7 +67,7 @@ class _Exporter(Exporter):
         """Write ONNX; in 8 bits with a scale for every channel, and with the head in fp32."""
         if self.quantizer is None:
             return super().export_onnx(*args, **kwargs)
-        with ultralytics_patches.quantized_by(self.quantizer):
+        with patches.quantized_by(self.quantizer):
             return super().export_onnx(*args, **kwargs)
 
     def get_int8_calibration_dataloader(self, prefix: str = "") -> Any:

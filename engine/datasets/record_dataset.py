@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-from engine.ops import image_io  # noqa: F401 - before any other part of ultralytics
-from engine.errors import UsageError
-
-# isort: split
 import cv2
+import numpy as np
 import psutil
-from ultralytics.data.augment import Compose, Mosaic
-from ultralytics.data.dataset import YOLODataset
+
+from engine.errors import UsageError
+from engine.ops import image_io
 
 from engine.runtime.log import LOGGER
+from models.upstream.data import Compose, Mosaic, YOLODataset
 
 AUTO_SHARE, AUTO_BYTES = 0.25, 4 << 30  # of free memory, and in all, that images may take unasked
 FORCED_SHARE = 0.8  # with --cache ram

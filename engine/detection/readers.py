@@ -183,7 +183,7 @@ class StreamReader:
     images = None
 
     def __init__(self, source: str, vid_stride: int = 1) -> None:
-        from ultralytics.data.loaders import LoadStreams
+        from models.upstream.data import LoadStreams
 
         try:
             self.inner = LoadStreams(source, vid_stride=vid_stride)

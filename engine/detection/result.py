@@ -46,11 +46,9 @@ class FrameDetections:
 
     def results(self) -> Any:
         """Convert to ultralytics Results, with `frame`; imports torch."""
-        from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-        # isort: split
         import torch
-        from ultralytics.engine.results import Results
+
+        from models.upstream.inference import Results
 
         rows = np.concatenate([self.boxes, self.scores[:, None], self.classes[:, None]], 1).astype(np.float32)
         made = Results(

@@ -7,9 +7,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from models.upstream import environment  # noqa: F401 - before OpenCV, which reads its limits from the environment
-
-# isort: split
 from engine.cli.detect_flags import detect_parser
 from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
 from engine.detection.annotate import draw

@@ -10,9 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
 import torch
 
 from engine.datasets.loader import EpochLoader, make_loader
@@ -101,7 +98,8 @@ def quantize_onnx(source: Any, target: Any, images: Any, prepare: Callable[[Any]
     """
     import onnx
     from onnxruntime.quantization import quantize_static
-    from ultralytics.utils.export.onnx import onnx_calibration_reader
+
+    from models.upstream.export import onnx_calibration_reader
 
     nodes = onnx.load(source).graph.node
     convolutions = [node.name for node in nodes if node.op_type == "Conv"]

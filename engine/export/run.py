@@ -7,9 +7,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-# isort: split
-from ultralytics.engine.exporter import export_formats
-
 from engine.backends.base import Backend
 from engine.backends.write import write
 from engine.cli.export_flags import FORMATS
@@ -20,6 +17,7 @@ from engine.model_loading import load_weights
 from engine.runtime.log import LOGGER
 from engine.training.run_state import current_commit, plain_state
 from engine.trusted_files import remember
+from models.upstream.export import export_formats
 
 
 def run(options: Namespace) -> list[Path]:

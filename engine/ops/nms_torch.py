@@ -2,14 +2,11 @@
 
 from typing import Any
 
-from models.upstream import environment  # noqa: F401 - before any part of ultralytics
-
-# isort: split
 import torch
 from torch import Tensor
-from ultralytics.utils.nms import non_max_suppression as stock
 
 from engine.ops.nms_numpy import best_boxes
+from models.upstream.nms import non_max_suppression as stock
 
 
 def suppress(

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from models.upstream import environment  # noqa: F401 - before torch
-
-# isort: split
 import torch
 
 from engine.errors import UsageError

@@ -12,9 +12,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from models.upstream import environment  # noqa: F401 - before torch
-
-# isort: split
 import torch
 import torch.distributed as dist
 from torch import Tensor

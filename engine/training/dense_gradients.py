@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
 import torch
 from torch import Tensor, nn
-from ultralytics.nn.modules.conv import Conv
+
+from models.upstream.layers import Conv
 
 
 def keep_gradients_dense(model: nn.Module) -> None:

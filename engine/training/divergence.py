@@ -4,14 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
 import torch
 from torch import Tensor, nn
-from ultralytics.utils.torch_utils import autocast
 
 from engine.training.precision import Precision
+from models.upstream.training import autocast
 
 LISTED = 3  # images named in a message
 

@@ -5,19 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
 import torch
-from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils.torch_utils import unwrap_model
 
 from engine.errors import RunFailed
 from engine.runtime import distributed
 from engine.runtime.log import LOGGER
 from engine.training import divergence
 from engine.training.precision import Precision
+from models.upstream.training import DetectionTrainer, unwrap_model
 
 LEAST_WARMUP = 100  # batches, as in YOLOv5
 RETRY_STRIDE = 7919  # between the seeds of attempts at one epoch after a divergence

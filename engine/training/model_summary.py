@@ -3,9 +3,6 @@
 from copy import deepcopy
 from typing import Any
 
-from models.upstream import environment  # noqa: F401 - before torch
-
-# isort: split
 import torch
 
 from attention.flops import count_flops

@@ -3,9 +3,6 @@
 from collections.abc import Collection
 from typing import Any
 
-from models.upstream import environment  # noqa: F401 - before torch
-
-# isort: split
 from torch import nn
 
 from engine.errors import UsageError

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.upstream import environment  # noqa: F401 - before torch
-
-# isort: split
 import torch
 
 from engine.errors import UsageError

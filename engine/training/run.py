@@ -9,11 +9,6 @@ from typing import Any
 
 import yaml
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
-from ultralytics.cfg import get_cfg
-
 from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
 from engine.cli.train_flags import train_parser
 from engine.datasets.record_dataset import box_sizes, describe
@@ -29,6 +24,7 @@ from engine.training.model_summary import model_line
 from engine.training.resume import check_unchanged, continue_run, fingerprint, resume_after_restart
 from engine.training.run_state import data_fingerprint
 from engine.training.trainer import DetectorTrainer
+from models.upstream.training import get_cfg
 
 DEMO = {"epochs": 3, "imgsz": DIGITS_SIZE, "hyp": "digits-finetune"}  # about a minute on two cores
 SPLITS = ("train", "val")

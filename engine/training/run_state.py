@@ -8,16 +8,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
 import torch
-import ultralytics
 from torch import Tensor
-from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
 from engine.runtime.paths import ROOT
 from models.errors import CheckpointError
+from models.upstream.training import ULTRALYTICS_VERSION, ModelEMA, unwrap_model
 from models.weights.atomic_write import write_atomically
 from models.weights.checkpoint import save_checkpoint
 
@@ -39,7 +35,7 @@ def provenance(trainer: Any) -> dict[str, Any]:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "commit": current_commit(),
         "torch": str(torch.__version__),
-        "ultralytics": ultralytics.__version__,
+        "ultralytics": ULTRALYTICS_VERSION,
         "precision": trainer.precision.name,
         "threads": torch.get_num_threads(),
         "data": trainer.data_label,

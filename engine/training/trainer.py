@@ -6,11 +6,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
 import torch
-from ultralytics.utils.torch_utils import TORCH_2_13, unwrap_model
 
 from engine.datasets.loader import EpochSampler, make_loader
 from engine.datasets.record_dataset import RecordDataset
@@ -25,6 +21,7 @@ from engine.training.precision import choose
 from engine.training.run_state import restore, write_checkpoints, write_table
 from engine.validation.distributed_validator import SharedValidator
 from models.errors import CheckpointError
+from models.upstream.training import TORCH_2_13, unwrap_model
 
 
 class DetectorTrainer(EpochTrainer):

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from engine.runtime import ultralytics_patches
 from engine.runtime.distributed import from_all
 from engine.validation.validator import Validator
+from models.upstream import patches
 
 
 class SharedValidator(Validator):
@@ -33,5 +33,5 @@ class SharedValidator(Validator):
             model: a Detector.
         """
         self.dataloader = loader
-        with ultralytics_patches.single_process():
+        with patches.single_process():
             return self(model=model)

@@ -4,9 +4,6 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
 from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
 from engine.cli.val_flags import val_parser
 from engine.datasets.record_dataset import describe

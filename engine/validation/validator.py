@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from engine.runtime import ultralytics_patches
-
-# isort: split
 import torch
-from ultralytics.models.yolo.detect import DetectionValidator
 
 from engine.datasets.loader import make_loader
 from engine.datasets.record_dataset import RecordDataset
 from engine.errors import UsageError
+from engine.ops.nms_torch import suppress
 from engine.runtime.threads import Behind
+from models.build import load_model
+from models.upstream import patches
+from models.upstream.validation import DetectionValidator
+
+patches.connect(load_model, suppress)
 
 FITNESS = {"metrics/mAP50(B)": 0.1, "metrics/mAP50-95(B)": 0.9}  # YOLOv5's; ultralytics looks at mAP50-95 alone
 
@@ -48,7 +49,7 @@ class Validator(DetectionValidator):
         """Validate, see BaseValidator; a data set of ours takes the place of the YAML that stock would read."""
         if trainer is not None:
             return super().__call__(trainer, model, **kwargs)
-        with ultralytics_patches.dataset_described_by(self.info or {}):
+        with patches.dataset_described_by(self.info or {}):
             return super().__call__(trainer, model, **kwargs)
 
     def build_dataset(self, img_path: Any, mode: str = "val", batch: int | None = None) -> RecordDataset:

@@ -1,6 +1,6 @@
 """What must be settled before ultralytics is imported: no network, no installs, own folders, sensible threads.
 
-Importing this module prepares the process; it imports neither torch nor ultralytics.
+The package prepares the process when any part of it is imported; this module imports neither torch nor ultralytics.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 # Experiment loggers that may talk to a server run only when asked for by name: YOLO_ATTENTION_LOGGERS="wandb mlflow".
@@ -76,12 +77,12 @@ def threads() -> int:
 def _settings() -> dict[str, object]:
     """Return ultralytics' settings file as it should be: nothing sent anywhere, TensorBoard where it is installed."""
     wanted = set(os.environ.get("YOLO_ATTENTION_LOGGERS", "").replace(",", " ").split())
-    cache = cache_folder()
+    own = cache_folder()
     return {
         "settings_version": SETTINGS_VERSION,
-        "datasets_dir": str(cache / "datasets"),
-        "weights_dir": str(cache / "weights"),
-        "runs_dir": str(cache / "runs"),
+        "datasets_dir": str(own / "datasets"),
+        "weights_dir": str(own / "weights"),
+        "runs_dir": str(own / "runs"),
         "uuid": "",
         "sync": False,
         "api_key": "",
@@ -130,27 +131,25 @@ def _keep_memory() -> None:
     mallopt(trim_threshold, 1 << 30)
 
 
+@cache
 def prepare() -> None:
-    """Prepare this process and its children for ultralytics; runs once, when this module is imported."""
-    cache = cache_folder()
+    """Prepare this process and its children for ultralytics; called again it does nothing."""
+    own = cache_folder()
     os.environ["YOLO_OFFLINE"] = "1"
     os.environ["YOLO_AUTOINSTALL"] = "0"
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would report every session to its makers
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # and OpenVINO every conversion; it does without
-    os.environ["YOLO_CONFIG_DIR"] = str(cache)
+    os.environ["YOLO_CONFIG_DIR"] = str(own)
     os.environ.pop("ULTRALYTICS_API_KEY", None)  # its presence alone would upload the run
-    os.environ.setdefault("MPLCONFIGDIR", str(cache / "matplotlib"))
+    os.environ.setdefault("MPLCONFIGDIR", str(own / "matplotlib"))
     os.environ.setdefault("MPLBACKEND", "Agg")
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "inductor"))  # else below the temporary folder
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(own / "inductor"))  # else below the temporary folder
     os.environ.setdefault("OMP_NUM_THREADS", str(threads()))  # ultralytics would set 1
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what cannot be read is reported by us, once
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # likewise
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")  # as in data/image_probe.py
-    folder = cache / "Ultralytics"
+    folder = own / "Ultralytics"
     folder.mkdir(parents=True, exist_ok=True)
     _write_settings(folder)
     _place_font(folder)
     _keep_memory()
-
-
-prepare()

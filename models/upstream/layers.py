@@ -1,11 +1,5 @@
-"""What models/ uses of ultralytics, imported once the process is prepared for it.
+"""What models/ uses of ultralytics."""
 
-ultralytics acts on import (network checks, thread count) and must not do so before the process is set up, which
-`models.upstream.environment` does.
-"""
-
-# ruff: noqa: I001 - the order is the point
-import models.upstream.environment  # noqa: F401
 from ultralytics.nn import tasks
 from ultralytics.nn.modules import block, conv
 from ultralytics.nn.modules.block import SPPF

@@ -9,9 +9,6 @@ from random import Random
 from statistics import median
 from typing import Any
 
-from models.upstream import environment  # noqa: F401 - before torch
-
-# isort: split
 import numpy as np
 import torch
 

@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
 import numpy as np
 
 from engine.datasets.record_dataset import describe

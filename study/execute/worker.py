@@ -13,9 +13,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from models.upstream import environment  # noqa: F401 - settles threads before torch is imported
-
-# isort: split
 from filelock import FileLock, Timeout
 
 from study.plan.code_fingerprint import TRAINING_CODE, code_hash

@@ -7,7 +7,6 @@ import torch
 
 from attention import ATTENTION
 from data.digits import write
-from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
 from engine.training.run import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -7,9 +7,6 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
-
-# isort: split
 from ultralytics.cfg import get_cfg
 
 from engine.datasets.record_dataset import Draw, RecordDataset, box_sizes, describe, to_labels

@@ -6,9 +6,6 @@ from typing import Any
 
 import pytest
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
-
-# isort: split
 from engine.backends.base import installed
 from engine.cli.export_flags import export_parser
 from engine.cli.main import main

@@ -5,10 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-
-from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
-
-# isort: split
 import torch
 
 from engine.backends.base import installed

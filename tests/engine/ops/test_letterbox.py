@@ -3,10 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
-from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
-
-# isort: split
 from ultralytics.data.augment import LetterBox
 from ultralytics.utils.ops import scale_boxes
 

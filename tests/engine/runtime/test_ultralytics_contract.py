@@ -7,13 +7,8 @@ import sys
 from pathlib import Path
 
 import torch
-from PIL import Image
-
-from engine.runtime import ultralytics_patches
-from models.upstream import environment
-
-# isort: split
 import ultralytics
+from PIL import Image
 from ultralytics.engine import model, trainer, validator
 from ultralytics.engine.exporter import Exporter
 from ultralytics.models.yolo.detect import DetectionPredictor, DetectionTrainer, DetectionValidator
@@ -24,6 +19,8 @@ from ultralytics.utils.events import events
 from ultralytics.utils.export.onnx import onnx_int8_quantize
 
 from engine.export.quantization import quantize_onnx
+from models.upstream import environment
+from models.upstream import patches as ultralytics_patches
 
 
 def source(thing):

@@ -8,10 +8,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-
-from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
-
-# isort: split
 from ultralytics.engine.trainer import BaseTrainer
 
 from engine.cli.train_flags import train_parser

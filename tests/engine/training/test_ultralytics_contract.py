@@ -2,11 +2,10 @@
 
 import inspect
 
-from engine.runtime import ultralytics_patches
-
-# isort: split
 from ultralytics.engine import trainer, validator
 from ultralytics.models.yolo.detect import val as detection_validator
+
+from models.upstream import patches as ultralytics_patches
 
 source = inspect.getsource
 

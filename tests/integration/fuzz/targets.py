@@ -12,14 +12,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import yaml
 from hypothesis import strategies as st
-
-from engine.runtime import ultralytics_patches  # noqa: F401 - before any other part of ultralytics
-
-# isort: split
-import cv2
 
 from data import load_dataset
 from data.config import Source

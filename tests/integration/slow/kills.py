@@ -18,9 +18,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
-
-# isort: split
 import torch
 
 import engine.training.run  # noqa: F401 - imported before the forks

@@ -11,15 +11,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from engine.runtime import ultralytics_patches  # noqa: F401 - before ultralytics
-
-# isort: split
 import torch
-from ultralytics.utils.torch_utils import unwrap_model
 
 from engine.cli.main import main
 from engine.training import run as training
 from engine.training.trainer import DetectorTrainer
+from models.upstream.training import unwrap_model
 
 WATCH, _, FILE = os.environ.get("WATCH", "").partition(" ")
 

@@ -6,9 +6,6 @@ from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
 
-from models.upstream import environment
-
-# isort: split
 import torch
 import ultralytics
 from PIL import Image
@@ -19,10 +16,12 @@ from ultralytics.models.yolo.detect import val as detection_module
 from ultralytics.nn import tasks
 from ultralytics.utils import nms, patches, torch_utils
 
-from engine.ops.nms_torch import suppress
+from models.upstream import environment
 
 # scripts/try_ultralytics.py puts another release in place, to see what it breaks.
 SUPPORTED = os.environ.get("YOLO_ATTENTION_TRY_ULTRALYTICS") or "8.4.190"
+
+_load_model: Callable[[Any], Any] | None = None  # set by connect
 
 
 def _load_checkpoint(weight: Any, device: Any = None, inplace: bool = True, fuse: bool = False) -> tuple[Any, dict]:
@@ -38,9 +37,9 @@ def _load_checkpoint(weight: Any, device: Any = None, inplace: bool = True, fuse
         The model in eval mode, and the part of stock's checkpoint that its recovery from divergence looks at; all else
         is read by engine/training/run_state.py.
     """
-    from models import load_model
-
-    model = load_model(weight)
+    if _load_model is None:
+        raise RuntimeError("ultralytics reads a checkpoint before patches.connect said how")
+    model = _load_model(weight)
     model = model.fuse() if fuse else model
     model = model.eval().to(device)
     return model, {"ema": model}
@@ -49,7 +48,6 @@ def _load_checkpoint(weight: Any, device: Any = None, inplace: bool = True, fuse
 def apply() -> None:
     """Apply the lasting patches; calling it again changes nothing.
 
-    - NMS without a wall-clock limit: on a busy machine it empties images without an error.
     - One safe reader for checkpoints, wherever ultralytics loads one.
     - Threads: `select_device` would set ultralytics' own number, which is 1 on two cores.
     - The run's arguments are printed by us, compactly.
@@ -63,13 +61,25 @@ def apply() -> None:
             f"ultralytics {ultralytics.__version__} is installed, this program subclasses {SUPPORTED}; "
             f"run: pip install ultralytics=={SUPPORTED}"
         )
-    nms.non_max_suppression = suppress
     for module in (tasks, trainer_module, model_module):
         module.load_checkpoint = _load_checkpoint
     torch_utils.NUM_THREADS = environment.threads()
     torch.set_num_threads(environment.threads())
     Image.open = patches._image_open
     trainer_module.print_args = lambda *args, **kwargs: None
+
+
+def connect(load_model: Callable[[Any], Any], suppress: Callable[..., Any]) -> None:
+    """Give ultralytics' trainer and validator what stands above this package.
+
+    Args:
+        load_model: path → model; reads checkpoints safely.
+        suppress: of the signature of ultralytics' `non_max_suppression`, which stops at a wall-clock limit: on a busy
+            machine it empties images without an error.
+    """
+    global _load_model
+    _load_model = load_model
+    nms.non_max_suppression = suppress
 
 
 @contextmanager
@@ -103,6 +113,3 @@ def single_process() -> Iterator[None]:
             for name in ("RANK", "LOCAL_RANK"):
                 stack.enter_context(swapped(module, name, -1))
         yield
-
-
-apply()

@@ -1,0 +1,11 @@
+"""What engine/ uses of ultralytics to read images and streams."""
+
+from ultralytics.data.augment import Compose, Mosaic
+from ultralytics.data.dataset import YOLODataset
+from ultralytics.data.loaders import LoadStreams
+
+from models.upstream.patches import apply
+
+__all__ = ["Compose", "LoadStreams", "Mosaic", "YOLODataset"]
+
+apply()

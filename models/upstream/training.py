@@ -1,0 +1,20 @@
+"""What engine/ uses of ultralytics to train."""
+
+from ultralytics import __version__ as ULTRALYTICS_VERSION
+from ultralytics.cfg import get_cfg
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils.torch_utils import TORCH_2_13, ModelEMA, autocast, unwrap_model
+
+from models.upstream.patches import apply
+
+__all__ = [
+    "TORCH_2_13",
+    "ULTRALYTICS_VERSION",
+    "DetectionTrainer",
+    "ModelEMA",
+    "autocast",
+    "get_cfg",
+    "unwrap_model",
+]
+
+apply()
