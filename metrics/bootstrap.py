@@ -6,7 +6,7 @@ import numpy as np
 
 from metrics.average_precision import EPS, RECALLS, envelope
 from metrics.inputs import Bools, Floats, Ints
-from metrics.match import IGNORED, IOU_THRESHOLDS, RIGHT, MatchTable
+from metrics.matching import IGNORED, IOU_THRESHOLDS, RIGHT, MatchTable
 
 # Cells of the largest temporary array (resamples × detections of a class), 8 bytes each.
 CELLS = 4_000_000

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from metrics.average_precision import average_precision, mean_defined
 from metrics.inputs import Detections, Floats, Truths, read_detections, read_truths
-from metrics.match import IGNORED, IOU_THRESHOLDS, RIGHT, SIZES, MatchTable, best_rows, match
+from metrics.matching import IGNORED, IOU_THRESHOLDS, RIGHT, SIZES, MatchTable, best_rows, match
 
 STAT_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 RECALL_LIMITS = (1, 10, 100)

@@ -9,7 +9,7 @@ import numpy as np
 
 from metrics.inputs import Floats, Ints, Truths
 from metrics.iou import Pairs
-from metrics.match import IGNORED, RIGHT, MatchTable
+from metrics.matching import IGNORED, RIGHT, MatchTable
 
 CONFIDENCES: Floats = np.linspace(0.0, 1.0, 1001)
 

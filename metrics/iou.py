@@ -1,13 +1,23 @@
-"""Pairs of detections and true boxes that overlap, found without a loop over images."""
+"""Compute the intersection over union of boxes in NumPy, and find the pairs that overlap without a loop over images.
+
+On tensors the libraries do it: ultralytics' `bbox_iou` in the losses and torchvision's `nms` on a GPU. One function of
+our own is left there, in models/losses/simota.py, where torchvision's `box_iou` would compare every box with every one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from metrics.inputs import Bools, Detections, Floats, Ints, Truths
+if TYPE_CHECKING:  # detection, which only needs the formulas, starts sooner
+    from metrics.inputs import Bools, Detections, Floats, Ints, Truths
+
+Array = npt.NDArray[np.floating]
+Sides = tuple[Array, Array, Array, Array]  # left, top, right, bottom
 
 # Pairs examined at a time: bounds memory (about 100 bytes each) whatever the size of the data.
 CHUNK = 200_000
@@ -67,7 +77,7 @@ def overlapping(
         detection = np.repeat(rows[part], counts)
         truth = order[np.repeat(begin[part], counts) + inner]
         crowded = truths.crowd[truth] if crowd else np.zeros(len(truth), dtype=bool)
-        iou = box_iou(detections.boxes_xywh[detection], truths.boxes_xywh[truth], crowded, plus_one)
+        iou = iou_of_pairs(detections.boxes_xywh[detection], truths.boxes_xywh[truth], crowded, plus_one)
         keep = iou >= minimum
         found.append((detection[keep], truth[keep], iou[keep]))
     if not found:
@@ -75,8 +85,8 @@ def overlapping(
     return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def box_iou(detected: Floats, true: Floats, crowd: Bools, plus_one: bool = False) -> Floats:
-    """Intersection over union of boxes, pair by pair.
+def iou_of_pairs(detected: Floats, true: Floats, crowd: Bools, plus_one: bool = False) -> Floats:
+    """Compute the intersection over union of boxes, pair by pair.
 
     The order of the floating-point operations is that of pycocotools, so that an overlap that falls exactly on a
     threshold falls on the same side.
@@ -91,16 +101,49 @@ def box_iou(detected: Floats, true: Floats, crowd: Bools, plus_one: bool = False
         (P,) overlap in 0–1.
     """
     extra = 1.0 if plus_one else 0.0
-    right = np.minimum(detected[:, 2] + detected[:, 0], true[:, 2] + true[:, 0])
-    width = right - np.maximum(detected[:, 0], true[:, 0]) + extra
-    bottom = np.minimum(detected[:, 3] + detected[:, 1], true[:, 3] + true[:, 1])
-    height = bottom - np.maximum(detected[:, 1], true[:, 1]) + extra
+    width, height = _intersection(_sides(detected), _sides(true))
+    width += extra
+    height += extra
     shared = width * height
     area = (detected[:, 2] + extra) * (detected[:, 3] + extra)
     union = np.where(crowd, area, area + (true[:, 2] + extra) * (true[:, 3] + extra) - shared)
     overlap = np.zeros(len(shared))
     np.divide(shared, union, out=overlap, where=(width > 0) & (height > 0) & (union > 0))
     return overlap
+
+
+def iou_matrix(some: Array, others: Array) -> Array:
+    """Compute the intersection over union of every box with every one.
+
+    Args:
+        some: (n, 4) left, top, right, bottom.
+        others: (m, 4) likewise.
+
+    Returns:
+        (n, m) overlap in 0–1, in the boxes' dtype; NaN where neither has area.
+    """
+    x1, y1, x2, y2 = some.T[:, :, None]
+    left, top, right, bottom = np.ascontiguousarray(others.T)
+    shared, height = _intersection((x1, y1, x2, y2), (left, top, right, bottom))
+    shared = shared.clip(0, out=shared)
+    shared *= height.clip(0, out=height)
+    with np.errstate(invalid="ignore"):
+        overlap: Array = shared / ((x2 - x1) * (y2 - y1) + (right - left) * (bottom - top) - shared)
+    return overlap
+
+
+def _intersection(one: Sides, other: Sides) -> tuple[Array, Array]:
+    """Return width and height of what boxes that broadcast share, in new arrays; below 0 where they lie apart."""
+    width = np.minimum(one[2], other[2])
+    width -= np.maximum(one[0], other[0])
+    height = np.minimum(one[3], other[3])
+    height -= np.maximum(one[1], other[1])
+    return width, height
+
+
+def _sides(boxes_xywh: Array) -> Sides:
+    left, top, width, height = boxes_xywh.T
+    return left, top, width + left, height + top
 
 
 def _chunks(counts: Ints) -> Iterator[slice]:

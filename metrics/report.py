@@ -11,7 +11,7 @@ from typing import Any
 from metrics.coco import STAT_NAMES, coco_from_table, coco_metrics
 from metrics.curves import Curves, confidence_curves, confusion_matrix
 from metrics.inputs import Detections, Ints, Truths, read_detections, read_truths
-from metrics.match import MatchTable, match
+from metrics.matching import MatchTable, match
 from metrics.tide import KINDS, ErrorKinds, error_kinds, loose_pairs, tide_from_table
 from metrics.voc import voc_ap
 

@@ -16,7 +16,7 @@ import numpy as np
 from metrics.average_precision import average_precision
 from metrics.inputs import Bools, Detections, Floats, Ints, Truths, read_detections, read_truths
 from metrics.iou import Pairs, overlapping
-from metrics.match import RIGHT, WRONG, MatchTable, match
+from metrics.matching import RIGHT, WRONG, MatchTable, match
 
 NONE, CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND = range(6)
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")

@@ -11,6 +11,7 @@ from engine.backends.torch import TorchBackend
 from engine.backends.verified import compare as compare_outputs
 from engine.ops.letterbox import letterbox
 from engine.ops.nms_numpy import confident, select
+from metrics.iou import iou_matrix
 
 TOLERANCE = (0.1, 1e-3)  # pixels, and score from 0 to 1
 HALF_TOLERANCE = (4.0, 0.03)  # the same in 16 bits, where a coordinate of 640 is known to half a pixel before decoding
@@ -100,19 +101,12 @@ def _detections(rows: np.ndarray) -> np.ndarray:
 
 def _pairs(expected: np.ndarray, found: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the detections that are there twice: of one class, overlapping by SAME; each used once."""
-    pairs, free = [], list(found)
-    for row in expected:
-        best = max(range(len(free)), key=lambda n: _overlap(row, free[n]), default=None)
-        if best is not None and _overlap(row, free[best]) >= SAME:
-            pairs.append((row, free.pop(best)))
+    overlaps = np.nan_to_num(iou_matrix(expected[:, :4], found[:, :4]))  # NaN for boxes without area
+    overlaps[expected[:, 5:] != found[:, 5]] = 0  # of different classes
+    pairs, free = [], list(range(len(found)))
+    for row, overlap in zip(expected, overlaps, strict=True):
+        best = max(free, key=overlap.__getitem__, default=None)
+        if best is not None and overlap[best] >= SAME:
+            free.remove(best)
+            pairs.append((row, found[best]))
     return pairs
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Return intersection over union of two detections (6,), 0 for different classes."""
-    if one[5] != other[5]:
-        return 0.0
-    sides = np.minimum(one[2:4], other[2:4]) - np.maximum(one[:2], other[:2])
-    shared = float(np.prod(sides.clip(0)))
-    areas = (float(np.prod(row[2:4] - row[:2])) for row in (one, other))
-    return shared / max(sum(areas) - shared, 1e-9)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metrics.iou import iou_matrix
+
 APART = 7680.0  # pixels by which boxes of different classes are moved apart
 BLOCK = 128  # boxes taken at once in suppression
 
@@ -70,7 +72,7 @@ def best_boxes(boxes: np.ndarray, scores: np.ndarray, overlap: float, limit: int
     for start in range(0, len(order), BLOCK):
         block = np.arange(start, min(start + BLOCK, len(order)))
         if count:
-            block = block[~(_overlaps(ordered[kept[:count]], ordered[block]) > overlap).any(0)]
+            block = block[~(iou_matrix(ordered[kept[:count]], ordered[block]) > overlap).any(0)]
         block = block[_best_within(ordered[block], overlap)][: len(kept) - count]
         kept[count : count + len(block)] = block
         count += len(block)
@@ -81,23 +83,9 @@ def best_boxes(boxes: np.ndarray, scores: np.ndarray, overlap: float, limit: int
 
 def _best_within(boxes: np.ndarray, overlap: float) -> np.ndarray:
     """Return which of ordered boxes (n, 4) greedy suppression keeps, (n,) of bool."""
-    suppresses = np.triu(_overlaps(boxes, boxes) > overlap, 1)
+    suppresses = np.triu(iou_matrix(boxes, boxes) > overlap, 1)
     alive = np.ones(len(boxes), bool)
     for row in np.flatnonzero(suppresses.any(1)):
         if alive[row]:
             alive &= ~suppresses[row]
     return alive
-
-
-def _overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return intersection over union of every box of (n, 4) with every one of (m, 4); NaN where neither has area."""
-    x1, y1, x2, y2 = some.T[:, :, None]
-    left, top, right, bottom = np.ascontiguousarray(others.T)
-    shared = np.minimum(x2, right)
-    shared -= np.maximum(x1, left)
-    height = np.minimum(y2, bottom)
-    height -= np.maximum(y1, top)
-    shared = shared.clip(0, out=shared)
-    shared *= height.clip(0, out=height)
-    with np.errstate(invalid="ignore"):
-        return shared / ((x2 - x1) * (y2 - y1) + (right - left) * (bottom - top) - shared)

@@ -84,7 +84,7 @@ def assign(
     order = targets[:, 0].long().argsort(stable=True)
     order = order[columns.number[targets[order, 0].long()] > 0]  # targets of images with candidates
     image, cls = targets[order, 0].long(), targets[order, 1].long()
-    box = _corners(targets[order, 2:] * targets.new_tensor([*size, *size])).T
+    box = corners(targets[order, 2:] * targets.new_tensor([*size, *size])).T
     owner, claims = _claims(candidates, columns, image, cls, box, top)
     contested = (claims > 1).nonzero().squeeze(1)
     if len(contested):
@@ -102,7 +102,7 @@ def _candidates(raw: Sequence[Tensor], matches: Sequence[Matches], strides: Sequ
         sigma = chosen[:, :4].sigmoid() * 2
         xywh = torch.cat((sigma[:, :2] - 0.5 + cell, sigma[:, 2:] ** 2 * match.anchor_wh), 1) * stride
         logits.append(chosen[:, 4:])
-        boxes.append(_corners(xywh))
+        boxes.append(corners(xywh))
     image = torch.cat([match.image for match in matches])
     order = image.argsort(stable=True)
     score = torch.cat(logits)[order].sigmoid()
@@ -191,13 +191,14 @@ def _cost(iou: Tensor, base: Tensor, logit: Tensor) -> Tensor:
     return (base - logit) - IOU_WEIGHT * (iou + 1e-8).log()
 
 
-def _corners(boxes: Tensor) -> Tensor:
+def corners(boxes: Tensor) -> Tensor:
+    """Return left, top, right, bottom of boxes (n, 4) given as centre, width, height."""
     half = boxes[:, 2:] / 2
     return torch.cat((boxes[:, :2] - half, boxes[:, :2] + half), 1)
 
 
 def _iou(a: Tensor, b: Tensor) -> Tensor:
-    """Return the IoU of boxes (4, …) that broadcast against one another."""
+    """Return the IoU of boxes (4, …) that broadcast against one another; torchvision's compares every with every."""
     width = torch.minimum(a[2], b[2]) - torch.maximum(a[0], b[0])
     height = torch.minimum(a[3], b[3]) - torch.maximum(a[1], b[1])
     inter = width.clamp_(min=0).mul_(height.clamp_(min=0))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from models.losses.anchor_matching import Matches, match_anchors
-from models.losses.simota import assign
+from models.losses.simota import assign, corners
 from models.losses.yolov5 import HYP, AnchorLoss, batch_targets, raw_maps
 from models.upstream.layers import bbox_iou
 
@@ -74,10 +74,5 @@ class V7Loss(AnchorLoss):
         Corners, because the original keeps a small constant in the heights, which ultralytics' function adds to
         corners only.
         """
-        ciou: Tensor = bbox_iou(_corners(boxes), _corners(targets), xywh=False, CIoU=True)
+        ciou: Tensor = bbox_iou(corners(boxes), corners(targets), xywh=False, CIoU=True)
         return ciou.squeeze(-1)
-
-
-def _corners(boxes: Tensor) -> Tensor:
-    half = boxes[:, 2:] / 2
-    return torch.cat((boxes[:, :2] - half, boxes[:, :2] + half), 1)

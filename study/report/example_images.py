@@ -14,7 +14,7 @@ from engine.datasets.splits import load_split
 from engine.detection.annotate import label
 from engine.ops.image_io import read as read_image
 from metrics import MatchTable
-from metrics.match import RIGHT, WRONG
+from metrics.matching import RIGHT, WRONG
 from study.analysis.results import Results, RunResult
 from study.plan.variants import BASELINE, CONTROL
 

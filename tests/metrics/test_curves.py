@@ -5,8 +5,8 @@ import pytest
 
 from metrics import match, read_detections, read_truths
 from metrics.curves import CONFIDENCES, confidence_curves, confusion_matrix
-from metrics.iou import box_iou
-from metrics.match import IGNORED, RIGHT
+from metrics.iou import iou_of_pairs
+from metrics.matching import IGNORED, RIGHT
 from metrics.tide import loose_pairs
 
 
@@ -66,7 +66,7 @@ def test_confusion_matrix_against_loops(seed, make_set):
         candidates = []
         for r in rows:
             boxes = np.repeat(columns.boxes_xywh[table.row[r]][None], len(objects), 0)
-            overlaps = box_iou(boxes, truths.boxes_xywh[objects], np.zeros(len(objects), bool))
+            overlaps = iou_of_pairs(boxes, truths.boxes_xywh[objects], np.zeros(len(objects), bool))
             candidates += [(overlap, r, g) for overlap, g in zip(overlaps, objects, strict=True) if overlap > 0.4]
         used_rows, used_objects = set(), set()
         for _, r, g in sorted(candidates, key=lambda c: (-c[0], -table.score[c[1]])):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metrics import read_detections, read_truths
-from metrics.iou import _chunks, box_iou, overlapping
+from metrics.iou import _chunks, iou_matrix, iou_of_pairs, overlapping
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from metrics.iou import _chunks, box_iou, overlapping
     ],
 )
 def test_hand_worked(detected, true, crowd, plus_one, expected):
-    iou = box_iou(np.array([detected], float), np.array([true], float), np.array([crowd]), plus_one)
+    iou = iou_of_pairs(np.array([detected], float), np.array([true], float), np.array([crowd]), plus_one)
     assert iou.tolist() == [pytest.approx(expected)]
 
 
@@ -45,3 +45,11 @@ def test_chunks_are_bounded(monkeypatch):
     counts = np.array([4, 4, 4, 0, 25, 1, 9, 1])
     parts = [counts[part].tolist() for part in _chunks(counts)]
     assert parts == [[4, 4], [4, 0], [25], [1, 9], [1]]
+
+
+def test_every_box_with_every_one():
+    some = np.array([[0, 0, 10, 10], [20, 20, 20, 20]], np.float32)
+    others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [10, 0, 20, 10], [20, 20, 20, 20]], np.float32)
+    iou = iou_matrix(some, others)
+    assert iou.dtype == np.float32
+    np.testing.assert_allclose(iou, [[1, 50 / 150, 0, 0], [0, 0, 0, np.nan]], rtol=1e-6)  # no area, no overlap to say

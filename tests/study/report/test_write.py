@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from metrics import MatchTable
-from metrics.match import RIGHT, WRONG
+from metrics.matching import RIGHT, WRONG
 from study.analysis.comparisons import analyse
 from study.analysis.intervals import Verdict
 from study.analysis.results import gather

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metrics import MatchTable, match, read_detections, read_truths
-from metrics.match import IGNORED, RIGHT, WRONG
+from metrics.matching import IGNORED, RIGHT, WRONG
 
 
 def table_of(gt, detections):
