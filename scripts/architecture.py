@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "metrics": (
         ("inputs",),
         ("iou", "average_precision"),
-        ("match",),
+        ("matching",),
         ("curves", "coco", "voc", "bootstrap", "tide"),
         ("report",),
     ),
