@@ -1,4 +1,4 @@
-"""Data sets: YAML → images with boxes, whatever the format on disk.
+"""Read data sets: YAML → images with boxes, whatever the format on disk.
 
 Importing this package is cheap: each name is loaded when it is first asked for.
 """

@@ -1,4 +1,4 @@
-"""Where this project keeps what it remembers of the user's data: never beside them."""
+"""Remember what was read of the user's data in a cache folder, never beside them."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from data.image_probe import ImageFacts, probe_all
+from data.image_probe import ImageMetadata, probe_all
 from data.records import Issue
 
 _WORTHWHILE = 500  # images from which on remembering their headers saves time
@@ -33,7 +33,7 @@ def write_atomically(file: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-def probe_cached(paths: Sequence[Path], progress: Callable[[int], object] | None = None) -> list[ImageFacts]:
+def probe_cached(paths: Sequence[Path], progress: Callable[[int], object] | None = None) -> list[ImageMetadata]:
     """probe_all() that remembers its findings, each as long as the image's size and time of change stay the same."""
     if len(paths) < _WORTHWHILE:
         return probe_all(paths, progress)
@@ -41,22 +41,22 @@ def probe_cached(paths: Sequence[Path], progress: Callable[[int], object] | None
     file = cache_folder() / "images" / f"{listing.hexdigest()}.json"
     known = _load(file)
     stamps = [_stamp(path) for path in paths]
-    found: dict[int, ImageFacts] = {}
+    metadata_at: dict[int, ImageMetadata] = {}
     for index, (path, stamp) in enumerate(zip(paths, stamps, strict=True)):
         entry = known.get(str(path))
         if stamp and entry and entry[0] == stamp:
-            found[index] = _facts(path, entry)
+            metadata_at[index] = _metadata(path, entry)
     if progress:
-        progress(len(found))
-    new = [index for index in range(len(paths)) if index not in found]
-    found.update(zip(new, probe_all([paths[index] for index in new], progress), strict=True))
+        progress(len(metadata_at))
+    new = [index for index in range(len(paths)) if index not in metadata_at]
+    metadata_at.update(zip(new, probe_all([paths[index] for index in new], progress), strict=True))
     if new:
-        entries = {str(path): _entry(stamps[index], found[index]) for index, path in enumerate(paths)}
+        entries = {str(path): _entry(stamps[index], metadata_at[index]) for index, path in enumerate(paths)}
         try:
             write_atomically(file, json.dumps({"version": _VERSION, "images": entries}).encode())
         except OSError:  # a read-only or full disk: the headers are read again next time
             pass
-    return [found[index] for index in range(len(paths))]
+    return [metadata_at[index] for index in range(len(paths))]
 
 
 def _stamp(path: Path) -> list[int] | None:
@@ -67,13 +67,18 @@ def _stamp(path: Path) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _entry(stamp: list[int] | None, facts: ImageFacts) -> list:
-    return [stamp, facts.width, facts.height, [[issue.kind, issue.message, issue.action] for issue in facts.issues]]
+def _entry(stamp: list[int] | None, metadata: ImageMetadata) -> list:
+    return [
+        stamp,
+        metadata.width,
+        metadata.height,
+        [[issue.kind, issue.message, issue.action] for issue in metadata.issues],
+    ]
 
 
-def _facts(path: Path, entry: list) -> ImageFacts:
+def _metadata(path: Path, entry: list) -> ImageMetadata:
     _, width, height, issues = entry
-    return ImageFacts(width, height, tuple(Issue(path, None, kind, text, action) for kind, text, action in issues))
+    return ImageMetadata(width, height, tuple(Issue(path, None, kind, text, action) for kind, text, action in issues))
 
 
 def _load(file: Path) -> dict[str, list]:

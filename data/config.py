@@ -1,4 +1,4 @@
-"""Data YAML → DataConfig: what the file says, checked, paths resolved, nothing of the data read yet."""
+"""Read a data YAML into a DataConfig: what the file says, checked, paths resolved, nothing of the data read yet."""
 
 import difflib
 import os
@@ -40,7 +40,7 @@ _FOREIGN_ENDINGS = ("-seg", "-pose", "-cls", "-obb", "_seg", "_pose", "_cls", "_
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place that a split is read from.
+    """One folder or file that a split is read from.
 
     Args:
         path: folder, list file or glob of images; for VOC a list of ids; for COCO the folder of images or None.
@@ -59,7 +59,7 @@ class DataConfig:
         file: the YAML, or what stands for it in messages.
         name: its name without suffix.
         root: folder that relative entries refer to.
-        splits: split → places, for the splits that the file has.
+        splits: split → sources, for the splits that the file has.
         names: class names in order; None when they are to be found in the data (VOC, COCO).
         format: "yolo", "voc", "coco"; None when it is to be recognised.
         corners: how VOC corners are meant, see formats/voc.py.
@@ -78,7 +78,7 @@ class DataConfig:
     generate: str | None = None
 
     def sources(self, split: str) -> tuple[Source, ...]:
-        """The places of a split.
+        """Return the sources of a split.
 
         Raises:
             DataError: if the file does not have it.
@@ -95,7 +95,7 @@ def read_config(source: str | Path | Mapping[str, Any], data_root: str | Path | 
     Args:
         source: path of a YAML, name of one in data/ ("digits", "bccd.yaml"), a folder that holds one (or a PASCAL VOC
             tree), or the content as a mapping.
-        data_root: takes the place of the file's `path`.
+        data_root: replaces the file's `path`.
 
     Raises:
         DataError: one line naming the file, the key and what to write.
@@ -114,20 +114,20 @@ def find_yaml(source: str | Path) -> Path:
     """
     given = Path(source).expanduser()
     name = given.name if given.suffix in (".yaml", ".yml") else f"{given.name}.yaml"
-    places = (given, CHECKOUT / given)
+    candidates = (given, CHECKOUT / given)
     included = (CHECKOUT / "data" / name,) if len(given.parts) == 1 else ()
-    for candidate in (*places, *included):
+    for candidate in (*candidates, *included):
         if candidate.is_file():
             return candidate
-    for folder in places:
+    for folder in candidates:
         if folder.is_dir():
             inside = sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
             if len(inside) == 1:
                 return inside[0]
             if (folder / "Annotations").is_dir():
                 return folder
-            found = f"{len(inside)} YAML files" if inside else "no YAML file"
-            raise DataError(f"{folder}: folder with {found}; name the data YAML itself")
+            yaml_files = f"{len(inside)} YAML files" if inside else "no YAML file"
+            raise DataError(f"{folder}: folder with {yaml_files}; name the data YAML itself")
     known = sorted(path.stem for path in (CHECKOUT / "data").glob("*.yaml"))
     near = difflib.get_close_matches(given.stem, known, 1)
     hint = f"; did you mean {near[0]}?" if near else f"; the included ones are {', '.join(known)}"
@@ -166,19 +166,20 @@ def _build(content: dict[str, Any], file: Path, data_root: str | Path | None) ->
 
 def _refuse_other_tasks(content: dict[str, Any], file: Path) -> None:
     task = str(content.get("task", "detect")).lower()
-    word, why = None, ""
+    task_name, why = None, ""
     if task not in ("detect", "detection"):
-        word, why = _FOREIGN_TASKS.get(task, task[:40]), f"task: {task[:40]}"
+        task_name, why = _FOREIGN_TASKS.get(task, task[:40]), f"task: {task[:40]}"
     for key, meaning in _FOREIGN_KEYS.items():
-        if word is None and key in content:
-            word, why = meaning, f"key '{key}'"
+        if task_name is None and key in content:
+            task_name, why = meaning, f"key '{key}'"
     ending = next((end for end in _FOREIGN_ENDINGS if file.stem.lower().endswith(end)), None)
-    if word is None and ending:
-        word, why = _FOREIGN_TASKS[ending[1:]], f"the name ends in {ending}"
-    if word is None and file.stem.lower() == "imagenet":
-        word, why = "classification", "ImageNet"
-    if word:
-        raise DataError(f"{file}: is a {word} data set ({why}); this project detects: it needs boxes (YOLO, VOC, COCO)")
+    if task_name is None and ending:
+        task_name, why = _FOREIGN_TASKS[ending[1:]], f"the name ends in {ending}"
+    if task_name is None and file.stem.lower() == "imagenet":
+        task_name, why = "classification", "ImageNet"
+    if task_name:
+        needed = "this project detects: it needs boxes (YOLO, VOC, COCO)"
+        raise DataError(f"{file}: is a {task_name} data set ({why}); {needed}")
 
 
 def _choice(content: dict[str, Any], file: Path, key: str, allowed: tuple[str, ...]) -> str | None:

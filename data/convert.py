@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from data.errors import DataError
-from data.formats.writers import WRITERS, PlaceImage
+from data.formats.writers import WRITERS, PutImage
 from data.loading import load_dataset
 from data.records import Dataset, Record
 
@@ -36,13 +36,13 @@ def convert(dataset: Dataset, out: Path, form: str, images: str = "copy") -> dic
     return write_dataset(dataset, out, form, _link if images == "link" else _copy)
 
 
-def write_dataset(dataset: Dataset, out: Path, form: str, place: PlaceImage) -> dict[str, int]:
-    """convert() with a function that puts the images in their places."""
+def write_dataset(dataset: Dataset, out: Path, form: str, put_image: PutImage) -> dict[str, int]:
+    """convert() with a function that puts the images into the new folder."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
             raise DataError(f"{out}: is not empty; name a new folder")
-        losses = WRITERS[form](dataset, out, place)
+        losses = WRITERS[form](dataset, out, put_image)
         losses += sum((split.not_kept for split in dataset.splits.values()), Counter())
     except OSError as error:
         raise DataError(f"{out}: cannot be written: {error.strerror or error}") from None

@@ -200,7 +200,7 @@ def _heights(rng: np.random.Generator, count: int) -> list[float]:
 def _place(
     shape: tuple[int, ...], boxes: list[tuple[int, int, int, int]], rng: np.random.Generator
 ) -> tuple[int, int, int, int] | None:
-    """A free place for a digit, two pixels from any other; None if thirty tries found none."""
+    """Find a free place for a digit, two pixels from any other; None if thirty tries found none."""
     height, width = shape
     for _ in range(30):
         x, y = int(rng.integers(0, SIZE - width + 1)), int(rng.integers(0, SIZE - height + 1))

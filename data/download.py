@@ -1,4 +1,4 @@
-"""Fetching data sets, only when the user says so: a line that says what, a progress bar, checksums, no scripts."""
+"""Fetch data sets, only when the user says so: a line that says what, a progress bar, checksums, no scripts."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ class Archive:
         md5: its published checksum; None where none is known.
         into: folder below the data set's root that it is unpacked into.
         skip_top: whether a single top folder inside is left out.
-        gives: places below the root; where one of them exists the archive is not fetched again.
+        gives: files or folders below the root; where one of them exists the archive is not fetched again.
     """
 
     url: str
@@ -97,25 +97,25 @@ def fetch(config: DataConfig, allowed: bool, missing: bool = True) -> None:
 
 def _size(entry: str) -> str | None:
     """What a user should know before saying --download; None for a script."""
-    word = entry.strip()
-    if word.startswith(("https://", "http://")) and len(word.split()) == 1:
-        return f"from {word[:200]}"
-    return _SIZES.get(word)
+    entry_text = entry.strip()
+    if entry_text.startswith(("https://", "http://")) and len(entry_text.split()) == 1:
+        return f"from {entry_text[:200]}"
+    return _SIZES.get(entry_text)
 
 
 def plan(config: DataConfig) -> list[Archive]:
     """What --download fetches; nothing for a script."""
-    word = (config.download or "").strip()
-    if word == "voc":
+    entry_text = (config.download or "").strip()
+    if entry_text == "voc":
         from torchvision.datasets.voc import DATASET_YEAR_DICT  # torchvision keeps addresses and checksums current
 
         lists = {"2007": "VOC2007/ImageSets/Main/trainval.txt", "2007-test": "VOC2007/ImageSets/Main/test.txt"}
         lists["2012"] = "VOC2012/ImageSets/Main/trainval.txt"
         years = {key: DATASET_YEAR_DICT[key] for key in lists}
         return [Archive(year["url"], year["md5"], gives=(f"VOCdevkit/{lists[key]}",)) for key, year in years.items()]
-    if word in _KNOWN:
-        return _KNOWN[word]
-    return [Archive(word, skip_top=True)] if _size(word) else []
+    if entry_text in _KNOWN:
+        return _KNOWN[entry_text]
+    return [Archive(entry_text, skip_top=True)] if _size(entry_text) else []
 
 
 def is_missing(config: DataConfig, splits: Iterable[str]) -> bool:
@@ -166,17 +166,18 @@ def verify(archive: Archive, file: Path) -> None:
         DataError: if it differs.
     """
     if archive.md5:
-        found = _digest(file, "md5")
-        if found != archive.md5:
-            raise DataError(f"{archive.url}: MD5 is {found}, should be {archive.md5}; the file is damaged or replaced")
+        checksum = _digest(file, "md5")
+        if checksum != archive.md5:
+            wrong = f"MD5 is {checksum}, should be {archive.md5}"
+            raise DataError(f"{archive.url}: {wrong}; the file is damaged or replaced")
         return
-    found = _digest(file, "sha256")
+    checksum = _digest(file, "sha256")
     memory = cache_folder() / "checksums.json"
     known = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
-    if known.get(archive.url, found) != found:
-        raise DataError(f"{archive.url}: SHA-256 is {found}, last time {known[archive.url]}; see {memory}")
-    print(f"SHA-256 {found} (no published one to compare with; remembered)", file=sys.stderr)  # noqa: T201
-    write_atomically(memory, json.dumps({**known, archive.url: found}, indent=1).encode())
+    if known.get(archive.url, checksum) != checksum:
+        raise DataError(f"{archive.url}: SHA-256 is {checksum}, last time {known[archive.url]}; see {memory}")
+    print(f"SHA-256 {checksum} (no published one to compare with; remembered)", file=sys.stderr)  # noqa: T201
+    write_atomically(memory, json.dumps({**known, archive.url: checksum}, indent=1).encode())
 
 
 def _digest(file: Path, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""What is raised when the user's data are at fault."""
+"""Define the error to raise when the user's data are at fault."""
 
 
 class DataError(ValueError):

@@ -1,4 +1,4 @@
-"""Size and state of image files: each is decoded once, JPEGs, which most data sets are, at an eighth of the size."""
+"""Read size and state of image files: each is decoded once, and JPEGs, the most frequent, at an eighth of the size."""
 
 import os
 import warnings
@@ -33,8 +33,8 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """What is known of an image file.
+class ImageMetadata:
+    """Size and faults of an image file.
 
     Args:
         width: pixels as cv2.imread shows it; 0 if it cannot be used.
@@ -47,7 +47,7 @@ class ImageFacts:
     issues: tuple[Issue, ...] = ()
 
 
-def probe(path: Path, decode: bool = True) -> ImageFacts:
+def probe(path: Path, decode: bool = True) -> ImageMetadata:
     """Find out whether an image can be used, and its size as cv2.imread will show it.
 
     Nothing is raised for any content of the file: a fault becomes an Issue.
@@ -63,8 +63,8 @@ def probe(path: Path, decode: bool = True) -> ImageFacts:
 
 def probe_all(
     paths: Sequence[Path], progress: Callable[[int], object] | None = None, workers: int | None = None
-) -> list[ImageFacts]:
-    """probe() for many files, in their order; `progress` is called with 1 after each."""
+) -> list[ImageMetadata]:
+    """Call probe() for many files, in their order; `progress` is called with 1 after each."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as above
         return in_threads(_probe, paths, progress, workers)
@@ -76,15 +76,15 @@ def in_threads(
     progress: Callable[[int], object] | None = None,
     workers: int | None = None,
 ) -> list[Result]:
-    """Results of a function for many files, in their order. Reading and decoding leave Python's lock, so threads do."""
-    found: list[Result] = []
+    """Call a function for many files, in their order. Reading and decoding leave Python's lock, so threads do."""
+    results: list[Result] = []
     with ThreadPoolExecutor(workers or min(8, (os.cpu_count() or 1) * 2)) as pool:
         for start in range(0, len(paths), _BATCH):  # not all at once: a waiting task takes a kilobyte
             for result in pool.map(function, paths[start : start + _BATCH]):
-                found.append(result)
+                results.append(result)
                 if progress:
                     progress(1)
-    return found
+    return results
 
 
 def is_utf8(path: str | Path) -> bool:
@@ -96,7 +96,7 @@ def is_utf8(path: str | Path) -> bool:
     return True
 
 
-def _probe(path: Path, decode: bool = True) -> ImageFacts:
+def _probe(path: Path, decode: bool = True) -> ImageMetadata:
     if not is_utf8(path):
         return _unusable(path, "bad-path", NOT_UTF8)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for names that are too long
@@ -117,33 +117,33 @@ def _probe(path: Path, decode: bool = True) -> ImageFacts:
         return _unusable(path, "unreadable", f"is no readable image: {reason}")
 
 
-def _probe_with_pillow(path: Path, decode: bool) -> ImageFacts:
+def _probe_with_pillow(path: Path, decode: bool) -> ImageMetadata:
     from PIL import Image
 
     with Image.open(path) as image:
-        kind, (width, height) = image.format or "?", image.size
+        file_format, (width, height) = image.format or "?", image.size
         if width * height > MAX_PIXELS:
             raise Image.DecompressionBombError
         orientation = Image.Image.getexif(image).get(0x0112)  # a PNG's own getexif decodes the whole image
-        if kind == "PNG":
+        if file_format == "PNG":
             image.verify()  # walks the chunks and their checksums
-    shown = _shown_size(path, kind, width, height) if decode else (width, height)
+    shown = _shown_size(path, file_format, width, height) if decode else (width, height)
     if shown is None:
-        return _unusable(path, "unreadable", f"OpenCV cannot decode this {kind} file; write it as JPEG or PNG")
+        return _unusable(path, "unreadable", f"OpenCV cannot decode this {file_format} file; write it as JPEG or PNG")
     notes = []
     if shown == (height, width) != (width, height):
         text = f"EXIF orientation {orientation}: used as shown, {height}×{width}"
         notes.append(Issue(path, None, "exif-rotated", text, "used"))
-    if path.suffix.lower() not in _OWN_SUFFIXES.get(kind, (path.suffix.lower(),)):
-        notes.append(Issue(path, None, "wrong-suffix", f"is a {kind} file", "used"))
-    if kind in _JPEG and not _ends_properly(path):
+    if path.suffix.lower() not in _OWN_SUFFIXES.get(file_format, (path.suffix.lower(),)):
+        notes.append(Issue(path, None, "wrong-suffix", f"is a {file_format} file", "used"))
+    if file_format in _JPEG and not _ends_properly(path):
         if not _decodes_to_the_end(path):
             return _unusable(path, "truncated", "the JPEG data stop before the end of the image")
         notes.append(Issue(path, None, "no-end-marker", "JPEG without an end marker, otherwise complete", "used"))
-    return ImageFacts(shown[0], shown[1], tuple(notes))
+    return ImageMetadata(shown[0], shown[1], tuple(notes))
 
 
-def _shown_size(path: Path, kind: str, width: int, height: int) -> tuple[int, int] | None:
+def _shown_size(path: Path, file_format: str, width: int, height: int) -> tuple[int, int] | None:
     """Width and height as cv2.imread shows an image; None if it cannot.
 
     Whether it turns an image depends on the format and on where the tag stands. Of a JPEG, an eighth of the size
@@ -152,7 +152,7 @@ def _shown_size(path: Path, kind: str, width: int, height: int) -> tuple[int, in
     import cv2
 
     eighth = -(-width // 8), -(-height // 8)
-    if kind in _JPEG and (width == height or eighth[0] != eighth[1]):
+    if file_format in _JPEG and (width == height or eighth[0] != eighth[1]):
         small = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_8)
         if small is None:
             return None
@@ -184,8 +184,8 @@ def _decodes_to_the_end(path: Path) -> bool:
     return shown is not None and bool((shown[-1] != shown[-1, 0]).any())
 
 
-def _unusable(path: Path, kind: str, text: str) -> ImageFacts:
-    return ImageFacts(0, 0, (Issue(path, None, kind, text, "image skipped"),))
+def _unusable(path: Path, kind: str, text: str) -> ImageMetadata:
+    return ImageMetadata(0, 0, (Issue(path, None, kind, text, "image skipped"),))
 
 
 def _short(error: Exception) -> str:
@@ -194,8 +194,8 @@ def _short(error: Exception) -> str:
 
 def proper_suffix(path: Path) -> str:
     """The suffix that an image should have: its own if that fits its content."""
-    kind = sniff(path)
-    fitting = _OWN_SUFFIXES.get(kind or "", (path.suffix.lower(),))
+    file_format = sniff(path)
+    fitting = _OWN_SUFFIXES.get(file_format or "", (path.suffix.lower(),))
     return path.suffix if path.suffix.lower() in fitting else fitting[0]
 
 

@@ -1,4 +1,4 @@
-"""load_dataset: any data YAML → Dataset."""
+"""Load a data set: any data YAML → Dataset."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,7 +11,7 @@ from data.download import fetch, is_missing
 from data.errors import DataError
 from data.formats import coco, voc, yolo
 from data.formats.yolo import Probe
-from data.image_probe import ImageFacts
+from data.image_probe import ImageMetadata
 from data.records import Dataset, Split
 
 _WITH_BAR = 2000  # images from which on a progress bar is worth its line
@@ -99,7 +99,7 @@ def provide(config: DataConfig, splits: Sequence[str], download: bool = False) -
     """Make the embedded data set or fetch missing data.
 
     Raises:
-        DataError: if the places of these splits do not exist and nothing was fetched.
+        DataError: if the files of these splits do not exist and nothing was fetched.
     """
     if config.generate == "digits":
         from data.digits import ensure
@@ -109,7 +109,7 @@ def provide(config: DataConfig, splits: Sequence[str], download: bool = False) -
         fetch(config, download, missing=is_missing(config, splits))
 
 
-def _probe_with_bar(paths: Sequence[Path]) -> list[ImageFacts]:
+def _probe_with_bar(paths: Sequence[Path]) -> list[ImageMetadata]:
     if len(paths) < _WITH_BAR:
         return probe_cached(paths)
     from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""The one in-memory form of a data set, whatever it was read from."""
+"""Hold a data set in memory, in one form, whatever it was read from."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Class names on images in any script: OpenCV's own font has ASCII letters only."""
+"""Draw class names on images in any script: OpenCV's own font has ASCII letters only."""
 
 import re
 from collections.abc import Mapping
@@ -111,10 +111,10 @@ def write_text(
     top = base - _points(size)
     first_row, first_column = max(0, top), max(0, left)
     cover = cover[first_row - top :, first_column - left :, None]
-    place = image[first_row : first_row + cover.shape[0], first_column : first_column + cover.shape[1]]
-    cover = cover[: place.shape[0], : place.shape[1]]
+    region = image[first_row : first_row + cover.shape[0], first_column : first_column + cover.shape[1]]
+    cover = cover[: region.shape[0], : region.shape[1]]
     part = cover / 255
-    place[:] = (place * (1 - part) + np.array(colour) * part).round()
+    region[:] = (region * (1 - part) + np.array(colour) * part).round()
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-"""Reading a user's YAML: nothing executed, everything bounded, every fault one line."""
+"""Read a user's YAML: nothing executed, everything bounded, every fault one line."""
 
 import reprlib
 from pathlib import Path

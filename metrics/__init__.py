@@ -1,4 +1,4 @@
-"""Detection metrics from one prediction set: COCO, PASCAL VOC, kinds of errors, bootstrap over images.
+"""Compute detection metrics from one prediction set: COCO, PASCAL VOC, kinds of errors, bootstrap over images.
 
 Importing this package is cheap: each name is loaded when it is first asked for.
 """

@@ -1,4 +1,4 @@
-"""Average precision from the positions of the right detections."""
+"""Compute average precision from the positions of the right detections."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def precision_recall(right: Bools, positives: int) -> tuple[Floats, Floats]:
         precision and recall, each (number of right detections,).
     """
     at = np.flatnonzero(right)
-    found = np.arange(1, len(at) + 1, dtype=np.float64)
-    return found / (at + 1 + EPS), found / positives
+    hits = np.arange(1, len(at) + 1, dtype=np.float64)
+    return hits / (at + 1 + EPS), hits / positives
 
 
 def average_precision(right: Bools, positives: int) -> float:

@@ -1,4 +1,4 @@
-"""AP of resampled images, from match tables: no box is compared again."""
+"""Recompute AP on resampled images from match tables: no box is compared again."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def _weighted_ap(right: Bools, copies: Ints, passed: Ints, positives: Ints) -> F
     result = np.where(positives > 0, 0.0, np.nan)
     if not right.any():
         return result
-    found = np.cumsum(copies[:, right], axis=1)
-    best = envelope(found / (passed[:, right] + EPS))
-    recall = found / np.maximum(positives, 1)[:, None]
+    hits = np.cumsum(copies[:, right], axis=1)
+    best = envelope(hits / (passed[:, right] + EPS))
+    recall = hits / np.maximum(positives, 1)[:, None]
     # How many of the 101 recalls each right detection is the first to reach.
     reached = np.searchsorted(RECALLS, recall, side="right")
     result += (np.diff(reached, axis=1, prepend=0) * best).sum(1) / len(RECALLS)

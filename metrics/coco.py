@@ -1,4 +1,4 @@
-"""COCO's twelve detection numbers, over all classes and for each class, on any data set."""
+"""Compute COCO's twelve detection numbers, over all classes and for each class, on any data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metrics.inputs import Detections, Floats, Truths, read_detections, read_tru
 from metrics.matching import IGNORED, IOU_THRESHOLDS, RIGHT, SIZES, MatchTable, best_rows, match
 
 STAT_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-RECALL_LIMITS = (1, 10, 100)
+RECALL_MAX_DETS = (1, 10, 100)
 EVALUATORS = ("table", "faster-coco-eval", "pycocotools")
 
 
@@ -54,10 +54,10 @@ def coco_metrics(
 
 
 def coco_from_table(table: MatchTable) -> dict[str, Any]:
-    """The same numbers from a match table; see `coco_metrics`."""
+    """Compute the same numbers from a match table; see `coco_metrics`."""
     shape = (len(table.names), len(SIZES), len(IOU_THRESHOLDS))
     precision, recall = np.full(shape, np.nan), np.full(shape, np.nan)
-    limited = np.full((len(table.names), len(RECALL_LIMITS), len(IOU_THRESHOLDS)), np.nan)
+    limited = np.full((len(table.names), len(RECALL_MAX_DETS), len(IOU_THRESHOLDS)), np.nan)
     positives = np.stack([table.positives(a) for a in range(len(SIZES))])
     slices = table.class_slices()
     for k, rows in enumerate(slices):
@@ -68,8 +68,8 @@ def coco_from_table(table: MatchTable) -> dict[str, Any]:
                 precision[k, a, t] = average_precision(right, int(positives[a, k]))
             recall[k, a] = (states[a] == RIGHT).sum(1) / positives[a, k]
         if positives[0, k]:
-            for m, limit in enumerate(RECALL_LIMITS):
-                right = states[0][:, table.rank[rows] < limit] == RIGHT
+            for m, max_det in enumerate(RECALL_MAX_DETS):
+                right = states[0][:, table.rank[rows] < max_det] == RIGHT
                 limited[k, m] = right.sum(1) / positives[0, k]
     counts = [int(rows.stop - rows.start) for rows in slices]
     return _summary(precision, recall, limited, [str(n) for n in table.names], positives[0].tolist(), counts)

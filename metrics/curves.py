@@ -1,4 +1,4 @@
-"""Precision, recall and F1 against confidence, and the confusion matrix, from a match table at IoU 0.5."""
+"""Compute precision, recall and F1 against confidence, and the confusion matrix, from a match table at IoU 0.5."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def confusion_matrix(
         truths: what the table was made from.
         pairs: from `loose_pairs`.
         confidence: detections below it are left out (the default is YOLOv5's).
-        iou: overlap to exceed, at least 0.1 (the default is YOLOv5's).
+        iou: IoU to exceed, at least 0.1 (the default is YOLOv5's).
 
     Returns:
         (K + 1, K + 1) numbers: row the predicted class, column the true one, last row and column the background.

@@ -1,4 +1,4 @@
-"""Truth and detections as columns: what every number of this package is computed from.
+"""Read truth and detections as columns: what every number of this package is computed from.
 
 COCO's json forms (lists of dictionaries) are read once, checked once and turned into arrays; code that already has
 arrays, such as a validator, builds `Truths` and `Detections` directly and skips the dictionaries.
@@ -215,10 +215,10 @@ def _check_columns(
     for name, column, size in (("image", image, images), ("category", category, categories)):
         if column.shape != (count,) or column.dtype.kind not in "iu":
             raise ValueError(f"{where}s: {name} is {column.dtype}{column.shape}; expected {count} integer positions")
-        limit = np.iinfo(np.int64).max if size is None else size
-        if bad := _first((column < 0) | (column >= limit)):
+        size_limit = np.iinfo(np.int64).max if size is None else size
+        if bad := _first((column < 0) | (column >= size_limit)):
             raise ValueError(
-                f"{where} row {bad[0]}: {name} position {column[bad[0]]}; expected 0 <= position < {limit}"
+                f"{where} row {bad[0]}: {name} position {column[bad[0]]}; expected 0 <= position < {size_limit}"
             )
 
 

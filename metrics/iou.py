@@ -30,7 +30,7 @@ class Pairs:
     Attributes:
         detection: (P,) row of the detection.
         truth: (P,) row of the true box.
-        iou: (P,) overlap in 0–1.
+        iou: (P,) IoU in 0–1.
     """
 
     detection: Ints
@@ -41,19 +41,19 @@ class Pairs:
 def overlapping(
     truths: Truths,
     detections: Detections,
-    minimum: float,
+    iou_thres: float,
     *,
     same_class: bool,
     rows: Ints | None = None,
     plus_one: bool = False,
     crowd: bool = True,
 ) -> Pairs:
-    """List the pairs of one image whose intersection over union is at least `minimum`.
+    """List the pairs of one image whose intersection over union is at least `iou_thres`.
 
     Args:
         truths: the annotated objects.
         detections: the predicted boxes.
-        minimum: smallest overlap to list, > 0.
+        iou_thres: smallest IoU to list, > 0.
         same_class: whether only pairs of one class are wanted.
         rows: detections to look at; all when None.
         plus_one: count inclusive pixels, as the PASCAL VOC devkit does: a box from 3 to 5 is 3 wide.
@@ -69,7 +69,7 @@ def overlapping(
     groups = truth_group[order]
     wanted = detections.image[rows] * classes + detections.category[rows] if same_class else detections.image[rows]
     begin, end = np.searchsorted(groups, wanted, "left"), np.searchsorted(groups, wanted, "right")
-    found = []
+    chunks = []
     for part in _chunks(end - begin):
         counts = (end - begin)[part]
         # Position of each pair within its detection's run of true boxes.
@@ -78,17 +78,17 @@ def overlapping(
         truth = order[np.repeat(begin[part], counts) + inner]
         crowded = truths.crowd[truth] if crowd else np.zeros(len(truth), dtype=bool)
         iou = iou_of_pairs(detections.boxes_xywh[detection], truths.boxes_xywh[truth], crowded, plus_one)
-        keep = iou >= minimum
-        found.append((detection[keep], truth[keep], iou[keep]))
-    if not found:
+        keep = iou >= iou_thres
+        chunks.append((detection[keep], truth[keep], iou[keep]))
+    if not chunks:
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    return Pairs(*(np.concatenate(column) for column in zip(*chunks, strict=True)))
 
 
 def iou_of_pairs(detected: Floats, true: Floats, crowd: Bools, plus_one: bool = False) -> Floats:
     """Compute the intersection over union of boxes, pair by pair.
 
-    The order of the floating-point operations is that of pycocotools, so that an overlap that falls exactly on a
+    The order of the floating-point operations is that of pycocotools, so that an IoU that falls exactly on a
     threshold falls on the same side.
 
     Args:
@@ -98,7 +98,7 @@ def iou_of_pairs(detected: Floats, true: Floats, crowd: Bools, plus_one: bool = 
         plus_one: widths and heights count inclusive pixels.
 
     Returns:
-        (P,) overlap in 0–1.
+        (P,) IoU in 0–1.
     """
     extra = 1.0 if plus_one else 0.0
     width, height = _intersection(_sides(detected), _sides(true))
@@ -120,7 +120,7 @@ def iou_matrix(some: Array, others: Array) -> Array:
         others: (m, 4) likewise.
 
     Returns:
-        (n, m) overlap in 0–1, in the boxes' dtype; NaN where neither has area.
+        (n, m) IoU in 0–1, in the boxes' dtype; NaN where neither has area.
     """
     x1, y1, x2, y2 = some.T[:, :, None]
     left, top, right, bottom = np.ascontiguousarray(others.T)

@@ -1,4 +1,4 @@
-"""Which detection found which object, once for all numbers: COCO's matching as one table.
+"""Match detections with objects, once for all numbers: COCO's matching as one table.
 
 The table keeps every detection with its image, so a study can resample images and recompute AP without matching again.
 Matching is greedy within an image and class, by falling score. Detections of equal rank in different images do not

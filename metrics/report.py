@@ -1,4 +1,4 @@
-"""All numbers of one prediction set: one matching, one table to read, one dictionary to store."""
+"""Report all numbers of one prediction set: one matching, one table to read, one dictionary to store."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class Report:
         """
         voc = self.voc["voc07" if voc07 else "voc10"]
         best = self.curves.best()
-        found = f"{int(self.matches.truth_counts[0].sum())} objects, {len(self.matches.row)} detections"
+        counts = f"{int(self.matches.truth_counts[0].sum())} objects, {len(self.matches.row)} detections"
         lines = [
-            f"{self.images} images, {found}",
+            f"{self.images} images, {counts}",
             "",
             *_rows("COCO", [(name, self.coco[name]) for name in STAT_NAMES[:6]]),
             *_rows("", [(name, self.coco[name]) for name in STAT_NAMES[6:]]),

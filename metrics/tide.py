@@ -1,4 +1,4 @@
-"""What goes wrong, and what each kind of error costs: the error kinds of TIDE.
+"""Sort errors into TIDE's kinds, and say how much AP each kind costs.
 
 Every wrong detection gets one kind, every object that no detection could have been mended to find is missed. The cost
 of a kind, dAP, is how much AP50 would rise if an oracle mended the errors of that kind alone.
@@ -119,7 +119,7 @@ def error_kinds(table: MatchTable, truths: Truths, pairs: Pairs) -> ErrorKinds:
 
 
 def tide_from_table(table: MatchTable, errors: ErrorKinds) -> dict[str, Any]:
-    """Counts and costs of the kinds; see `tide_errors`."""
+    """Return counts and AP costs of the error kinds; see `tide_errors`."""
     state = table.state[0, 0]
     right, kept = state == RIGHT, (state == RIGHT) | (state == WRONG)
     positives = table.positives()
@@ -195,6 +195,6 @@ def _largest(pairs: Pairs, wanted: Bools, count: int) -> tuple[Floats, Ints]:
     detection, truth, iou = pairs.detection[wanted], pairs.truth[wanted], pairs.iou[wanted]
     order = np.lexsort((truth, -iou, detection))
     first = order[np.diff(detection[order], prepend=-1) != 0]
-    overlap, chosen = np.zeros(count), np.full(count, -1)
-    overlap[detection[first]], chosen[detection[first]] = iou[first], truth[first]
-    return overlap, chosen
+    best_iou, chosen = np.zeros(count), np.full(count, -1)
+    best_iou[detection[first]], chosen[detection[first]] = iou[first], truth[first]
+    return best_iou, chosen

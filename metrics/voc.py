@@ -1,4 +1,4 @@
-"""PASCAL VOC's average precision: the 11-point form of 2007 and the area form of 2010 and after."""
+"""Compute PASCAL VOC's average precision: the 11-point form of 2007 and the area form of 2010 and after."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def match_voc(truths: Truths, detections: Detections, iou: float, plus_one: bool
     Args:
         truths: annotated objects.
         detections: predictions.
-        iou: overlap to exceed.
+        iou: IoU to exceed.
         plus_one: inclusive pixels.
 
     Returns:
@@ -84,9 +84,9 @@ def match_voc(truths: Truths, detections: Detections, iou: float, plus_one: bool
     right, ignored = np.zeros(len(detections), dtype=bool), np.zeros(len(detections), dtype=bool)
     pairs = overlapping(truths, detections, iou, same_class=True, plus_one=plus_one, crowd=False)
     above = pairs.iou > iou
-    detection, truth, overlap = pairs.detection[above], pairs.truth[above], pairs.iou[above]
+    detection, truth, iou_of_pair = pairs.detection[above], pairs.truth[above], pairs.iou[above]
     # The object that each detection overlaps most, the first annotated one of equals.
-    order = np.lexsort((truth, -overlap, detection))
+    order = np.lexsort((truth, -iou_of_pair, detection))
     first = order[_first_of_runs(detection[order])]
     detection, truth = detection[first], truth[first]
     hard = truths.difficult[truth]
@@ -107,9 +107,9 @@ def _ap(right: Bools, positives: int, use_07: bool) -> float:
     """AP of one class from detections by falling score, difficult ones left out; NaN without objects."""
     if positives == 0:
         return float("nan")
-    found = np.cumsum(right)
-    recall = found / positives
-    precision = found / np.arange(1, len(right) + 1)
+    hits = np.cumsum(right)
+    recall = hits / positives
+    precision = hits / np.arange(1, len(right) + 1)
     if use_07:
         at_least = [precision[recall >= t] for t in ELEVEN_RECALLS]
         return float(sum(part.max(initial=0.0) for part in at_least) / len(ELEVEN_RECALLS))

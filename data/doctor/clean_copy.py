@@ -1,4 +1,4 @@
-"""A cleaned copy of a data set: what --fix of the doctor writes."""
+"""Write a cleaned copy of a data set: what --fix of the doctor writes."""
 
 import shutil
 from dataclasses import replace
@@ -42,7 +42,7 @@ def write_clean(
         dropped |= {member: f"shows the same as {ranked[0][1]} of {ranked[0][0]}" for member in ranked[1:]}
     endless = {issue.file for _, issue in issues if issue.kind == "no-end-marker"}
 
-    def place(record: Record, target: Path) -> None:
+    def copy_image(record: Record, target: Path) -> None:
         shutil.copyfile(record.path, target)
         if record.path in endless:
             with target.open("ab") as file:
@@ -52,7 +52,7 @@ def write_clean(
         name: Split(name, [record for record in split if (name, record.path) not in dropped], not_kept=split.not_kept)
         for name, split in dataset.splits.items()
     }
-    losses = write_dataset(replace(dataset, splits=splits), out, form or dataset.format, place)
+    losses = write_dataset(replace(dataset, splits=splits), out, form or dataset.format, copy_image)
     left_out = {(name, record.path) for name, split in dataset.splits.items() for record in split} & dropped.keys()
     lines = [f"left out of {name}: {path}: {dropped[name, path]}" for name, path in sorted(left_out)]
     kept = {record.path for split in splits.values() for record in split}

@@ -1,4 +1,4 @@
-"""A sheet of sample images with their labels drawn in: the quickest way to see that labels mean what one thinks."""
+"""Draw a sheet of sample images with their labels: the quickest way to see that labels mean what one thinks."""
 
 import math
 from pathlib import Path
@@ -48,7 +48,7 @@ def write_overlay(dataset: Dataset, file: Path, count: int = 16, seed: int = 0) 
 
 
 def draw(record: Record, names: dict[int, str], side: int = _CELL) -> np.ndarray:
-    """One image with its boxes, fitted into a square; difficult and crowd objects are marked.
+    """Draw one image with its boxes, fitted into a square; difficult and crowd objects are marked.
 
     Shape:
         (side, side, 3) uint8 BGR.

@@ -1,4 +1,4 @@
-"""Images compared by what they show: duplicates within a split, and the same image in two splits."""
+"""Find duplicate images by what they show: duplicates within a split, and the same image in two splits."""
 
 import hashlib
 from collections import defaultdict
@@ -15,7 +15,7 @@ from data.records import Dataset, Issue
 
 @dataclass(slots=True)
 class Repeats:
-    """What the comparison found.
+    """Issues and groups of images that occur more than once.
 
     Args:
         issues: (split, issue) of kind "unreadable", "duplicate" (in the same split), "two-splits" and "same-splits".
@@ -38,32 +38,34 @@ def fingerprint(path: Path) -> bytes | None:
     return digest.digest()
 
 
-def compare(dataset: Dataset, progress: Callable[[int], object] | None = None, workers: int | None = None) -> Repeats:
+def find_duplicates(
+    dataset: Dataset, progress: Callable[[int], object] | None = None, workers: int | None = None
+) -> Repeats:
     """Decode every image once; find those that do not decode and those that occur again.
 
     Two splits that are the same list of files (VOC's val and test, COCO128's train and val) count as one finding.
     """
-    found = Repeats()
+    repeats = Repeats()
     paths = list(dict.fromkeys(record.path for record in dataset))
     digests = dict(zip(paths, in_threads(fingerprint, paths, progress, workers), strict=True))
-    same = _same_splits(dataset, found)
+    same = _same_splits(dataset, repeats)
     shown_in: dict[bytes, list[tuple[str, Path]]] = defaultdict(list)
     for name, split in dataset.splits.items():
         for record in split:
             digest = digests[record.path]
             if digest is None:
                 issue = Issue(record.path, None, "unreadable", "its header is fine but it does not decode", "kept")
-                found.issues.append((name, issue))
+                repeats.issues.append((name, issue))
             elif name not in same:
                 shown_in[digest].append((name, record.path))
     for members in shown_in.values():
         if len(members) > 1:
-            found.groups.append(members)
-            _report(members, found)
-    return found
+            repeats.groups.append(members)
+            _report(members, repeats)
+    return repeats
 
 
-def _same_splits(dataset: Dataset, found: Repeats) -> set[str]:
+def _same_splits(dataset: Dataset, repeats: Repeats) -> set[str]:
     """Names of the splits that repeat an earlier one file by file; each leaves an issue."""
     files = {name: {record.path for record in split} for name, split in dataset.splits.items()}
     same = set()
@@ -72,17 +74,17 @@ def _same_splits(dataset: Dataset, found: Repeats) -> set[str]:
             same.add(second)
             kind = "same-splits" if "train" not in (first, second) else "two-splits"
             text = f"{first} and {second} are the same {len(files[first])} images"
-            found.issues.append((second, Issue(Path(dataset.name), None, kind, text, "kept")))
+            repeats.issues.append((second, Issue(Path(dataset.name), None, kind, text, "kept")))
     return same
 
 
-def _report(members: list[tuple[str, Path]], found: Repeats) -> None:
+def _report(members: list[tuple[str, Path]], repeats: Repeats) -> None:
     first: dict[str, Path] = {}
     for name, path in members:
         if name in first:
             text = f"shows the same as {first[name]}"
-            found.issues.append((name, Issue(path, None, "duplicate", text, "kept")))
+            repeats.issues.append((name, Issue(path, None, "duplicate", text, "kept")))
         elif first:
             others = ", ".join(f"{other_path} of split {other}" for other, other_path in first.items())
-            found.issues.append((name, Issue(path, None, "two-splits", f"shows the same as {others}", "kept")))
+            repeats.issues.append((name, Issue(path, None, "two-splits", f"shows the same as {others}", "kept")))
         first.setdefault(name, path)

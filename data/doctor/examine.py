@@ -1,4 +1,4 @@
-"""doctor: what is in a data set, and what is wrong with it."""
+"""Examine a data set: what is in it, and what is wrong with it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Any, cast
 import numpy as np
 
 from data.config import DataConfig, read_config
-from data.doctor.duplicates import Repeats, compare
+from data.doctor.duplicates import Repeats, find_duplicates
 from data.doctor.report import Report
-from data.doctor.statistics import YOLOV5_ANCHORS, balance, best_possible_recall, sides_at, split_figures
-from data.doctor.unlisted_files import find_leftovers
+from data.doctor.statistics import YOLOV5_ANCHORS, balance, best_possible_recall, sides_at, split_statistics
+from data.doctor.unlisted_files import find_unlisted_files
 from data.errors import DataError
 from data.loading import load_dataset
 from data.records import Dataset, Issue
@@ -48,22 +48,22 @@ def doctor(
     config = source if isinstance(source, DataConfig) else read_config(source, data_root)
     name, rows = read_anchors(anchors)
     dataset = load_dataset(config, download=download)
-    found = [(split.name, issue) for split in dataset.splits.values() for issue in split.issues]
-    found += find_leftovers(config, dataset)
-    repeats = _compare(dataset, progress, workers) if decode else Repeats()
+    issues = [(split.name, issue) for split in dataset.splits.values() for issue in split.issues]
+    issues += find_unlisted_files(config, dataset)
+    repeats = _find_duplicates(dataset, progress, workers) if decode else Repeats()
     train = dataset.splits.get("train") or next(iter(dataset.splits.values()))
     recall, fits = best_possible_recall(sides_at(train.records, imgsz), rows)
     return Report(
         dataset=dataset,
         imgsz=imgsz,
-        splits={split.name: split_figures(split, dataset.names, imgsz) for split in dataset.splits.values()},
+        splits={split.name: split_statistics(split, dataset.names, imgsz) for split in dataset.splits.values()},
         balance=balance(dataset),
         anchors={
             "source": name,
             "best possible recall": None if np.isnan(recall) else round(recall, 4),
             "anchors per box": None if np.isnan(fits) else round(fits, 2),
         },
-        issues=found + repeats.issues + _small_objects(dataset),
+        issues=issues + repeats.issues + _small_objects(dataset),
         groups=repeats.groups,
     )
 
@@ -90,23 +90,23 @@ def read_anchors(anchors: str | Path | Sequence[Sequence[float]] | None) -> tupl
     return name, table
 
 
-def _compare(dataset: Dataset, progress: bool, workers: int | None) -> Repeats:
+def _find_duplicates(dataset: Dataset, progress: bool, workers: int | None) -> Repeats:
     if not progress:
-        return compare(dataset, workers=workers)
+        return find_duplicates(dataset, workers=workers)
     from tqdm import tqdm
 
     with tqdm(total=len({record.path for record in dataset}), desc="Comparing images", unit="img") as bar:
-        return compare(dataset, bar.update, workers)
+        return find_duplicates(dataset, bar.update, workers)
 
 
 def _small_objects(dataset: Dataset) -> list[tuple[str, Issue]]:
     """An issue for every image with boxes of a pixel or less."""
-    found = []
+    issues = []
     for split in dataset.splits.values():
         for record in split:
             sides = record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]
             number = int((sides.min(1, initial=np.inf) <= 1.0).sum())
             if number:
                 text = f"{number} boxes are a pixel or less wide or high"
-                found.append((split.name, Issue(record.path, None, "one-pixel", text, "kept")))
-    return found
+                issues.append((split.name, Issue(record.path, None, "one-pixel", text, "kept")))
+    return issues

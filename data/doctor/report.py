@@ -1,4 +1,4 @@
-"""What the doctor found, as text for people and plain types for programs."""
+"""Report the doctor's issues and statistics, as text for people and plain types for programs."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ class Report:
     Args:
         dataset: as read, repairs done.
         imgsz: training resolution in pixels, for object sizes and anchors.
-        splits: split name → figures.
+        splits: split name → statistics.
         balance: class balance over all splits.
         anchors: fit of the anchors.
-        issues: (split, issue) in the order found.
+        issues: (split, issue) in reading order.
         groups: (split, file) of the images that show the same.
     """
 
@@ -75,8 +75,8 @@ class Report:
     def text(self, examples: int = _EXAMPLES) -> str:
         """The report as lines of text with some examples of each kind of issue."""
         lines = [f"{self.dataset.name}: {self.dataset.format}, {self.dataset.nc} classes"]
-        for name, figures in self.splits.items():
-            lines += _split_lines(name, figures, self.imgsz)
+        for name, statistics in self.splits.items():
+            lines += _split_lines(name, statistics, self.imgsz)
         lines += _class_table(self.splits, list(self.dataset.names.values()))
         ratio = self.balance["largest to smallest class"]
         lines.append(f"Largest to smallest class: {ratio if ratio is not None else 'no boxes'}")
@@ -104,20 +104,21 @@ class Report:
         return lines
 
 
-def _split_lines(name: str, figures: dict[str, Any], imgsz: int) -> list[str]:
-    shares = ", ".join(f"{key} {share:.1%}" for key, share in figures["AP sizes"].items())
+def _split_lines(name: str, statistics: dict[str, Any], imgsz: int) -> list[str]:
+    shares = ", ".join(f"{key} {share:.1%}" for key, share in statistics["AP sizes"].items())
     lines = [
-        f"{name}: {figures['images']} images ({figures['without objects']} without objects), {figures['boxes']} boxes"
-        f" ({figures['difficult']} difficult, {figures['crowd']} crowd)",
-        "  image sizes: " + ", ".join(f"{size} ({number})" for size, number in figures["image sizes"].items()),
+        f"{name}: {statistics['images']} images ({statistics['without objects']} without objects), "
+        f"{statistics['boxes']} boxes"
+        f" ({statistics['difficult']} difficult, {statistics['crowd']} crowd)",
+        "  image sizes: " + ", ".join(f"{size} ({number})" for size, number in statistics["image sizes"].items()),
     ]
-    if figures["boxes"]:
-        sides = figures["box sides"]
+    if statistics["boxes"]:
+        sides = statistics["box sides"]
         low, middle, high = (f"{sides['width'][key]:g}×{sides['height'][key]:g}" for key in ("5%", "50%", "95%"))
         lines += [
             f"  objects at {imgsz} px: {shares}; width × height 5% {low}, median {middle}, 95% {high}",
-            f"  boxes of one pixel: {figures['one pixel']}; "
-            f"under two pixels at {imgsz} px: {figures['under two pixels in training']}",
+            f"  boxes of one pixel: {statistics['one pixel']}; "
+            f"under two pixels at {imgsz} px: {statistics['under two pixels in training']}",
         ]
     return lines
 
@@ -127,6 +128,6 @@ def _class_table(splits: dict[str, dict[str, Any]], names: list[str]) -> list[st
     width = max([len(name) for name in names] + [5])
     lines = [f"{'class':<{width}}" + "".join(f"{split:>18}" for split in splits)]
     for name in names:
-        cells = (figures["classes"][name] for figures in splits.values())
+        cells = (statistics["classes"][name] for statistics in splits.values())
         lines.append(f"{name:<{width}}" + "".join(f"{cell['boxes']:>9} in {cell['images']:<5}" for cell in cells))
     return lines

@@ -1,4 +1,4 @@
-"""Figures about a data set: class balance, object sizes at the training resolution, fit of anchors."""
+"""Compute statistics of a data set: class balance, object sizes at the training resolution, fit of anchors."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ import numpy as np
 from data.records import Dataset, Record, Split
 
 COCO_SMALL, COCO_LARGE = 32.0**2, 96.0**2  # square pixels; COCO's borders between small, medium and large
-ANCHOR_LIMIT = 4.0  # YOLOv5's anchor_t: an anchor fits a box whose sides differ by less than this factor
+ANCHOR_THRESHOLD = 4.0  # YOLOv5's anchor_t: an anchor fits a box whose sides differ by less than this factor
 YOLOV5_ANCHORS = ((10, 13, 16, 30, 33, 23), (30, 61, 62, 45, 59, 119), (116, 90, 156, 198, 373, 326))
 
 
-def split_figures(split: Split, names: dict[int, str], imgsz: int) -> dict[str, Any]:
-    """Counts and sizes of one split, as plain types.
+def split_statistics(split: Split, names: dict[int, str], imgsz: int) -> dict[str, Any]:
+    """Count the images, boxes and sizes of one split, as plain types.
 
     Args:
         split: the images.
@@ -64,21 +64,23 @@ def sides_at(records: Sequence[Record], imgsz: int) -> np.ndarray:
     return own_sides(records) * scales[:, None]
 
 
-def best_possible_recall(sides: np.ndarray, anchors: np.ndarray, limit: float = ANCHOR_LIMIT) -> tuple[float, float]:
+def best_possible_recall(
+    sides: np.ndarray, anchors: np.ndarray, threshold: float = ANCHOR_THRESHOLD
+) -> tuple[float, float]:
     """Share of the boxes that some anchor fits, and how many anchors fit a box on average.
 
     Args:
         sides: (n, 2) widths and heights in pixels.
         anchors: (k, 2) likewise.
-        limit: the largest factor between a side of a box and of its anchor.
+        threshold: the largest factor between a side of a box and of its anchor.
 
     Source:
-        YOLOv5's autoanchor and loss: an anchor takes a box when max(w / aw, aw / w, h / ah, ah / h) < limit.
+        YOLOv5's autoanchor and loss: an anchor takes a box when max(w / aw, aw / w, h / ah, ah / h) < threshold.
     """
     if not len(sides):
         return float("nan"), float("nan")
     ratio = sides[:, None] / anchors[None]  # (n, k, 2)
-    fits = np.maximum(ratio, 1 / ratio).max(2) < limit
+    fits = np.maximum(ratio, 1 / ratio).max(2) < threshold
     return float(fits.any(1).mean()), float(fits.sum(1).mean())
 
 
@@ -103,8 +105,10 @@ def balance(dataset: Dataset) -> dict[str, Any]:
 def _quantiles(values: np.ndarray) -> dict[str, float]:
     if not len(values):
         return {}
-    found = np.quantile(values, [0, 0.05, 0.5, 0.95, 1])
-    return {key: round(value, 2) for key, value in zip(("min", "5%", "50%", "95%", "max"), found.tolist(), strict=True)}
+    quantiles = np.quantile(values, [0, 0.05, 0.5, 0.95, 1])
+    return {
+        key: round(value, 2) for key, value in zip(("min", "5%", "50%", "95%", "max"), quantiles.tolist(), strict=True)
+    }
 
 
 def _image_sizes(records: Sequence[Record]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Files that belong to a data set but that no split uses: labels without an image, annotations in no list."""
+"""Find files that belong to a data set but that no split uses: labels without an image, annotations in no list."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from data.formats.yolo import find_images, label_path
 from data.records import Dataset, Issue
 
 
-def find_leftovers(config: DataConfig, dataset: Dataset) -> list[tuple[str, Issue]]:
-    """(split, issue) for label files without image (YOLO) and annotation files in no list (VOC)."""
+def find_unlisted_files(config: DataConfig, dataset: Dataset) -> list[tuple[str, Issue]]:
+    """List (split, issue) for label files without image (YOLO) and annotation files in no list (VOC)."""
     if dataset.format == "yolo":
         return _yolo(config)
     if dataset.format == "voc":
@@ -19,7 +19,7 @@ def find_leftovers(config: DataConfig, dataset: Dataset) -> list[tuple[str, Issu
 
 def _yolo(config: DataConfig) -> list[tuple[str, Issue]]:
     """Only folders are searched: a list of images may leave out what it wants."""
-    found = []
+    issues = []
     for name, sources in config.splits.items():
         for source in sources:
             if source.path is None or not source.path.is_dir():
@@ -29,8 +29,8 @@ def _yolo(config: DataConfig) -> list[tuple[str, Issue]]:
             for file in sorted(folder.rglob("*.txt")) if folder.is_dir() else []:
                 if file not in wanted and file.name not in ("classes.txt", "labels.txt"):
                     issue = Issue(file, None, "no-image", "label file without an image", "not used")
-                    found.append((name, issue))
-    return found
+                    issues.append((name, issue))
+    return issues
 
 
 def _voc(config: DataConfig) -> list[tuple[str, Issue]]:

@@ -1,4 +1,4 @@
-"""Repair of faulty boxes, one box at a time: a bad box never costs its image."""
+"""Repair faulty boxes, one box at a time: a bad box never costs its image."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,22 +57,22 @@ def make_record(path: Path, width: int, height: int, raw: RawObjects, issues: li
         width: its width in pixels, as shown.
         height: its height in pixels, as shown.
         raw: its objects, class numbers already known to be valid.
-        issues: list to which what is found is appended.
+        issues: list to which faults are appended.
 
     Returns:
         The record, image_id not yet set.
     """
     boxes = np.array(raw.boxes, dtype=np.float64).reshape(-1, 4)
     classes = np.array(raw.classes, dtype=np.int64)
-    limit = np.array([width, height, width, height], dtype=np.float64)
+    image_size = np.array([width, height, width, height], dtype=np.float64)
     keep = np.ones(len(boxes), dtype=bool)
-    for index in np.flatnonzero(_suspect(boxes, limit)):
-        fault = _repair(boxes, int(index), limit)
+    for index in np.flatnonzero(_suspect(boxes, image_size)):
+        fault = _repair(boxes, int(index), image_size)
         issues.extend(Issue(raw.file, raw.rows[index], kind, text, action) for kind, text, action in fault)
         keep[index] = not any(action == "dropped" for _, _, action in fault)
     with np.errstate(invalid="ignore"):  # dropped boxes may hold NaN
         # A millionth of a pixel is below every format's precision; it makes whole pixels whole again after a division.
-        boxes = np.minimum(np.maximum(boxes, 0.0), limit).round(6)
+        boxes = np.minimum(np.maximum(boxes, 0.0), image_size).round(6)
     crowd = np.array(raw.crowd, dtype=bool)
     _drop_copies(raw, boxes, crowd, keep, issues)
     sides = boxes[keep, 2:] - boxes[keep, :2]
@@ -82,33 +82,33 @@ def make_record(path: Path, width: int, height: int, raw: RawObjects, issues: li
     return Record(path, width, height, classes[keep], boxes[keep], difficult[keep], crowd[keep], area)
 
 
-def _suspect(boxes: np.ndarray, limit: np.ndarray) -> np.ndarray:
+def _suspect(boxes: np.ndarray, image_size: np.ndarray) -> np.ndarray:
     """Mask of the boxes that need a closer look; NaN compares false, so it is caught."""
     with np.errstate(invalid="ignore"):
-        inside = np.minimum(np.maximum(boxes, 0.0), limit)
+        inside = np.minimum(np.maximum(boxes, 0.0), image_size)
         sides = inside[:, 2:] - inside[:, :2]
         return (sides.min(1) < MIN_SIDE) | ~(np.abs(inside - boxes).max(1) <= EDGE_TOLERANCE)
 
 
-def _repair(boxes: np.ndarray, index: int, limit: np.ndarray) -> list[tuple[str, str, str]]:
+def _repair(boxes: np.ndarray, index: int, image_size: np.ndarray) -> list[tuple[str, str, str]]:
     """Mend boxes[index] in place; what was wrong as (kind, message, action), empty if nothing."""
     box = boxes[index]
     shown = "[" + ", ".join(f"{value:.6g}" for value in box) + "]"
     if not np.isfinite(box).all():
         return [("not-a-number", f"box {shown} is not finite", "dropped")]
-    found = []
+    faults = []
     if box[2] < box[0] or box[3] < box[1]:
-        found.append(("reversed", f"box {shown} has its corners in the wrong order", "swapped"))
+        faults.append(("reversed", f"box {shown} has its corners in the wrong order", "swapped"))
         box[:] = np.minimum(box[:2], box[2:]).tolist() + np.maximum(box[:2], box[2:]).tolist()
     if (box[2:] - box[:2] < MIN_SIDE).any():
-        return [*found, ("zero-size", f"box {shown} has no width or height", "dropped")]
-    clipped = np.clip(box, 0.0, limit)
-    size = f"{limit[0]:g}×{limit[1]:g}"
+        return [*faults, ("zero-size", f"box {shown} has no width or height", "dropped")]
+    clipped = np.clip(box, 0.0, image_size)
+    size = f"{image_size[0]:g}×{image_size[1]:g}"
     if (clipped[2:] - clipped[:2] < MIN_SIDE).any():
-        return [*found, ("outside", f"box {shown} lies outside the {size} image", "dropped")]
+        return [*faults, ("outside", f"box {shown} lies outside the {size} image", "dropped")]
     if (np.abs(clipped - box) > EDGE_TOLERANCE).any():
-        found.append(("over-edge", f"box {shown} reaches over the edge of the {size} image", "clipped"))
-    return found
+        faults.append(("over-edge", f"box {shown} reaches over the edge of the {size} image", "clipped"))
+    return faults
 
 
 def _drop_copies(raw: RawObjects, boxes: np.ndarray, crowd: np.ndarray, keep: np.ndarray, issues: list[Issue]) -> None:

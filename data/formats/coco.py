@@ -1,4 +1,4 @@
-"""COCO JSON: images, categories with any ids, crowd flags, boxes from segmentations where there is no other."""
+"""Read COCO JSON: images, categories with any ids, crowd flags, boxes from segmentations where there is no other."""
 
 from array import array
 from collections import Counter
@@ -15,7 +15,7 @@ from data.formats.boxes import RawObjects, make_record
 from data.formats.json_stream import iter_members
 from data.formats.masks import segmentation_box
 from data.formats.yolo import Probe
-from data.image_probe import ImageFacts, probe_all
+from data.image_probe import ImageMetadata, probe_all
 from data.records import Issue, Split
 
 
@@ -69,14 +69,14 @@ def find_categories(sources: Sequence[Source]) -> dict[int, str]:
     Raises:
         DataError: if two files give one id two names, or there are none.
     """
-    found: dict[int, str] = {}
+    categories: dict[int, str] = {}
     for file in dict.fromkeys(source.annotations for source in sources if source.annotations):
         for ident, name in read_json(file).categories.items():
-            if found.setdefault(ident, name) != name:
-                raise DataError(f"{file}: category {ident} is {name!r} here, {found[ident]!r} in another split")
-    if not found:
+            if categories.setdefault(ident, name) != name:
+                raise DataError(f"{file}: category {ident} is {name!r} here, {categories[ident]!r} in another split")
+    if not categories:
         raise DataError("no categories in the COCO files; write names: in the data YAML")
-    return dict(sorted(found.items()))
+    return dict(sorted(categories.items()))
 
 
 def read_split(
@@ -89,7 +89,7 @@ def read_split(
         sources: annotation files, each with its folder of images if that is known.
         names: class names; categories of other names are dropped with an Issue.
         root: the data set's folder, where images are looked for.
-        probe: how the images' facts are found.
+        probe: how the images' metadata are read.
 
     Returns:
         The split, and class number → category id.
@@ -122,13 +122,13 @@ def _add_records(split: Split, content: CocoFile, to_class: dict[int, int], fold
     numbers = np.frombuffer(content.numbers, dtype=np.float64).reshape(-1, 5)
     _report_orphans(content, image_of, split.issues)
     paths = [folder / file_name for file_name, _, _ in content.images.values()]
-    all_facts = probe(paths)
+    all_metadata = probe(paths)
     for index, (ident, (_, width, height)) in enumerate(content.images.items()):
-        facts = all_facts[index]
-        split.issues.extend(facts.issues)
-        if not facts.width:
+        metadata = all_metadata[index]
+        split.issues.extend(metadata.issues)
+        if not metadata.width:
             continue
-        _check_size(content.file, ident, (width, height), facts, split.issues)
+        _check_size(content.file, ident, (width, height), metadata, split.issues)
         raw = RawObjects(content.file)
         for at in order[starts[index] : ends[index]].tolist():
             cls = to_class.get(content.category[at], -1)
@@ -136,7 +136,7 @@ def _add_records(split: Split, content: CocoFile, to_class: dict[int, int], fold
                 x, y, w, h, area = numbers[at].tolist()
                 flags = {"crowd": bool(content.crowd[at]), "difficult": bool(content.difficult[at])}
                 raw.add(content.ident[at], cls, (x, y, x + w, y + h), area=area, **flags)
-        record = make_record(paths[index], facts.width, facts.height, raw, split.issues)
+        record = make_record(paths[index], metadata.width, metadata.height, raw, split.issues)
         record.image_id = ident
         split.records.append(record)
 
@@ -210,9 +210,12 @@ def _report_orphans(content: CocoFile, image_of: np.ndarray, issues: list[Issue]
         issues.append(Issue(content.file, content.ident[at], "no-image", text, "dropped"))
 
 
-def _check_size(file: Path, ident: int, written: tuple[float, float], facts: ImageFacts, issues: list[Issue]) -> None:
-    if written != (facts.width, facts.height) and not np.isnan(written).any():
-        text = f"says {written[0]:g}×{written[1]:g} for image {ident}, which shows as {facts.width}×{facts.height}"
+def _check_size(
+    file: Path, ident: int, written: tuple[float, float], metadata: ImageMetadata, issues: list[Issue]
+) -> None:
+    if written != (metadata.width, metadata.height) and not np.isnan(written).any():
+        shown = f"{metadata.width}×{metadata.height}"
+        text = f"says {written[0]:g}×{written[1]:g} for image {ident}, which shows as {shown}"
         issues.append(Issue(file, ident, "size-mismatch", text, "the image's own size used"))
 
 

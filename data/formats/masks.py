@@ -1,4 +1,4 @@
-"""Boxes around COCO segmentations: polygons and run lengths, without decoding a mask."""
+"""Compute boxes around COCO segmentations: polygons and run lengths, without decoding a mask."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""PASCAL VOC trees: Annotations/*.xml, JPEGImages, ImageSets/Main/*.txt; or images with an XML beside each.
+"""Read PASCAL VOC trees: Annotations/*.xml, JPEGImages, ImageSets/Main/*.txt; or images with an XML beside each.
 
 Corners. PASCAL's own annotations number pixels from 1 and include both corners, so the box covers [xmin − 1, xmax] in
 continuous coordinates (as detectron2 reads it; intersections are then exactly those of the VOC devkit's "+1" rule).
@@ -38,7 +38,7 @@ def read_split(
         sources: lists of ids (ImageSets/Main/x.txt, or its short form TREE/x), or folders with XML files.
         names: class names; objects of others are dropped with an Issue.
         corners: "plain" or "devkit", see above.
-        probe: how the images' facts are found.
+        probe: how the images' metadata are read.
 
     Raises:
         DataError: if a place does not exist or names no images.
@@ -49,17 +49,17 @@ def read_split(
     if not files:
         places = ", ".join(str(source.path) for source in sources)
         raise DataError(f"{places}: no annotated images for split '{name}'; expected XML files in Annotations/")
-    for (image, xml), facts in zip(files, probe([image for image, _ in files]), strict=True):
-        split.issues.extend(facts.issues)
-        if not facts.width:
+    for (image, xml), metadata in zip(files, probe([image for image, _ in files]), strict=True):
+        split.issues.extend(metadata.issues)
+        if not metadata.width:
             continue
         root = parse_xml(xml, split.issues)
         if root is None:
             continue
-        _check_size(root, xml, facts.width, facts.height, split.issues)
+        _check_size(root, xml, metadata.width, metadata.height, split.issues)
         raw = _objects(root, xml, index, corners, split.issues)
         _count_extras(root, split.not_kept)
-        record = make_record(image, facts.width, facts.height, raw, split.issues)
+        record = make_record(image, metadata.width, metadata.height, raw, split.issues)
         record.image_id = len(split.records)
         split.records.append(record)
     return split
@@ -67,14 +67,14 @@ def read_split(
 
 def find_classes(sources: Sequence[Source]) -> tuple[str, ...]:
     """All class names in the XML files of some sources, in alphabetical order."""
-    found = set()
+    names = set()
     ignored: list[Issue] = []
     for source in sources:
         for _, xml in find_pairs(source, ignored):
             root = parse_xml(xml, ignored)
             if root is not None:
-                found |= {_text(item, "name") for item in root.iter("object")}
-    return tuple(sorted(found - {""}))
+                names |= {_text(item, "name") for item in root.iter("object")}
+    return tuple(sorted(names - {""}))
 
 
 def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
@@ -195,10 +195,10 @@ def _ids(file: Path, issues: list[Issue]) -> list[str]:
     """First column of a list; the devkit's class lists have a second one."""
     ids = []
     for number, line in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
-        words = line.split()
-        if not words:
+        columns = line.split()
+        if not columns:
             continue
-        stem = line.strip() if len(words) > 1 and words[-1] not in ("-1", "0", "1") else words[0]
+        stem = line.strip() if len(columns) > 1 and columns[-1] not in ("-1", "0", "1") else columns[0]
         if "/" in stem or "\\" in stem or not is_path(stem + ".xml"):
             issues.append(Issue(file, number, "bad-path", "is not an image id", "line skipped"))
             continue

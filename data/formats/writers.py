@@ -13,7 +13,7 @@ from data.image_probe import proper_suffix
 from data.records import Dataset, Record, Split
 
 Losses = Counter  # what the target cannot hold → how often
-PlaceImage = Callable[[Record, Path], None]  # puts a record's image at a path
+PutImage = Callable[[Record, Path], None]  # puts a record's image at a path
 
 
 def file_names(dataset: Dataset) -> dict[tuple[str, int], str]:
@@ -33,7 +33,7 @@ def file_names(dataset: Dataset) -> dict[tuple[str, int], str]:
     return names
 
 
-def write_yolo(dataset: Dataset, out: Path, place: PlaceImage) -> Losses:
+def write_yolo(dataset: Dataset, out: Path, put_image: PutImage) -> Losses:
     """images/SPLIT and labels/SPLIT; objects that YOLO text cannot mark (crowd, difficult) are left out."""
     losses: Losses = Counter()
     names = file_names(dataset)
@@ -43,7 +43,7 @@ def write_yolo(dataset: Dataset, out: Path, place: PlaceImage) -> Losses:
         labels.mkdir(parents=True)
         for index, record in enumerate(split):
             name = names[split.name, index]
-            place(record, images / name)
+            put_image(record, images / name)
             losses["crowd regions left out"] += int(record.crowd.sum())
             losses["difficult objects left out"] += int((record.difficult & ~record.crowd).sum())
             keep = ~(record.crowd | record.difficult)
@@ -54,7 +54,7 @@ def write_yolo(dataset: Dataset, out: Path, place: PlaceImage) -> Losses:
     return losses
 
 
-def write_voc(dataset: Dataset, out: Path, place: PlaceImage) -> Losses:
+def write_voc(dataset: Dataset, out: Path, put_image: PutImage) -> Losses:
     """Annotations, JPEGImages, ImageSets/Main; crowd regions become difficult objects."""
     losses: Losses = Counter()
     names = file_names(dataset)
@@ -64,7 +64,7 @@ def write_voc(dataset: Dataset, out: Path, place: PlaceImage) -> Losses:
         stems = []
         for index, record in enumerate(split):
             name = names[split.name, index]
-            place(record, out / "JPEGImages" / name)
+            put_image(record, out / "JPEGImages" / name)
             root = _voc_element(record, name, dataset.names)
             target = out / "Annotations" / f"{Path(name).stem}.xml"
             ElementTree.ElementTree(root).write(target, encoding="utf-8", xml_declaration=True)
@@ -77,7 +77,7 @@ def write_voc(dataset: Dataset, out: Path, place: PlaceImage) -> Losses:
     return losses
 
 
-def write_coco(dataset: Dataset, out: Path, place: PlaceImage) -> Losses:
+def write_coco(dataset: Dataset, out: Path, put_image: PutImage) -> Losses:
     """images/SPLIT and annotations/instances_SPLIT.json; `difficult` is an extra key that our reader understands."""
     names = file_names(dataset)
     ids = dataset.category_ids or {number: number + 1 for number in dataset.names}
@@ -88,14 +88,14 @@ def write_coco(dataset: Dataset, out: Path, place: PlaceImage) -> Losses:
         folder = out / "images" / split.name
         folder.mkdir(parents=True)
         for index, record in enumerate(split):
-            place(record, folder / names[split.name, index])
+            put_image(record, folder / names[split.name, index])
         file = out / "annotations" / f"instances_{split.name}.json"
         file.write_text(_coco_text(split, names, ids, categories), encoding="utf-8")
-    places = {
+    splits = {
         name: {"images": f"images/{name}", "annotations": f"annotations/instances_{name}.json"}
         for name in dataset.splits
     }
-    _write_yaml(dataset, out, "coco", places)
+    _write_yaml(dataset, out, "coco", splits)
     return Counter()
 
 

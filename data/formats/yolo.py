@@ -1,4 +1,4 @@
-"""YOLO text: images in folders or lists, one label file an image, rows `class cx cy w h` relative to the image."""
+"""Read YOLO text: images in folders or lists, one label file an image, rows `class cx cy w h` relative to the image."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,13 +9,13 @@ import numpy as np
 from data.config import Source, is_path
 from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
-from data.image_probe import SUFFIXES, ImageFacts, probe_all, sniff
+from data.image_probe import SUFFIXES, ImageMetadata, probe_all, sniff
 from data.records import Issue, Split
 
 _MAX_LABEL = 16 << 20  # bytes of one label file; 100 000 boxes take 4 MB
 _MAX_LIST = 512 << 20  # bytes of one list of images
 
-Probe = Callable[[Sequence[Path]], list[ImageFacts]]
+Probe = Callable[[Sequence[Path]], list[ImageMetadata]]
 
 
 def read_split(
@@ -28,7 +28,7 @@ def read_split(
         sources: folders (searched to any depth), lists of images (.txt) or globs.
         names: class names.
         root: the folder that list entries refer to.
-        probe: how the images' facts are found.
+        probe: how the images' metadata are read.
 
     Raises:
         DataError: if a place does not exist or has no images.
@@ -38,12 +38,12 @@ def read_split(
     if not paths:
         places = ", ".join(str(source.path) for source in sources)
         raise DataError(f"{places}: no images for split '{name}'; expected files such as .jpg or .png")
-    for path, facts in zip(paths, probe(paths), strict=True):
-        split.issues.extend(facts.issues)
-        if not facts.width:
+    for path, metadata in zip(paths, probe(paths), strict=True):
+        split.issues.extend(metadata.issues)
+        if not metadata.width:
             continue
-        raw = read_labels(label_path(path), facts.width, facts.height, len(names), split.issues)
-        record = make_record(path, facts.width, facts.height, raw, split.issues)
+        raw = read_labels(label_path(path), metadata.width, metadata.height, len(names), split.issues)
+        record = make_record(path, metadata.width, metadata.height, raw, split.issues)
         record.image_id = len(split.records)
         split.records.append(record)
     return split
@@ -64,9 +64,9 @@ def find_images(source: Source, root: Path, issues: list[Issue]) -> list[Path]:
         return [path.absolute()] if path.suffix.lower() in SUFFIXES else _read_list(path, root, issues)
     if any(letter in path.name for letter in "*?["):
         base, pattern = _split_glob(path)
-        found = sorted(base.glob(pattern))
-        if found:
-            return [found_path for found_path in found if _usable_name(found_path, issues)]
+        paths = sorted(base.glob(pattern))
+        if paths:
+            return [path for path in paths if _usable_name(path, issues)]
     raise DataError(
         f"{path}: no such folder or list of images; put the data there or name their place with --data-root"
     )
@@ -103,28 +103,28 @@ def read_labels(file: Path, width: int, height: int, nc: int, issues: list[Issue
         issues.append(Issue(file, None, "unreadable-label", error.strerror or str(error), "no boxes used"))
         return raw
     for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
-        if words:
-            _read_row(raw, number, words, (width, height), nc, issues)
+        columns = line.split()
+        if columns:
+            _read_row(raw, number, columns, (width, height), nc, issues)
     return raw
 
 
 def _read_row(
-    raw: RawObjects, number: int, words: list[str], size: tuple[int, int], nc: int, issues: list[Issue]
+    raw: RawObjects, number: int, columns: list[str], size: tuple[int, int], nc: int, issues: list[Issue]
 ) -> None:
     def drop(kind: str, text: str) -> None:
         issues.append(Issue(raw.file, number, kind, text, "dropped"))
 
-    polygon = len(words) >= 7 and len(words) % 2 == 1
-    if len(words) != 5 and not polygon:
-        return drop("columns", f"{len(words)} columns; expected 5: class cx cy w h")
+    polygon = len(columns) >= 7 and len(columns) % 2 == 1
+    if len(columns) != 5 and not polygon:
+        return drop("columns", f"{len(columns)} columns; expected 5: class cx cy w h")
     try:
-        values = [float(word) for word in words]
+        values = [float(column) for column in columns]
     except ValueError:
-        shown = next(word for word in words if not _is_number(word))
+        shown = next(column for column in columns if not _is_number(column))
         return drop("not-a-number", f"{shown[:40]!r} is not a number; expected class cx cy w h")
     if not (values[0].is_integer() and 0 <= values[0] < nc):
-        return drop("unknown-class", f"class {words[0][:40]}; the data YAML has 0 … {nc - 1}")
+        return drop("unknown-class", f"class {columns[0][:40]}; the data YAML has 0 … {nc - 1}")
     width, height = size
     with np.errstate(over="ignore", invalid="ignore"):
         if polygon:
@@ -138,9 +138,9 @@ def _read_row(
     return None
 
 
-def _is_number(word: str) -> bool:
+def _is_number(column: str) -> bool:
     try:
-        float(word)
+        float(column)
     except ValueError:
         return False
     return True
@@ -148,7 +148,7 @@ def _is_number(word: str) -> bool:
 
 def _walk(folder: Path, issues: list[Issue]) -> list[Path]:
     """All images below a folder, links followed, loops not."""
-    found, seen = [], set()
+    paths, seen = [], set()
     for base, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(base)
         if real in seen:
@@ -162,8 +162,8 @@ def _walk(folder: Path, issues: list[Issue]) -> list[Path]:
             if Path(name).suffix.lower() in SUFFIXES
         )
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
-        found += [here / name for name in sorted(files) if _usable_name(here / name, issues)]
-    return [path.absolute() for path in found]
+        paths += [here / name for name in sorted(files) if _usable_name(here / name, issues)]
+    return [path.absolute() for path in paths]
 
 
 def _usable_name(path: Path, issues: list[Issue]) -> bool:

@@ -29,14 +29,14 @@ def test_known_images_are_not_opened_again(images: list[Path], monkeypatch: pyte
     monkeypatch.setattr(cache, "probe_all", spy)
     assert probe_cached(images) == first
     assert [path.name for path in opened] == ["gone.png"]  # it might have come back
-    assert [facts.width for facts in first] == [10, 20, 30, 0]
+    assert [metadata.width for metadata in first] == [10, 20, 30, 0]
 
 
 def test_a_changed_image_is_looked_at_again(images: list[Path], image: Callable[..., Path]) -> None:
     probe_cached(images)
     image(images[0], 77, 10)
     images[1].write_bytes(b"")
-    assert [facts.width for facts in probe_cached(images)] == [77, 0, 30, 0]
+    assert [metadata.width for metadata in probe_cached(images)] == [77, 0, 30, 0]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 0, "images": {}}', b"\xff"])
@@ -44,7 +44,7 @@ def test_a_broken_memory_is_ignored(images: list[Path], own_cache: Path, content
     probe_cached(images)
     (file,) = (own_cache / "images").iterdir()
     file.write_bytes(content)
-    assert [facts.width for facts in probe_cached(images)] == [10, 20, 30, 0]
+    assert [metadata.width for metadata in probe_cached(images)] == [10, 20, 30, 0]
     assert json.loads(file.read_bytes())["version"] == cache._VERSION
 
 
@@ -67,7 +67,7 @@ def test_a_place_that_cannot_be_written_costs_nothing(
 ) -> None:
     (own_cache / "file").touch()
     monkeypatch.setenv("YOLO_ATTENTION_CACHE", str(own_cache / "file"))
-    assert [facts.width for facts in probe_cached(images)] == [10, 20, 30, 0]
+    assert [metadata.width for metadata in probe_cached(images)] == [10, 20, 30, 0]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,14 +35,14 @@ def test_odd_files_are_used_as_cv2_shows_them_or_skipped_with_a_reason(shared: P
         path = folder / name
         if not path.is_file():
             continue
-        facts = probe(path)
+        metadata = probe(path)
         shown = row["cv2_5.0_imread_color"]
         if shown == "None" or name == "made/jpeg_half.jpg":  # OpenCV fills the missing half with one colour
-            assert facts.width == 0, name
-            assert facts.issues[0].action == "image skipped"
+            assert metadata.width == 0, name
+            assert metadata.issues[0].action == "image skipped"
         else:
-            assert f"{facts.width}x{facts.height}x3" == shown, name
-            assert shown_size(path) == (facts.width, facts.height), name
+            assert f"{metadata.width}x{metadata.height}x3" == shown, name
+            assert shown_size(path) == (metadata.width, metadata.height), name
         checked += 1
     assert checked > 40
 
@@ -74,17 +74,17 @@ def test_every_orientation_as_cv2_shows_it(tmp_path: Path, orientation: int, suf
     exif[0x0112] = orientation
     path = tmp_path / f"x.{suffix}"
     image.save(path, exif=exif)
-    facts = probe(path)
-    assert (facts.width, facts.height) == shown_size(path)
+    metadata = probe(path)
+    assert (metadata.width, metadata.height) == shown_size(path)
 
 
 def test_large_rotated_photograph(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (400, 300)).save(tmp_path / "x.jpg", exif=exif)
-    facts = probe(tmp_path / "x.jpg")
-    assert (facts.width, facts.height) == (300, 400)
-    assert [issue.kind for issue in facts.issues] == ["exif-rotated"]
+    metadata = probe(tmp_path / "x.jpg")
+    assert (metadata.width, metadata.height) == (300, 400)
+    assert [issue.kind for issue in metadata.issues] == ["exif-rotated"]
 
 
 def test_much_junk_after_the_end_is_no_fault(tmp_path: Path, image: Callable[..., Path]) -> None:
@@ -101,11 +101,11 @@ def test_cut_files_are_noticed(tmp_path: Path, image: Callable[..., Path], share
         path = image(tmp_path / f"x.{suffix}", 200, 160)
         content = path.read_bytes()
         path.write_bytes(content[: int(len(content) * share)])
-        facts = probe(path)
+        metadata = probe(path)
         shown = cv2.imread(str(path))
-        assert facts.width == 0 or (shown is not None and shown.shape[1] == facts.width)
+        assert metadata.width == 0 or (shown is not None and shown.shape[1] == metadata.width)
         if suffix == "jpg":
-            assert facts.issues[0].kind == "truncated"
+            assert metadata.issues[0].kind == "truncated"
 
 
 def bomb(path: Path, width: int, height: int) -> Path:
@@ -161,8 +161,8 @@ def test_what_pillow_does_not_see_is_as_opencv_shows_it(tmp_path: Path) -> None:
     tag = content.index(b"\x01\x12\x00\x03")
     (tmp_path / "x.jpg").write_bytes(content[: tag + 2] + b"\xff" + content[tag + 3 :])
     assert shown_size(tmp_path / "x.jpg") == (40, 70)
-    facts = probe(tmp_path / "x.jpg")
-    assert (facts.width, facts.height) == (40, 70)
+    metadata = probe(tmp_path / "x.jpg")
+    assert (metadata.width, metadata.height) == (40, 70)
 
 
 def test_a_jpeg_whose_header_is_fine_and_whose_data_are_not(tmp_path: Path, image: Callable[..., Path]) -> None:
@@ -179,8 +179,8 @@ def test_sizes_that_an_eighth_cannot_tell_apart(tmp_path: Path, size: tuple[int,
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.new("RGB", size).save(tmp_path / "x.jpg", exif=exif)
-    facts = probe(tmp_path / "x.jpg")
-    assert (facts.width, facts.height) == (size if orientation == 1 else size[::-1])
+    metadata = probe(tmp_path / "x.jpg")
+    assert (metadata.width, metadata.height) == (size if orientation == 1 else size[::-1])
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -207,7 +207,7 @@ def test_a_format_opencv_cannot_read(tmp_path: Path) -> None:
 def test_order_and_progress(tmp_path: Path, image: Callable[..., Path]) -> None:
     paths = [image(tmp_path / f"{width}.png", width, 10) for width in (30, 10, 20)]
     ticks: list[int] = []
-    assert [facts.width for facts in probe_all(paths, ticks.append)] == [30, 10, 20]
+    assert [metadata.width for metadata in probe_all(paths, ticks.append)] == [30, 10, 20]
     assert ticks == [1, 1, 1]
 
 

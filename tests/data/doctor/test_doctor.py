@@ -36,8 +36,8 @@ def faulty(yolo_set: Callable[..., Path], image: Callable[..., Path]) -> Path:
     )
     root = file.parent / "set"
     images = root / "images" / "train"
-    shutil.copy(images / "good.png", images / "twin.png")
-    shutil.copy(root / "labels" / "train" / "good.txt", root / "labels" / "train" / "twin.txt")
+    shutil.copy(images / "good.png", images / "same.png")
+    shutil.copy(root / "labels" / "train" / "good.txt", root / "labels" / "train" / "same.txt")
     shutil.copy(root / "images" / "val" / "v.png", images / "leak.png")
     (images / "zero.jpg").write_bytes(b"")
     image(images / "cut.jpg", 300, 200)
@@ -58,7 +58,7 @@ EXPECTED = {
     "columns": 1,
     "repeated": 1,
     "one-pixel": 1,
-    "duplicate": 2,  # twin.png, liar.jpg
+    "duplicate": 2,  # same.png, liar.jpg
     "two-splits": 1,
     "unreadable": 1,
     "truncated": 1,
