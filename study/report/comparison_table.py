@@ -1,11 +1,11 @@
-"""Tables of the report, once for Markdown and HTML."""
+"""Build the report's tables, for Markdown and HTML alike; the first of them holds the verdicts."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
-from itertools import count
 from statistics import fmean, stdev
+
+from markupsafe import Markup
 
 from study.analysis.comparisons import Analysis
 from study.analysis.intervals import Interval, Verdict
@@ -13,6 +13,7 @@ from study.analysis.results import Results
 from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, added_latency
 from study.plan.variants import BASELINE
+from study.report.templating import render
 
 MISSING = "–"
 TONES = {Verdict.GAIN: "gain", Verdict.LOSS: "loss", Verdict.NONE: "none"}
@@ -33,6 +34,21 @@ class Cell:
     sort: float | None = None
     tone: str = ""
     shade: float | None = None
+
+    @property
+    def sort_key(self) -> str | None:
+        """What the page's script sorts by, if it is a number."""
+        return f"{self.sort:.9g}" if self.sort is not None and math.isfinite(self.sort) else None
+
+    @property
+    def css_class(self) -> str:
+        """Class of the style sheet; empty for none."""
+        return self.tone or ("missing" if self.text == MISSING else "")
+
+    @property
+    def background(self) -> str | None:
+        """Colour of a heat map's cell."""
+        return None if self.shade is None else shade(self.shade)
 
 
 @dataclass(frozen=True)
@@ -56,31 +72,16 @@ class Table:
     title: str = ""
 
     def markdown(self) -> str:
-        """The table in Markdown."""
+        """Return the table in Markdown."""
         lines = [f"### {self.title}\n"] if self.title else []
         lines += ["| " + " | ".join(self.head) + " |", "|" + "|".join(["---"] * len(self.head)) + "|"]
         lines += ["| " + " | ".join(cell.text.replace("|", "\\|") for cell in row) + " |" for row in self.rows]
         lines += [f"\n{note}" for note in self.notes]
         return "\n".join(lines) + "\n"
 
-    def html(self) -> str:
-        """The table in HTML; a click on a head sorts it."""
-        head = "".join(f'<th scope="col"><button type="button">{escape(text)}</button></th>' for text in self.head)
-        rows = "".join(f"<tr>{''.join(map(_html_cell, row, self.head, count()))}</tr>" for row in self.rows)
-        kind = f' class="{self.kind}"' if self.kind else ""
-        notes = "".join(f'<p class="note">{escape(note)}</p>' for note in self.notes)
-        table = f'<table id="{self.name}"{kind}><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-        return f'<div class="wide" tabindex="0">{table}</div>{notes}'
-
-
-def _html_cell(cell: Cell, head: str, column: int) -> str:
-    tag = "th" if column == 0 else "td"
-    scope = ' scope="row"' if column == 0 else ""
-    sort = f' data-sort="{cell.sort:.9g}"' if cell.sort is not None and math.isfinite(cell.sort) else ""
-    tone = cell.tone or ("missing" if cell.text == MISSING else "")
-    tone = f' class="{tone}"' if tone else ""
-    style = "" if cell.shade is None else f' style="background:{shade(cell.shade)}"'
-    return f'<{tag}{scope}{sort}{tone}{style} data-head="{escape(head)}">{escape(cell.text)}</{tag}>'
+    def html(self) -> Markup:
+        """Return the table in HTML; a click on a head sorts it."""
+        return render("table.html.jinja", table=self)
 
 
 def shade(value: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup, escape
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -44,12 +45,13 @@ def _figure(height: float) -> tuple[Figure, Any]:
     return figure, figure.add_subplot()
 
 
-def _svg(figure: Figure, label: str) -> str:
+def _svg(figure: Figure, label: str) -> Markup:
     """Return a figure as an SVG element with a name for those who cannot see it."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     start = text.getvalue().index("<svg")
-    return text.getvalue()[start:].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    element = text.getvalue()[start:].replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
+    return Markup(element)  # noqa: S704 - matplotlib escapes the text in it
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
@@ -59,7 +61,7 @@ def colours(names: Sequence[str]) -> dict[str, str]:
     return {BASELINE: "#777777", **palette}
 
 
-def forest(comparisons: Mapping[str, Comparison], label: str) -> str:
+def forest(comparisons: Mapping[str, Comparison], label: str) -> Markup:
     """Differences with intervals, and every seed's difference as a stroke."""
     with mpl.rc_context(STYLE):
         figure, axes = _figure(1.0 + 0.34 * max(len(comparisons), 1))
@@ -81,7 +83,7 @@ def forest(comparisons: Mapping[str, Comparison], label: str) -> str:
         return _svg(figure, f"Forest plot: {label}")
 
 
-def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str) -> str:
+def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str) -> Markup:
     """Metric against latency; the line joins what nothing else beats in both."""
     names = ordered(results)
     palette = colours(names)
@@ -130,7 +132,7 @@ def pareto_line(positions: Sequence[tuple[float, float]]) -> list[tuple[float, f
     return line
 
 
-def learning_curves(results: Results) -> list[str]:
+def learning_curves(results: Results) -> list[Markup]:
     """One small figure for each variant: mean and range over seeds, its control beside it, the baseline behind."""
     names = ordered(results)
     palette = colours(names)
@@ -164,7 +166,7 @@ def _band(axes: Any, curves: list[list[float]], label: str, colour: str) -> None
     axes.plot(epochs, values.mean(0), style, color=colour, label=text, linewidth=1.5, marker=marker)
 
 
-def errors(results: Results, which: str) -> str:
+def errors(results: Results, which: str) -> Markup:
     """What each kind of error costs, bars for each variant."""
     with mpl.rc_context(STYLE):
         names = ordered(results)

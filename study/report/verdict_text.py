@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
+
+from markupsafe import Markup
 
 from study.analysis.comparisons import Analysis
 from study.analysis.intervals import Verdict
@@ -11,6 +12,7 @@ from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, added_latency
 from study.plan.variants import BASELINE, CONTROL
 from study.report.comparison_table import TONES, ordered, points, span
+from study.report.templating import render
 
 TERMS = {
     "points": "AP as a percentage: a difference of 1 point is 0.01 of AP.",
@@ -45,13 +47,12 @@ class Answer:
     text: str
 
     def markdown(self) -> str:
-        """The answer as an item of a list."""
+        """Return the answer as an item of a list in Markdown."""
         return f"- **{self.name}: {self.verdict}.** {self.text}"
 
-    def html(self) -> str:
-        """The answer as an item of a list."""
-        verdict = f'<span class="{self.tone}">{escape(self.verdict)}</span>'
-        return f"<li><strong>{escape(self.name)}</strong>: {verdict}. {escape(self.text)}</li>"
+    def html(self) -> Markup:
+        """Return the answer as an item of a list."""
+        return render("answer.html.jinja", answer=self)
 
 
 def answers(results: Results, analysis: Analysis, costs: Mapping[str, Cost]) -> list[Answer]:

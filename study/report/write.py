@@ -1,4 +1,4 @@
-"""results.csv, report.md, report.html and a copy of the spec: what a study leaves behind to pass on."""
+"""Write results.csv, report.md, report.html and a copy of the spec: what a study leaves behind to pass on."""
 
 import csv
 import io
@@ -27,19 +27,7 @@ from study.report.detail_tables import (
     spread_table,
 )
 from study.report.example_images import trios, variants_to_show
-from study.report.html_page import (
-    Section,
-    figure,
-    figures,
-    folded,
-    listed,
-    note,
-    page,
-    preformatted,
-    side_by_side,
-    terms,
-    trio_html,
-)
+from study.report.html_page import Page, Plot
 from study.report.plots import errors, forest, learning_curves, pareto
 from study.report.reproduce import flags_text, recipe, spec_text
 from study.report.verdict_text import TERMS, Answer, answers
@@ -73,7 +61,7 @@ def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
     write_whole(plan.folder / "results.csv", results_csv(results, costs))
     tables = _tables(results, analyses, costs, setting)
     write_whole(plan.folder / "report.md", _markdown(plan, results, said, warnings, tables))
-    write_whole(plan.folder / "report.html", _html(plan, results, main, costs, said, warnings, tables, outcome))
+    write_whole(plan.folder / "report.html", _page(plan, results, main, costs, said, warnings, tables, outcome).html())
     lines = [f"{answer.name}: {answer.verdict}. {answer.text}" for answer in said]
     return "\n".join([*lines, f"report.html, report.md and results.csv in {plan.folder}"])
 
@@ -169,7 +157,7 @@ def _markdown(
     return "\n".join(parts)
 
 
-def _html(
+def _page(
     plan: Plan,
     results: Results,
     main: Analysis,
@@ -178,54 +166,33 @@ def _html(
     warnings: list[str],
     tables: dict[str, list[Table]],
     outcome: Outcome,
-) -> str:
-    def group(title: str) -> str:
-        return "".join(table.html() for table in tables[title])
-
-    means, decisive, *others = tables["Every comparison"]
-    compared = folded(decisive.title, decisive.html(), shown=True) + "".join(folded(t.title, t.html()) for t in others)
-    sections = [
-        Section(
-            "Verdict", group("Verdict") + listed([answer.html() for answer in said]) + folded("Terms", terms(TERMS))
-        ),
-        Section("Differences and cost", _figures(results, main, costs)),
-        Section("Learning curves", figures(learning_curves(results)) + note("Mean and range over seeds.")),
-        Section("Where it gains and loses", group("Where it gains and loses")),
-        Section("Kinds of error", figure(errors(results, "last")) + group("Kinds of error")),
-        Section("Images", _images(results)),
-        Section("Cost", group("Cost")),
-        Section("Every comparison", means.html() + compared),
-        Section("Design", group("Design")),
-        Section("Every run", folded("Table of all runs", group("Every run")) + _failures(outcome)),
-        Section("Recipe", preformatted(recipe(plan)) + folded("Spec", preformatted(spec_text(plan)))),
-    ]
-    return page(f"Study: {plan.spec.name}", _lead(plan, results), warnings, sections)
+) -> Page:
+    trios_of = {name: trios(results, name, plan.spec.images) for name in variants_to_show(results)}
+    return Page(
+        title=f"Study: {plan.spec.name}",
+        lead=_lead(plan, results),
+        warnings=warnings,
+        answers=said,
+        terms=TERMS,
+        tables=tables,
+        differences=_difference_plots(results, main, costs),
+        learning_curves=[Plot(svg) for svg in learning_curves(results)],
+        errors=Plot(errors(results, "last")),
+        trios={name: rows for name, rows in trios_of.items() if rows},
+        logs={run.label: log_tail(run) for run in outcome.failed},
+        recipe=recipe(plan),
+        spec=spec_text(plan),
+    )
 
 
-def _figures(results: Results, main: Analysis, costs: dict[str, Cost]) -> str:
-    """Forest plots, and metric against latency."""
+def _difference_plots(results: Results, main: Analysis, costs: dict[str, Cost]) -> list[Plot]:
+    """Draw forest plots, and metric against latency."""
     compared = {name: comparison for name in ordered(results) if (comparison := main.against_baseline(name))}
-    against = forest(compared, f"difference of {main.metric} to the baseline, points")
     key = "Blue: gain; orange: loss; grey: no detectable effect. Dots: mean. Thin: interval from which the verdict is "
     key += "read; thick: interval of this variant alone (95 %). Strokes: seeds."
-    shown = [figure(against, key)]
+    plots = [Plot(forest(compared, f"difference of {main.metric} to the baseline, points"), key)]
     if main.own:
-        shown.append(figure(forest(main.own, f"difference of {main.metric} to its own control, points")))
+        plots.append(Plot(forest(main.own, f"difference of {main.metric} to its own control, points")))
     line = "Dashed: what no other variant beats in both. Squares: controls. Bars: quartiles."
-    shown.append(figure(pareto(results, costs, main.metric, "last"), line))
-    return side_by_side(shown)
-
-
-def _images(results: Results) -> str:
-    shown: list[str] = []
-    for variant in variants_to_show(results):
-        rows = trios(results, variant, results.plan.spec.images)
-        if rows:
-            shown.append(folded(variant, "".join(trio_html(variant, trio) for trio in rows), shown=not shown))
-    text = "Where variant and baseline (first seed, last epoch) differ most, for better and for worse in turn. "
-    text += "Green: truth; blue: right; orange: wrong; boxes above confidence 0.25."
-    return note(text) + ("".join(shown) or "<p>No image differs.</p>")
-
-
-def _failures(outcome: Outcome) -> str:
-    return "".join(folded(f"Log of {run.label}, which failed", preformatted(log_tail(run))) for run in outcome.failed)
+    plots.append(Plot(pareto(results, costs, main.metric, "last"), line))
+    return plots
