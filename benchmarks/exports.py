@@ -16,10 +16,10 @@ import torch
 
 from attention import ATTENTION
 from benchmarks.machine import machine
-from engine.backends.write import write
+from engine.backends.write import write_format
 from engine.cli.export_flags import FORMATS
 from engine.cli.run_folder import DIGITS_WEIGHTS
-from engine.export.parity import TOLERANCE, Parity, compare
+from engine.export.parity import TOLERANCE, Parity, compare_with_checkpoint
 from engine.export.run import open_file
 from models import build_model
 
@@ -38,8 +38,8 @@ def detector(name: str) -> Any:
 def cell(model: Any, format_name: str, size: int) -> Parity:
     """Export in one format and compare."""
     with tempfile.TemporaryDirectory() as folder:
-        file = write(model, FORMATS[format_name], Path(folder) / "model", imgsz=size, dynamic=True)
-        return compare(model, open_file(file, "cpu"), size)
+        file = write_format(model, FORMATS[format_name], Path(folder) / "model", imgsz=size, dynamic=True)
+        return compare_with_checkpoint(model, open_file(file, "cpu"), size)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Exported files in the runtimes that ultralytics knows."""
+"""Exported files in the runtimes of ultralytics' AutoBackend: TorchScript, TensorRT, CoreML, ncnn and others."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.backends.torch import first
+from engine.backends.torch import first_tensor
 from models.upstream.inference import AutoBackend, select_device
 
 
-class OtherBackend:
-    """An exported file; see `engine.backends.base.Backend`.
+class UltralyticsBackend:
+    """Run an exported file by ultralytics' AutoBackend; see `engine.backends.base.Backend`.
 
     Args:
         path: of the file or folder.
@@ -26,7 +26,7 @@ class OtherBackend:
         self.names = {int(number): str(name) for number, name in self.model.names.items()}
         self.stride = int(self.model.stride)
         self.finished = bool(getattr(self.model, "end2end", False))
-        self.lanes = 1
+        self.replicas = 1
         size: Any = getattr(self.model, "imgsz", None)
         free = getattr(self.model, "dynamic", False) or size is None
         self.size = None if free else (int(size[0]), int(size[-1]))
@@ -38,4 +38,4 @@ class OtherBackend:
         """Run the model; see `Backend`."""
         tensor = torch.from_numpy(images).to(self.device)
         output = self.model(tensor.half() if self.model.fp16 else tensor)
-        return first(output).float().cpu().numpy()  # type: ignore[no-any-return]
+        return first_tensor(output).float().cpu().numpy()  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""What all backends have in common."""
+"""The interface of all backends, and the metadata of exported files."""
 
 import ast
 import importlib.util
@@ -11,7 +11,7 @@ from engine.errors import UsageError
 
 
 class Backend(Protocol):
-    """A model as detection uses it.
+    """Run a model on batches of images.
 
     Attributes:
         label: what computes, for people.
@@ -20,7 +20,7 @@ class Backend(Protocol):
         size: the only height and width it takes; None if any.
         batch: the only number of images it takes; None if any.
         finished: it suppresses overlapping boxes itself; then rows are corners, score and class.
-        lanes: calls that may be made at the same time.
+        replicas: copies of the model that run in parallel threads, each for one call at a time.
     """
 
     label: str
@@ -29,7 +29,7 @@ class Backend(Protocol):
     size: tuple[int, int] | None
     batch: int | None
     finished: bool
-    lanes: int
+    replicas: int
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Run the model.
@@ -48,11 +48,11 @@ def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def read_facts(facts: Mapping[str, str], file: str) -> tuple[dict[int, str], int, bool]:
-    """Read what ultralytics' exporter writes into a file's metadata.
+def read_metadata(metadata: Mapping[str, str], file: str) -> tuple[dict[int, str], int, bool]:
+    """Read names, stride and form of output from the metadata that ultralytics' exporter writes into a file.
 
     Args:
-        facts: key → value as text.
+        metadata: key → value as text.
         file: for messages.
 
     Returns:
@@ -62,9 +62,9 @@ def read_facts(facts: Mapping[str, str], file: str) -> tuple[dict[int, str], int
         UsageError: if the file was not written by export.py or ultralytics, or is damaged.
     """
     try:
-        names = ast.literal_eval(facts["names"])
-        stride = int(facts["stride"])
-        finished = facts.get("end2end") == "True" or bool(ast.literal_eval(facts.get("args", "{}")).get("nms"))
+        names = ast.literal_eval(metadata["names"])
+        stride = int(metadata["stride"])
+        finished = metadata.get("end2end") == "True" or bool(ast.literal_eval(metadata.get("args", "{}")).get("nms"))
         return {int(number): str(name) for number, name in names.items()}, stride, finished
     except (KeyError, ValueError, SyntaxError, AttributeError, TypeError, RecursionError, MemoryError):
         raise UsageError(

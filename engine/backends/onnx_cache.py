@@ -1,4 +1,4 @@
-"""ONNX forms of checkpoints, made once and kept in the cache folder."""
+"""Cache of ONNX forms of checkpoints: each is exported once into the cache folder."""
 
 import hashlib
 import shutil
@@ -11,14 +11,14 @@ from typing import Any
 from engine.runtime.paths import ROOT
 from models.upstream.environment import cache_folder
 
-KEPT = 32  # files; the longest unused ones go
+MAX_FILES = 32  # files; the longest unused ones go
 EXPORT_SIZE = 320  # pixels of the image with which a model is traced; the file takes any size
 _SOURCES = ("attention", "models", "engine/backends")
 _LIBRARIES = ("torch", "ultralytics", "onnx")
 
 
-def kept_file(weights: Path, runtime: str) -> Path:
-    """Return where the ONNX form of a checkpoint is kept that was checked in a runtime, whether it is there or not.
+def cached_file(weights: Path, runtime: str) -> Path:
+    """Return the cached file of a checkpoint's ONNX form that was verified in a runtime, whether it exists or not.
 
     The name holds a hash of the checkpoint's content, of the code that builds models, and of the libraries' versions.
     """
@@ -44,36 +44,36 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def make(detector: Any, target: Path) -> Path:
-    """Write the ONNX form of a detector, for any batch and size, beside the place where it will be kept.
+def export_onnx(detector: Any, target: Path) -> Path:
+    """Write the ONNX form of a detector, for any batch and size, beside the cached file that it may become.
 
     Args:
         detector: the model; it is not changed.
-        target: as `kept_file` returns.
+        target: as `cached_file` returns.
 
     Returns:
-        A file in a folder of its own; `keep` puts it in its place, `drop` removes it.
+        A file in a folder of its own; `store` puts it into the cache, `discard` removes it.
     """
-    from engine.backends.write import write
+    from engine.backends.write import write_format
 
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="new-", dir=target.parent))
     try:
-        return write(detector, "onnx", folder / target.stem, imgsz=EXPORT_SIZE, batch=1, dynamic=True)
+        return write_format(detector, "onnx", folder / target.stem, imgsz=EXPORT_SIZE, batch=1, dynamic=True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def keep(made: Path, target: Path) -> None:
-    """Put a file that `make` wrote in its place, and remove files that have not been used for longest."""
+def store(made: Path, target: Path) -> None:
+    """Put a file that `export_onnx` wrote into the cache, and remove files that have not been used for longest."""
     made.replace(target)
-    drop(made)
+    discard(made)
     files = sorted(target.parent.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
-    for path in files[:-KEPT]:
+    for path in files[:-MAX_FILES]:
         path.unlink(missing_ok=True)
 
 
-def drop(made: Path) -> None:
-    """Remove what `make` wrote."""
+def discard(made: Path) -> None:
+    """Remove what `export_onnx` wrote."""
     shutil.rmtree(made.parent, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""--backend: which runtime a model is run by."""
+"""Choose the backend (PyTorch, ONNX Runtime, OpenVINO, another) that runs a model, as --backend asks."""
 
 import ctypes
 import sys
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.backends.base import Backend, installed
-from engine.backends.onnx_cache import drop, keep, kept_file, make
+from engine.backends.onnx_cache import cached_file, discard, export_onnx, store
 from engine.errors import UsageError
 from engine.model_loading import load_weights
 from engine.runtime.log import LOGGER
 from engine.trusted_files import SUFFIXES
 
-FEW = 32  # images for which PyTorch is done before an export is made
+FEW_IMAGES = 32  # images for which PyTorch is done before an export is made
 
 
 def gpu_possible(device: str) -> bool:
@@ -29,29 +29,29 @@ def gpu_possible(device: str) -> bool:
         return False
 
 
-def open_backend(options: Namespace, weights: Any, images: int | None, lanes: int = 1) -> Backend:
+def open_backend(options: Namespace, weights: Any, images: int | None, replicas: int = 1) -> Backend:
     """Open a model in the runtime that --backend asks for, or in the fastest that fits.
 
     Args:
         options: flags of detect.py.
         weights: path of a checkpoint or exported model, official name, or a Detector.
         images: how many there are to look at; None for videos and streams.
-        lanes: calls that will be made at the same time, where the runtime can.
+        replicas: calls that will run in parallel, where the runtime can.
 
     Raises:
         UsageError: if the runtime does not fit the weights, the other flags or the machine.
         CheckpointError: if the weights cannot be read.
     """
     if isinstance(weights, str | Path) and str(weights).rstrip("/").endswith(SUFFIXES):
-        return _exported(options, str(load_weights(weights, options)), lanes)
+        return _open_exported(options, str(load_weights(weights, options)), replicas)
     if options.dnn:
         raise UsageError("--dnn is for ONNX files; leave it out, or give --weights MODEL.onnx")
-    backend = _of_checkpoint(options, weights, images, lanes)
+    backend = _open_checkpoint(options, weights, images, replicas)
     LOGGER.info(f"{weights if isinstance(weights, str | Path) else 'model'}: {backend.label}")
     return backend
 
 
-def _exported(options: Namespace, path: str, lanes: int) -> Backend:
+def _open_exported(options: Namespace, path: str, replicas: int) -> Backend:
     """Open an exported model."""
     for flag in ("augment", "visualize"):
         if getattr(options, flag):
@@ -64,23 +64,23 @@ def _exported(options: Namespace, path: str, lanes: int) -> Backend:
     if wanted == "openvino":
         from engine.backends.openvino import OpenVinoBackend
 
-        return OpenVinoBackend(path, options.half, lanes)
+        return OpenVinoBackend(path, options.half, replicas)
     if kind == "onnx" and not options.dnn and not gpu_possible(options.device):
         from engine.backends.onnx import OnnxBackend
 
-        return OnnxBackend(path, lanes)
-    from engine.backends.autobackend import OtherBackend
+        return OnnxBackend(path, replicas)
+    from engine.backends.autobackend import UltralyticsBackend
     from engine.runtime.devices import check_device
 
     check_device(options.device)
     try:
-        return OtherBackend(path, options.device, options.half, options.dnn)
+        return UltralyticsBackend(path, options.device, options.half, options.dnn)
     except (RuntimeError, ValueError, OSError, ImportError, AssertionError, SyntaxError, KeyError) as error:
         why = " ".join(str(error).split())[:300] or type(error).__name__
         raise UsageError(f"--weights {path}: cannot be opened: {why}") from None
 
 
-def _of_checkpoint(options: Namespace, weights: Any, images: int | None, lanes: int) -> Backend:
+def _open_checkpoint(options: Namespace, weights: Any, images: int | None, replicas: int) -> Backend:
     needs_torch = _needs_torch(options, weights)
     wanted = options.backend
     if wanted not in ("auto", "torch") and needs_torch:
@@ -90,16 +90,16 @@ def _of_checkpoint(options: Namespace, weights: Any, images: int | None, lanes: 
     if wanted == "auto":
         names = [name for name, module in RUNTIMES.items() if installed(module)]
         wanted = "openvino" if options.half and "openvino" in names else next(iter(names), "torch")
-        few = images is not None and images <= FEW
-        if wanted != "torch" and few and not _kept(options, wanted, weights).exists():
+        few = images is not None and images <= FEW_IMAGES
+        if wanted != "torch" and few and not _cached_onnx(options, wanted, weights).exists():
             wanted = "torch"
     if wanted == "torch":
-        return _in_torch(options, load_weights(weights, options), lanes)
+        return _open_torch(options, load_weights(weights, options), replicas)
     if wanted == "tensorrt":
         raise UsageError(
             "--backend tensorrt: write the engine with export.py --include tensorrt and give it as --weights"
         )
-    return _in_runtime(options, wanted, weights, lanes)
+    return _open_onnx_form(options, wanted, weights, replicas)
 
 
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # what reads ONNX files, the faster one in fp32 first
@@ -115,52 +115,52 @@ def _needs_torch(options: Namespace, weights: Any) -> str:
     return "" if isinstance(weights, str | Path) else "a model in memory runs in PyTorch"
 
 
-def _kept(options: Namespace, runtime: str, weights: str | Path) -> Path:
+def _cached_onnx(options: Namespace, runtime: str, weights: str | Path) -> Path:
     from models.weights.download import resolve_weights
 
-    return kept_file(Path(resolve_weights(weights, options.download)), f"{runtime}{'-half' * options.half}")
+    return cached_file(Path(resolve_weights(weights, options.download)), f"{runtime}{'-half' * options.half}")
 
 
-def _in_torch(options: Namespace, detector: Any, lanes: int) -> Backend:
+def _open_torch(options: Namespace, detector: Any, replicas: int) -> Backend:
     from engine.backends.torch import TorchBackend
     from engine.runtime.devices import check_device, check_runtime
 
     check_device(options.device)
     check_runtime(detector, options.device, options.half, options.dnn)
-    return TorchBackend(detector, options.device, options.half, options.augment, lanes)
+    return TorchBackend(detector, options.device, options.half, options.augment, replicas)
 
 
-def _in_runtime(options: Namespace, wanted: str, weights: Any, lanes: int) -> Backend:
-    """Open the kept ONNX form of a checkpoint; make and check it first where there is none."""
+def _open_onnx_form(options: Namespace, wanted: str, weights: Any, replicas: int) -> Backend:
+    """Open the cached ONNX form of a checkpoint; where there is none, export it and verify it on the first images."""
 
     def opened(file: Path) -> Backend:
         if wanted == "openvino":
             from engine.backends.openvino import OpenVinoBackend
 
-            return OpenVinoBackend(str(file), options.half, lanes)
+            return OpenVinoBackend(str(file), options.half, replicas)
         from engine.backends.onnx import OnnxBackend
 
-        return OnnxBackend(str(file), lanes)
+        return OnnxBackend(str(file), replicas)
 
-    target = _kept(options, wanted, weights)
+    target = _cached_onnx(options, wanted, weights)
     if target.exists():
         target.touch()
         return opened(target)
     from engine.backends.torch import TorchBackend
-    from engine.backends.verified import HALF_BOXES, HALF_SCORES, CheckedBackend
+    from engine.backends.verified import HALF_BOXES, HALF_SCORES, VerifiedBackend
 
     detector = load_weights(weights, options)
     LOGGER.info(f"{weights}: writing its ONNX form, once, to {target}")
     try:
-        made = make(detector, target)
+        made = export_onnx(detector, target)
     except Exception as error:
         if options.backend != "auto":
             raise UsageError(f"--backend {wanted}: {weights} has no ONNX form: {error}") from error
         LOGGER.warning(f"{weights}: no ONNX form ({' '.join(str(error).split())[:200]}): going on with PyTorch")
-        return _in_torch(options, detector, lanes)
-    return CheckedBackend(
+        return _open_torch(options, detector, replicas)
+    return VerifiedBackend(
         opened(made),
         TorchBackend(detector, "cpu"),
-        lambda good: keep(made, target) if good else drop(made),
+        lambda good: store(made, target) if good else discard(made),
         **({"boxes": HALF_BOXES, "scores": HALF_SCORES} if options.half and wanted == "openvino" else {}),
     )

@@ -1,4 +1,4 @@
-"""PyTorch: for GPUs, for --augment and --visualize, and where nothing else is wanted or fits."""
+"""Run models in PyTorch: for GPUs, for --augment and --visualize, and where nothing else is wanted or fits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,14 +20,14 @@ FLOOR = 1e-6  # of a probability, so that its logit is finite
 
 
 class TorchBackend:
-    """A Detector in PyTorch; see `engine.backends.base.Backend`.
+    """Run a Detector in PyTorch; see `engine.backends.base.Backend`.
 
     Args:
         detector: the model; it is moved to the device, and its normalisation is folded.
         device: "cpu", a GPU's number, or empty to choose.
         half: fp16, on GPUs.
         augment: test-time augmentation.
-        lanes: calls that will be made at the same time, on CPUs; the threads are shared out among them, since threads
+        replicas: copies of the model for parallel calls, on CPUs; the threads are shared out among them, since threads
             of one call wait for each other at the end of every layer.
     """
 
@@ -35,7 +35,7 @@ class TorchBackend:
     batch: int | None = None
 
     def __init__(
-        self, detector: Any, device: str = "", half: bool = False, augment: bool = False, lanes: int = 1
+        self, detector: Any, device: str = "", half: bool = False, augment: bool = False, replicas: int = 1
     ) -> None:
         self.device = select_device(device, verbose=False)
         self.type = torch.float16 if half and self.device.type != "cpu" else torch.float32
@@ -46,11 +46,11 @@ class TorchBackend:
         self.names = {int(number): str(name) for number, name in detector.names.items()}
         self.stride = int(detector.stride.max())
         self.finished = bool(getattr(detector, "end2end", False))
-        self.lanes = lanes if self.device.type == "cpu" else 1
+        self.replicas = replicas if self.device.type == "cpu" else 1
         self.threads = torch.get_num_threads()
-        self.free: SimpleQueue[Any] = SimpleQueue()  # detectors, one a lane
-        for lane in range(self.lanes):
-            self.free.put(_twin(self.detector) if lane else self.detector)
+        self.free: SimpleQueue[Any] = SimpleQueue()  # the replicas that no call uses
+        for replica in range(self.replicas):
+            self.free.put(_replica(self.detector) if replica else self.detector)
         self.augment = augment
         where = "the CPU" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
         self.label = f"PyTorch {torch.__version__.split('+')[0]} on {where}"
@@ -58,23 +58,23 @@ class TorchBackend:
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Run the model; see `Backend`."""
-        with self._lane() as detector:
+        with self._borrowed_replica() as detector:
             output = detector(self._tensor(images), augment=self.augment)
-            return first(output).float().cpu().numpy()  # type: ignore[no-any-return]
+            return first_tensor(output).float().cpu().numpy()  # type: ignore[no-any-return]
 
     @contextmanager
-    def _lane(self) -> Iterator[Any]:
+    def _borrowed_replica(self) -> Iterator[Any]:
         """Lend a detector that no other call uses, and let this thread have its share of the threads.
 
         The number holds for the calling thread, and for threads that are new: so it is put back.
         """
         detector = self.free.get()
         try:
-            if self.lanes > 1:
-                torch.set_num_threads(max(1, self.threads // self.lanes))
+            if self.replicas > 1:
+                torch.set_num_threads(max(1, self.threads // self.replicas))
             yield detector
         finally:
-            if self.lanes > 1:
+            if self.replicas > 1:
                 torch.set_num_threads(self.threads)
             self.free.put(detector)
 
@@ -82,30 +82,30 @@ class TorchBackend:
         tensor = torch.from_numpy(images).to(self.device, self.type)
         return tensor.contiguous(memory_format=torch.channels_last)
 
-    def show(self, images: np.ndarray, paths: list[str], folder: Path, least: float) -> None:
+    def write_heat_maps(self, images: np.ndarray, paths: list[str], folder: Path, conf_thres: float) -> None:
         """Write heat maps of what the model looks at.
 
         Args:
             images: as for a call.
             paths: of the images; the heat maps are named after them.
             folder: to write to.
-            least: confidence.
+            conf_thres: confidence above which boxes are looked at.
         """
         handle = self.detector.model[-1].register_forward_hook(_as_stock_head)
         try:
             model = AutoBackend(self.detector, device=self.device, fuse=False, verbose=False)
-            class_activation_map(model, self._tensor(images), paths, folder, conf=least)
+            class_activation_map(model, self._tensor(images), paths, folder, conf=conf_thres)
         finally:
             handle.remove()
 
 
-def _twin(detector: nn.Module) -> nn.Module:
+def _replica(detector: nn.Module) -> nn.Module:
     """Copy a detector without its tensors, which both use: heads remember the last shape they saw."""
     tensors = {id(tensor): tensor for tensor in chain(detector.parameters(), detector.buffers())}
     return deepcopy(detector, tensors)  # type: ignore[arg-type]
 
 
-def first(output: Any) -> torch.Tensor:
+def first_tensor(output: Any) -> torch.Tensor:
     """Return the first tensor of nested outputs: the decoded boxes."""
     while not isinstance(output, torch.Tensor):
         output = output[0]

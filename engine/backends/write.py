@@ -14,7 +14,7 @@ from models.upstream import patches
 from models.upstream.export import Exporter, export_formats
 
 
-def write(
+def write_format(
     detector: Any,
     name: str,
     target: Path,
@@ -25,7 +25,7 @@ def write(
     device: str = "cpu",
     **settings: Any,
 ) -> Path:
-    """Write one format, unchecked.
+    """Write a model in one format; the result is not verified.
 
     Args:
         detector: the model; it is not changed.
@@ -51,7 +51,7 @@ def write(
 
 
 class _Exporter(Exporter):
-    """ultralytics' exporter, whose files also say how their model was described.
+    """Export by ultralytics, with the model's YAML in every file's metadata.
 
     Args:
         calibration: loader of images, for 8 bits; stock would look for a data set of its own.
@@ -76,12 +76,12 @@ class _Exporter(Exporter):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What is written into a file beside the model."""
+        """Return what is written into a file beside the model."""
         return self._metadata
 
     @metadata.setter
-    def metadata(self, facts: dict[str, Any]) -> None:
-        self._metadata = {**facts, "spec": json.dumps(self.model.spec.yaml)} if "names" in facts else facts
+    def metadata(self, content: dict[str, Any]) -> None:
+        self._metadata = {**content, "spec": json.dumps(self.model.spec.yaml)} if "names" in content else content
 
 
 def _taken(name: str, **wanted: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From a command line to one call: errors of the user become one line and exit code 2. No heavy imports."""
+"""Run an entry script's command line: errors of the user become one line and exit code 2. No heavy imports."""
 
 import importlib.util
 import io
@@ -17,10 +17,10 @@ from engine.runtime.paths import ROOT
 
 # Entry script → its flags, and the function that does the work with the parsed options.
 COMMANDS: dict[str, tuple[Callable[[], Parser], str]] = {
-    "train": (train_parser, "engine.training.run:run"),
-    "val": (val_parser, "engine.validation.run:run"),
-    "detect": (detect_parser, "engine.detection.run:run"),
-    "export": (export_parser, "engine.export.run:run"),
+    "train": (train_parser, "engine.training.run:run_training"),
+    "val": (val_parser, "engine.validation.run:run_validation"),
+    "detect": (detect_parser, "engine.detection.run:run_detection"),
+    "export": (export_parser, "engine.export.run:export_model"),
 }
 # Error classes that mean "the input is wrong", by the module that has to be loaded for one to be raised.
 INPUT_ERRORS = (
@@ -43,10 +43,10 @@ def _check_checkout() -> None:
     """
     for name in ("models", "data", "attention", "metrics"):
         spec = importlib.util.find_spec(name)
-        found = Path(spec.origin).resolve().parent if spec is not None and spec.origin else None
-        if found != ROOT / name:
+        origin = Path(spec.origin).resolve().parent if spec is not None and spec.origin else None
+        if origin != ROOT / name:
             raise UsageError(
-                f"the package '{name}' is found at {found}, not at {ROOT / name}; "
+                f"the package '{name}' is found at {origin}, not at {ROOT / name}; "
                 f"run the scripts of {ROOT} and remove the other from PYTHONPATH"
             )
 
@@ -56,19 +56,19 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
 
     Args:
         command: "train", "val", "detect" or "export".
-        argv: words after the script's name; those of the process where None.
+        argv: arguments after the script's name; those of the process where None.
 
     Returns:
         The exit code: 0 done, 2 the input is wrong and 1 a run failed (one line on standard error), 130 interrupted.
         Other errors are raised, which Python turns into a traceback and exit code 1.
     """
     make_parser, target = COMMANDS[command]
-    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is: no name of a file ends a run
     try:
-        options = make_parser().parse_args(words)
-        options.demo = not words
+        options = make_parser().parse_args(arguments)
+        options.demo = not arguments
         _check_checkout()
         module, function = target.split(":")
         getattr(import_module(module), function)(options)

@@ -1,4 +1,4 @@
-"""Folders and files that the entry points share."""
+"""Choose run folders, and find the digits' weights and a run's latest checkpoint."""
 
 from pathlib import Path
 
@@ -36,9 +36,9 @@ def latest_checkpoint(project: str) -> Path:
     Raises:
         UsageError: if there is none.
     """
-    found = list(Path(project).expanduser().glob("**/weights/last.pt"))
-    if not found:
+    checkpoints = list(Path(project).expanduser().glob("**/weights/last.pt"))
+    if not checkpoints:
         raise UsageError(
             f"--resume: no last.pt below {Path(project).absolute()}; give the file: --resume RUN/weights/last.pt"
         )
-    return max(found, key=lambda path: path.stat().st_mtime)
+    return max(checkpoints, key=lambda path: path.stat().st_mtime)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from engine.runtime.threads import background
+from engine.runtime.threads import prefetch
 from engine.datasets.record_dataset import Draw
 
 AHEAD = 2  # batches that validation reads ahead
@@ -61,7 +61,7 @@ class EpochLoader(DataLoader):
     def __iter__(self) -> Any:
         batches = super().__iter__()
         ahead = self.num_workers == 0 and not isinstance(self.sampler, EpochSampler)
-        return background(batches, AHEAD) if ahead else batches
+        return prefetch(batches, AHEAD) if ahead else batches
 
     def reset(self) -> None:
         """Do nothing: workers get everything that changes with each sample's key."""

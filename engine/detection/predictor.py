@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from engine.backends.select import FEW, open_backend
+from engine.backends.select import FEW_IMAGES, open_backend
 from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
 from engine.detection.sources import open_source
 from engine.errors import UsageError
 from engine.ops.letterbox import Placement, canvas, letterbox
-from engine.ops.nms_numpy import confident, select
+from engine.ops.nms_numpy import filter_by_confidence, image_nms
 from engine.runtime.log import LOGGER
 from engine.runtime.stage_timer import Stopwatch
-from engine.runtime.threads import background
+from engine.runtime.threads import prefetch
 from models.upstream import environment
 
 AHEAD = 4  # batches in each queue; one for streams, whose newest image counts
-LANES = 4  # batches in the model at a time where there are many; the threads are shared out among them
+REPLICAS = 4  # batches in the model at a time where there are many; the threads are shared out among them
 
 
 @dataclass
@@ -68,9 +68,9 @@ class Predictor:
             CheckpointError: if the weights cannot be read.
         """
         self.source = open_source(source, self.options.batch_size, self.options.vid_stride)
-        few = self.source.images is not None and self.source.images <= FEW
-        lanes = 1 if self.source.mode == "stream" or few else min(LANES, environment.threads())
-        self.backend = open_backend(self.options, self.weights, self.source.images, lanes)
+        few = self.source.images is not None and self.source.images <= FEW_IMAGES
+        replicas = 1 if self.source.mode == "stream" or few else min(REPLICAS, environment.threads())
+        self.backend = open_backend(self.options, self.weights, self.source.images, replicas)
         self._check_classes()
         self.size = self._size()
         if self.backend.batch and self.source.bs != self.backend.batch:
@@ -79,8 +79,8 @@ class Predictor:
     def __call__(self) -> Generator[FrameDetections, None, None]:
         """Yield detections image by image, in the order of the source."""
         ahead = 1 if self.source.mode == "stream" else AHEAD
-        with closing(background(self._prepared(), ahead)) as prepared:
-            with closing(background(self._detections(prepared), ahead)) as detections:
+        with closing(prefetch(self._prepared(), ahead)) as prepared:
+            with closing(prefetch(self._detections(prepared), ahead)) as detections:
                 for batch in detections:
                     yield from batch
 
@@ -131,17 +131,19 @@ class Predictor:
             with self.watch.measure("suppress", len(batch.images)):
                 detections = self._boxes(output, batch)
             if self.options.visualize and self.folder is not None:
-                self.backend.show(batch.inputs, [s.path for s in batch.frames], self.folder, self.options.conf_thres)
+                self.backend.write_heat_maps(
+                    batch.inputs, [s.path for s in batch.frames], self.folder, self.options.conf_thres
+                )
             yield detections
 
     def _outputs(self, batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, np.ndarray]]:
-        """Run the model on as many batches at a time as it has lanes, and one in waiting; keep their order."""
-        lanes = self.backend.lanes
-        with ThreadPoolExecutor(lanes) as pool:
+        """Run the model on as many batches at a time as it has replicas, one more waiting; keep their order."""
+        replicas = self.backend.replicas
+        with ThreadPoolExecutor(replicas) as pool:
             running: deque[tuple[_Batch, Future[np.ndarray]]] = deque()
             for batch in batches:
                 running.append((batch, pool.submit(self._output, batch)))
-                if len(running) > lanes:
+                if len(running) > replicas:
                     first, output = running.popleft()
                     yield first, output.result()
             for batch, output in running:
@@ -169,10 +171,10 @@ class Predictor:
             kept = [_passing(rows, options.conf_thres, options.classes)[: options.max_det] for rows in output]
         else:
             kept = [
-                select(
+                image_nms(
                     rows, options.conf_thres, options.iou_thres, options.max_det, options.classes, options.agnostic_nms
                 )
-                for rows in confident(output, options.conf_thres)
+                for rows in filter_by_confidence(output, options.conf_thres)
             ]
         detections = []
         for rows, image, frame, placement in zip(kept, batch.images, batch.frames, batch.placements, strict=True):

@@ -55,7 +55,7 @@ def _results(predictor: Predictor, source: Any) -> Iterator[Any]:
             yield entry.results()
 
 
-def run(options: Namespace) -> None:
+def run_detection(options: Namespace) -> None:
     """Run detection as detect.py's flags ask.
 
     Raises:

@@ -1,4 +1,4 @@
-"""export.py: files for other runtimes, each checked against the checkpoint."""
+"""Export to other runtimes: what export.py runs."""
 
 from models.upstream.environment import prepare
 

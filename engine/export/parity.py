@@ -1,4 +1,4 @@
-"""Does an exported file compute what the checkpoint computes? Asked on real photographs, answered in pixels."""
+"""Compare an exported file with its checkpoint on real photographs, in pixels and scores."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ import numpy as np
 
 from engine.backends.base import Backend
 from engine.backends.torch import TorchBackend
-from engine.backends.verified import compare as compare_outputs
+from engine.backends.verified import compare_outputs
 from engine.ops.letterbox import letterbox
-from engine.ops.nms_numpy import confident, select
+from engine.ops.nms_numpy import filter_by_confidence, image_nms
 from metrics.iou import iou_matrix
 
 TOLERANCE = (0.1, 1e-3)  # pixels, and score from 0 to 1
 HALF_TOLERANCE = (4.0, 0.03)  # the same in 16 bits, where a coordinate of 640 is known to half a pixel before decoding
-CONFIDENCE, OVERLAP, LIMIT = 0.05, 0.45, 300  # a low confidence, so that small models find something in them
-SAME = 0.9  # overlap of two boxes of one class that are one detection
-MATCHED = 0.98  # of the detections; suppression may choose otherwise between boxes that are all but alike
+CONF_THRES, IOU_THRES, MAX_DET = 0.05, 0.45, 300  # a low confidence, so that small models find something in them
+SAME_IOU = 0.9  # IoU of two boxes of one class that are one detection
+MIN_MATCHED = 0.98  # of the detections; suppression may choose otherwise between boxes that are all but alike
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an exported file's outputs lie from the checkpoint's.
+    """Hold how far an exported file's outputs lie from the checkpoint's.
 
     Attributes:
         boxes: largest difference of a box coordinate in pixels.
@@ -42,12 +42,12 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Whether all is within tolerance; not if something is no number."""
+        """Tell whether all is within tolerance; not if something is no number."""
         boxes, scores = self.tolerance
-        return self.boxes <= boxes and self.scores <= scores and self.matched >= MATCHED * self.detections
+        return self.boxes <= boxes and self.scores <= scores and self.matched >= MIN_MATCHED * self.detections
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return the comparison as one line."""
         return (
             f"boxes differ by {self.boxes:.2e} px at most ({self.mean_boxes:.2e} on average; tolerance "
             f"{self.tolerance[0]}), scores by {self.scores:.2e} (tolerance {self.tolerance[1]}), "
@@ -55,7 +55,7 @@ class Parity:
         )
 
 
-def sample(size: tuple[int, int], batch: int) -> np.ndarray:
+def sample_batch(size: tuple[int, int], batch: int) -> np.ndarray:
     """Return (B, 3, H, W): the photographs that scikit-learn ships, turned as often as needed."""
     from sklearn.datasets import load_sample_images
 
@@ -64,8 +64,8 @@ def sample(size: tuple[int, int], batch: int) -> np.ndarray:
     return letterbox([np.ascontiguousarray(image) for image in turned], size)[0]
 
 
-def compare(detector: Any, backend: Backend, imgsz: int, batch: int = 2, half: bool = False) -> Parity:
-    """Run checkpoint and exported file on the same images.
+def compare_with_checkpoint(detector: Any, backend: Backend, imgsz: int, batch: int = 2, half: bool = False) -> Parity:
+    """Compare an exported file with its checkpoint on the same images.
 
     Args:
         detector: the checkpoint's model; it is not changed.
@@ -74,39 +74,39 @@ def compare(detector: Any, backend: Backend, imgsz: int, batch: int = 2, half: b
         batch: images, where it takes any number.
         half: the file computes in 16 bits.
     """
-    images = sample(backend.size or (imgsz, imgsz), backend.batch or max(batch, 2))
+    images = sample_batch(backend.size or (imgsz, imgsz), backend.batch or max(batch, 2))
     expected = TorchBackend(deepcopy(detector).float(), "cpu")(images)
-    found = backend(images)
+    output = backend(images)
     tolerance = HALF_TOLERANCE if half else TOLERANCE
-    truth = [_detections(rows) for rows in confident(expected, CONFIDENCE)]
+    truth = [_detections(rows) for rows in filter_by_confidence(expected, CONF_THRES)]
     count = sum(map(len, truth))
-    if backend.finished and found.shape[1:] != expected.shape[1:]:
-        pairs = [_pairs(theirs, ours[ours[:, 4] > CONFIDENCE]) for theirs, ours in zip(truth, found, strict=True)]
+    if backend.finished and output.shape[1:] != expected.shape[1:]:
+        pairs = [_pairs(theirs, ours[ours[:, 4] > CONF_THRES]) for theirs, ours in zip(truth, output, strict=True)]
         apart = [abs(a[:5] - b[:5]) for both in pairs for a, b in both]
         boxes = np.array([row[:4].max() for row in apart] or [0.0])
         scores = max((float(row[4]) for row in apart), default=0.0)
         return Parity(float(boxes.max()), float(boxes.mean()), scores, len(apart), count, tolerance)
-    difference = compare_outputs(found, expected, least=0.05 if half else 0.0)
-    if found.shape != expected.shape:
+    difference = compare_outputs(output, expected, conf_thres=0.05 if half else 0.0)
+    if output.shape != expected.shape:
         return Parity(difference.boxes, difference.mean_boxes, difference.scores, 0, count, tolerance)
-    ours = [_detections(rows) for rows in confident(found, CONFIDENCE - tolerance[1])]
+    ours = [_detections(rows) for rows in filter_by_confidence(output, CONF_THRES - tolerance[1])]
     matched = sum(len(_pairs(a, b)) for a, b in zip(truth, ours, strict=True))
     return Parity(difference.boxes, difference.mean_boxes, difference.scores, matched, count, tolerance)
 
 
 def _detections(rows: np.ndarray) -> np.ndarray:
     """Return corners, score and class (n, 6) of what detect.py would show."""
-    return select(rows, 0.0, OVERLAP, LIMIT, None, agnostic=False)
+    return image_nms(rows, 0.0, IOU_THRES, MAX_DET, None, agnostic=False)
 
 
-def _pairs(expected: np.ndarray, found: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the detections that are there twice: of one class, overlapping by SAME; each used once."""
-    overlaps = np.nan_to_num(iou_matrix(expected[:, :4], found[:, :4]))  # NaN for boxes without area
-    overlaps[expected[:, 5:] != found[:, 5]] = 0  # of different classes
-    pairs, free = [], list(range(len(found)))
+def _pairs(expected: np.ndarray, detections: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the detections that are there twice: of one class, overlapping by SAME_IOU; each used once."""
+    overlaps = np.nan_to_num(iou_matrix(expected[:, :4], detections[:, :4]))  # NaN for boxes without area
+    overlaps[expected[:, 5:] != detections[:, 5]] = 0  # of different classes
+    pairs, free = [], list(range(len(detections)))
     for row, overlap in zip(expected, overlaps, strict=True):
         best = max(free, key=overlap.__getitem__, default=None)
-        if best is not None and overlap[best] >= SAME:
+        if best is not None and overlap[best] >= SAME_IOU:
             free.remove(best)
-            pairs.append((row, found[best]))
+            pairs.append((row, detections[best]))
     return pairs

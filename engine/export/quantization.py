@@ -1,4 +1,4 @@
-"""8-bit export: scaled on the user's training images, and judged by what it costs on images of another split."""
+"""Quantize to int8: calibrate on the training images, and measure the AP drop on the val split."""
 
 import logging
 import tempfile
@@ -22,8 +22,8 @@ IMAGES = 300  # that ranges are read from; more take longer and change little
 
 
 @dataclass(frozen=True)
-class Price:
-    """Average precision on one split, of the checkpoint and of the 8-bit file.
+class ApDrop:
+    """Hold the average precision on one split, of the checkpoint and of the 8-bit file.
 
     Attributes:
         label: data set and split.
@@ -38,12 +38,12 @@ class Price:
     after: tuple[float, float]
 
     @property
-    def loss(self) -> float:
-        """What AP has fallen by."""
+    def drop(self) -> float:
+        """Return by how much AP has dropped."""
         return self.before[0] - self.after[0]
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return both as one line."""
         (ap, ap50), (ap_after, ap50_after) = self.before, self.after
         return (
             f"mAP50-95 {ap:.4f} → {ap_after:.4f} ({ap_after - ap:+.4f}), mAP50 {ap50:.4f} → {ap50_after:.4f} "
@@ -104,19 +104,19 @@ def quantize_onnx(source: Any, target: Any, images: Any, prepare: Callable[[Any]
     nodes = onnx.load(source).graph.node
     convolutions = [node.name for node in nodes if node.op_type == "Conv"]
     head = convolutions[-1].split("/")[1]
-    kept = {name for name in convolutions if name.split("/")[1] != head}
+    quantized = {name for name in convolutions if name.split("/")[1] != head}
     quantize_static(
         str(source),
         str(target),
         onnx_calibration_reader(images, prepare),
-        nodes_to_exclude=[node.name for node in nodes if node.name not in kept],
+        nodes_to_exclude=[node.name for node in nodes if node.name not in quantized],
         per_channel=True,
     )
     return str(target)
 
 
-class EightBits:
-    """What the 8-bit files of one detector share: the images that set ranges, and the checkpoint's own precision.
+class Int8Quantization:
+    """Share among the 8-bit files of one detector: the images that set ranges, and the checkpoint's own AP.
 
     Args:
         detector: the checkpoint's model; it is not changed.
@@ -133,22 +133,22 @@ class EightBits:
 
     @cached_property
     def images(self) -> EpochLoader:
-        """The loader of `calibration`; see there for errors."""
+        """Return the loader of `calibration`; see there for errors."""
         return calibration(self.detector, self.options)
 
     @cached_property
     def before(self) -> tuple[float, float]:
-        """COCO's AP and AP50 of the checkpoint on the val split."""
+        """Return COCO's AP and AP50 of the checkpoint on the val split."""
         return self._measure(deepcopy(self.detector), 16)[:2]
 
-    def price(self, file: Path) -> Price:
+    def measure_drop(self, file: Path) -> ApDrop:
         """Measure an exported file on the same squares as the checkpoint.
 
         Raises:
             UsageError, DataError: if the val split cannot be measured.
         """
         *after, count = self._measure(str(file), self.options.batch_size)
-        return Price(f"{data_name(self.options.data)} val", count, self.before, (after[0], after[1]))
+        return ApDrop(f"{data_name(self.options.data)} val", count, self.before, (after[0], after[1]))
 
     def _measure(self, weights: Any, batch_size: int) -> tuple[float, float, int]:
         from engine.validation.run import validate

@@ -1,4 +1,4 @@
-"""export.py as a function: the deploy form, and files for other runtimes, each checked against the checkpoint."""
+"""Export a checkpoint: its deploy form, and files for other runtimes, each compared with the checkpoint."""
 
 import shutil
 import tempfile
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.backends.base import Backend
-from engine.backends.write import write
+from engine.backends.write import write_format
 from engine.cli.export_flags import FORMATS
 from engine.datasets.splits import data_name
 from engine.errors import RunFailed, UsageError
-from engine.export.parity import CONFIDENCE, LIMIT, OVERLAP, compare
+from engine.export.parity import CONF_THRES, IOU_THRES, MAX_DET, compare_with_checkpoint
 from engine.model_loading import load_weights
 from engine.runtime.log import LOGGER
 from engine.training.run_state import current_commit, plain_state
@@ -20,8 +20,8 @@ from engine.trusted_files import remember
 from models.upstream.export import export_formats
 
 
-def run(options: Namespace) -> list[Path]:
-    """Do what export.py was asked to.
+def export_model(options: Namespace) -> list[Path]:
+    """Export a checkpoint as export.py's flags ask.
 
     Returns:
         The files and folders written.
@@ -54,59 +54,59 @@ def run(options: Namespace) -> list[Path]:
         written.append(_save(deployed, folder / f"{stem}.pt", source))
         LOGGER.info(f"{written[-1]}: {_millions(detector)} → {_millions(deployed)} parameters; {deployed.agreement}")
         detector = deployed
-    eight = None
+    int8 = None
     if options.int8:
-        from engine.export.quantization import EightBits
+        from engine.export.quantization import Int8Quantization
 
-        eight = EightBits(detector, options)
+        int8 = Int8Quantization(detector, options)
     for name in options.include:
-        written.append(export(detector, name, folder / stem, options, eight))
+        written.append(export_format(detector, name, folder / stem, options, int8))
     return written
 
 
-def export(detector: Any, name: str, target: Path, options: Namespace, eight: Any) -> Path:
-    """Write one format and check it.
+def export_format(detector: Any, name: str, target: Path, options: Namespace, int8: Any) -> Path:
+    """Write one format and compare it with the checkpoint.
 
     Args:
         detector: the model; it is not changed.
         name: one of `engine.cli.export_flags.FORMATS`.
         target: path of the result without its ending.
         options: imgsz, batch_size, dynamic, opset, simplify, nms, half, data, max_drop, device.
-        eight: an `engine.export.quantization.EightBits` for a file in 8 bits, else None.
+        int8: an `engine.export.quantization.Int8Quantization` for a file in 8 bits, else None.
 
     Returns:
         The file or folder. It takes the place of an earlier one only when it has been checked.
 
     Raises:
         UsageError: if the format needs something that is not installed, or does not take an option.
-        RunFailed: if the file's outputs differ from the detector's, or 8 bits cost too much.
+        RunFailed: if the file's outputs differ from the detector's, or 8 bits lose too much AP.
     """
     _check_options(name, options)
-    images = eight.images if eight else None
+    images = int8.images if int8 else None
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         try:
-            made = write(
+            made = write_format(
                 detector,
                 FORMATS[name],
                 Path(folder) / target.name,
                 images,
-                eight.quantize_onnx if eight else None,
+                int8.quantize_onnx if int8 else None,
                 imgsz=options.imgsz,
                 device=options.device or "cpu",
                 batch=options.batch_size,
                 dynamic=options.dynamic,
                 opset=options.opset,
                 simplify=options.simplify,
-                **({"nms": True, "conf": CONFIDENCE, "iou": OVERLAP, "max_det": LIMIT} if options.nms else {}),
-                quantize=8 if eight else 16 if options.half else None,
-                data=data_name(options.data) if eight else None,
+                **({"nms": True, "conf": CONF_THRES, "iou": IOU_THRES, "max_det": MAX_DET} if options.nms else {}),
+                quantize=8 if int8 else 16 if options.half else None,
+                data=data_name(options.data) if int8 else None,
             )
         except ModuleNotFoundError as error:
             raise UsageError(f"--include {name} needs {error.name}: pip install {error.name}") from None
         except (AssertionError, ValueError, ImportError, NotImplementedError) as error:
             raise UsageError(f"--include {name}: {' '.join(str(error).split())[:400]}") from None
         path = target.parent / made.name
-        _check(detector, made, path, options, eight)
+        _check(detector, made, path, options, int8)
         if path.is_dir():
             shutil.rmtree(path)
         made.replace(path)
@@ -123,18 +123,20 @@ def _check_options(name: str, options: Namespace) -> None:
             raise UsageError(f"--{flag}: {name} files cannot have it; leave it out, or export {name} by itself")
 
 
-def _check(detector: Any, made: Path, path: Path, options: Namespace, eight: Any) -> None:
+def _check(detector: Any, made: Path, path: Path, options: Namespace, int8: Any) -> None:
     """Compare what was written with the checkpoint, and say how it compares.
 
     Raises:
         RunFailed: if it is out of tolerance.
     """
-    parity = compare(detector, open_file(made, options.device), options.imgsz, options.batch_size, options.half)
-    if eight:
-        cost = eight.price(made)
-        if cost.loss > options.max_drop:
-            raise RunFailed(f"{path}: not written, because 8 bits cost more than --max-drop {options.max_drop}: {cost}")
-        LOGGER.info(f"{path}: {cost}; {parity.matched} of {parity.detections} detections match")
+    parity = compare_with_checkpoint(
+        detector, open_file(made, options.device), options.imgsz, options.batch_size, options.half
+    )
+    if int8:
+        drop = int8.measure_drop(made)
+        if drop.drop > options.max_drop:
+            raise RunFailed(f"{path}: not written, because 8 bits cost more than --max-drop {options.max_drop}: {drop}")
+        LOGGER.info(f"{path}: {drop}; {parity.matched} of {parity.detections} detections match")
         return
     if not parity.holds:
         raise RunFailed(f"{path}: not written, because it does not compute the same: {parity}")
@@ -153,9 +155,9 @@ def open_file(path: Path, device: str = "") -> Backend:
         from engine.backends.openvino import OpenVinoBackend
 
         return OpenVinoBackend(str(path))
-    from engine.backends.autobackend import OtherBackend
+    from engine.backends.autobackend import UltralyticsBackend
 
-    return OtherBackend(str(path), device)
+    return UltralyticsBackend(str(path), device)
 
 
 def _save(detector: Any, path: Path, source: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Reading one image file."""
+"""Read and decode image files."""
 
 from pathlib import Path
 

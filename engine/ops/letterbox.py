@@ -1,4 +1,4 @@
-"""Images as a model takes them: scaled to fit, centred on grey, RGB in 0–1; and boxes back into the image."""
+"""Letterbox images for a model: scaled to fit, centred on grey, RGB in 0–1; and map boxes back into the image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,15 +1,15 @@
-"""Non-maximum suppression without a wall-clock limit, and without comparing boxes that cannot be kept anyway."""
+"""Non-maximum suppression in PyTorch: no time limit, and no comparison of boxes that cannot be kept anyway."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.ops.nms_numpy import best_boxes
+from engine.ops.nms_numpy import greedy_nms
 from models.upstream.nms import non_max_suppression as stock
 
 
-def suppress(
+def non_max_suppression(
     prediction: Any,
     conf_thres: float = 0.25,
     iou_thres: float = 0.45,
@@ -23,7 +23,7 @@ def suppress(
     end2end: bool = False,
     **others: Any,
 ) -> Any:
-    """Keep the best of overlapping boxes; the same results as ultralytics', which gives up when its time is over.
+    """Run non-maximum suppression; the same results as ultralytics', which gives up when its time is over.
 
     Args:
         prediction: (B, 4 + nc, N) centre x, centre y, width, height in pixels, then class scores; or (that, anything).
@@ -62,46 +62,46 @@ def suppress(
             **others,
         )
     wanted = None if classes is None else torch.as_tensor(classes, device=scores.device)
-    several = multi_label and scores.shape[1] > 5
+    several_labels = multi_label and scores.shape[1] > 5
     passing = scores[:, 4:].amax(1) > conf_thres
-    found = []
+    detections = []
     for image, keep in zip(scores, passing, strict=True):
-        candidates = _candidates(image.T[keep], conf_thres, several, wanted)
+        candidates = _candidates(image.T[keep], conf_thres, several_labels, wanted)
         if len(candidates) > max_nms:
             candidates = candidates[candidates[:, 4].argsort(descending=True)[:max_nms]]
         moved = candidates[:, :4] + (0 if agnostic else max_wh) * candidates[:, 5:6]
-        found.append(candidates[_best(moved, candidates[:, 4], iou_thres, max_det)])
-    return found
+        detections.append(candidates[_best(moved, candidates[:, 4], iou_thres, max_det)])
+    return detections
 
 
-def _candidates(rows: Tensor, least: float, several: bool, wanted: Tensor | None) -> Tensor:
+def _candidates(rows: Tensor, conf_thres: float, several_labels: bool, wanted: Tensor | None) -> Tensor:
     """Return (n, 6) corners, score, class of rows (m, 4 + nc) that pass."""
     half = rows[:, 2:4] / 2
     corners = torch.cat((rows[:, :2] - half, rows[:, :2] + half), 1)
-    if several:
-        box, kind = (rows[:, 4:] > least).nonzero(as_tuple=True)
-        score = rows[box, 4 + kind]
+    if several_labels:
+        box, class_number = (rows[:, 4:] > conf_thres).nonzero(as_tuple=True)
+        score = rows[box, 4 + class_number]
     else:
-        score, kind = rows[:, 4:].max(1) if len(rows) else (rows.new_zeros(0), rows.new_zeros(0))
-        box = (score > least).nonzero().flatten()
-        score, kind = score[box], kind[box]
+        score, class_number = rows[:, 4:].max(1) if len(rows) else (rows.new_zeros(0), rows.new_zeros(0))
+        box = (score > conf_thres).nonzero().flatten()
+        score, class_number = score[box], class_number[box]
     if wanted is not None:
-        chosen = (kind[:, None] == wanted).any(1)
-        box, score, kind = box[chosen], score[chosen], kind[chosen]
-    return torch.cat((corners[box], score[:, None], kind[:, None].to(corners.dtype)), 1).float()
+        chosen = (class_number[:, None] == wanted).any(1)
+        box, score, class_number = box[chosen], score[chosen], class_number[chosen]
+    return torch.cat((corners[box], score[:, None], class_number[:, None].to(corners.dtype)), 1).float()
 
 
-def _best(boxes: Tensor, scores: Tensor, iou: float, limit: int) -> Tensor:
-    """Return the indices that greedy suppression keeps, best first, at most `limit`.
+def _best(boxes: Tensor, scores: Tensor, iou_thres: float, max_det: int) -> Tensor:
+    """Return the indices that greedy suppression keeps, best first, at most `max_det`.
 
     Args:
         boxes: (n, 4) corners.
         scores: (n,).
-        iou: overlap above which a box is dropped.
-        limit: stop after so many.
+        iou_thres: intersection over union above which a box is dropped.
+        max_det: stop after so many.
     """
     if boxes.device.type != "cpu":
         import torchvision  # takes seconds; not at start-up
 
-        return torchvision.ops.nms(boxes, scores, iou)[:limit]
-    return torch.from_numpy(best_boxes(boxes.numpy(), scores.numpy(), iou, limit))
+        return torchvision.ops.nms(boxes, scores, iou_thres)[:max_det]
+    return torch.from_numpy(greedy_nms(boxes.numpy(), scores.numpy(), iou_thres, max_det))

@@ -1,4 +1,4 @@
-"""Working ahead of the main thread, and behind it: iterators and calls in threads of their own."""
+"""Background threads: one prefetches the items of an iterator, one makes calls in their order."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -12,21 +12,21 @@ PATIENCE = 0.1  # seconds between looks whether anybody still wants the next ite
 
 
 class _End:
-    """After the last item; with the exception that ended it, if one did."""
+    """Mark the end of the items, with the exception that ended them, if one did."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
-def background(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
-    """Yield what an iterator yields, in its order, while a thread is up to `ahead` items further.
+def prefetch(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
+    """Yield the items of an iterator in order, while a background thread prefetches up to `ahead` of them.
 
     The thread ends, and the iterator is closed, when this generator is exhausted or closed. An exception of the
     iterator is raised here.
     """
     queue: Queue[Any] = Queue(ahead)
     stopped = Event()
-    thread = Thread(target=_work, args=(items, queue, stopped), daemon=True)
+    thread = Thread(target=_fill, args=(items, queue, stopped), daemon=True)
     thread.start()
     try:
         while True:
@@ -46,7 +46,7 @@ def background(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]
         thread.join()
 
 
-def _work(items: Iterable[Any], queue: Queue, stopped: Event) -> None:
+def _fill(items: Iterable[Any], queue: Queue, stopped: Event) -> None:
     end = _End()
     try:
         for item in items:
@@ -71,26 +71,26 @@ def _put(queue: Queue, item: Any, stopped: Event) -> bool:
     return False
 
 
-class Behind:
-    """Calls that are made in a thread of their own, in the order in which they are handed over.
+class BackgroundWorker:
+    """Make calls in a background thread, in the order in which they are submitted.
 
     Args:
-        most: calls that may wait or run; who hands over one more waits for the oldest.
+        max_pending: calls that may wait or run; `submit` waits for the oldest when there are more.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.open: deque[Future[Any]] = deque()
+    def __init__(self, max_pending: int) -> None:
+        self.max_pending = max_pending
+        self.pending: deque[Future[Any]] = deque()
         self.thread = ThreadPoolExecutor(1)
 
-    def do(self, call: Callable[[], Any]) -> "Future[Any]":
-        """Hand over a call; an exception of an earlier one is raised here or by `finish`."""
-        while len(self.open) >= self.most:
-            self.open.popleft().result()
-        self.open.append(self.thread.submit(call))
-        return self.open[-1]
+    def submit(self, call: Callable[[], Any]) -> "Future[Any]":
+        """Submit a call and return its future; an exception of an earlier one is raised here or by `finish`."""
+        while len(self.pending) >= self.max_pending:
+            self.pending.popleft().result()
+        self.pending.append(self.thread.submit(call))
+        return self.pending[-1]
 
     def finish(self) -> None:
         """Wait until all calls are made."""
-        while self.open:
-            self.open.popleft().result()
+        while self.pending:
+            self.pending.popleft().result()

@@ -103,25 +103,25 @@ def _begun() -> tuple[Path, bool, bool] | None:
 
 
 def fingerprint(content: Any) -> str:
-    """Return a hash of plain content, the same for equal content."""
+    """Return the fingerprint of plain content: a hash, the same for equal content."""
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check_unchanged(content: dict[str, Any], prints: dict[str, str], options: Namespace) -> None:
+def check_unchanged(content: dict[str, Any], fingerprints: dict[str, str], options: Namespace) -> None:
     """Refuse to continue a run with other data, another model or other hyperparameters.
 
     Args:
         content: of its last.pt.
-        prints: name of each → its hash now.
+        fingerprints: name of each → its fingerprint now.
         options: the run's flags.
 
     Raises:
         UsageError: if one of them changed.
     """
-    words = {"train": options.data, "val": options.data, "cfg": options.cfg, "hyp": options.hyp}
+    files = {"train": options.data, "val": options.data, "cfg": options.cfg, "hyp": options.hyp}
     saved = content["training"]["fingerprints"]
-    changed = [f"{name} ({words[name]})" for name, value in saved.items() if prints.get(name) != value]
+    changed = [f"{name} ({files[name]})" for name, value in saved.items() if fingerprints.get(name) != value]
     if changed:
         raise UsageError(
             f"--resume: changed since this run began: {', '.join(changed)}; put it back, "

@@ -1,4 +1,4 @@
-"""train.py as a function: flags → data, model, trainer."""
+"""Train a detector: train.py as a function, and `train` for Python programs."""
 
 import signal
 from argparse import Namespace
@@ -45,11 +45,11 @@ def train(**options: Any) -> DetectorTrainer:
             raise UsageError(f"train() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
         setattr(settings, name, value)
     settings.demo = not options
-    return run(settings)
+    return run_training(settings)
 
 
-def run(options: Namespace) -> DetectorTrainer:
-    """Do what train.py was asked to, as one process or as one of several that torchrun started.
+def run_training(options: Namespace) -> DetectorTrainer:
+    """Train a detector as train.py's flags ask, as one process or as one of several that torchrun started.
 
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
@@ -61,10 +61,10 @@ def run(options: Namespace) -> DetectorTrainer:
     device = distributed.own_device(options.device, here)
     check_device(device, several=True)
     with distributed.joined(here, device):
-        return _run(options, here, device)
+        return _run_in_process(options, here, device)
 
 
-def _run(options: Namespace, here: distributed.Place, device: str) -> DetectorTrainer:
+def _run_in_process(options: Namespace, here: distributed.Place, device: str) -> DetectorTrainer:
     resume_from, folder = None, None
     resume_after_restart(options)
     if options.resume:
@@ -80,9 +80,9 @@ def _run(options: Namespace, here: distributed.Place, device: str) -> DetectorTr
         info = describe(names, splits, options.single_cls)
         model = _continued(resume_from, info) if resume_from is not None else start_model(options, info)
     hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})
-    prints = _fingerprints(options, info, splits, hyp)
+    fingerprints = _fingerprints(options, info, splits, hyp)
     if resume_from is not None:
-        check_unchanged(resume_from, prints, options)
+        check_unchanged(resume_from, fingerprints, options)
     loss = hyperparameters.scaled_loss(hyp.loss, len(model.stride), info["nc"], options.imgsz)
     model.hyp = {**model.hyp, **loss, "label_smoothing": options.label_smoothing}
     overrides = _overrides(options, hyp)
@@ -97,7 +97,7 @@ def _run(options: Namespace, here: distributed.Place, device: str) -> DetectorTr
         overrides,
         resume_from=resume_from,
         data_label=data_name(options.data),
-        fingerprints=prints,
+        fingerprints=fingerprints,
     )
     if here.rank == 0:
         if not options.noplots:
@@ -155,20 +155,22 @@ def _fingerprints(
     """
     from models import read_spec
 
-    prints = {split: data_fingerprint(splits[split].records) for split in SPLITS}
-    prints["hyp"] = fingerprint([hyp.engine, hyp.loss])
+    fingerprints = {split: data_fingerprint(splits[split].records) for split in SPLITS}
+    fingerprints["hyp"] = fingerprint([hyp.engine, hyp.loss])
     if options.cfg:
         identity = True if options.identity else None
-        prints["cfg"] = fingerprint(read_spec(options.cfg, options.attention, nc=info["nc"], identity=identity).yaml)
-    for rank, other in enumerate(distributed.from_all(prints)):
-        changed = [name for name in prints if other.get(name) != prints[name]]
+        fingerprints["cfg"] = fingerprint(
+            read_spec(options.cfg, options.attention, nc=info["nc"], identity=identity).yaml
+        )
+    for rank, other in enumerate(distributed.from_all(fingerprints)):
+        changed = [name for name in fingerprints if other.get(name) != fingerprints[name]]
         if changed:
             raise UsageError(f"process {rank} has another {', '.join(changed)} than process {distributed.place().rank}")
-    return prints
+    return fingerprints
 
 
 def _overrides(options: Namespace, hyp: hyperparameters.Hyp) -> dict[str, Any]:
-    """Return the run's settings in ultralytics' words, all but its folder.
+    """Return the run's settings under ultralytics' names, all but its folder.
 
     Raises:
         UsageError: if a value is out of the range that ultralytics allows.

@@ -1,4 +1,4 @@
-"""val.py as a function: one prediction set, all numbers."""
+"""Validate a detector: val.py as a function, and `validate` for Python programs."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -19,7 +19,7 @@ FEW_CLASSES = 25  # so many get a row each without --per-class
 
 
 def validate(weights: Any, data: Any, **options: Any) -> dict[str, Any]:
-    """Measure a detector from Python; options are val.py's flags with underscores.
+    """Validate a detector from Python; options are val.py's flags with underscores.
 
     Args:
         weights: checkpoint, exported model, or a Detector.
@@ -37,11 +37,11 @@ def validate(weights: Any, data: Any, **options: Any) -> dict[str, Any]:
         if not hasattr(settings, name):
             raise UsageError(f"validate() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
         setattr(settings, name, value)
-    return run(settings)
+    return run_validation(settings)
 
 
-def run(options: Namespace) -> dict[str, Any]:
-    """Do what val.py was asked to.
+def run_validation(options: Namespace) -> dict[str, Any]:
+    """Validate a detector as val.py's flags ask.
 
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
@@ -71,8 +71,8 @@ def run(options: Namespace) -> dict[str, Any]:
     validator(model=model)
     if options.task == "speed":
         return {"milliseconds an image": dict(validator.speed)}
-    truths, found = validator.report_inputs()
-    report = evaluate(truths, found, options.evaluator)
+    truths, detections = validator.report_inputs()
+    report = evaluate(truths, detections, options.evaluator)
     per_class = options.per_class or 1 < len(names) <= FEW_CLASSES
     voc07 = options.voc07 or data_name(options.data).upper().startswith("VOC")
     LOGGER.info("\n" + report.table(per_class, voc07))
@@ -126,7 +126,7 @@ def _category_ids(config: Any, split: str) -> dict[int, int]:
 
 
 def _overrides(options: Namespace, split: str, folder: Path) -> dict[str, Any]:
-    """Return the settings in ultralytics' words."""
+    """Return the settings under ultralytics' names."""
     return {
         "task": "detect",
         "mode": "val",

@@ -1,4 +1,4 @@
-"""ultralytics' validator over our data sets, which also keeps every box for the numbers of `metrics`."""
+"""Validate by ultralytics' validator over our data sets, and keep every box for the numbers of `metrics`."""
 
 import json
 import time
@@ -11,21 +11,21 @@ import torch
 from engine.datasets.loader import make_loader
 from engine.datasets.record_dataset import RecordDataset
 from engine.errors import UsageError
-from engine.ops.nms_torch import suppress
-from engine.runtime.threads import Behind
+from engine.ops.nms_torch import non_max_suppression
+from engine.runtime.threads import BackgroundWorker
 from models.build import load_model
 from models.upstream import patches
 from models.upstream.validation import DetectionValidator
 
-patches.connect(load_model, suppress)
+patches.connect(load_model, non_max_suppression)
 
 FITNESS = {"metrics/mAP50(B)": 0.1, "metrics/mAP50-95(B)": 0.9}  # YOLOv5's; ultralytics looks at mAP50-95 alone
 
-BEHIND = 2  # batches of which the boxes may still have to be selected and matched
+MAX_PENDING = 2  # batches of which the boxes may still have to be selected and matched
 
 
 class Validator(DetectionValidator):
-    """Validation in training and on its own.
+    """Validate a detector, during training or on its own.
 
     Three batches are under way at a time: one is read, one is in the model, and of one the boxes are selected and
     matched.
@@ -42,7 +42,7 @@ class Validator(DetectionValidator):
         self.keep_boxes = keep_boxes
         self.workers = 0  # loader processes; ultralytics sets its own setting to 0 on CPUs
         self.boxes: list[np.ndarray] = []  # (n, 7): record, class, x, y, width, height in pixels, score
-        self.behind = Behind(2 * BEHIND)
+        self.background = BackgroundWorker(2 * MAX_PENDING)
         self.selecting = 0.0  # seconds
 
     def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
@@ -96,13 +96,13 @@ class Validator(DetectionValidator):
         return batch
 
     def init_metrics(self, model: torch.nn.Module) -> None:
-        """Forget the boxes of an earlier validation."""
+        """Reset the metrics and the boxes of an earlier validation."""
         super().init_metrics(model)
         self.boxes, self.selecting = [], 0.0
 
     def postprocess(self, preds: Any) -> Any:
-        """Select boxes behind the model; the result is a promise of them."""
-        return self.behind.do(lambda: self._select(preds))
+        """Select boxes in the background; return a future of them."""
+        return self.background.submit(lambda: self._select(preds))
 
     @torch.inference_mode()
     def _select(self, preds: Any) -> list[dict[str, torch.Tensor]]:
@@ -113,7 +113,7 @@ class Validator(DetectionValidator):
 
     def update_metrics(self, preds: Any, batch: dict[str, Any]) -> None:
         """Take a batch into account when its boxes are selected, and keep them where they are wanted."""
-        self.behind.do(lambda: self._take(preds.result(), batch))
+        self.background.submit(lambda: self._take(preds.result(), batch))
 
     @torch.inference_mode()
     def _take(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ class Validator(DetectionValidator):
 
     def plot_val_samples(self, batch: dict[str, Any], ni: int) -> None:
         """Draw the truth of a batch, when it is matched: drawing changes batch and boxes."""
-        self.behind.finish()
+        self.background.finish()
         super().plot_val_samples(batch, ni)
 
     def plot_predictions(self, batch: dict[str, Any], preds: Any, ni: int, max_det: int | None = None) -> None:
@@ -134,7 +134,7 @@ class Validator(DetectionValidator):
 
     def gather_stats(self) -> None:
         """Wait for the last batches."""
-        self.behind.finish()
+        self.background.finish()
         super().gather_stats()
 
     def finalize_metrics(self) -> None:
@@ -195,8 +195,8 @@ class Validator(DetectionValidator):
         )
         rows = np.concatenate(self.boxes) if self.boxes else np.zeros((0, 7))
         rows[:, 4:6] = rows[:, 4:6].clip(min=0)
-        found = Detections(rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64), rows[:, 2:6], rows[:, 6])
-        return truths, found
+        detections = Detections(rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64), rows[:, 2:6], rows[:, 6])
+        return truths, detections
 
     def write_json(self, path: Path, category_ids: dict[int, int]) -> int:
         """Write the boxes of the last validation as COCO results.

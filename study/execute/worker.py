@@ -105,7 +105,7 @@ def train(folder: Path, run: dict[str, Any], device: str) -> bool:
         Whether there was anything left to train.
     """
     from engine.cli.train_flags import train_parser
-    from engine.training.run import run as run_training
+    from engine.training.run import run_training
     from models.weights.checkpoint import read_checkpoint, save_checkpoint
 
     last = folder / "train" / "weights" / "last.pt"

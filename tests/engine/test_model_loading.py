@@ -191,6 +191,8 @@ def test_a_plugin_of_a_run_is_asked_for(plugin, tmp_path):
     (tmp_path / "weights").mkdir()
     path = save(build_model("yolov5n", nc=2), tmp_path / "weights" / "last.pt", training=run)
     with pytest.raises(UsageError, match=rf"uses mechanisms of your own; add --plugin {plugin}"):
-        training.run(train_parser().parse_args(["--resume", str(path)]))
+        training.run_training(train_parser().parse_args(["--resume", str(path)]))
     with pytest.raises(SpecError, match=r"nowhere\.py: no such Python file"):
-        training.run(train_parser().parse_args(["--resume", str(path), "--plugin", str(tmp_path / "nowhere.py")]))
+        training.run_training(
+            train_parser().parse_args(["--resume", str(path), "--plugin", str(tmp_path / "nowhere.py")])
+        )

@@ -13,10 +13,10 @@ import pytest
 
 from engine.backends import onnx_cache, select
 from engine.backends.base import installed
-from engine.backends.verified import PATIENCE, CheckedBackend, compare
+from engine.backends.verified import PATIENCE, VerifiedBackend, compare_outputs
 from engine.cli.detect_flags import detect_parser
 from engine.cli.run_folder import DIGITS_WEIGHTS
-from engine.detection.run import run
+from engine.detection.run import run_detection
 from engine.errors import UsageError
 from engine.runtime.log import LOGGER
 from engine.runtime.paths import ROOT
@@ -52,7 +52,9 @@ def messages(caplog):
 
 
 def detect(folder, *words):
-    run(detect_parser().parse_args([*map(str, words), "--project", str(folder), "--name", "run", "--save-csv"]))
+    run_detection(
+        detect_parser().parse_args([*map(str, words), "--project", str(folder), "--name", "run", "--save-csv"])
+    )
     with (folder / "run" / "predictions.csv").open() as file:
         return list(csv.DictReader(file))
 
@@ -82,16 +84,16 @@ def test_the_same_boxes_as_pytorch(runtime, images, cache, tmp_path, messages):
 
 @pytest.mark.skipif(not installed("openvino"), reason="openvino is not installed")
 def test_openvino_compiles_for_a_shape_that_comes_again_and_computes_the_same(tmp_path):
-    from engine.backends.openvino import ALIKE, OpenVinoBackend
-    from engine.backends.write import write
+    from engine.backends.openvino import COMPILE_AFTER, OpenVinoBackend
+    from engine.backends.write import write_format
     from models import load_model
 
-    file = write(load_model(DIGITS_WEIGHTS), "onnx", tmp_path / "digits", imgsz=160, batch=1, dynamic=True)
+    file = write_format(load_model(DIGITS_WEIGHTS), "onnx", tmp_path / "digits", imgsz=160, batch=1, dynamic=True)
     backend = OpenVinoBackend(str(file))
     draw = np.random.default_rng(0)
     one, other = (draw.random((1, 3, size, 160), dtype=np.float32) for size in (128, 160))
     first = backend(one)
-    outputs = [backend(one) for _ in range(ALIKE)]
+    outputs = [backend(one) for _ in range(COMPILE_AFTER)]
     assert backend.fixed_shape == one.shape
     assert backend.fixed is not backend.free
     np.testing.assert_allclose(outputs[-1], first, rtol=1e-4, atol=1e-3)
@@ -109,7 +111,7 @@ def test_an_export_with_one_changed_weight_is_not_used(images, cache, tmp_path, 
     import onnx
     from onnx import numpy_helper
 
-    good = onnx_cache.make
+    good = onnx_cache.export_onnx
 
     def broken(detector, target):
         made = good(detector, target)
@@ -121,7 +123,7 @@ def test_an_export_with_one_changed_weight_is_not_used(images, cache, tmp_path, 
         onnx.save(model, made)
         return made
 
-    monkeypatch.setattr(select, "make", broken)
+    monkeypatch.setattr(select, "export_onnx", broken)
     words = ["--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320]
     expected = detect(tmp_path / "torch", *words, "--backend", "torch")
     found = detect(tmp_path / "onnx", *words, "--backend", "onnx")
@@ -135,14 +137,14 @@ def test_another_content_or_runtime_is_another_file(tmp_path):
     first.write_bytes(b"1")
     second.write_bytes(b"2")
     names = {
-        onnx_cache.kept_file(first, "onnx"),
-        onnx_cache.kept_file(second, "onnx"),
-        onnx_cache.kept_file(first, "openvino"),
+        onnx_cache.cached_file(first, "onnx"),
+        onnx_cache.cached_file(second, "onnx"),
+        onnx_cache.cached_file(first, "openvino"),
     }
     assert len(names) == 3
     second.write_bytes(b"1")
-    stem = onnx_cache.kept_file(first, "onnx").name.removeprefix("a-")
-    assert onnx_cache.kept_file(second, "onnx").name == f"b-{stem}"
+    stem = onnx_cache.cached_file(first, "onnx").name.removeprefix("a-")
+    assert onnx_cache.cached_file(second, "onnx").name == f"b-{stem}"
 
 
 class Constant:
@@ -165,7 +167,7 @@ def test_a_runtime_that_cannot_run_the_model_is_replaced(messages):
 
     settled = []
     expected = np.full((1, 5, 1), 0.5, np.float32)
-    checked = CheckedBackend(Failing(None), Constant(expected), settled.append)
+    checked = VerifiedBackend(Failing(None), Constant(expected), settled.append)
     assert checked(np.zeros(1)) is expected
     assert checked(np.zeros(1)) is expected
     assert settled == [False]
@@ -175,7 +177,7 @@ def test_a_runtime_that_cannot_run_the_model_is_replaced(messages):
 def test_images_without_anything_do_not_settle_it():
     empty = np.zeros((1, 6, 5), np.float32)
     fresh, reference, settled = Constant(empty), Constant(empty), []
-    backend = CheckedBackend(fresh, reference, settled.append)
+    backend = VerifiedBackend(fresh, reference, settled.append)
     for _ in range(PATIENCE + 5):
         backend(None)
     assert settled == [True]
@@ -189,13 +191,13 @@ def test_outputs_are_compared_where_there_are_boxes():
     found[0, 0, 2] += 0.75  # of the box
     found[0, 0, 0] += 99  # of one that nobody sees
     found[0, 5, 1] += 0.001
-    difference = compare(found, expected)
+    difference = compare_outputs(found, expected)
     assert (difference.boxes, difference.count) == (0.75, 1)
     assert difference.scores == pytest.approx(0.001)
     assert not difference.within()
-    assert not compare(found[:, :, :4], expected).within()
+    assert not compare_outputs(found[:, :, :4], expected).within()
     found[:] = np.nan
-    assert not compare(found, expected).within()
+    assert not compare_outputs(found, expected).within()
 
 
 @pytest.mark.parametrize(
@@ -264,7 +266,7 @@ def test_many_classes_and_sizes_in_one_batch(images, tmp_path):
 
 
 @pytest.mark.parametrize("cfg", ["yolov5n", "ultralytics/yolov8n"])  # ultralytics' head remembers the last shape it saw
-def test_lanes_of_pytorch_compute_what_one_computes_whatever_the_shapes(cfg):
+def test_replicas_of_pytorch_compute_what_one_computes_whatever_the_shapes(cfg):
     import torch
 
     from engine.backends.torch import TorchBackend
@@ -272,9 +274,9 @@ def test_lanes_of_pytorch_compute_what_one_computes_whatever_the_shapes(cfg):
 
     draw = np.random.default_rng(0)
     images = [draw.random((1, 3, 32 * h, 32 * w), dtype=np.float32) for h, w in [(2, 3), (3, 2), (1, 4), (2, 2)] * 6]
-    alone, shared = (TorchBackend(build_model(cfg), "cpu", lanes=lanes) for lanes in (1, 3))
+    alone, shared = (TorchBackend(build_model(cfg), "cpu", replicas=replicas) for replicas in (1, 3))
     tensors = [alone.free.get()] + [shared.free.get() for _ in range(3)]
-    assert len({next(detector.parameters()).data_ptr() for detector in tensors[1:]}) == 1  # one copy for all lanes
+    assert len({next(detector.parameters()).data_ptr() for detector in tensors[1:]}) == 1  # one copy for all replicas
     alone.free.put(tensors[0])
     for detector in tensors[1:]:
         shared.free.put(detector)

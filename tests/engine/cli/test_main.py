@@ -73,7 +73,7 @@ def test_other_errors_are_not_hidden(monkeypatch):
     def fail(options):
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr("engine.training.run.run", fail)
+    monkeypatch.setattr("engine.training.run.run_training", fail)
     with pytest.raises(ValueError, match="a fault of ours"):
         main.main("train", ["--epochs", "1"])
 
@@ -82,7 +82,7 @@ def test_an_interruption_is_no_traceback(monkeypatch, capsys):
     def stop(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("engine.training.run.run", stop)
+    monkeypatch.setattr("engine.training.run.run_training", stop)
     assert main.main("train", []) == 130
     assert capsys.readouterr().err == "train.py: interrupted\n"
 

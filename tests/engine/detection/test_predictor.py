@@ -17,8 +17,8 @@ class Slow:
 
     label, names, stride, size, batch, finished = "slow", {0: "thing"}, 32, None, None, False
 
-    def __init__(self, lanes):
-        self.lanes, self.lock, self.now, self.most = lanes, threading.Lock(), 0, 0
+    def __init__(self, replicas):
+        self.replicas, self.lock, self.now, self.most = replicas, threading.Lock(), 0, 0
 
     def __call__(self, images):
         with self.lock:
@@ -30,9 +30,9 @@ class Slow:
         return np.array([[[16.0], [16.0], [8.0], [8.0], [0.9]]], np.float32)
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_order_is_kept_and_all_lanes_are_used(lanes, monkeypatch):
-    model = Slow(lanes)
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_order_is_kept_and_all_replicas_are_used(replicas, monkeypatch):
+    model = Slow(replicas)
     monkeypatch.setattr(predictor, "open_backend", lambda *args: model)
     draw = np.random.default_rng(0)
     images = [np.full((32, 32, 3), value, np.uint8) for value in draw.integers(0, 255, 12)]
@@ -40,11 +40,11 @@ def test_order_is_kept_and_all_lanes_are_used(lanes, monkeypatch):
     finder.open(images)
     found = list(finder())
     assert [int(one.image[0, 0, 0]) for one in found] == [int(image[0, 0, 0]) for image in images]
-    assert model.most == lanes
+    assert model.most == replicas
     assert finder.watch.images["model"] == 12
 
 
-def test_an_error_in_a_lane_is_raised_and_ends_all(monkeypatch):
+def test_an_error_in_a_replica_is_raised_and_ends_all(monkeypatch):
     class Broken(Slow):
         def __call__(self, images):
             raise RuntimeError("out of memory")
@@ -57,18 +57,18 @@ def test_an_error_in_a_lane_is_raised_and_ends_all(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("count", "mode", "lanes"), [(1, "image", 1), (100, "image", 2), (None, "video", 2), (None, "stream", 1)]
+    ("count", "mode", "replicas"), [(1, "image", 1), (100, "image", 2), (None, "video", 2), (None, "stream", 1)]
 )
-def test_lanes_are_for_many_images(count, mode, lanes, monkeypatch):
+def test_replicas_are_for_many_images(count, mode, replicas, monkeypatch):
     asked = []
 
-    def opened(options, weights, images, lanes):
-        asked.append(lanes)
-        return Slow(lanes)
+    def opened(options, weights, images, replicas):
+        asked.append(replicas)
+        return Slow(replicas)
 
     source = SimpleNamespace(images=count, bs=1, mode=mode)
     monkeypatch.setattr(predictor, "open_source", lambda *args: source)
     monkeypatch.setattr(predictor.environment, "threads", lambda: 2)
     monkeypatch.setattr(predictor, "open_backend", opened)
     Predictor(detect_parser().parse_args([]), None).open("anything")
-    assert asked == [lanes]
+    assert asked == [replicas]

@@ -11,7 +11,7 @@ from engine.cli.export_flags import export_parser
 from engine.cli.main import main
 from engine.cli.run_folder import DIGITS_WEIGHTS
 from engine.export import run as exporter
-from engine.export.quantization import IMAGES, EightBits, calibration
+from engine.export.quantization import IMAGES, Int8Quantization, calibration
 from models import load_model
 
 OPENVINO = pytest.mark.skipif(not (installed("openvino") and installed("nncf")), reason="openvino or nncf is missing")
@@ -50,14 +50,14 @@ def test_a_file_that_costs_too_much_is_refused_and_an_earlier_one_kept(tmp_path,
         target.with_suffix(".onnx").write_text("new")
         return target.with_suffix(".onnx")
 
-    monkeypatch.setattr(exporter, "write", written)
+    monkeypatch.setattr(exporter, "write_format", written)
     monkeypatch.setattr(exporter, "open_file", lambda path, device: None)
-    monkeypatch.setattr(exporter, "compare", lambda *args: None)
+    monkeypatch.setattr(exporter, "compare_with_checkpoint", lambda *args: None)
 
     def measure(self, weights, batch_size):
         return (0.44, 0.79, 9) if isinstance(weights, str) else (0.5, 0.8, 9)
 
-    monkeypatch.setattr(EightBits, "_measure", measure)
+    monkeypatch.setattr(Int8Quantization, "_measure", measure)
     earlier = tmp_path / f"{DIGITS_WEIGHTS.stem}.onnx"
     earlier.write_text("earlier")
     words = [*COMMON, "--include", "onnx", "--data", "digits", "--output", str(tmp_path)]
@@ -73,11 +73,11 @@ def test_the_checkpoint_is_measured_once_for_all_formats(monkeypatch):
         measured.append(weights)
         return (0.5, 0.8, 9) if weights == "model" else (0.4, 0.7, 9)
 
-    monkeypatch.setattr(EightBits, "_measure", measure)
-    eight = EightBits("model", export_parser().parse_args([*COMMON, "--data", "digits"]))
-    prices = [eight.price(file) for file in (Path("a.onnx"), Path("b_openvino_model"))]
+    monkeypatch.setattr(Int8Quantization, "_measure", measure)
+    int8 = Int8Quantization("model", export_parser().parse_args([*COMMON, "--data", "digits"]))
+    drops = [int8.measure_drop(file) for file in (Path("a.onnx"), Path("b_openvino_model"))]
     assert sorted(measured) == ["a.onnx", "b_openvino_model", "model"]
-    assert {str(price) for price in prices} == {
+    assert {str(drop) for drop in drops} == {
         "mAP50-95 0.5000 → 0.4000 (-0.1000), mAP50 0.8000 → 0.7000 (-0.1000) on digits val, 9 images"
     }
 

@@ -11,7 +11,7 @@ from engine.backends.base import installed
 from engine.cli.main import main
 from engine.cli.run_folder import DIGITS_WEIGHTS
 from engine.export import run as exporter
-from engine.export.parity import Parity, compare, sample
+from engine.export.parity import Parity, compare_with_checkpoint, sample_batch
 from models import load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
@@ -34,10 +34,10 @@ def test_every_format_computes_the_same(name, words, tmp_path):
     assert backend.names == {number: str(number) for number in range(10)}
     assert backend.stride == 32
     detector = load_model(DIGITS_WEIGHTS)
-    assert compare(detector, backend, 160).holds
+    assert compare_with_checkpoint(detector, backend, 160).holds
     with torch.no_grad():
         detector.model[-1].m[0].bias += 0.5
-    assert not compare(detector, backend, 160).holds
+    assert not compare_with_checkpoint(detector, backend, 160).holds
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -46,7 +46,7 @@ def test_a_file_that_suppresses_by_itself(name, tmp_path, shared):
     assert main("export", [*common, "--include", name, "--nms"]) == 0
     backend = exporter.open_file(tmp_path / f"yolov5n{ENDING[name]}", "cpu")
     assert backend.finished
-    parity = compare(load_model(shared / "weights" / "yolov5n.pt"), backend, 320)
+    parity = compare_with_checkpoint(load_model(shared / "weights" / "yolov5n.pt"), backend, 320)
     assert parity.holds
     assert parity.detections > 0
 
@@ -59,7 +59,7 @@ def test_a_file_says_how_its_model_was_described(tmp_path):
 
 
 def test_a_broken_export_is_not_written(tmp_path, monkeypatch, capsys):
-    good = exporter.write
+    good = exporter.write_format
 
     def broken(detector, *args, **kwargs):
         with torch.no_grad():
@@ -69,7 +69,7 @@ def test_a_broken_export_is_not_written(tmp_path, monkeypatch, capsys):
             detector.model[0].conv.weight[0, 0, 0, 0] -= 1
         return path
 
-    monkeypatch.setattr(exporter, "write", broken)
+    monkeypatch.setattr(exporter, "write_format", broken)
     export(tmp_path, "onnx", code=1)
     assert "not written, because it does not compute the same" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -91,7 +91,7 @@ def test_no_number_is_no_parity():
 
 
 def test_samples_are_photographs():
-    images = sample((64, 96), 5)
+    images = sample_batch((64, 96), 5)
     assert images.shape == (5, 3, 64, 96)
     assert len({image.tobytes() for image in images}) == 5
     assert images.std() > 0.1

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from engine.ops.nms_torch import stock, suppress
+from engine.ops.nms_torch import non_max_suppression, stock
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_equal_to_ultralytics(boxes, classes, conf, several, agnostic):
     prediction = torch.rand(1, 4 + classes, boxes, generator=generator)
     prediction[:, :2] *= 320
     prediction[:, 2:4] *= 40
-    mine = suppress(prediction, conf, 0.6, agnostic=agnostic, multi_label=several, max_det=300)
+    mine = non_max_suppression(prediction, conf, 0.6, agnostic=agnostic, multi_label=several, max_det=300)
     theirs = stock(
         prediction.clone(), conf, 0.6, agnostic=agnostic, multi_label=several, max_det=300, max_time_img=float("inf")
     )
@@ -33,7 +33,7 @@ def test_equal_to_ultralytics(boxes, classes, conf, several, agnostic):
 
 def test_only_the_wanted_classes():
     prediction = torch.rand(1, 9, 500, generator=torch.Generator().manual_seed(1))
-    mine = suppress(prediction, 0.3, 0.6, classes=[1, 4])
+    mine = non_max_suppression(prediction, 0.3, 0.6, classes=[1, 4])
     theirs = stock(prediction.clone(), 0.3, 0.6, classes=[1, 4], max_time_img=float("inf"))
     assert torch.equal(mine[0], theirs[0])
     assert set(mine[0][:, 5].tolist()) <= {1.0, 4.0}
@@ -41,9 +41,9 @@ def test_only_the_wanted_classes():
 
 def test_no_candidates():
     prediction = torch.zeros(2, 7, 100)
-    assert [tuple(image.shape) for image in suppress(prediction, 0.25, 0.45)] == [(0, 6), (0, 6)]
+    assert [tuple(image.shape) for image in non_max_suppression(prediction, 0.25, 0.45)] == [(0, 6), (0, 6)]
 
 
 def test_end_to_end_models_are_left_to_ultralytics():
     rows = torch.tensor([[[0.0, 0, 10, 10, 0.5, 2], [0, 0, 5, 5, 0.125, 1]]])  # corners, score, class
-    assert suppress((rows, None), 0.25, 0.45, end2end=True)[0].tolist() == [[0.0, 0, 10, 10, 0.5, 2]]
+    assert non_max_suppression((rows, None), 0.25, 0.45, end2end=True)[0].tolist() == [[0.0, 0, 10, 10, 0.5, 2]]

@@ -1,11 +1,11 @@
-"""Working ahead and behind, in threads."""
+"""Prefetching, and calls in a background worker."""
 
 import threading
 import time
 
 import pytest
 
-from engine.runtime.threads import Behind, background
+from engine.runtime.threads import BackgroundWorker, prefetch
 
 
 def test_order_is_kept_and_the_thread_is_not_far_ahead():
@@ -16,7 +16,7 @@ def test_order_is_kept_and_the_thread_is_not_far_ahead():
             made.append(number)
             yield number
 
-    for number in background(items(), 3):
+    for number in prefetch(items(), 3):
         assert made[-1] <= number + 3 + 2  # the queue, one in the thread's hands, one in ours
     assert made == list(range(20))
 
@@ -26,7 +26,7 @@ def test_an_error_arrives_after_what_came_before_it():
         yield 1
         raise KeyError("broken")
 
-    found = background(items(), 4)
+    found = prefetch(items(), 4)
     assert next(found) == 1
     with pytest.raises(KeyError, match="broken"):
         next(found)
@@ -43,7 +43,7 @@ def test_closing_ends_the_thread_and_closes_the_source():
             closed.set()
 
     before = threading.active_count()
-    found = background(items(), 2)
+    found = prefetch(items(), 2)
     next(found)
     found.close()
     assert closed.is_set()
@@ -51,20 +51,20 @@ def test_closing_ends_the_thread_and_closes_the_source():
 
 
 def test_calls_behind_keep_their_order_and_do_not_pile_up():
-    behind, made, gate = Behind(2), [], threading.Event()
-    behind.do(gate.wait)
-    behind.do(lambda: made.append(1))
+    worker, made, gate = BackgroundWorker(2), [], threading.Event()
+    worker.submit(gate.wait)
+    worker.submit(lambda: made.append(1))
     threading.Timer(0.05, gate.set).start()
     start = time.monotonic()
-    promise = behind.do(lambda: made.append(2) or "two")  # waits for the first
+    future = worker.submit(lambda: made.append(2) or "two")  # waits for the first
     assert time.monotonic() - start > 0.03
-    behind.finish()
+    worker.finish()
     assert made == [1, 2]
-    assert promise.result() == "two"
+    assert future.result() == "two"
 
 
 def test_an_error_behind_is_raised_at_the_latest_by_finish():
-    behind = Behind(4)
-    behind.do(lambda: 1 / 0)
+    worker = BackgroundWorker(4)
+    worker.submit(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        behind.finish()
+        worker.finish()

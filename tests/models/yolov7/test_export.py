@@ -24,7 +24,7 @@ def test_deploy_form_and_torchscript(weights: Path, tmp_path: Path) -> None:
     assert deployed.spec.head.module == "PlainDetect"
     assert compare(load_model(weights), deployed, 1e-4).holds
 
-    from engine.export.parity import compare as against_file
+    from engine.export.parity import compare_with_checkpoint as against_file
     from engine.export.run import open_file
 
     file = open_file(tmp_path / "yolov7-tiny-deploy.torchscript", "cpu")
