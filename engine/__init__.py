@@ -6,12 +6,12 @@ Light to import: the names below load torch and ultralytics when they are first 
 from importlib import import_module
 from typing import Any
 
-_HOMES = {"detect": "engine.detection.run", "train": "engine.training.run", "validate": "engine.validation.run"}
+_MODULES = {"detect": "engine.detection.run", "train": "engine.training.run", "validate": "engine.validation.run"}
 
 __all__ = ["detect", "train", "validate"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'engine' has no attribute '{name}'; it has {', '.join(__all__)}")

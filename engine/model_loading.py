@@ -1,4 +1,4 @@
-"""--weights, --cfg, --attention and --identity → a model, for all scripts; and what became of the tensors."""
+"""Load or build the model of --weights, --cfg, --attention and --identity, and report the transfer of tensors."""
 
 import json
 from argparse import Namespace
@@ -46,7 +46,7 @@ def load_weights(weights: Any, options: Namespace) -> Any:
 
 
 def _with_attention(path: Path, options: Namespace) -> Any:
-    """Place attention on a checkpoint, and say what became of its tensors.
+    """ProcessRank attention on a checkpoint, and say what became of its tensors.
 
     Raises:
         UsageError: if other tensors of the model than those of attention are not in the checkpoint: it would guess.

@@ -1,4 +1,4 @@
-"""Exported models as --weights: what may run code when it is loaded, and what was written here.
+"""Decide which exported models may be loaded: those that run no code, and those that export.py wrote here.
 
 A checkpoint is read without running anything. A TorchScript archive is a program: it can write files as soon as it is
 loaded. A TensorRT engine is machine code. Those are loaded where `export.py` wrote them for this user, or with --trust.
@@ -58,14 +58,14 @@ def _check_onnx(path: Path) -> None:
         raise UsageError(f"--weights {path}: is no readable ONNX file: it computes nothing")
     for tensor in _tensors(model):
         if tensor.external_data:
-            place = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+            location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
             raise UsageError(
-                f"--weights {path}: takes tensors from another file, {place[:80]!r}; ask for a single file"
+                f"--weights {path}: takes tensors from another file, {location[:80]!r}; ask for a single file"
             )
 
 
 def _tensors(message: Any) -> Iterator[Any]:
-    """Every tensor in a message, wherever: initializers, attributes, subgraphs, functions."""
+    """Yield every tensor in a message, wherever: initializers, attributes, subgraphs, functions."""
     if message.DESCRIPTOR.name == "TensorProto":
         yield message
         return

@@ -1,6 +1,14 @@
 """Flags of detect.py: YOLOv5's names and defaults, and our own. No heavy imports."""
 
-from engine.cli.parser import Parser, _add_attention, _add_model, _add_run, _count, _fraction, _positive
+from engine.cli.parser import (
+    Parser,
+    add_attention_flags,
+    add_model_flags,
+    add_run_flags,
+    fraction,
+    non_negative_int,
+    positive_int,
+)
 
 DETECT_REPLACED = {
     "--update": "checkpoints of ours need no update; leave it out",
@@ -15,8 +23,8 @@ def detect_parser() -> Parser:
         description="Find objects in images, videos and streams. Without any argument: digits in test images.",
         replaced=DETECT_REPLACED,
     )
-    _add_model(parser, "checkpoint or exported model", exported=True)
-    _add_attention(parser)
+    add_model_flags(parser, "checkpoint or exported model", exported=True)
+    add_attention_flags(parser)
     group = parser.add_argument_group("input")
     group.add_argument(
         "--source",
@@ -30,22 +38,22 @@ def detect_parser() -> Parser:
     group.add_argument(
         "--data-root", default=None, metavar="DIR", help="where that data set lies, if not where its YAML says"
     )
-    group.add_argument("--vid-stride", type=_positive, default=1, help="every N-th frame of a video")
+    group.add_argument("--vid-stride", type=positive_int, default=1, help="every N-th frame of a video")
     group = parser.add_argument_group("detection")
     group.add_argument(
         "--imgsz",
         "--img",
         "--img-size",
         nargs="+",
-        type=_positive,
+        type=positive_int,
         default=[640],
         help="longer side, or height and width",
     )
-    group.add_argument("--conf-thres", "--conf", type=_fraction, default=0.25, help="least confidence")
-    group.add_argument("--iou-thres", "--iou", type=_fraction, default=0.45, help="overlap at which NMS drops a box")
-    group.add_argument("--max-det", type=_positive, default=1000, help="boxes per image")
-    group.add_argument("--batch-size", "--batch", type=_positive, default=1, help="images at once")
-    group.add_argument("--classes", nargs="+", type=_count, default=None, help="only these class numbers")
+    group.add_argument("--conf-thres", "--conf", type=fraction, default=0.25, help="least confidence")
+    group.add_argument("--iou-thres", "--iou", type=fraction, default=0.45, help="overlap at which NMS drops a box")
+    group.add_argument("--max-det", type=positive_int, default=1000, help="boxes per image")
+    group.add_argument("--batch-size", "--batch", type=positive_int, default=1, help="images at once")
+    group.add_argument("--classes", nargs="+", type=non_negative_int, default=None, help="only these class numbers")
     group.add_argument("--agnostic-nms", action="store_true", help="boxes of different classes suppress each other")
     group.add_argument("--augment", action="store_true", help="test-time augmentation")
     group.add_argument("--half", action="store_true", help="fp16 on GPUs, bfloat16 in OpenVINO")
@@ -64,9 +72,9 @@ def detect_parser() -> Parser:
     group.add_argument("--save-conf", action="store_true", help="with --save-txt: the confidence as sixth column")
     group.add_argument("--save-crop", action="store_true", help="write every box as an image of its own")
     group.add_argument("--nosave", action="store_true", help="write no images or videos")
-    group.add_argument("--line-thickness", type=_positive, default=3, help="pixels")
+    group.add_argument("--line-thickness", type=positive_int, default=3, help="pixels")
     group.add_argument("--hide-labels", action="store_true")
     group.add_argument("--hide-conf", action="store_true")
     group.add_argument("--visualize", action="store_true", help="write heat maps of what the model looks at")
-    _add_run(parser, "detect")
+    add_run_flags(parser, "detect")
     return parser

@@ -1,6 +1,6 @@
 """Flags of export.py. No heavy imports."""
 
-from engine.cli.parser import Parser, _add_attention, _add_model, _factor, _fraction, _positive
+from engine.cli.parser import Parser, add_attention_flags, add_model_flags, fraction, positive_float, positive_int
 
 # Formats, and what ultralytics' exporter calls them.
 FORMATS = {
@@ -17,15 +17,17 @@ FORMATS = {
 def export_parser() -> Parser:
     """Return the parser of export.py."""
     parser = Parser(prog="export.py", description="Write the deploy form of a checkpoint, or files for other runtimes.")
-    _add_model(parser, "checkpoint")
-    _add_attention(parser)
+    add_model_flags(parser, "checkpoint")
+    add_attention_flags(parser)
     parser.add_argument("--reparameterize", action="store_true", help="training form → deploy form, as FILE-deploy.pt")
-    parser.add_argument("--tolerance", type=_factor, default=2e-3, help="what a logit of the deploy form may differ by")
+    parser.add_argument(
+        "--tolerance", type=positive_float, default=2e-3, help="what a logit of the deploy form may differ by"
+    )
     parser.add_argument("--include", nargs="+", choices=list(FORMATS), default=[], help="formats to write")
-    parser.add_argument("--imgsz", "--img", "--img-size", type=_positive, default=640, help="pixels of a side")
-    parser.add_argument("--batch-size", "--batch", type=_positive, default=1)
+    parser.add_argument("--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of a side")
+    parser.add_argument("--batch-size", "--batch", type=positive_int, default=1)
     parser.add_argument("--dynamic", action="store_true", help="let batch and size vary")
-    parser.add_argument("--opset", type=_positive, default=None, help="ONNX operator set")
+    parser.add_argument("--opset", type=positive_int, default=None, help="ONNX operator set")
     parser.add_argument("--simplify", action="store_true", help="simplify the ONNX graph; needs onnxslim")
     parser.add_argument("--nms", action="store_true", help="let the file suppress overlapping boxes itself")
     parser.add_argument("--half", action="store_true", help="16-bit numbers, where the format has them")
@@ -33,7 +35,7 @@ def export_parser() -> Parser:
     parser.add_argument("--data", default=None, metavar="YAML", help="for --int8: calibrated on train, measured on val")
     parser.add_argument("--data-root", default=None, metavar="DIR", help="where it lies, if not where its YAML says")
     parser.add_argument(
-        "--max-drop", type=_fraction, default=0.05, metavar="AP", help="for --int8: mAP50-95 that it may cost (0.05)"
+        "--max-drop", type=fraction, default=0.05, metavar="AP", help="for --int8: mAP50-95 that it may cost (0.05)"
     )
     parser.add_argument("--device", default="", help="cpu, or a GPU's number")
     parser.add_argument("--output", default=None, metavar="DIR", help="folder of the results; that of FILE by default")

@@ -10,7 +10,7 @@ from engine.runtime.paths import RUNS
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are UsageErrors of one line, and that knows what became of YOLOv5's other flags."""
+    """Parse flags; what is wrong is a UsageError of one line, which names the replacement of a flag of YOLOv5."""
 
     def __init__(self, prog: str, description: str, replaced: dict[str, str] | None = None) -> None:
         shows_defaults = argparse.ArgumentDefaultsHelpFormatter
@@ -28,23 +28,23 @@ class Parser(argparse.ArgumentParser):
             UsageError: for anything that cannot be parsed.
         """
         options, rest = self.parse_known_args(args, namespace)
-        for word in rest:
-            flag = word.split("=")[0]
+        for argument in rest:
+            flag = argument.split("=")[0]
             if flag in self.replaced:
                 raise UsageError(f"{flag} is a flag of YOLOv5 that has no meaning here: {self.replaced[flag]}")
             known = [name for action in self._actions for name in action.option_strings]
             near = get_close_matches(flag, known, n=1)
             hint = f"; did you mean {near[0]}?" if near and flag.startswith("-") else ""
-            raise UsageError(f"unknown argument '{word}'{hint} (`{self.prog} --help` lists the flags)")
+            raise UsageError(f"unknown argument '{argument}'{hint} (`{self.prog} --help` lists the flags)")
         return options
 
 
-def _number(kind: Callable[[str], Any], fits: Callable[[Any], bool], expected: str) -> Callable[[str], Any]:
+def _number_type(convert: Callable[[str], Any], fits: Callable[[Any], bool], expected: str) -> Callable[[str], Any]:
     """Return an argparse type whose complaint names what it expected."""
 
     def parse(text: str) -> Any:
         try:
-            value = kind(text)
+            value = convert(text)
         except ValueError:
             value = None
         if value is None or not fits(value):
@@ -54,15 +54,18 @@ def _number(kind: Callable[[str], Any], fits: Callable[[Any], bool], expected: s
     return parse
 
 
-_positive = _number(int, lambda value: value >= 1, "a whole number of at least 1")
-_count = _number(int, lambda value: value >= 0, "a whole number of at least 0")
-_integer = _number(int, lambda value: True, "a whole number")
-_batch = _number(int, lambda value: value >= 1 or value == -1, "a whole number of at least 1, or -1 to fit the memory")
-_fraction = _number(float, lambda value: 0 <= value <= 1, "a number between 0 and 1")
-_factor = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
+positive_int = _number_type(int, lambda value: value >= 1, "a whole number of at least 1")
+non_negative_int = _number_type(int, lambda value: value >= 0, "a whole number of at least 0")
+any_int = _number_type(int, lambda value: True, "a whole number")
+batch_size_or_auto = _number_type(
+    int, lambda value: value >= 1 or value == -1, "a whole number of at least 1, or -1 to fit the memory"
+)
+fraction = _number_type(float, lambda value: 0 <= value <= 1, "a number between 0 and 1")
+positive_float = _number_type(float, lambda value: 0 < value < float("inf"), "a number above 0")
 
 
-def _add_model(parser: Parser, weights_help: str, exported: bool = False) -> None:
+def add_model_flags(parser: Parser, weights_help: str, exported: bool = False) -> None:
+    """Add the flags that name the model."""
     group = parser.add_argument_group("model")
     group.add_argument("--weights", default=None, metavar="FILE", help=weights_help)
     group.add_argument(
@@ -74,7 +77,8 @@ def _add_model(parser: Parser, weights_help: str, exported: bool = False) -> Non
         )
 
 
-def _add_attention(parser: Parser) -> Any:
+def add_attention_flags(parser: Parser) -> Any:
+    """Add the flags that place attention, and return their group."""
     group = parser.add_argument_group("attention")
     group.add_argument("--cfg", default="", metavar="YAML", help="model YAML or name; wins over the checkpoint's own")
     group.add_argument(
@@ -91,7 +95,8 @@ def _add_attention(parser: Parser) -> Any:
     return group
 
 
-def _add_data(parser: Parser) -> None:
+def add_data_flags(parser: Parser) -> None:
+    """Add the flags that name the data set."""
     group = parser.add_argument_group("data")
     group.add_argument(
         "--data", default=None, metavar="YAML", help="data set: a YAML, a folder, or the name of one in data/"
@@ -102,7 +107,8 @@ def _add_data(parser: Parser) -> None:
     group.add_argument("--single-cls", action="store_true", help="treat all classes as one")
 
 
-def _add_run(parser: Parser, task: str) -> None:
+def add_run_flags(parser: Parser, task: str) -> None:
+    """Add the flags that choose device and run folder."""
     group = parser.add_argument_group("run")
     group.add_argument("--device", default="", help="cpu, or a GPU's number; empty takes the first GPU if there is one")
     group.add_argument("--project", default=str(RUNS / task), metavar="DIR", help="folder for runs")

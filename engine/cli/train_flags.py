@@ -2,16 +2,16 @@
 
 from engine.cli.parser import (
     Parser,
-    _add_attention,
-    _add_data,
-    _add_model,
-    _add_run,
-    _batch,
-    _count,
-    _factor,
-    _fraction,
-    _integer,
-    _positive,
+    add_attention_flags,
+    add_data_flags,
+    add_model_flags,
+    add_run_flags,
+    any_int,
+    batch_size_or_auto,
+    fraction,
+    non_negative_int,
+    positive_float,
+    positive_int,
 )
 
 # Flags of YOLOv5 that mean nothing here, and what does the job instead.
@@ -39,12 +39,18 @@ def train_parser() -> Parser:
         description="Train a detector. Without any argument: fine-tune yolov5n on the digits for a few epochs.",
         replaced=TRAIN_REPLACED,
     )
-    _add_model(parser, "start from this checkpoint (ours, or an official YOLOv5/YOLOv7 .pt); '' starts from scratch")
-    _add_data(parser)
-    group = _add_attention(parser)
+    add_model_flags(
+        parser, "start from this checkpoint (ours, or an official YOLOv5/YOLOv7 .pt); '' starts from scratch"
+    )
+    add_data_flags(parser)
+    group = add_attention_flags(parser)
     group.add_argument("--train-only", choices=["attention"], default=None, help="freeze everything else")
     group.add_argument(
-        "--attention-lr", type=_factor, default=1.0, metavar="FACTOR", help="learning rate of attention, relative"
+        "--attention-lr",
+        type=positive_float,
+        default=1.0,
+        metavar="FACTOR",
+        help="learning rate of attention, relative",
     )
     group.add_argument(
         "--strict-transfer", action="store_true", help="stop unless every unchanged tensor is taken over"
@@ -54,9 +60,11 @@ def train_parser() -> Parser:
     )
     group = parser.add_argument_group("training")
     group.add_argument("--hyp", default="v5-low", metavar="YAML", help="hyperparameters: a file, or a name in cfg/hyp/")
-    group.add_argument("--epochs", type=_positive, default=100)
-    group.add_argument("--batch-size", "--batch", type=_batch, default=16, help="-1 fits the memory")
-    group.add_argument("--imgsz", "--img", "--img-size", type=_positive, default=640, help="pixels of the longer side")
+    group.add_argument("--epochs", type=positive_int, default=100)
+    group.add_argument("--batch-size", "--batch", type=batch_size_or_auto, default=16, help="-1 fits the memory")
+    group.add_argument(
+        "--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of the longer side"
+    )
     group.add_argument("--rect", action="store_true", help="rectangular batches: less padding, no mosaic, no shuffling")
     group.add_argument(
         "--resume", nargs="?", const=True, default=False, metavar="FILE", help="continue the latest run, or FILE"
@@ -72,16 +80,23 @@ def train_parser() -> Parser:
     group.add_argument("--multi-scale", action="store_true", help="vary the size of each batch by 50 %%")
     group.add_argument("--optimizer", choices=["SGD", "Adam", "AdamW"], default="SGD")
     group.add_argument("--cos-lr", action="store_true", help="cosine learning rate instead of linear")
-    group.add_argument("--label-smoothing", type=_fraction, default=0.0)
+    group.add_argument("--label-smoothing", type=fraction, default=0.0)
     group.add_argument(
-        "--patience", type=_count, default=100, help="epochs without a better result before stopping; 0 never stops"
+        "--patience",
+        type=non_negative_int,
+        default=100,
+        help="epochs without a better result before stopping; 0 never stops",
     )
     group.add_argument(
-        "--freeze", nargs="+", type=_count, default=[0], help="first N rows of the base, or several rows by number"
+        "--freeze",
+        nargs="+",
+        type=non_negative_int,
+        default=[0],
+        help="first N rows of the base, or several rows by number",
     )
-    group.add_argument("--save-period", type=_integer, default=-1, help="keep a checkpoint every N epochs")
-    group.add_argument("--seed", type=_count, default=0)
-    group.add_argument("--workers", type=_count, default=8, help="loader processes at most")
+    group.add_argument("--save-period", type=any_int, default=-1, help="keep a checkpoint every N epochs")
+    group.add_argument("--seed", type=non_negative_int, default=0)
+    group.add_argument("--workers", type=non_negative_int, default=8, help="loader processes at most")
     group.add_argument("--amp", choices=["auto", "off", "bf16", "fp16"], default="auto", help="arithmetic of training")
     group.add_argument(
         "--sync-bn", action="store_true", help="with torchrun on GPUs: batch statistics over all processes"
@@ -90,5 +105,5 @@ def train_parser() -> Parser:
     group.add_argument("--noval", action="store_true", help="validate the last epoch only")
     group.add_argument("--nosave", action="store_true", help="write the last epoch's checkpoint only")
     group.add_argument("--noplots", action="store_true", help="draw nothing")
-    _add_run(parser, "train")
+    add_run_flags(parser, "train")
     return parser

@@ -1,6 +1,15 @@
 """Flags of val.py: YOLOv5's names and defaults, and our own. No heavy imports."""
 
-from engine.cli.parser import Parser, _add_attention, _add_data, _add_model, _add_run, _count, _fraction, _positive
+from engine.cli.parser import (
+    Parser,
+    add_attention_flags,
+    add_data_flags,
+    add_model_flags,
+    add_run_flags,
+    fraction,
+    non_negative_int,
+    positive_int,
+)
 
 VAL_REPLACED = {
     "--save-hybrid": "use --save-txt --save-conf",
@@ -14,22 +23,24 @@ def val_parser() -> Parser:
         description="Measure a detector on a data set. Without any argument: the digits weights on the digits.",
         replaced=VAL_REPLACED,
     )
-    _add_model(parser, "checkpoint or exported model", exported=True)
-    _add_attention(parser)
-    _add_data(parser)
+    add_model_flags(parser, "checkpoint or exported model", exported=True)
+    add_attention_flags(parser)
+    add_data_flags(parser)
     group = parser.add_argument_group("measurement")
-    group.add_argument("--batch-size", "--batch", type=_positive, default=32)
-    group.add_argument("--imgsz", "--img", "--img-size", type=_positive, default=640, help="pixels of the longer side")
+    group.add_argument("--batch-size", "--batch", type=positive_int, default=32)
     group.add_argument(
-        "--conf-thres", "--conf", type=_fraction, default=0.001, help="boxes below this confidence do not count"
+        "--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of the longer side"
     )
-    group.add_argument("--iou-thres", "--iou", type=_fraction, default=0.6, help="overlap at which NMS drops a box")
-    group.add_argument("--max-det", type=_positive, default=300, help="boxes per image")
+    group.add_argument(
+        "--conf-thres", "--conf", type=fraction, default=0.001, help="boxes below this confidence do not count"
+    )
+    group.add_argument("--iou-thres", "--iou", type=fraction, default=0.6, help="overlap at which NMS drops a box")
+    group.add_argument("--max-det", type=positive_int, default=300, help="boxes per image")
     group.add_argument("--square", action="store_true", help="pad to squares, as exported models of one size need")
     group.add_argument(
         "--task", choices=["train", "val", "test", "speed"], default="val", help="which split; speed: times only"
     )
-    group.add_argument("--workers", type=_count, default=8, help="loader processes at most")
+    group.add_argument("--workers", type=non_negative_int, default=8, help="loader processes at most")
     group.add_argument("--augment", action="store_true", help="test-time augmentation")
     group.add_argument("--per-class", "--verbose", action="store_true", help="a row for every class, however many")
     group.add_argument(
@@ -48,5 +59,5 @@ def val_parser() -> Parser:
     group.add_argument("--save-conf", action="store_true", help="with --save-txt: the confidence as sixth column")
     group.add_argument("--save-json", action="store_true", help="write boxes as COCO JSON")
     group.add_argument("--noplots", action="store_true", help="draw nothing")
-    _add_run(parser, "val")
+    add_run_flags(parser, "val")
     return parser

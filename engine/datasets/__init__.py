@@ -1,4 +1,4 @@
-"""Records of a data set → batches for the model."""
+"""Data sets and loaders: records of `data` become batches for the model."""
 
 from models.upstream.environment import prepare
 

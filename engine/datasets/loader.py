@@ -14,7 +14,7 @@ AHEAD = 2  # batches that validation reads ahead
 
 
 class EpochSampler(Sampler):
-    """Order of one epoch's training samples, a function of (seed, epoch).
+    """Order one epoch's training samples, as a function of (seed, epoch).
 
     Args:
         size: images in the data set.
@@ -52,7 +52,7 @@ class EpochSampler(Sampler):
 
 
 class EpochLoader(DataLoader):
-    """A loader with the two methods that ultralytics' trainer calls on its own one.
+    """Load batches, with the two methods that ultralytics' trainer calls on its own one.
 
     Without processes of its own it reads images in order ahead in a thread, while the model looks at earlier ones.
     Training samples are not read so: they seed Python's and NumPy's generators, which the main thread uses too.

@@ -1,4 +1,4 @@
-"""From data sets as `data.load_dataset` reads them to what ultralytics' training and validation consume."""
+"""Adapt the records of `data.load_dataset` to ultralytics' data set, for training and validation."""
 
 import math
 import random
@@ -21,7 +21,7 @@ FORCED_SHARE = 0.8  # with --cache ram
 
 
 class Draw(NamedTuple):
-    """One training sample: everything that decides its random draws, so that no state has to be kept anywhere.
+    """Identify one training sample by all that decides its random draws, so that no state has to be kept.
 
     Attributes:
         seed: the run's.
@@ -53,7 +53,7 @@ def describe(names: dict[int, str], splits: dict[str, Any], single_cls: bool = F
 
 
 class Label(dict):
-    """A label dictionary of which ultralytics' deep copy, one for each image of a mosaic, is cheap."""
+    """Hold a label dictionary of which ultralytics' deep copy, one for each image of a mosaic, is cheap."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
         return {key: value.copy() if isinstance(value, np.ndarray | list) else value for key, value in self.items()}
@@ -91,7 +91,7 @@ def to_labels(records: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 class RecordDataset(YOLODataset):
-    """ultralytics' data set over records in memory: nothing is scanned, and nothing is written beside the user's files.
+    """Serve records in memory as ultralytics' data set: nothing is scanned, and nothing is written beside the user's files.
 
     Args:
         records: the images of one split.
@@ -203,10 +203,10 @@ def _all_transforms(transform: Any) -> list[Any]:
     """Return a transform and everything nested in it."""
     nested = list(getattr(transform, "transforms", None) or [])
     before = getattr(transform, "pre_transform", None)
-    found = [transform]
+    transforms = [transform]
     for inner in [*nested, *([before] if before is not None else [])]:
-        found += _all_transforms(inner)
-    return found
+        transforms += _all_transforms(inner)
+    return transforms
 
 
 def box_sizes(records: Sequence[Any], imgsz: int) -> np.ndarray:

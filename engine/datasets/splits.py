@@ -1,4 +1,4 @@
-"""--data: read a data set's splits and report what was found wrong in them."""
+"""Read the splits of --data, and report their issues."""
 
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,10 @@ def load_data(
     from engine.runtime.log import LOGGER
 
     names: dict[int, str] = {}
-    found: dict[str, Any] = {}
+    loaded: dict[str, Any] = {}
     for split in splits:
         dataset = load_dataset(data, split=split, data_root=data_root, download=download)
-        names, found[split] = dataset.names, dataset[split]
+        names, loaded[split] = dataset.names, dataset[split]
         LOGGER.info(f"{dataset.name} {dataset.summary()}")
         for issue in dataset[split].issues[:LISTED]:
             LOGGER.info(f"  {issue}")
@@ -49,7 +49,7 @@ def load_data(
             LOGGER.info(f"  and {len(dataset[split].issues) - LISTED} more: python -m data.doctor lists them")
         if not len(dataset[split]):
             raise UsageError(f"--data {data}: the split '{split}' has no usable image")
-    return names, found
+    return names, loaded
 
 
 def data_name(data: Any) -> str:

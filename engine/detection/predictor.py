@@ -17,7 +17,7 @@ from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
 from engine.detection.sources import open_source
 from engine.errors import UsageError
-from engine.ops.letterbox import Placement, canvas, letterbox
+from engine.ops.letterbox import Letterbox, canvas_size, letterbox
 from engine.ops.nms_numpy import filter_by_confidence, image_nms
 from engine.runtime.log import LOGGER
 from engine.runtime.stage_timer import Stopwatch
@@ -35,7 +35,7 @@ class _Batch:
     images: list[np.ndarray]
     frames: list[Frame]
     inputs: np.ndarray
-    placements: list[Placement]
+    letterboxes: list[Letterbox]
     speed: dict[str, float]
 
 
@@ -116,14 +116,14 @@ class Predictor:
             paths, images, frames = entry
             read = time.perf_counter() - start
             self.watch.add("read", read, len(images))
-            size = canvas(images, self.size, self.backend.stride, tight=self.backend.size is None)
-            inputs, placements = letterbox(images, size)
+            size = canvas_size(images, self.size, self.backend.stride, tight=self.backend.size is None)
+            inputs, letterboxes = letterbox(images, size)
             prepared = time.perf_counter() - start - read
             self.watch.add("prepare", prepared, len(images))
             frames = [
                 frame if isinstance(frame, Frame) else Frame(path) for path, frame in zip(paths, frames, strict=True)
             ]
-            yield _Batch(images, frames, inputs, placements, {"preprocess": 1000 * prepared / len(images)})
+            yield _Batch(images, frames, inputs, letterboxes, {"preprocess": 1000 * prepared / len(images)})
 
     def _detections(self, batches: Iterator[_Batch]) -> Iterator[list[FrameDetections]]:
         """Run the model and non-maximum suppression."""
@@ -177,9 +177,9 @@ class Predictor:
                 for rows in filter_by_confidence(output, options.conf_thres)
             ]
         detections = []
-        for rows, image, frame, placement in zip(kept, batch.images, batch.frames, batch.placements, strict=True):
+        for rows, image, frame, letterboxed in zip(kept, batch.images, batch.frames, batch.letterboxes, strict=True):
             classes = rows[:, 5].astype(np.int64)
-            boxes = placement.back(rows[:, :4])
+            boxes = letterboxed.boxes_to_image(rows[:, :4])
             detections.append(
                 FrameDetections(image, frame, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed))
             )

@@ -10,8 +10,8 @@ GREY = (114, 114, 114)
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Where an image lies on its canvas.
+class Letterbox:
+    """Locate an image on its canvas.
 
     Attributes:
         height, width: of the image in its own pixels.
@@ -26,14 +26,14 @@ class Placement:
     left: int
     top: int
 
-    def back(self, boxes: np.ndarray) -> np.ndarray:
-        """Move corners (n, 4) from the canvas into the image, and cut them at its border."""
+    def boxes_to_image(self, boxes: np.ndarray) -> np.ndarray:
+        """Map corners (n, 4) from the canvas to the image, and clip them at its border."""
         grey = np.array([self.left, self.top] * 2, np.float32)
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
         return ((boxes - grey) / scale).clip(0, np.array([self.width, self.height] * 2, np.float32))
 
 
-def canvas(images: Sequence[np.ndarray], size: tuple[int, int], stride: int, tight: bool) -> tuple[int, int]:
+def canvas_size(images: Sequence[np.ndarray], size: tuple[int, int], stride: int, tight: bool) -> tuple[int, int]:
     """Return height and width of the canvas for a batch.
 
     Args:
@@ -55,8 +55,8 @@ def _inside(image: np.ndarray, size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def letterbox(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, list[Placement]]:
-    """Put images on canvases of one size.
+def letterbox(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, list[Letterbox]]:
+    """Letterbox images onto canvases of one size.
 
     Args:
         images: (h, w, 3) uint8 BGR each.
@@ -65,7 +65,7 @@ def letterbox(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.n
     Returns:
         (B, 3, H, W) float32 RGB in 0–1, and where each image lies.
     """
-    canvases, places = [], []
+    canvases, letterboxes = [], []
     for image in images:
         own_height, own_width = image.shape[:2]
         height, width = _inside(image, size)
@@ -76,5 +76,5 @@ def letterbox(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.n
             border = (top, size[0] - height - top, left, size[1] - width - left)
             image = cv2.copyMakeBorder(image, *border, cv2.BORDER_CONSTANT, value=GREY)
         canvases.append(image)
-        places.append(Placement(own_height, own_width, width / own_width, height / own_height, left, top))
-    return cv2.dnn.blobFromImages(canvases, 1 / 255, swapRB=True), places
+        letterboxes.append(Letterbox(own_height, own_width, width / own_width, height / own_height, left, top))
+    return cv2.dnn.blobFromImages(canvases, 1 / 255, swapRB=True), letterboxes

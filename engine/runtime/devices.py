@@ -1,11 +1,11 @@
-"""--device and the flags that only some devices and formats have."""
+"""Check --device, and the flags that only some devices and formats have."""
 
 from typing import Any
 
 import torch
 
 from engine.errors import UsageError
-from engine.runtime.distributed import Place, place
+from engine.runtime.distributed import ProcessRank, process_rank
 from engine.runtime.log import LOGGER
 
 OTHER_DEVICES = ("cpu", "mps", "npu", "xpu")
@@ -21,29 +21,29 @@ def check_device(device: str, several: bool = False) -> None:
     Raises:
         UsageError: in these cases, and for words that are no device.
     """
-    if place().world > 1 and not several:
+    if process_rank().world > 1 and not several:
         raise UsageError("torchrun is for train.py; start this script with python")
-    words = [word for word in str(device).lower().replace("cuda:", "").replace(" ", "").split(",") if word]
-    if len(words) > 1:
-        all_of_them = f"; for all: torchrun --nproc-per-node {len(words)} train.py …" if several else ""
+    names = [name for name in str(device).lower().replace("cuda:", "").replace(" ", "").split(",") if name]
+    if len(names) > 1:
+        all_of_them = f"; for all: torchrun --nproc-per-node {len(names)} train.py …" if several else ""
         raise UsageError(
-            f"--device {device}: one process works on one device; give one of {', '.join(words)}{all_of_them}"
+            f"--device {device}: one process works on one device; give one of {', '.join(names)}{all_of_them}"
         )
-    if not words or words[0].startswith(OTHER_DEVICES):
+    if not names or names[0].startswith(OTHER_DEVICES):
         return
     count = torch.cuda.device_count()
-    if words[0] != "cuda" and not words[0].isdigit():
+    if names[0] != "cuda" and not names[0].isdigit():
         raise UsageError(f"--device {device}: is neither cpu nor a GPU's number")
-    if count == 0 or (words[0].isdigit() and int(words[0]) >= count):
+    if count == 0 or (names[0].isdigit() and int(names[0]) >= count):
         there = "no GPU" if count == 0 else f"GPU 0 to {count - 1}"
         raise UsageError(f"--device {device}: this machine has {there} that PyTorch can use; try --device cpu")
 
 
-def check_processes(here: Place, device: str, batch_size: int, sync_bn: bool) -> None:
+def check_processes(here: ProcessRank, device: str, batch_size: int, sync_bn: bool) -> None:
     """Refuse what several processes cannot do, and what only they can.
 
     Args:
-        here: this process's place.
+        here: rank of this process.
         device: of this process.
         batch_size: --batch-size, of all processes together.
         sync_bn: --sync-bn.

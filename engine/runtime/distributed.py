@@ -1,4 +1,4 @@
-"""Several processes on one machine or more, as torchrun starts them: which one this is, and what all must agree on.
+"""Distributed training with torchrun: the rank of this process, process groups, and collectives.
 
 Every function does the right thing for a single process too, so callers need not ask.
 """
@@ -24,8 +24,8 @@ _KEY = "yolo-attention"  # of what we keep in torchrun's store
 
 
 @dataclass(frozen=True)
-class Place:
-    """This process among all.
+class ProcessRank:
+    """Identify this process among those that torchrun started.
 
     Attributes:
         rank: its number.
@@ -40,26 +40,26 @@ class Place:
     local_world: int = 1
 
 
-def place() -> Place:
-    """Return this process's place, as torchrun's environment variables say."""
+def process_rank() -> ProcessRank:
+    """Return the rank of this process, as torchrun's environment variables say."""
     names = {"rank": "RANK", "world": "WORLD_SIZE", "local_rank": "LOCAL_RANK", "local_world": "LOCAL_WORLD_SIZE"}
-    found = {field: int(os.environ[name]) for field, name in names.items() if name in os.environ}
-    return Place(**found) if found.get("world", 1) > 1 else Place()
+    fields = {field: int(os.environ[name]) for field, name in names.items() if name in os.environ}
+    return ProcessRank(**fields) if fields.get("world", 1) > 1 else ProcessRank()
 
 
-def own_device(device: str, here: Place) -> str:
+def own_device(device: str, here: ProcessRank) -> str:
     """Return what --device means for this process.
 
     Args:
         device: --device: empty, "cpu", or as many GPU numbers as there are processes on this machine.
-        here: this process's place.
+        here: rank of this process.
 
     Raises:
         UsageError: if there are fewer GPUs than processes.
     """
     if here.world == 1 or device.lower() == "cpu":
         return device
-    numbers = [word for word in device.lower().replace("cuda:", "").replace(" ", "").split(",") if word]
+    numbers = [number for number in device.lower().replace("cuda:", "").replace(" ", "").split(",") if number]
     if not numbers:
         if not torch.cuda.is_available():
             return "cpu"
@@ -73,11 +73,11 @@ def own_device(device: str, here: Place) -> str:
 
 
 @contextmanager
-def joined(here: Place, device: str) -> Iterator[None]:
-    """Connect the processes for the time of a block.
+def joined(here: ProcessRank, device: str) -> Iterator[None]:
+    """Join the process group for the time of a block.
 
     Args:
-        here: this process's place.
+        here: rank of this process.
         device: of this process, as `own_device` returns it.
     """
     if here.world == 1:
@@ -101,13 +101,13 @@ def joined(here: Place, device: str) -> Iterator[None]:
 
 
 def leave() -> None:
-    """Disconnect this process; it goes on alone."""
+    """Leave the process group; this process goes on alone."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """Let the first process make something, and return it in all of them."""
+    """Make something in the first process and broadcast it to all."""
     if not dist.is_initialized():
         return make()
     box: list[Any] = [make() if dist.get_rank() == 0 else None]
@@ -116,7 +116,7 @@ def from_first(make: Callable[[], T]) -> T:
 
 
 def from_all(value: T) -> list[T]:
-    """Return what each process has, by rank."""
+    """Gather what each process has, by rank."""
     if not dist.is_initialized():
         return [value]
     box: list[Any] = [None] * dist.get_world_size()
@@ -125,7 +125,7 @@ def from_all(value: T) -> list[T]:
 
 
 @contextmanager
-def in_turn(here: Place) -> Iterator[None]:
+def in_turn(here: ProcessRank) -> Iterator[None]:
     """Run a block in the first process, then in the first of every other machine, then in all others.
 
     For what makes files if they are missing: disks may belong to one machine, or to all.
@@ -139,7 +139,7 @@ def in_turn(here: Place) -> Iterator[None]:
 
 
 def shares(counts: Tensor) -> Tensor:
-    """Return by what means over this process's elements are multiplied to give means over those of all processes.
+    """Return the factors that turn means over this process's elements into means over those of all processes.
 
     The mean over processes of `shares(n) * mean(own elements)` is the mean over all elements.
 
@@ -186,7 +186,7 @@ def _agents_store() -> Any:
     return dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=TIMEOUT)
 
 
-def _fresh(store: Any, here: Place) -> Any:
+def _fresh(store: Any, here: ProcessRank) -> Any:
     """Return a part of torchrun's store that nothing was written to before this start of all processes.
 
     The store keeps what processes wrote before torchrun restarted them, their addresses too, and the number of restarts
@@ -213,7 +213,7 @@ def _fresh(store: Any, here: Place) -> Any:
 
 
 def remember_folder(folder: str) -> None:
-    """Leave the run's folder with torchrun, for the processes that it may start in this one's place."""
+    """Store the run's folder with torchrun, for the processes that it may start instead of this one."""
     store = _agents_store()
     if store is not None:
         store.set(f"{_KEY}/folder", folder)

@@ -1,4 +1,4 @@
-"""Class names beyond ASCII on images and plots: which font shows them, and which letters none of this machine has."""
+"""Find a font for class names beyond ASCII, and name the letters that no font of this machine has."""
 
 import tempfile
 from collections.abc import Mapping
@@ -46,14 +46,14 @@ def prepare_plots(names: Mapping[int, str], more: Mapping[int, str] | None = Non
     font_manager.fontManager.addfont(str(font))
     family = font_manager.FontProperties(fname=str(font)).get_name()
     rcParams["font.family"] = list(dict.fromkeys([*rcParams["font.family"], family]))
-    place = cache_folder() / "Ultralytics" / "Arial.Unicode.ttf"
+    target = cache_folder() / "Ultralytics" / "Arial.Unicode.ttf"
     content = font.read_bytes()
-    if place.is_file() and place.read_bytes() == content:
+    if target.is_file() and target.read_bytes() == content:
         return
     try:
-        with tempfile.TemporaryDirectory(dir=place.parent) as folder:
-            draft = Path(folder, place.name)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            draft = Path(folder, target.name)
             draft.write_bytes(content)
-            draft.replace(place)
+            draft.replace(target)
     except OSError as error:  # no reason to end a training
-        LOGGER.warning(f"{place}: cannot be written ({error.strerror or error}); plots show ? in class names")
+        LOGGER.warning(f"{target}: cannot be written ({error.strerror or error}); plots show ? in class names")

@@ -1,4 +1,4 @@
-"""The one logger: ultralytics', so that its messages and ours keep their order; usable before that is imported."""
+"""Log by one logger, ultralytics', so that its messages and ours keep their order; usable before that is imported."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ LOGGER = logging.getLogger("ultralytics")
 
 
 class _BeforeUltralytics(logging.Handler):
-    """Prints messages until ultralytics, once imported, adds a handler of its own."""
+    """Print messages until ultralytics, once imported, adds a handler of its own."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print, unless another handler does."""
@@ -29,7 +29,7 @@ def _settle() -> None:
 
 @contextmanager
 def quiet(level: int) -> Iterator[None]:
-    """Leave out everybody's messages up to a level for the time of a block."""
+    """Suppress all messages up to a level for the time of a block."""
     logging.disable(level)
     try:
         yield
@@ -38,7 +38,7 @@ def quiet(level: int) -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    """Return text with control characters, line ends and bytes that are no UTF-8 spelt out like \\x1b.
+    """Escape control characters, line ends and bytes that are no UTF-8, like \\x1b.
 
     A file's name may have all of them; none may reach a terminal.
     """

@@ -1,4 +1,4 @@
-"""Where the time goes, by stage of the work on an image."""
+"""Measure the time of each stage: read, prepare, model, suppress, draw, write."""
 
 import time
 from collections import deque
@@ -11,7 +11,7 @@ REMEMBERED = 2_000  # measurements of each stage, the latest; a stream never end
 
 
 class Stopwatch:
-    """Seconds by stage; each stage may run in a thread of its own."""
+    """Measure seconds by stage; each stage may run in a thread of its own."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, deque[float]] = {}
@@ -26,24 +26,24 @@ class Stopwatch:
         self.add(stage, time.perf_counter() - start, images)
 
     def add(self, stage: str, seconds: float, images: int = 1) -> None:
-        """Count what has been measured elsewhere."""
+        """Add a measurement made elsewhere."""
         self.seconds.setdefault(stage, deque(maxlen=REMEMBERED)).append(seconds / images)
         self.images[stage] = self.images.get(stage, 0) + images
         self.total[stage] = self.total.get(stage, 0.0) + seconds
 
     def mean(self, stage: str) -> float:
-        """Return ms an image."""
+        """Return the mean ms an image."""
         return 1000 * self.total.get(stage, 0.0) / max(1, self.images.get(stage, 0))
 
     def line(self) -> str:
-        """Name every stage's mean."""
+        """Return the mean of every stage, in one line."""
         return " + ".join(f"{self.mean(stage):.1f} {stage}" for stage in self.seconds)
 
     def table(self, seconds: float) -> str:
         """Return a table: ms an image, and how busy each stage was in so many seconds."""
         lines = [f"{'stage':10} {'mean ms':>8} {'median':>8} {'95 %':>8} {'busy':>6}"]
-        for stage, found in self.seconds.items():
-            middle, high = 1000 * np.percentile(np.array(found), [50, 95])
+        for stage, seconds_each in self.seconds.items():
+            middle, high = 1000 * np.percentile(np.array(seconds_each), [50, 95])
             share = self.total[stage] / seconds
             lines.append(f"{stage:10} {self.mean(stage):8.2f} {middle:8.2f} {high:8.2f} {share:6.0%}")
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""train.py: the trainer, its loop, and what a run stores and continues from."""
+"""Training: what train.py runs, its checkpoints, and how a run resumes."""
 
 from models.upstream.environment import prepare
 

@@ -1,4 +1,4 @@
-"""When training stops being finite: where it began, in which images, and whether half precision is why."""
+"""Diagnose NaN and infinity in training: in which layer they began, in which images, and whether fp16/bf16 is why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ LISTED = 3  # images named in a message
 
 
 class Origin(NamedTuple):
-    """The first module whose output is not finite though its input is.
+    """Name the first module whose output is not finite though its input is.
 
     Attributes:
         name: its name in the model.
@@ -36,7 +36,7 @@ def gradients_finite(model: nn.Module) -> bool:
 
 
 def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str, Tensor], precision: Precision) -> str:
-    """Say where a training step went wrong, by repeating its forward pass with a look at every module.
+    """Find where a training step went wrong, by repeating its forward pass with a look at every module.
 
     Args:
         model: the Detector, in training mode, as it was in that step.
@@ -72,21 +72,21 @@ def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str
 @torch.no_grad()
 def find_origin(model: nn.Module, image: Tensor, half: bool) -> Origin | None:
     """Run a forward pass and return the first module that makes something not finite, None if there is none."""
-    found: list[Origin] = []
-    with _watching(model, found), autocast(half, device=image.device.type):
+    origins: list[Origin] = []
+    with _watching(model, origins), autocast(half, device=image.device.type):
         model(image)
-    return found[0] if found else None
+    return origins[0] if origins else None
 
 
 @contextmanager
-def _watching(model: nn.Module, found: list[Origin]) -> Iterator[None]:
+def _watching(model: nn.Module, origins: list[Origin]) -> Iterator[None]:
     def watch(name: str) -> Any:
         def hook(module: nn.Module, given: Any, made: Any) -> None:
             outputs, inputs = list(_tensors(made)), list(_tensors(given))
             wrong = [value for value in outputs if not _finite(value)]
-            if not found and wrong and all(_finite(value) for value in inputs):
+            if not origins and wrong and all(_finite(value) for value in inputs):
                 largest = max((float(value.abs().max()) for value in inputs if value.numel()), default=0.0)
-                found.append(Origin(name, ~_finite_by_image(wrong[0]), largest, wrong[0].dtype))
+                origins.append(Origin(name, ~_finite_by_image(wrong[0]), largest, wrong[0].dtype))
 
         return hook
 
@@ -128,7 +128,7 @@ def _inside(name: str, outer: str) -> bool:
 
 
 def _layer(model: Any, name: str) -> str:
-    """Say which layer a module or parameter belongs to, in words of the model YAML."""
+    """Say which layer a module or parameter belongs to, as the model YAML names it."""
     layer = name.split(".")[1]
     module = model.spec.layer(layer).module
     inner = name.partition(f"{layer}.")[2]

@@ -1,4 +1,4 @@
-"""What our trainer does within an epoch: begin it, take batches, step, and stop when numbers stop being finite."""
+"""Train an epoch: begin it, preprocess batches, step the optimizer, and stop when the loss is not finite."""
 
 import random
 from pathlib import Path
@@ -14,18 +14,18 @@ from engine.training import divergence
 from engine.training.precision import Precision
 from models.upstream.training import DetectionTrainer, unwrap_model
 
-LEAST_WARMUP = 100  # batches, as in YOLOv5
+MIN_WARMUP = 100  # batches, as in YOLOv5
 RETRY_STRIDE = 7919  # between the seeds of attempts at one epoch after a divergence
 
 
 class EpochTrainer(DetectionTrainer):
-    """Trains epochs that depend on nothing but the state at their beginning, the seed and their number.
+    """Train epochs that depend on nothing but the state at their beginning, the seed and their number.
 
     Gradients are never carried from one epoch to the next. Batches are counted here: stock's counter of batches since
     the last step is local to its loop and lost when a run is continued.
 
     Attributes:
-        place: this process among all.
+        process: rank of this process.
         precision: what the forward pass computes in.
         frozen: names of the parameters that stay as they are.
         nominal_accumulate: batches a step after the warm-up.
@@ -35,7 +35,7 @@ class EpochTrainer(DetectionTrainer):
     loss: Any  # of the last batch, a number
     tloss: Any  # mean loss terms of the epoch so far
     start_epoch: int
-    place: distributed.Place
+    process: distributed.ProcessRank
     precision: Precision
     frozen: set[str]
     nominal_accumulate: int
@@ -47,8 +47,8 @@ class EpochTrainer(DetectionTrainer):
         A file that asks for less than one epoch means it: the least number is for whole epochs of small data sets.
         """
         epochs = self.args.warmup_epochs
-        least = LEAST_WARMUP if epochs >= 1 else 0
-        return min(max(round(epochs * num_batches), least), num_batches * self.epochs // 2)
+        minimum = MIN_WARMUP if epochs >= 1 else 0
+        return min(max(round(epochs * num_batches), minimum), num_batches * self.epochs // 2)
 
     def _model_train(self) -> None:
         """Begin an epoch: reset what must not depend on earlier ones."""
@@ -58,12 +58,12 @@ class EpochTrainer(DetectionTrainer):
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and f"{name}.weight" in self.frozen:
                 module.training = False  # not eval(), which would reach attention inside it
         seed = self.args.seed + RETRY_STRIDE * self.nan_recovery_attempts
-        torch.manual_seed((seed * 1_000_003 + self.epoch) * self.place.world + self.place.rank)
+        torch.manual_seed((seed * 1_000_003 + self.epoch) * self.process.world + self.process.rank)
         self.train_loader.sampler.seed = seed
         self.train_loader.sampler.set_epoch(self.epoch)
         self._batch = self._pending = 0
         self.trouble = ""
-        if self.place.world > 1:
+        if self.process.world > 1:
             self._agree(model)
 
     def _agree(self, model: Any) -> None:

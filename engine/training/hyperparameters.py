@@ -1,4 +1,4 @@
-"""Hyperparameter files: which keys go to the engine, which to the loss, and how the loss gains are scaled."""
+"""Read hyperparameter files: which keys go to the engine, which to the loss, and how the loss gains are scaled."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ UNUSED_KEYS = frozenset({"iou_t"})  # stands in YOLOv5's files, read by neither 
 
 @dataclass(frozen=True)
 class Hyp:
-    """Hyperparameters of one file, by where they go.
+    """Hold the hyperparameters of one file, by where they go.
 
     Attributes:
         engine: settings of the optimizer and of augmentation, under ultralytics' names.

@@ -1,4 +1,4 @@
-"""A line about a model: size, arithmetic, strides; and one about what of it trains."""
+"""Summarize a model in a line: parameters, GFLOPs, strides; and which layers train in another."""
 
 from copy import deepcopy
 from typing import Any
@@ -40,11 +40,11 @@ def training_line(model: Any) -> str:
     """Return how many parameters train, and in which layers, in one line; attention inside blocks by its own name."""
     attention = model.attention_names()
     trained = [(name, p.numel()) for name, p in model.named_parameters() if p.requires_grad]
-    places: dict[str, None] = {}  # in the model's order
+    layers: dict[str, None] = {}  # in the model's order
     for name, _ in trained:
         inside = next((part for part in attention if name.startswith(f"{part}.")), None)
-        places[(inside or ".".join(name.split(".")[:2])).removeprefix("model.")] = None
-    where = ", ".join([*places][:LISTED]) + (f" and {len(places) - LISTED} more" if len(places) > LISTED else "")
+        layers[(inside or ".".join(name.split(".")[:2])).removeprefix("model.")] = None
+    where = ", ".join([*layers][:LISTED]) + (f" and {len(layers) - LISTED} more" if len(layers) > LISTED else "")
     total = sum(parameter.numel() for parameter in model.parameters())
     count = sum(size for _, size in trained)
     return f"{count:,} of {total:,} parameters train, in layers {where}; the rest is frozen"

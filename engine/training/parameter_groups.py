@@ -1,4 +1,4 @@
-"""Which parts of a detector are attention, which are frozen, and who gets weight decay."""
+"""Sort parameters into optimizer groups: attention or base, frozen or not, with weight decay or without."""
 
 from collections.abc import Collection
 from typing import Any

@@ -1,4 +1,4 @@
-"""Arithmetic of training: full or half precision, and why."""
+"""Choose the precision of training: fp32, bf16 or fp16, with the reason."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # flags of x86 pro
 
 @dataclass(frozen=True)
 class Precision:
-    """What the forward pass computes in.
+    """Name the precision of the forward pass.
 
     Attributes:
         name: "fp32", "bf16" or "fp16".
@@ -24,7 +24,7 @@ class Precision:
 
     @property
     def half(self) -> bool:
-        """Whether autocast is on."""
+        """Tell whether autocast is on."""
         return self.name != "fp32"
 
 

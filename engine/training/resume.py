@@ -1,4 +1,4 @@
-"""--resume, and torchrun's restarts: find the run to continue, and refuse it where it is not the same any more."""
+"""Resume a run (--resume, torchrun's restarts): find its checkpoint, and refuse it where data or model changed."""
 
 import hashlib
 import json
@@ -73,7 +73,7 @@ def _finished(training: dict[str, Any]) -> bool:
 
 
 def resume_after_restart(options: Namespace) -> None:
-    """After torchrun restarted the processes: let the flags mean the run that they had begun.
+    """Let the flags name the run that was begun before torchrun restarted the processes.
 
     Raises:
         SystemExit: with code 0, if that run had done its last epoch.

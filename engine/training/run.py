@@ -57,14 +57,14 @@ def run_training(options: Namespace) -> DetectorTrainer:
     for name, value in vars(options).items():
         setattr(options, name, str(value) if isinstance(value, Path) else value)
     load_plugins(options)
-    here = distributed.place()
+    here = distributed.process_rank()
     device = distributed.own_device(options.device, here)
     check_device(device, several=True)
     with distributed.joined(here, device):
         return _run_in_process(options, here, device)
 
 
-def _run_in_process(options: Namespace, here: distributed.Place, device: str) -> DetectorTrainer:
+def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: str) -> DetectorTrainer:
     resume_from, folder = None, None
     resume_after_restart(options)
     if options.resume:
@@ -165,7 +165,9 @@ def _fingerprints(
     for rank, other in enumerate(distributed.from_all(fingerprints)):
         changed = [name for name in fingerprints if other.get(name) != fingerprints[name]]
         if changed:
-            raise UsageError(f"process {rank} has another {', '.join(changed)} than process {distributed.place().rank}")
+            raise UsageError(
+                f"process {rank} has another {', '.join(changed)} than process {distributed.process_rank().rank}"
+            )
     return fingerprints
 
 

@@ -1,4 +1,4 @@
-"""A run's state as plain types: what last.pt and best.pt hold, and how a run goes on from there."""
+"""Save and restore a run's state: what last.pt and best.pt hold, as plain types."""
 
 import hashlib
 import subprocess

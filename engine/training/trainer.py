@@ -1,4 +1,4 @@
-"""ultralytics' trainer with YOLOv5's recipe, our models, data and checkpoints; runs can be continued exactly."""
+"""Train by ultralytics' trainer with YOLOv5's recipe, our models, data and checkpoints; runs resume exactly."""
 
 import time
 import warnings
@@ -25,7 +25,7 @@ from models.upstream.training import TORCH_2_13, unwrap_model
 
 
 class DetectorTrainer(EpochTrainer):
-    """Trains a Detector.
+    """Train a Detector.
 
     Everything random is a function of (seed, epoch, image), gradients are never carried from one epoch to the next,
     and last.pt holds all the rest: a run that is continued goes on exactly as it would have.
@@ -52,7 +52,7 @@ class DetectorTrainer(EpochTrainer):
     ) -> None:
         self.info, self.options, self.resume_from = info, options, resume_from
         self.data_label, self.fingerprints = data_label, fingerprints or {}
-        self.place = distributed.place()
+        self.process = distributed.process_rank()
         self.accumulate: float = 1
         self.rows: list[dict[str, float]] = []  # results.csv
         self.frozen = set()
@@ -65,8 +65,8 @@ class DetectorTrainer(EpochTrainer):
             self._continue_with(resume_from)
         LOGGER.info(f"arithmetic: {self.precision.name} ({self.precision.reason})")
         LOGGER.info(f"threads: {torch.get_num_threads()}, loader processes: {self.loader_workers}")
-        if self.place.world > 1:
-            LOGGER.info(f"processes: {self.place.world}, {self.place.local_world} of them on this machine")
+        if self.process.world > 1:
+            LOGGER.info(f"processes: {self.process.world}, {self.process.local_world} of them on this machine")
 
     def _continue_with(self, content: dict[str, Any]) -> None:
         """Take the number of threads that the run had, on which sums depend; say what else will not be the same."""
@@ -123,7 +123,7 @@ class DetectorTrainer(EpochTrainer):
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Build the loader of one split."""
-        here = self.place
+        here = self.process
         # Training batches of all processes together have one shape; validation batches are whole ones of each process.
         dataset = self.build_dataset(dataset_path, mode, batch_size * (here.world if mode == "train" else 1))
         if mode != "train":
@@ -155,7 +155,7 @@ class DetectorTrainer(EpochTrainer):
             parameter.requires_grad = name not in self.frozen
         if self.frozen:
             LOGGER.info(training_line(model))
-        if self.place.world > 1:
+        if self.process.world > 1:
             self._connect(model)
         super()._build_train_pipeline()
         # Stock's counter of batches since the last step is local to its loop and lost when a run is continued. With 1
@@ -170,7 +170,7 @@ class DetectorTrainer(EpochTrainer):
 
     def _connect(self, model: torch.nn.Module) -> None:
         """Let the processes average their gradients; from here on stock's loop knows how many there are."""
-        self.world_size = self.place.world
+        self.world_size = self.process.world
         if self.options["sync_bn"]:
             torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
         settings: dict[str, Any] = {"find_unused_parameters": True}
@@ -249,7 +249,7 @@ class DetectorTrainer(EpochTrainer):
         self._started = time.monotonic()
         if ckpt is None:
             self.epoch = -1
-            if self.args.save and self.place.rank == 0:
+            if self.args.save and self.process.rank == 0:
                 self.save_model()
             return
         restore(self, ckpt)
@@ -267,7 +267,7 @@ class DetectorTrainer(EpochTrainer):
         """Validate the best weights and say where everything is."""
         distributed.leave()
         best = self.best if self.best.exists() else self.last
-        if self.place.rank or not best.exists():
+        if self.process.rank or not best.exists():
             return
         from models import load_model
 
@@ -275,7 +275,7 @@ class DetectorTrainer(EpochTrainer):
         self.validator.args.plots = self.args.plots
         self.validator.keep_boxes = True
         loader = self.test_loader
-        if self.place.world > 1:  # it has this process's part only
+        if self.process.world > 1:  # it has this process's part only
             loader = make_loader(loader.dataset, loader.dataset.batch_size, self.loader_workers, None, self.device)
         self.metrics = self.validator.alone(loader, load_model(best))
         self.metrics.pop("fitness", None)

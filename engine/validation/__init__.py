@@ -1,4 +1,4 @@
-"""val.py: measure a detector on a data set."""
+"""Validation on a data set: what val.py runs."""
 
 from models.upstream.environment import prepare
 

@@ -1,4 +1,4 @@
-"""Validation in training when several processes train: each validates whole batches of its own."""
+"""Validate in distributed training: each process validates whole batches of its own."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from models.upstream import patches
 
 
 class SharedValidator(Validator):
-    """The validator of a training, whatever the number of processes.
+    """Validate during training, whatever the number of processes.
 
-    During training its loader has every n-th batch, each whole, and the first process gathers what the others found:
+    During training its loader has every n-th batch, each whole, and the first process gathers the others' detections:
     metrics are those of one process with batches of that size. When training is over, the first process validates the
     best weights alone.
     """
 
     def gather_stats(self) -> None:
-        """Bring the statistics of all processes together.
+        """Gather the statistics of all processes.
 
         Stock averages the sums of losses and divides by its own number of batches; processes may differ by one.
         """

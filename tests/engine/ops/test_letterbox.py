@@ -6,24 +6,24 @@ import torch
 from ultralytics.data.augment import LetterBox
 from ultralytics.utils.ops import scale_boxes
 
-from engine.ops.letterbox import canvas, letterbox
+from engine.ops.letterbox import canvas_size, letterbox
 
 
 @pytest.mark.parametrize("shape", [(432, 768), (768, 432), (333, 500), (64, 64), (1, 2000), (37, 41)])
 @pytest.mark.parametrize("tight", [True, False])
 def test_equal_to_ultralytics(shape, tight):
     image = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
-    size = canvas([image], (320, 320), 32, tight)
-    inputs, (place,) = letterbox([image], size)
+    size = canvas_size([image], (320, 320), 32, tight)
+    inputs, (letterboxed,) = letterbox([image], size)
     expected = LetterBox((320, 320), auto=tight, stride=32)(image=image)
     assert inputs.shape == (1, 3, *expected.shape[:2])
     np.testing.assert_allclose(inputs[0], expected[..., ::-1].transpose(2, 0, 1) / np.float32(255), atol=1e-6)
     boxes = np.array([[3.0, 5, 60, 40], [-10, -10, 700, 700]], np.float32)
     back = scale_boxes(expected.shape[:2], torch.from_numpy(boxes.copy()), shape)
-    np.testing.assert_allclose(place.back(boxes), back.numpy(), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(letterboxed.boxes_to_image(boxes), back.numpy(), rtol=1e-4, atol=1e-3)
 
 
 def test_images_of_several_shapes_share_a_square():
     images = [np.zeros((40, 60, 3), np.uint8), np.zeros((60, 40, 3), np.uint8)]
-    size = canvas(images, (64, 64), 32, tight=True)
+    size = canvas_size(images, (64, 64), 32, tight=True)
     assert letterbox(images, size)[0].shape == (2, 3, 64, 64)

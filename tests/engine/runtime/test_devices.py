@@ -5,7 +5,7 @@ import torch
 
 from engine.errors import UsageError
 from engine.runtime.devices import check_device, check_processes, check_runtime
-from engine.runtime.distributed import Place
+from engine.runtime.distributed import ProcessRank
 
 
 @pytest.mark.parametrize("device", ["", "cpu", "CPU"])
@@ -51,12 +51,12 @@ def test_only_training_works_as_several_processes(monkeypatch):
 )
 def test_what_several_processes_cannot_share(world, device, batch, sync_bn, text):
     with pytest.raises(UsageError, match=text):
-        check_processes(Place(world=world), device, batch, sync_bn)
+        check_processes(ProcessRank(world=world), device, batch, sync_bn)
 
 
 def test_processes_that_share_batches_evenly():
-    check_processes(Place(world=2), "0", 16, True)
-    check_processes(Place(), "cpu", -1, False)
+    check_processes(ProcessRank(world=2), "0", 16, True)
+    check_processes(ProcessRank(), "cpu", -1, False)
 
 
 @pytest.mark.parametrize("model", [object(), "model_openvino_model"])

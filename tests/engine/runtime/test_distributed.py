@@ -7,21 +7,21 @@ import torch
 from engine.datasets.loader import EpochSampler, make_loader
 from engine.errors import UsageError
 from engine.runtime import distributed
-from engine.runtime.distributed import Place
+from engine.runtime.distributed import ProcessRank
 from models import build_model
 
 
 def test_torchrun_says_who_this_process_is(monkeypatch):
-    assert distributed.place() == Place(0, 1, 0, 1)
+    assert distributed.process_rank() == ProcessRank(0, 1, 0, 1)
     for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
-    assert distributed.place() == Place(5, 8, 1, 4)
+    assert distributed.process_rank() == ProcessRank(5, 8, 1, 4)
 
 
 def test_a_single_process_of_torchrun_is_an_ordinary_one(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("LOCAL_RANK", "0")
-    assert distributed.place() == Place()
+    assert distributed.process_rank() == ProcessRank()
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,12 @@ def test_a_single_process_of_torchrun_is_an_ordinary_one(monkeypatch):
 def test_each_process_has_a_device_of_its_own(monkeypatch, device, local_rank, gpus, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    assert distributed.own_device(device, Place(local_rank, 2, local_rank, 2)) == expected
+    assert distributed.own_device(device, ProcessRank(local_rank, 2, local_rank, 2)) == expected
 
 
 def test_more_processes_than_gpus_are_refused():
     with pytest.raises(UsageError, match="--nproc-per-node 1, or --device cpu"):
-        distributed.own_device("0", Place(0, 2, 0, 2))
+        distributed.own_device("0", ProcessRank(0, 2, 0, 2))
 
 
 def test_a_single_process_agrees_with_itself():
@@ -45,7 +45,7 @@ def test_a_single_process_agrees_with_itself():
     assert distributed.from_all(4) == [4]
     assert distributed.averaged(values) is values
     assert [distributed.any_of(flag, torch.device("cpu")) for flag in (True, False)] == [True, False]
-    with distributed.joined(Place(), ""), distributed.in_turn(Place()):
+    with distributed.joined(ProcessRank(), ""), distributed.in_turn(ProcessRank()):
         assert not torch.distributed.is_initialized()
     assert distributed.remembered_folder() is None
 

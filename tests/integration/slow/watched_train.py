@@ -36,7 +36,7 @@ class Watched(DetectorTrainer):
         super()._model_train()
         model = unwrap_model(self.model)
         if WATCH == "checksums":
-            sys.stdout.write(f"CHECKSUM {self.epoch} {self.place.rank} {os.getpid()} {checksum(model)}\n")
+            sys.stdout.write(f"CHECKSUM {self.epoch} {self.process.rank} {os.getpid()} {checksum(model)}\n")
             sys.stdout.flush()
         if WATCH == "gradients":
             for module in model.modules():
@@ -46,7 +46,7 @@ class Watched(DetectorTrainer):
     def optimizer_step(self):
         if WATCH == "gradients":
             gradients = {name: value.grad for name, value in unwrap_model(self.model).named_parameters()}
-            if self.place.rank == 0:
+            if self.process.rank == 0:
                 torch.save({"gradients": gradients, "loss": {k: float(v) for k, v in self.loss_items.items()}}, FILE)
             raise SystemExit(0)
         super().optimizer_step()
