@@ -9,43 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attention.attended import append_attention
 from attention.identity_start import IdentityStart
 from attention.registry import construct, options
 
 Place = str | tuple[str, Mapping[str, Any]]
-
-
-class _Attended(nn.Module):
-    """Mixed into the class of a module that got attention: its output passes through the mechanisms.
-
-    A subclass, not a hook or a wrapper: copies and pickles keep it, and the module's own state-dict keys stay.
-    """
-
-    attention_names: tuple[str, ...]
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the module, then its mechanisms."""
-        out = super().forward(*args, **kwargs)
-        for name in self.attention_names:
-            out = getattr(self, name)(out)
-        return out
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _blank, (type(self).__mro__[2],), self.__dict__
-
-
-_CLASSES: dict[type[nn.Module], type[nn.Module]] = {}
-
-
-def _attended_class(base: type[nn.Module]) -> type[nn.Module]:
-    if base not in _CLASSES:
-        _CLASSES[base] = type(f"Attended{base.__name__}", (_Attended, base), {"__module__": base.__module__})
-    return _CLASSES[base]
-
-
-def _blank(base: type[nn.Module]) -> nn.Module:
-    cls = _attended_class(base)
-    return cls.__new__(cls)
 
 
 @contextmanager
@@ -128,12 +96,10 @@ def _insert(module: nn.Module, attention: nn.Module) -> None:
     while hasattr(module, name := "attention" if number == 1 else f"attention{number}"):
         number += 1
     attention.train(module.training)
-    module.add_module(name, attention)
     if type(module).forward is nn.Sequential.forward:
-        return  # it runs its children in order
-    if not isinstance(module, _Attended):
-        module.__class__ = _attended_class(type(module))
-    module.attention_names = (*getattr(module, "attention_names", ()), name)  # type: ignore[assignment]
+        module.add_module(name, attention)  # it runs its children in order
+    else:
+        append_attention(module, name, attention)
 
 
 def attach(model: nn.Module, places: Mapping[str, Place], example: Tensor, *, identity: bool = False) -> nn.Module:

@@ -17,7 +17,7 @@ PACKAGES = ("attention", "data", "metrics", "models", "engine", "study")
 LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "": (("attention", "data", "metrics"), ("models",), ("engine",), ("study",)),
     "attention": (
-        ("registry", "flops"),
+        ("registry", "flops", "attended"),
         ("layers",),
         ("mechanisms", "identity_start"),
         ("attach", "fuse"),

@@ -8,8 +8,9 @@ would not.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
+from attention.attended import Attended, append_attention, plain_class
 from models.blocks import elan, repconv, yolov7
 from models.upstream.layers import block as blocks
 from models.upstream.layers import conv as convolutions
@@ -37,68 +38,16 @@ OUTPUTS: dict[type[nn.Module], str] = {blocks.C1: "m.-1", blocks.RepC3: "cv3", c
 _BRANCHED = (blocks.ADown, yolov7.DownC, yolov7.MPConv, elan.EELAN)
 
 
-class Attended:
-    """Mixed in before a layer's own class: its output goes through attention."""
-
-    attention_names: tuple[str, ...]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Run the layer, then attend."""
-        return self._attend(super().forward(x))  # type: ignore[misc]
-
-    def forward_fuse(self, x: Tensor) -> Tensor:
-        """Do the same once convolution and normalisation are one; ultralytics' fuse() switches to this."""
-        return self._attend(super().forward_fuse(x))  # type: ignore[misc]
-
-    def _attend(self, x: Tensor) -> Tensor:
-        for name in self.attention_names:
-            x = getattr(self, name)(x)
-        return x
-
-
-class AttendedConv(Attended, convolutions.Conv):
-    """A Conv with attention on its output."""
-
-
-class AttendedDWConv(Attended, convolutions.DWConv):
-    """A DWConv with attention on its output."""
-
-
-class AttendedGhostConv(Attended, convolutions.GhostConv):
-    """A GhostConv with attention on its output."""
-
-
-class AttendedRepConv(Attended, convolutions.RepConv):
-    """A RepConv of ultralytics with attention on its output."""
-
-
-class AttendedRepConvV7(Attended, repconv.RepConv):
-    """A RepConv of YOLOv7 with attention on its output."""
-
-
-class AttendedConv2d(Attended, nn.Conv2d):
-    """A bare convolution with attention on its output."""
-
-
-class AttendedBatchNorm2d(Attended, nn.BatchNorm2d):
-    """The normalisation after a convolution of torchvision's models, with attention on its output."""
-
-
-class AttendedIdentity(Attended, nn.Identity):
-    """What stands for an output convolution where widths agree, with attention on it."""
-
-
-# What can be swapped: the class that it becomes, and its output channels.
-KINDS: dict[type[nn.Module], tuple[type[nn.Module], Callable[[Any], int]]] = {
-    convolutions.Conv: (AttendedConv, lambda m: m.conv.out_channels),
-    convolutions.DWConv: (AttendedDWConv, lambda m: m.conv.out_channels),
-    convolutions.GhostConv: (AttendedGhostConv, lambda m: m.cv1.conv.out_channels + m.cv2.conv.out_channels),
-    convolutions.RepConv: (AttendedRepConv, lambda m: m.c2),
-    repconv.RepConv: (AttendedRepConvV7, lambda m: m.out_channels),
-    nn.Conv2d: (AttendedConv2d, lambda m: m.out_channels),
-    nn.BatchNorm2d: (AttendedBatchNorm2d, lambda m: m.num_features),
+# What can get attention on its output, by its own class, and its output channels.
+CHANNELS: dict[type[nn.Module], Callable[[Any], int]] = {
+    convolutions.Conv: lambda m: m.conv.out_channels,
+    convolutions.DWConv: lambda m: m.conv.out_channels,
+    convolutions.GhostConv: lambda m: m.cv1.conv.out_channels + m.cv2.conv.out_channels,
+    convolutions.RepConv: lambda m: m.c2,
+    repconv.RepConv: lambda m: m.out_channels,
+    nn.Conv2d: lambda m: m.out_channels,
+    nn.BatchNorm2d: lambda m: m.num_features,
 }
-KINDS |= {attended: (attended, channels) for attended, channels in KINDS.values()}  # a second mechanism
 
 
 def attend(block: nn.Module, where: str, make: Callable[[int], nn.Module]) -> None:
@@ -156,7 +105,7 @@ def _unit_path(block: nn.Module) -> str | None:
 
 def _output(block: nn.Module) -> nn.Module:
     """Return the layer that makes a block's output."""
-    if type(block) in KINDS:
+    if plain_class(block) in CHANNELS:
         return block
     path = next((path for kind, path in OUTPUTS.items() if isinstance(block, kind)), None) or _unit_path(block)
     if path is not None:
@@ -166,7 +115,7 @@ def _output(block: nn.Module) -> nn.Module:
         raise ValueError(f"the output of {name} is joined from branches, so no convolution makes it alone; use at")
     numbered = [key for key, _ in block.named_children() if key.startswith("cv") and key[2:].isdigit()]
     last: nn.Module = getattr(block, max(numbered, key=lambda key: int(key[2:]))) if numbered else block
-    if type(last) not in KINDS:
+    if plain_class(last) not in CHANNELS:
         raise ValueError(f"{name} has no inside; use at")
     return last
 
@@ -179,8 +128,8 @@ def _child(block: nn.Module, path: str) -> nn.Module:
 
 
 def _channels(place: nn.Module, block: nn.Module) -> int:
-    if type(place) in KINDS:
-        return KINDS[type(place)][1](place)
+    if plain_class(place) in CHANNELS:
+        return CHANNELS[plain_class(place)](place)
     if isinstance(block, blocks.RepC3) and isinstance(place, nn.Identity):
         return int(block.cv2.conv.out_channels)
     raise ValueError(f"the place in {type(block).__name__} is a {type(place).__name__}, which cannot take it; use at")
@@ -188,11 +137,5 @@ def _channels(place: nn.Module, block: nn.Module) -> int:
 
 def _attach(place: nn.Module, mechanism: nn.Module) -> None:
     """Give a layer one more mechanism; earlier ones keep their names."""
-    attended: Any = place
-    if not isinstance(place, Attended):
-        attended.__class__ = KINDS[type(place)][0] if type(place) in KINDS else AttendedIdentity
-        attended.attention_names = ()
-    number = len(attended.attention_names) + 1
-    name = f"attention_{number}" if number > 1 else "attention"
-    attended.add_module(name, mechanism)
-    attended.attention_names = (*attended.attention_names, name)
+    number = len(place.attention_names) + 1 if isinstance(place, Attended) else 1
+    append_attention(place, f"attention_{number}" if number > 1 else "attention", mechanism)

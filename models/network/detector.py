@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attention.attended import Attended
 from attention.fuse import fuse_parts
 from models.errors import SpecError
 from models.heads.yolov5 import AnchorHead
 from models.heads.yolov7 import PlainHead
 from models.losses.yolov5 import AnchorLoss
 from models.losses.yolov7 import V7Loss
-from models.network.attention_inside import Attended
 from models.network.parser import parse
 from models.network.routes import kept_outputs
 from models.spec.model_spec import ModelSpec
