@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+import moved_modules  # noqa: F401 - an import of an old path names the new one
 from attention import mechanisms
 from attention.attach import attach
 from attention.identity_start import IdentityStart

@@ -6,6 +6,8 @@ Light to import: the names below load torch and ultralytics when they are first 
 from importlib import import_module
 from typing import Any
 
+import moved_modules  # noqa: F401 - an import of an old path names the new one
+
 _MODULES = {"detect": "engine.detection.run", "train": "engine.training.run", "validate": "engine.validation.run"}
 
 __all__ = ["detect", "train", "validate"]

@@ -6,6 +6,8 @@ Importing this package is cheap: each name is loaded when it is first asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import moved_modules  # noqa: F401 - an import of an old path names the new one
+
 if TYPE_CHECKING:
     from metrics.bootstrap import bootstrap_ap, image_resamples
     from metrics.coco import coco_metrics

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+import moved_modules  # noqa: F401 - an import of an old path names the new one
+
 _HOMES = {
     "Detector": "models.network.detector",
     "ModelSpec": "models.spec.model_spec",
@@ -12,7 +14,9 @@ _HOMES = {
     "import_official": "models.build",
     "load_model": "models.build",
     "read_spec": "models.spec.model_spec",
+    "register_block": "models.catalog.registry",
     "reparameterize": "models.reparameterization",
+    "scaled": "models.catalog.channel_rules",
 }
 
 __all__ = [
@@ -24,7 +28,9 @@ __all__ = [
     "import_official",
     "load_model",
     "read_spec",
+    "register_block",
     "reparameterize",
+    "scaled",
 ]
 
 

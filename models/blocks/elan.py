@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from models.blocks.yolov7 import convolution
 from models.catalog.channel_rules import Call, Reads, Scale, integer
-from models.catalog.registry import register
+from models.catalog.registry import register_block
 
 
 def _elan(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
@@ -40,7 +40,7 @@ class ConvStack(nn.Module):
         return x
 
 
-@register(_elan)
+@register_block(_elan)
 class ELAN(nn.Module):
     """Efficient layer aggregation: two 1 × 1 branches and the outputs of stacked units, joined.
 
@@ -81,7 +81,7 @@ class ELAN(nn.Module):
         return ["cv1", "cv2", *stack, "cv3"]
 
 
-@register(_elan)
+@register_block(_elan)
 class EELAN(nn.Module):
     """Extended ELAN as E6E computes it: two ELANs on one map, summed.
 

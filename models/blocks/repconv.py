@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from models.catalog.channel_rules import scaled
-from models.catalog.registry import register
+from models.catalog.registry import register_block
 
 
-@register(scaled(stride_at=2))
+@register_block(scaled(stride_at=2))
 class RepConv(nn.Module):
     """A 3 × 3 convolution beside a 1 × 1 one and, where shapes allow, the identity; each normalised, summed, activated.
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from models.blocks.yolov7 import convolution
 from models.catalog.channel_rules import scaled
-from models.catalog.registry import register
+from models.catalog.registry import register_block
 
 
-@register(scaled(repeats=True))
+@register_block(scaled(repeats=True))
 class SPPCSPC(nn.Module):
     """Spatial pyramid pooling beside a bypass (cross stage partial).
 
@@ -60,7 +60,7 @@ class SPPCSPC(nn.Module):
         return out
 
 
-@register(scaled())
+@register_block(scaled())
 class TinySPPCSPC(nn.Module):
     """SPPCSPC of yolov7-tiny: no convolutions around the pools.
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from models.catalog.channel_rules import Call, Reads, Scale, integer
-from models.catalog.registry import register
+from models.catalog.registry import register_block
 
 
 class Stage(NamedTuple):
@@ -51,7 +51,7 @@ def _stage(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Ca
     return Call((args[0], k), stages[k - 1].channels, None if stride is None else stride * 2)
 
 
-@register(_stage)
+@register_block(_stage)
 class TorchvisionStage(nn.Sequential):
     """One stage of a torchvision backbone, under torchvision's own names, with its initial values.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.catalog.channel_rules import Call, Reads, Scale, add, integer, scaled
-from models.catalog.registry import register
+from models.catalog.registry import register_block
 
 
 def convolution(c1: int, c2: int, k: int = 1, s: int = 1) -> nn.Module:
@@ -58,7 +58,7 @@ def _down(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Cal
     return Call((c1, c2, number, *args[1:]), c2, stride)
 
 
-@register(_pool)
+@register_block(_pool)
 class MP(nn.Module):
     """Max-pool that divides the size by its kernel.
 
@@ -82,7 +82,7 @@ class MP(nn.Module):
         return out
 
 
-@register(_same_pool)
+@register_block(_same_pool)
 class SP(nn.Module):
     """Max-pool that keeps the size.
 
@@ -107,7 +107,7 @@ class SP(nn.Module):
         return out
 
 
-@register(_reorg)
+@register_block(_reorg)
 class ReOrg(nn.Module):
     """Move each 2 × 2 square of pixels into channels.
 
@@ -125,7 +125,7 @@ class ReOrg(nn.Module):
         return torch.cat(parts, 1)
 
 
-@register(_shortcut)
+@register_block(_shortcut)
 class Shortcut(nn.Module):
     """Sum of maps.
 
@@ -144,7 +144,7 @@ class Shortcut(nn.Module):
         return total
 
 
-@register(_down)
+@register_block(_down)
 class DownC(nn.Module):
     """Halve the size by a strided convolution beside a pooled one.
 
@@ -173,7 +173,7 @@ class DownC(nn.Module):
         return torch.cat((self.cv2(self.cv1(x)), self.cv3(self.mp(x))), 1)
 
 
-@register(scaled(factor=2))
+@register_block(scaled(factor=2))
 class MPConv(nn.Module):
     """Halve the size by max-pooling beside a strided convolution: the transition of yolov7 and yolov7x.
 

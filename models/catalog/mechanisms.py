@@ -10,11 +10,13 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from torch import nn
 
 from attention import ATTENTION, IdentityStart, build_attention
+from models.catalog.registry import BLOCKS
 from models.errors import SpecError, short
 
 # Dotted name → the constructor's parameter for the channels ("" where it takes none). Nothing else can be named.
@@ -102,7 +104,7 @@ def build_mechanism(name: str, channels: int, *, identity: bool = False, **kwarg
 
 
 def load_plugin(path: str | Path) -> tuple[str, ...]:
-    """Import a user's own file, which registers mechanisms with `@ATTENTION.register("Name")`.
+    """Import a user's own file, which registers mechanisms or blocks.
 
     Importing runs the file, which is why it must be named by the user and is never taken from a model YAML or a
     checkpoint. A file that was loaded already is not run again.
@@ -121,19 +123,35 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
         return _loaded[path]
     if path.suffix != ".py" or not path.is_file():
         raise SpecError(f"--plugin {path}: no such Python file")
-    before = set(ATTENTION.names())
+    before = _registered()
     found = spec_from_file_location(f"yolo_attention_plugin_{path.stem}", path)
     if found is None or found.loader is None:
         raise SpecError(f"--plugin {path}: cannot be imported")
     try:
         found.loader.exec_module(module_from_spec(found))
     except Exception as error:  # whatever the user's own code raises
-        raise SpecError(f"--plugin {path}: fails with {type(error).__name__}: {error}") from error
-    names = tuple(sorted(set(ATTENTION.names()) - before))
+        raise SpecError(f"--plugin {path}: {_failure(error, path)}") from error
+    names = tuple(sorted(_registered() - before))
     if not names:
-        raise SpecError(f"--plugin {path}: registers nothing; decorate the class with @ATTENTION.register('Name')")
+        raise SpecError(
+            f"--plugin {path}: registers nothing; decorate the class with @ATTENTION.register('Name'), "
+            "a block with @register_block(rule)"
+        )
     _loaded[path] = names
     return names
+
+
+def _registered() -> set[str]:
+    """Return the names of all mechanisms, and of blocks that are not this project's."""
+    blocks = {name for name in BLOCKS.names() if not BLOCKS[name].cls.__module__.startswith("models.")}
+    return blocks | set(ATTENTION.names())
+
+
+def _failure(error: Exception, path: Path) -> str:
+    """Say what a plugin raised, and at which of its lines."""
+    lines = [entry.lineno for entry in extract_tb(error.__traceback__) if Path(entry.filename) == path]
+    at = f"line {lines[-1]} " if lines else ""
+    return f"{at}fails with {type(error).__name__}: {error}"
 
 
 def _dotted(name: str) -> str:

@@ -21,7 +21,7 @@ class Block(NamedTuple):
 BLOCKS: Registry[Block] = Registry("block")
 
 
-def register(rule: Rule, *aliases: str) -> Callable[[T], T]:
+def register_block(rule: Rule, *aliases: str) -> Callable[[T], T]:
     """Decorate a block so that YAML rows can name it by its class name or an alias.
 
     Args:

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from attention import ATTENTION
-from models import Detector, build_model
-from models.catalog.channel_rules import scaled
-from models.catalog.registry import BLOCKS, register
+from models import Detector, build_model, register_block, scaled
+from models.catalog.registry import BLOCKS
 from models.upstream.layers import Conv
 
 
@@ -190,7 +189,7 @@ def test_a_block_keeps_its_attributes(small: dict[str, Any]) -> None:
             x = self.f(super().forward(x))
             return x.relu() * self.np if self.type == "relu" else x
 
-    register(scaled())(OwnConv)
+    register_block(scaled())(OwnConv)
     try:
         small["backbone"][4] = [-1, 1, "OwnConv", [16, 1]]
         detector = build_model(small).eval()
