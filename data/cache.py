@@ -7,17 +7,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from data.folders import cache_folder
 from data.image_probe import ImageMetadata, probe_all
 from data.records import Issue
 
 _WORTHWHILE = 500  # images from which on remembering their headers saves time
 _VERSION = 2  # of what is remembered about an image
-
-
-def cache_folder() -> Path:
-    """$YOLO_ATTENTION_CACHE, else yolo-attention in the user's cache folder; made by whoever writes into it."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "yolo-attention"
-    return Path(os.environ.get("YOLO_ATTENTION_CACHE") or default).expanduser()
 
 
 def write_atomically(file: Path, content: bytes) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
+from data.folders import ROOT
 from data.yaml_reader import load_yaml, shown
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "val", "test")
 FORMATS = ("yolo", "voc", "coco")
 CORNERS = ("plain", "devkit")
@@ -114,8 +114,8 @@ def find_yaml(source: str | Path) -> Path:
     """
     given = Path(source).expanduser()
     name = given.name if given.suffix in (".yaml", ".yml") else f"{given.name}.yaml"
-    candidates = (given, CHECKOUT / given)
-    included = (CHECKOUT / "data" / name,) if len(given.parts) == 1 else ()
+    candidates = (given, ROOT / given)
+    included = (ROOT / "data" / name,) if len(given.parts) == 1 else ()
     for candidate in (*candidates, *included):
         if candidate.is_file():
             return candidate
@@ -128,7 +128,7 @@ def find_yaml(source: str | Path) -> Path:
                 return folder
             yaml_files = f"{len(inside)} YAML files" if inside else "no YAML file"
             raise DataError(f"{folder}: folder with {yaml_files}; name the data YAML itself")
-    known = sorted(path.stem for path in (CHECKOUT / "data").glob("*.yaml"))
+    known = sorted(path.stem for path in (ROOT / "data").glob("*.yaml"))
     near = difflib.get_close_matches(given.stem, known, 1)
     hint = f"; did you mean {near[0]}?" if near else f"; the included ones are {', '.join(known)}"
     raise DataError(f"{source}: no such data YAML{hint}")
@@ -204,9 +204,9 @@ def _root(content: dict[str, Any], file: Path, data_root: str | Path | None) -> 
     if not isinstance(value, str) or not is_path(value):
         raise DataError(f"{file}: key 'path' is {shown(value)}; write the data set's folder as text")
     path = Path(value).expanduser()
-    tried = [_absolute(base / path) for base in (home, CHECKOUT, Path.cwd(), CHECKOUT / "datasets")]
+    tried = [_absolute(base / path) for base in (home, ROOT, Path.cwd(), ROOT / "datasets")]
     existing = next((candidate for candidate in tried if candidate.is_dir()), None)
-    return existing or (tried[1] if home.resolve() == CHECKOUT / "data" else tried[0])
+    return existing or (tried[1] if home.resolve() == ROOT / "data" else tried[0])
 
 
 def _splits(content: dict[str, Any], file: Path, root: Path) -> dict[str, tuple[Source, ...]]:
@@ -253,7 +253,7 @@ def resolve(entry: str, root: Path, file: Path) -> Path:
     tried = [root / path]
     if path.parts[:1] == ("..",):
         tried.append(root / Path(*path.parts[1:]))  # Roboflow writes ../train/images beside the YAML
-    tried += [file.parent / path, CHECKOUT / path]
+    tried += [file.parent / path, ROOT / path]
     return _absolute(next((candidate for candidate in tried if candidate.exists()), tried[0]))
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.config import CHECKOUT
 from data.errors import DataError
+from data.folders import ROOT
 
 VERSION = "digits 1"  # raise the number with any change to the images: older copies are then made anew
 SIZE = 320  # pixels, both sides
@@ -250,7 +250,7 @@ def _publish(draft: Path, root: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m data.digits", description="Make the embedded digits data set.")
-    parser.add_argument("--out", type=Path, default=CHECKOUT / "datasets" / "digits", help="folder of the data set")
+    parser.add_argument("--out", type=Path, default=ROOT / "datasets" / "digits", help="folder of the data set")
     parser.add_argument("--video", type=Path, help="write a short film of moving digits instead")
     args = parser.parse_args(argv)
     try:

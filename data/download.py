@@ -1,6 +1,5 @@
 """Fetch data sets, only when the user says so: a line that says what, a progress bar, checksums, no scripts."""
 
-import hashlib
 import json
 import shutil
 import sys
@@ -12,9 +11,11 @@ from tarfile import TarError
 from urllib.error import URLError
 from zipfile import BadZipFile
 
-from data.cache import cache_folder, write_atomically
+from data.cache import write_atomically
 from data.config import DataConfig
 from data.errors import DataError
+from data.files import file_hash
+from data.folders import cache_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,23 +167,15 @@ def verify(archive: Archive, file: Path) -> None:
         DataError: if it differs.
     """
     if archive.md5:
-        checksum = _digest(file, "md5")
+        checksum = file_hash(file, "md5")
         if checksum != archive.md5:
             wrong = f"MD5 is {checksum}, should be {archive.md5}"
             raise DataError(f"{archive.url}: {wrong}; the file is damaged or replaced")
         return
-    checksum = _digest(file, "sha256")
+    checksum = file_hash(file, "sha256")
     memory = cache_folder() / "checksums.json"
     known = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
     if known.get(archive.url, checksum) != checksum:
         raise DataError(f"{archive.url}: SHA-256 is {checksum}, last time {known[archive.url]}; see {memory}")
     print(f"SHA-256 {checksum} (no published one to compare with; remembered)", file=sys.stderr)  # noqa: T201
     write_atomically(memory, json.dumps({**known, archive.url: checksum}, indent=1).encode())
-
-
-def _digest(file: Path, kind: str) -> str:
-    digest = hashlib.new(kind, usedforsecurity=False)
-    with file.open("rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

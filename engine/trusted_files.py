@@ -4,13 +4,13 @@ A checkpoint is read without running anything. A TorchScript archive is a progra
 loaded. A TensorRT engine is machine code. Those are loaded where `export.py` wrote them for this user, or with --trust.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from data.files import file_hash
+from data.folders import cache_folder
 from engine.errors import UsageError
-from models.upstream.environment import cache_folder
 
 PROGRAMS = (".torchscript", ".engine")
 # What ultralytics' runtimes read besides checkpoints.
@@ -21,7 +21,7 @@ def remember(path: Path) -> None:
     """Note that this file was written here, so that it may be loaded without asking."""
     if path.suffix in PROGRAMS:
         with _record().open("a", encoding="ascii") as file:
-            file.write(f"{_digest(path)}\n")
+            file.write(f"{file_hash(path)}\n")
 
 
 def check(path: Path, trusted: bool) -> None:
@@ -81,8 +81,4 @@ def _record() -> Path:
 
 def _written_here(path: Path) -> bool:
     record = _record()
-    return record.is_file() and _digest(path) in record.read_text(encoding="ascii").split()
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return record.is_file() and file_hash(path) in record.read_text(encoding="ascii").split()

@@ -25,7 +25,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("docs",),
     ),
     "data": (
-        ("errors", "records"),
+        ("errors", "records", "folders", "files"),
         ("yaml_reader", "image_probe", "text_drawing"),
         ("cache",),
         ("config",),

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from engine.runtime.paths import ROOT
-from models.upstream.environment import cache_folder
+from data.files import blocks
+from data.folders import ROOT, cache_folder
 
 MAX_FILES = 32  # files; the longest unused ones go
 EXPORT_SIZE = 320  # pixels of the image with which a model is traced; the file takes any size
@@ -23,9 +23,8 @@ def cached_file(weights: Path, runtime: str) -> Path:
     The name holds a hash of the checkpoint's content, of the code that builds models, and of the libraries' versions.
     """
     digest = hashlib.sha256(_code().encode())
-    with weights.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    for block in blocks(weights):
+        digest.update(block)
     return cache_folder() / "exports" / f"{weights.stem}-{digest.hexdigest()[:24]}-{runtime}.onnx"
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from data.folders import ROOT
 from engine.cli.detect_flags import detect_parser
 from engine.cli.export_flags import export_parser
 from engine.cli.parser import Parser
 from engine.cli.train_flags import train_parser
 from engine.cli.val_flags import val_parser
 from engine.errors import RunFailed, UsageError
-from engine.runtime.paths import ROOT
 
 # Entry script → its flags, and the function that does the work with the parsed options.
 COMMANDS: dict[str, tuple[Callable[[], Parser], str]] = {

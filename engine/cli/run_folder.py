@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from data.folders import ROOT
 from engine.errors import UsageError
-from engine.runtime.paths import ROOT
 
 DIGITS_WEIGHTS = ROOT / "weights" / "yolov5n-digits.pt"
 DIGITS_SIZE = 320  # pixels of the digits' images

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from data.folders import ROOT
 from engine.cli.detect_flags import detect_parser
 from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
 from engine.detection.annotate import draw
@@ -16,7 +17,6 @@ from engine.detection.writers import Outputs, check_display
 from engine.errors import UsageError
 from engine.runtime.fonts import warn_of_missing
 from engine.runtime.log import LOGGER, printable
-from engine.runtime.paths import ROOT
 
 LISTED = 20  # skipped inputs, and notes, named in the summary; if there are more, a file has them all
 

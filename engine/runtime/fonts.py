@@ -4,9 +4,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from data.folders import cache_folder
 from data.text_drawing import font_for, showable
 from engine.runtime.log import LOGGER, printable
-from models.upstream.environment import cache_folder
 
 SHOWN = 10  # letters named in the warning
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from data.folders import ROOT
 from engine.errors import UsageError
-from engine.runtime.paths import ROOT
 from models.spec.yaml_reader import read_yaml
 
 FOLDER = ROOT / "cfg" / "hyp"

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.runtime.paths import ROOT
+from data.folders import ROOT
 from models.errors import CheckpointError
 from models.upstream.training import ULTRALYTICS_VERSION, ModelEMA, unwrap_model
 from models.weights.atomic_write import write_atomically

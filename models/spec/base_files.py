@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from data.folders import ROOT
 from models.errors import SpecError, short
 from models.spec.yaml_reader import check_plain, read_yaml
 
-ROOT = Path(__file__).resolve().parents[2]
 CFG = ROOT / "cfg"
 
 _ULTRALYTICS = "ultralytics/"

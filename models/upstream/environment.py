@@ -13,32 +13,13 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from data.folders import cache_folder
+
 # Experiment loggers that may talk to a server run only when asked for by name: YOLO_ATTENTION_LOGGERS="wandb mlflow".
 REMOTE_LOGGERS = ("clearml", "comet", "dvc", "mlflow", "raytune", "wandb")
 SETTINGS_VERSION = (
     "0.0.8"  # the schema of the pinned ultralytics; tests/engine/runtime/test_ultralytics_contract.py watches it
 )
-
-
-def cache_folder() -> Path:
-    """Return the folder for everything that this project writes outside runs: settings, fonts, exports.
-
-    `YOLO_ATTENTION_CACHE` chooses it; otherwise the user's cache folder. Where that cannot be written, a private folder
-    under the system's temporary one takes its place.
-    """
-    chosen = os.environ.get("YOLO_ATTENTION_CACHE")
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "yolo-attention"
-    folder = Path(chosen).expanduser() if chosen else default
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        usable = os.access(folder, os.W_OK)
-    except OSError:
-        usable = False
-    if usable:
-        return folder.resolve()
-    private = Path(tempfile.mkdtemp(prefix="yolo-attention-"))
-    os.environ["YOLO_ATTENTION_CACHE"] = str(private)  # child processes share it
-    return private
 
 
 def usable_cores() -> int:

@@ -17,6 +17,8 @@ from urllib.request import urlopen
 
 from tqdm import tqdm
 
+from data.files import file_hash
+from data.folders import cache_folder
 from models.errors import CheckpointError
 from models.weights.atomic_write import write_atomically
 
@@ -64,13 +66,13 @@ def resolve_weights(
         if path.is_dir():
             raise CheckpointError(f"{name}: a folder; give the .pt or .safetensors file in it")
         raise CheckpointError(f"{name}: no such file; check the path, or give an official name such as yolov5n.pt")
-    folder = folder or _cache_folder()
+    folder = folder or cache_folder() / "weights"
     for place in (Path(official), Path("weights") / official):
         if place.is_file():
             return place
     target = folder / official
     if target.is_file():
-        _check_sha(target, _sha256(target), folder, "delete it and fetch it again with --download")
+        _check_sha(target, file_hash(target), folder, "delete it and fetch it again with --download")
         return target
     if not download:
         raise CheckpointError(
@@ -153,21 +155,5 @@ def _remembered(folder: Path) -> dict[str, str]:
     return content if isinstance(content, dict) else {}
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        digest = hashlib.sha256()
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _open(address: str) -> Any:
     return urlopen(address, timeout=_TIMEOUT)  # noqa: S310 - addresses come from the table above
-
-
-def _cache_folder() -> Path:
-    """`weights` in the folder that `YOLO_ATTENTION_CACHE` or the user's cache convention gives."""
-    chosen = os.environ.get("YOLO_ATTENTION_CACHE")
-    if chosen:
-        return Path(chosen).expanduser() / "weights"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "yolo-attention" / "weights"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.runtime.paths import ROOT
+from data.folders import ROOT
 from models.upstream.environment import threads as usable_threads
 from study.execute.worker import BUSY
 from study.plan.plan import Plan

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from attention import ATTENTION
-from engine.runtime.paths import ROOT
+from data.folders import ROOT
 
 TRAINING_CODE, MEASURING_CODE = ("engine.training.run",), ("study.execute.measure",)
 LIBRARIES = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python")

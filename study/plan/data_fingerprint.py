@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data import Record
-from data.cache import cache_folder, write_atomically
+from data.cache import write_atomically
+from data.files import file_hash
+from data.folders import cache_folder
 from data.image_probe import in_threads
-from study.plan.run import file_hash
 
 _WORTHWHILE = 2000  # images from which on remembering their hashes saves time
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from data import Dataset, load_dataset, read_config
+from data.files import file_hash
 from engine.errors import UsageError
 from models import read_spec
 from models.build import read_source
@@ -21,7 +22,6 @@ from study.plan.run import (
     DEFAULTS,
     Run,
     content_hash,
-    file_hash,
     hyp_content,
     read_json,
     train_argv,

@@ -80,15 +80,6 @@ def train_options(flags: Mapping[str, Any], where: object) -> dict[str, Any]:
         raise UsageError(f"{where}: train: {error}") from None
 
 
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def content_hash(content: Any) -> str:
     """Return the SHA-256 of plain values, whatever the order of their keys."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from data.folders import ROOT
 from engine.errors import UsageError
-from engine.runtime.paths import ROOT
 from models.errors import short
 from models.spec.yaml_reader import read_yaml
 from study.plan.run import train_options

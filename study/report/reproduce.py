@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from engine.runtime.paths import ROOT
+from data.folders import ROOT
 from engine.training.run_state import current_commit
 from study.plan.plan import Plan
 from study.plan.run import train_argv

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from data import DataError, read_config
-from data.config import CHECKOUT
+from data.folders import ROOT
 
 
 def write(tmp_path: Path, text: str, name: str = "mine.yaml") -> Path:
@@ -51,7 +51,7 @@ def test_data_root_takes_the_place_of_path(tmp_path: Path) -> None:
 
 def test_mapping_and_included_names() -> None:
     assert read_config({"train": "a", "names": ["x"]}).names == ("x",)
-    assert read_config("digits").file == CHECKOUT / "data" / "digits.yaml"
+    assert read_config("digits").file == ROOT / "data" / "digits.yaml"
     assert read_config("bccd.yaml").corners == "plain"
     assert read_config("VOC").corners == "devkit"
 

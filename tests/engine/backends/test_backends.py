@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data.folders import ROOT
 from engine.backends import onnx_cache, select
 from engine.backends.base import installed
 from engine.backends.verified import PATIENCE, VerifiedBackend, compare_outputs
@@ -19,7 +20,6 @@ from engine.cli.run_folder import DIGITS_WEIGHTS
 from engine.detection.run import run_detection
 from engine.errors import UsageError
 from engine.runtime.log import LOGGER
-from engine.runtime.paths import ROOT
 
 RUNTIMES = [
     "onnx",

@@ -104,7 +104,7 @@ def test_detect_and_val_take_it(name, tmp_path, monkeypatch):
     path = export(tmp_path, name)
     words = ["--weights", str(path), "--device", "cpu", "--project", str(tmp_path), "--imgsz", "160"]
     from data.digits import ensure
-    from engine.runtime.paths import ROOT
+    from data.folders import ROOT
 
     ensure(ROOT / "datasets" / "digits")
     assert main("detect", [*words, "--source", str(ROOT / "datasets/digits/images/test/0000.jpg"), "--save-csv"]) == 0
@@ -113,7 +113,7 @@ def test_detect_and_val_take_it(name, tmp_path, monkeypatch):
 
 def test_a_fixed_batch_measures_sets_that_it_does_not_divide(tmp_path):
     from data.digits import ensure
-    from engine.runtime.paths import ROOT
+    from data.folders import ROOT
 
     digits = ROOT / "datasets" / "digits"
     ensure(digits)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runtime.paths import ROOT
+from data.folders import ROOT
 from study.plan import code_fingerprint
 
 

@@ -1,0 +1,28 @@
+"""Folders of the project: the checkout, and what it keeps on this machine beside runs."""
+
+import os
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def cache_folder() -> Path:
+    """Return the folder for everything that this project writes outside runs: settings, fonts, exports, weights.
+
+    `YOLO_ATTENTION_CACHE` chooses it; otherwise the user's cache folder. Where that cannot be written, a private folder
+    under the system's temporary one takes its place.
+    """
+    chosen = os.environ.get("YOLO_ATTENTION_CACHE")
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "yolo-attention"
+    folder = Path(chosen).expanduser() if chosen else default
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.W_OK)
+    except OSError:
+        usable = False
+    if usable:
+        return folder.resolve()
+    private = Path(tempfile.mkdtemp(prefix="yolo-attention-"))
+    os.environ["YOLO_ATTENTION_CACHE"] = str(private)  # child processes share it
+    return private
