@@ -1,4 +1,4 @@
-"""Our mechanisms against timm's and the tutorials', alternating in one run: `python -m benchmarks.attention`.
+"""Time our mechanisms against timm's and the tutorials', alternating in one run: `python -m benchmarks.attention`.
 
 Prints docs/benchmarks/attention.md: for three maps and the median over them, the time of ours divided by that of the
 other, forward and training, and the two memory comparisons. Needs timm (requirements-extras.txt). Two minutes on two

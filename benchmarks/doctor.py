@@ -1,4 +1,4 @@
-"""Throughput and memory of the doctor on a made-up COCO set, by default with as many images and boxes as train2017.
+"""Measure throughput and memory of the doctor on a made-up COCO set, by default of the size of train2017.
 
     python benchmarks/doctor.py [--images 118287 --width 64 --height 48]
 
@@ -32,8 +32,8 @@ def make_set(root: Path, images: int, width: int, height: int) -> int:
     objects = 0
     with (root / "instances.json").open("w") as file:
         rows = [{"id": i, "file_name": f"{i:012d}.jpg", "width": width, "height": height} for i in range(images)]
-        kinds = [{"id": k + 1, "name": f"class {k}"} for k in range(CLASSES)]
-        file.write(f'{{"images": {json.dumps(rows)}, "categories": {json.dumps(kinds)}, "annotations": [')
+        categories = [{"id": k + 1, "name": f"class {k}"} for k in range(CLASSES)]
+        file.write(f'{{"images": {json.dumps(rows)}, "categories": {json.dumps(categories)}, "annotations": [')
         for number in range(images):
             image = np.roll(ground, number, 1)
             image[:2, :16] = np.unpackbits(np.array([number], ">u4").view(np.uint8))[:, None].reshape(2, 16, 1) * 255

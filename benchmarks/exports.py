@@ -1,4 +1,4 @@
-"""Every attention mechanism in every file format: how far a whole detector's outputs lie from the checkpoint's.
+"""Export every attention mechanism in every file format, and measure how far outputs lie from the checkpoint's.
 
 python -m benchmarks.exports [MECHANISM …] [--formats onnx torchscript openvino] [--img 320] [--markdown FILE]
 

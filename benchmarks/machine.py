@@ -1,4 +1,4 @@
-"""What a table of times was measured on."""
+"""Name the machine that a table of times was measured on."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Time and memory of COCO's numbers against pycocotools and faster-coco-eval.
+"""Measure time and memory of COCO's numbers against pycocotools and faster-coco-eval.
 
     python benchmarks/metrics.py [--images 5000 --truths 36000 --detections 300000]
 
@@ -42,8 +42,8 @@ def made_up_set(images: int, truths: int, detections: int) -> tuple[dict[str, An
     box = np.concatenate([rng.random((truths, 2)) * [640, 480], size], axis=1)
     near = rng.integers(0, truths, detections)
     spread = rng.choice([0.02, 0.05, 0.1, 0.3], detections)[:, None]
-    found = box[near] + rng.normal(0, 1, (detections, 4)) * spread * box[near][:, [2, 3, 2, 3]]
-    found[:, 2:] = np.abs(found[:, 2:]) + 0.1
+    boxes = box[near] + rng.normal(0, 1, (detections, 4)) * spread * box[near][:, [2, 3, 2, 3]]
+    boxes[:, 2:] = np.abs(boxes[:, 2:]) + 0.1
     hit = rng.random(detections) < 0.65
     where = np.where(hit, image[near], rng.integers(0, images, detections))
     what = np.where(rng.random(detections) < 0.8, category[near], rng.integers(0, CLASSES, detections))
@@ -58,7 +58,7 @@ def made_up_set(images: int, truths: int, detections: int) -> tuple[dict[str, An
             )
         ],
     }
-    columns = (where.tolist(), what.tolist(), found.tolist(), score.tolist())
+    columns = (where.tolist(), what.tolist(), boxes.tolist(), score.tolist())
     return gt, [{"image_id": a, "category_id": k, "bbox": b, "score": s} for a, k, b, s in zip(*columns, strict=True)]
 
 

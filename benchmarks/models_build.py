@@ -1,4 +1,4 @@
-"""Reading and building descriptions, next to ultralytics' own building of the same architecture, in one run.
+"""Time reading and building model YAMLs, next to ultralytics' own building of the same architecture, in one run.
 
     python -m benchmarks.models_build
 
@@ -24,13 +24,13 @@ ROUNDS = 15
 
 def best(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
     """Return the shortest of several runs of each call, in milliseconds; the calls take turns."""
-    found = dict.fromkeys(calls, float("inf"))
+    fastest = dict.fromkeys(calls, float("inf"))
     for _ in range(rounds):
         for name, call in calls.items():
             start = time.perf_counter()
             call()
-            found[name] = min(found[name], 1000 * (time.perf_counter() - start))
-    return found
+            fastest[name] = min(fastest[name], 1000 * (time.perf_counter() - start))
+    return fastest
 
 
 def readable() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Time of simOTA's loss, and of a training step with it, at ordinary and at crowded images.
+"""Time simOTA's loss, and of a training step with it, at ordinary and at crowded images.
 
     python -m benchmarks.ota --original ../yolov7      # beside the original's loss, in the same run
     python -m benchmarks.ota                           # ours alone
@@ -73,7 +73,7 @@ def make_targets(images: int, each: int, classes: int) -> Tensor:
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:
-    """Return the least processor time of a call; the first also warms up, so give two repeats or more."""
+    """Return the shortest processor time of a call; the first also warms up, so give two repeats or more."""
     times = []
     for _ in range(repeats):
         start = time.process_time()

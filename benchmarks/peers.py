@@ -1,4 +1,4 @@
-"""Ours beside its peers in one run: training, detection, validation, start; whole processes in turn, median ratios.
+"""Compare with peers in one run: training, detection, validation, start; whole processes in turn, median ratios.
 
 python -m benchmarks.peers [--only train ota detect val start] [--runs 3] [--threads 2] [--weights yolov5n.pt]
                            [--video FILE] [--images DATA.yaml [--trained FILE]]
@@ -58,7 +58,7 @@ class Bench:
     yolov5: Path | None
     yolov7: Path | None
 
-    def run(self, words: list[str], cwd: Path | None = None, threads: int | None = None) -> tuple[float, str]:
+    def run(self, argv: list[str], cwd: Path | None = None, threads: int | None = None) -> tuple[float, str]:
         """Run a process to its end; return its seconds and what it printed.
 
         Raises:
@@ -76,15 +76,15 @@ class Bench:
             env.pop("OMP_NUM_THREADS")
         start = time.monotonic()
         done = subprocess.run(
-            [sys.executable, *words], env=env, cwd=cwd or self.folder, capture_output=True, text=True, check=False
+            [sys.executable, *argv], env=env, cwd=cwd or self.folder, capture_output=True, text=True, check=False
         )
         seconds = time.monotonic() - start
         if done.returncode:
-            raise RuntimeError(f"{' '.join(words)[:200]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+            raise RuntimeError(f"{' '.join(argv)[:200]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
         return seconds, done.stdout + done.stderr
 
-    def place(self, name: str) -> list[str]:
-        """Return the words that send a script's results to a folder of this run."""
+    def output_flags(self, name: str) -> list[str]:
+        """Return the arguments that send a script's results to a folder of this run."""
         return ["--project", str(self.folder), "--name", name, "--exist-ok"]
 
     def stock(self, work: str, default: bool = False) -> tuple[float, str]:
@@ -94,10 +94,10 @@ class Bench:
             ["-c", f"{'' if default else head}from ultralytics import YOLO; {work}"], None, 0 if default else None
         )
 
-    def original(self, script: str, *words: str) -> tuple[float, str]:
+    def original(self, script: str, *argv: str) -> tuple[float, str]:
         """Run a script of the original YOLOv5."""
         assert self.yolov5 is not None
-        return self.run([script, *words], cwd=self.yolov5)
+        return self.run([script, *argv], cwd=self.yolov5)
 
 
 def _digits(bench: Bench) -> tuple[Path, int]:
@@ -109,13 +109,13 @@ def _digits(bench: Bench) -> tuple[Path, int]:
 
     ensure(DIGITS)
     folder = Path(tempfile.mkdtemp(dir=bench.folder))
-    for kind in ("images", "labels"):
+    for folder_name in ("images", "labels"):
         for split in ("train", "val"):
-            shutil.copytree(DIGITS / kind / split, folder / kind / split)
+            shutil.copytree(DIGITS / folder_name / split, folder / folder_name / split)
     file = folder / "digits.yaml"
     names = ", ".join(f"'{i}'" for i in range(10))
-    places = "".join(f"{split}: {folder / 'images' / split}\n" for split in ("train", "val"))
-    file.write_text(f"{places}nc: 10\nnames: [{names}]\n")
+    splits = "".join(f"{split}: {folder / 'images' / split}\n" for split in ("train", "val"))
+    file.write_text(f"{splits}nc: 10\nnames: [{names}]\n")
     return file, len(list((DIGITS / "images" / "train").iterdir()))
 
 
@@ -143,18 +143,20 @@ def training(bench: Bench) -> tuple[str, dict[str, Measure]]:
     data, images = _digits(bench)
 
     def own(name: str, *more: str) -> float:
-        bench.run([str(ROOT / "train.py"), "--cfg", "yolov5n", *TWO_EPOCHS, *more, *bench.place(name)])
+        bench.run([str(ROOT / "train.py"), "--cfg", "yolov5n", *TWO_EPOCHS, *more, *bench.output_flags(name)])
         return _second_epoch(bench.folder / name, images)
 
     def stock(default: bool) -> float:
         arguments = f"data={str(data)!r}, imgsz=320, epochs=2, batch=16, val=False, plots=False, optimizer='SGD'"
-        place = f"project={str(bench.folder)!r}, name='stock', exist_ok=True, cache='ram', device='cpu', verbose=False"
-        bench.stock(f"YOLO('yolov5n.yaml').train({arguments}, {place})", default)
+        output = f"project={str(bench.folder)!r}, name='stock', exist_ok=True, cache='ram', device='cpu', verbose=False"
+        bench.stock(f"YOLO('yolov5n.yaml').train({arguments}, {output})", default)
         return _second_epoch(bench.folder / "stock", images)
 
     def original() -> float:
-        words = ["--cfg", "yolov5n.yaml", "--weights", "", "--data", str(data), "--img", "320", "--epochs", "2"]
-        text = bench.original("train.py", *words, "--cache", "ram", "--noval", "--noplots", *bench.place("original"))[1]
+        argv = ["--cfg", "yolov5n.yaml", "--weights", "", "--data", str(data), "--img", "320", "--epochs", "2"]
+        text = bench.original(
+            "train.py", *argv, "--cache", "ram", "--noval", "--noplots", *bench.output_flags("original")
+        )[1]
         return _last_bar(text, images)
 
     sides: dict[str, Measure] = {
@@ -184,16 +186,16 @@ def simota(bench: Bench) -> tuple[str, dict[str, Measure]]:
     data, images = _digits(bench)
 
     def own() -> float:
-        words = ["--cfg", "yolov7-tiny", "--hyp", "v7-tiny", *TWO_EPOCHS]
-        bench.run([str(ROOT / "train.py"), *words, *bench.place("tiny")])
+        argv = ["--cfg", "yolov7-tiny", "--hyp", "v7-tiny", *TWO_EPOCHS]
+        bench.run([str(ROOT / "train.py"), *argv, *bench.output_flags("tiny")])
         return _second_epoch(bench.folder / "tiny", images)
 
     def original() -> float:
         assert bench.yolov7 is not None
-        words = ["--cfg", "cfg/training/yolov7-tiny.yaml", "--hyp", "data/hyp.scratch.tiny.yaml", "--weights", ""]
-        words += ["--data", str(data), "--img", "320", "320", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
-        words += ["--cache-images", "--notest", "--workers", "2", *bench.place("tiny7")]
-        return _last_bar(bench.run(["-c", OLD_NAMES, "train.py", *words], cwd=bench.yolov7)[1], images)
+        argv = ["--cfg", "cfg/training/yolov7-tiny.yaml", "--hyp", "data/hyp.scratch.tiny.yaml", "--weights", ""]
+        argv += ["--data", str(data), "--img", "320", "320", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
+        argv += ["--cache-images", "--notest", "--workers", "2", *bench.output_flags("tiny7")]
+        return _last_bar(bench.run(["-c", OLD_NAMES, "train.py", *argv], cwd=bench.yolov7)[1], images)
 
     sides: dict[str, Measure] = {"ours": own}
     if bench.yolov7:
@@ -207,10 +209,10 @@ def detection(bench: Bench) -> tuple[str, dict[str, Measure]]:
 
     assert bench.video is not None
     frames = int(cv2.VideoCapture(str(bench.video)).get(cv2.CAP_PROP_FRAME_COUNT))
-    words = ["--weights", str(bench.weights), "--source", str(bench.video)]
+    argv = ["--weights", str(bench.weights), "--source", str(bench.video)]
 
     def own(*more: str) -> float:
-        return frames / bench.run([str(ROOT / "detect.py"), *words, *more, *bench.place("detect")])[0]
+        return frames / bench.run([str(ROOT / "detect.py"), *argv, *more, *bench.output_flags("detect")])[0]
 
     own()  # makes the kept ONNX form
     from engine.backends.base import installed
@@ -221,33 +223,33 @@ def detection(bench: Bench) -> tuple[str, dict[str, Measure]]:
         own("--half")
         sides["ours, OpenVINO"] = lambda: own("--backend", "openvino")
         sides["ours, OpenVINO in bfloat16"] = lambda: own("--half")
-    return "annotate a video at 640 px, whole process, frames/s", sides | _peers(bench, str(bench.video), frames, words)
+    return "annotate a video at 640 px, whole process, frames/s", sides | _peers(bench, str(bench.video), frames, argv)
 
 
 def starting(bench: Bench) -> tuple[str, dict[str, Measure]]:
-    """Find objects in one image: 1/s of the whole process."""
+    """Detect objects in one image: 1/s of the whole process."""
     from data.digits import ensure
 
     ensure(DIGITS)
     image = next((DIGITS / "images" / "test").iterdir())
-    words = ["--weights", str(bench.weights), "--source", str(image)]
+    argv = ["--weights", str(bench.weights), "--source", str(image)]
 
     def own(*more: str) -> float:
-        return 1 / bench.run([str(ROOT / "detect.py"), *words, *more, *bench.place("start")])[0]
+        return 1 / bench.run([str(ROOT / "detect.py"), *argv, *more, *bench.output_flags("start")])[0]
 
     own("--backend", "onnx")
     sides: dict[str, Measure] = {"ours": own, "ours, PyTorch": lambda: own("--backend", "torch")}
-    return "one image, from the start to the written file, 1/s", sides | _peers(bench, str(image), 1, words)
+    return "one image, from the start to the written file, 1/s", sides | _peers(bench, str(image), 1, argv)
 
 
-def _peers(bench: Bench, source: str, count: int, words: list[str]) -> dict[str, Measure]:
+def _peers(bench: Bench, source: str, count: int, argv: list[str]) -> dict[str, Measure]:
     """Return how the peers detect in a source."""
     model = bench.folder / "yolov5nu.pt"
     bench.stock(f"YOLO('yolov5n.yaml').save({str(model)!r})")
 
     def stock(default: bool) -> float:
-        place = f"save=True, project={str(bench.folder)!r}, name='s', exist_ok=True, verbose=False, device='cpu'"
-        work = f"[None for _ in YOLO({str(model)!r}).predict({source!r}, stream=True, {place})]"
+        output = f"save=True, project={str(bench.folder)!r}, name='s', exist_ok=True, verbose=False, device='cpu'"
+        work = f"[None for _ in YOLO({str(model)!r}).predict({source!r}, stream=True, {output})]"
         return count / bench.stock(work, default)[0]
 
     sides: dict[str, Measure] = {
@@ -255,21 +257,23 @@ def _peers(bench: Bench, source: str, count: int, words: list[str]) -> dict[str,
         "ultralytics, its own threads": lambda: stock(True),
     }
     if bench.yolov5:
-        sides["original YOLOv5"] = lambda: count / bench.original("detect.py", *words, *bench.place("original"))[0]
+        sides["original YOLOv5"] = lambda: (
+            count / bench.original("detect.py", *argv, *bench.output_flags("original"))[0]
+        )
     return sides
 
 
 def validation(bench: Bench) -> tuple[str, dict[str, Measure]]:
     """Measure on the val split of a data set at 640 px, batch 16; 1/s of the whole process."""
     weights = ["--weights", str(bench.trained)] if bench.trained else ["--weights", str(bench.weights), "--single-cls"]
-    words = [*weights, "--data", str(bench.images), "--img", "640", "--batch-size", "16"]
+    argv = [*weights, "--data", str(bench.images), "--img", "640", "--batch-size", "16"]
 
     def own() -> float:
-        return 1 / bench.run([str(ROOT / "val.py"), *words, *bench.place("val")])[0]
+        return 1 / bench.run([str(ROOT / "val.py"), *argv, *bench.output_flags("val")])[0]
 
     sides: dict[str, Measure] = {"ours": own}
     if bench.yolov5:
-        sides["original YOLOv5"] = lambda: 1 / bench.original("val.py", *words, *bench.place("original-val"))[0]
+        sides["original YOLOv5"] = lambda: 1 / bench.original("val.py", *argv, *bench.output_flags("original-val"))[0]
     return "measure a data set at 640 px, batch 16, whole process, 1/s", sides
 
 
@@ -278,15 +282,15 @@ WORKS = {"train": training, "ota": simota, "detect": detection, "val": validatio
 
 def measure(sides: dict[str, Measure], runs: int) -> list[str]:
     """Measure all sides in turn and return rows of the table: median, and the ratio of ours to it with its range."""
-    found: dict[str, list[float]] = {name: [] for name in sides}
+    rates: dict[str, list[float]] = {name: [] for name in sides}
     order = list(sides)
     for number in range(runs):
         for name in order if number % 2 == 0 else reversed(order):  # a drift of the machine favours nobody
-            found[name].append(sides[name]())
-            print(f"  run {number + 1}: {name}: {found[name][-1]:.3g}", flush=True)
+            rates[name].append(sides[name]())
+            print(f"  run {number + 1}: {name}: {rates[name][-1]:.3g}", flush=True)
     rows = []
-    for name, values in found.items():
-        ratios = [a / b for a, b in zip(found["ours"], values, strict=True)]
+    for name, values in rates.items():
+        ratios = [a / b for a, b in zip(rates["ours"], values, strict=True)]
         rows.append(
             f"| {name} | {statistics.median(values):.3g} | {statistics.median(ratios):.2f} "
             f"({min(ratios):.2f} … {max(ratios):.2f}) |"

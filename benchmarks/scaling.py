@@ -1,4 +1,4 @@
-"""How time and memory grow: image size, batch, objects, classes, loader processes, length of a video.
+"""Measure how time and memory grow: image size, batch, objects, classes, loader processes, length of a video.
 
 python -m benchmarks.scaling [--only size batch objects classes workers video] [--runs 3] [--threads 2]
                              [--markdown FILE] [--plot FILE]
@@ -97,8 +97,8 @@ def detecting(point: dict[str, int]) -> Callable[[], object]:
     for number in range(point["video"]):
         writer.write(noise[number % 60])
     writer.release()
-    words = ["--weights", str(DIGITS_WEIGHTS), "--source", str(folder / "video.mp4"), "--img", "320", "--device", "cpu"]
-    return lambda: main("detect", [*words, "--project", str(folder), "--exist-ok"])
+    argv = ["--weights", str(DIGITS_WEIGHTS), "--source", str(folder / "video.mp4"), "--img", "320", "--device", "cpu"]
+    return lambda: main("detect", [*argv, "--project", str(folder), "--exist-ok"])
 
 
 def one(curve: str, value: int, repeats: int) -> None:
@@ -116,25 +116,25 @@ def one(curve: str, value: int, repeats: int) -> None:
 
 def measure(curve: str, value: int, options: argparse.Namespace) -> dict[str, float]:
     """Measure a point in a process of its own."""
-    words = [sys.executable, "-W", "ignore", "-m", "benchmarks.scaling", "--point", curve, str(value)]
+    argv = [sys.executable, "-W", "ignore", "-m", "benchmarks.scaling", "--point", curve, str(value)]
     env = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
     done = subprocess.run(
-        [*words, "--runs", str(options.runs)], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        [*argv, "--runs", str(options.runs)], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(f"{curve} {value} failed:\n{done.stderr[-2000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def plot(found: dict[str, list[tuple[int, float, float]]], file: Path) -> None:
+def plot(curves: dict[str, list[tuple[int, float, float]]], file: Path) -> None:
     """Draw time and memory of every curve."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, len(found), figsize=(3 * len(found), 5), squeeze=False, sharex="col")
-    for column, (curve, points) in enumerate(found.items()):
+    figure, axes = pyplot.subplots(2, len(curves), figsize=(3 * len(curves), 5), squeeze=False, sharex="col")
+    for column, (curve, points) in enumerate(curves.items()):
         for row, label in enumerate(("seconds", "peak memory, MiB")):
             axes[row, column].plot([p[0] for p in points], [p[1 + row] for p in points], "o-")
             axes[row, column].set_ylim(bottom=0)
@@ -168,21 +168,21 @@ def main() -> None:
     ]
     lines += [
         f"A training step (forward, loss, backward) of yolov5n at {BASE['size']} px, {BASE['batch']} images a batch, "
-        f"{BASE['objects']} objects an image and {BASE['classes']} classes, but for what varies; reading an epoch of "
-        "augmented images; annotating a video of 320×240 px. Median of "
+        f"{BASE['objects']} objects an image and {BASE['classes']} classes, except for the quantity that "
+        "varies; reading an epoch of augmented images; annotating a video of 320×240 px. Median of "
         + f"{options.runs} steps; the peak is of the whole process.",
     ]
-    found: dict[str, list[tuple[int, float, float]]] = {}
+    curves: dict[str, list[tuple[int, float, float]]] = {}
     for curve in options.only:
         title, values = CURVES[curve]
         lines += ["", f"| {title} | seconds | peak memory, MiB |", "|---:|---:|---:|"]
         for value in values:
             point = measure(curve, value, options)
-            found.setdefault(curve, []).append((value, point["seconds"], point["peak"]))
+            curves.setdefault(curve, []).append((value, point["seconds"], point["peak"]))
             lines.append(f"| {value} | {point['seconds']:.3f} | {point['peak']:.0f} |")
             print(f"{curve} {lines[-1]}", flush=True)
     if options.plot:
-        plot(found, options.plot)
+        plot(curves, options.plot)
     if options.markdown:
         options.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

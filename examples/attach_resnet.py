@@ -1,4 +1,4 @@
-"""Attention in a torchvision ResNet, in one line: `python examples/attach_resnet.py`.
+"""Attach attention to a torchvision ResNet, in one line: `python examples/attach_resnet.py`.
 
 Puts CBAM behind every stage and SE behind the second convolution of every block of the last stage. With identity=True
 the network first computes exactly what it did before, so pretrained weights keep their worth; a few training steps then

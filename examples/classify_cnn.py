@@ -1,4 +1,4 @@
-"""A small CNN on handwritten digits, with and without channel attention: `python examples/classify_cnn.py`.
+"""Train a small CNN on handwritten digits, with and without channel attention: `python examples/classify_cnn.py`.
 
 Three convolution blocks of 32, 64 and 128 channels, each followed by channel attention (SE) where asked for, trained
 with Adam and ReduceLROnPlateau on scikit-learn's bundled 8 × 8 digits. Trains both variants from the same seeds and

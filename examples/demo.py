@@ -1,4 +1,4 @@
-"""The whole way in minutes: attention into a trained detector, unchanged at first, then trained, measured and used.
+"""Go the whole way in minutes: attention into a trained detector, unchanged at first, then trained, measured and used.
 
 make demo, or: python examples/demo.py [--epochs 3] [--out runs/demo]
 """
@@ -21,12 +21,12 @@ def step(text: str) -> None:
     print(f"\n=== {text}", flush=True)
 
 
-def run(command: str, *words: str) -> None:
+def run(command: str, *argv: str) -> None:
     """Run one of the entry scripts and show the command that a user would type."""
     from engine.cli.main import main
 
-    print(f"$ python {command}.py {' '.join(words)}", flush=True)
-    code = main(command, words)
+    print(f"$ python {command}.py {' '.join(argv)}", flush=True)
+    code = main(command, argv)
     if code:
         sys.exit(code)
 
@@ -48,7 +48,7 @@ def compare_start(out: Path) -> None:
     after = validate(attended, name="val-with-cbam", **options)
     if before != after:
         sys.exit("with an identity start, CBAM changed the validation; this should be impossible")
-    print("Every number of the validation is the same with CBAM in place: it starts as the identity.")
+    print("Every number of the validation is the same with CBAM placed: it starts as the identity.")
 
 
 def main() -> None:
@@ -58,18 +58,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "demo")
     options = parser.parse_args()
     out, start = options.out.resolve(), time.monotonic()
-    place = ("--project", str(out), "--exist-ok")
+    output = ("--project", str(out), "--exist-ok")
 
     step("1  The committed YOLOv5n, with CBAM put after the three maps that its head reads")
     compare_start(out)
     step("2  Train it")
     run(
         *("train", "--cfg", CFG, "--weights", str(WEIGHTS.relative_to(ROOT)), "--identity", "--data", "digits"),
-        *("--hyp", "digits-finetune", "--img", SIZE, "--epochs", options.epochs, "--name", "train", *place),
+        *("--hyp", "digits-finetune", "--img", SIZE, "--epochs", options.epochs, "--name", "train", *output),
     )
     best = str(out / "train" / "weights" / "best.pt")
     step("3  Measure it on the validation split")
-    run("val", "--weights", best, "--data", "digits", "--img", SIZE, "--name", "val", *place)
+    run("val", "--weights", best, "--data", "digits", "--img", SIZE, "--name", "val", *output)
     step("4  Find digits in an image and in a video")
     from data.digits import write_video
 
@@ -77,7 +77,7 @@ def main() -> None:
     write_video(video)
     image = str(ROOT / "datasets" / "digits" / "images" / "test" / "0000.jpg")
     for source, name in ((image, "image"), (str(video), "video")):
-        run("detect", "--weights", best, "--source", source, "--img", SIZE, "--name", name, *place)
+        run("detect", "--weights", best, "--source", source, "--img", SIZE, "--name", name, *output)
     step(f"Done in {time.monotonic() - start:.0f} s")
     print(f"curves   {out / 'train' / 'results.png'}\ntable    {out / 'val' / 'metrics.json'}")
     print(f"image  {out / 'image' / '0000.jpg'}\nvideo    {out / 'video' / 'digits.mp4'}")

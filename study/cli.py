@@ -1,4 +1,4 @@
-"""study.py: a spec on the command line → runs, measurements, report."""
+"""Run study.py: a spec on the command line → runs, measurements, report."""
 
 import sys
 from argparse import Namespace

@@ -1,4 +1,4 @@
-"""From runs to verdicts: variants against the baseline, and against controls of their own size."""
+"""Compare runs: variants against the baseline, and against controls of their own size."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from metrics import bootstrap_ap, image_resamples
 from study.analysis.intervals import Floats, Interval, bootstrap_intervals
 from study.analysis.results import Results
-from study.analysis.statistics import Comparison, compare
+from study.analysis.statistics import Comparison, compare_with_baseline
 from study.plan.variants import BASELINE, CONTROL
 
 RESAMPLED = ("AP", "AP50")  # metrics that are recomputed from match tables
@@ -63,9 +63,9 @@ def analyse(results: Results, metric: str, which: str = "last", resample: bool =
     return Analysis(
         metric=metric,
         which=which,
-        baseline=compare(base, variants) if variants else {},
-        controls=compare(base, controls) if controls else {},
-        own=compare(zero, own) if own else {},
+        baseline=compare_with_baseline(base, variants) if variants else {},
+        controls=compare_with_baseline(base, controls) if controls else {},
+        own=compare_with_baseline(zero, own) if own else {},
         bootstrap=_bootstrap(results, comparable, metric, which) if resample and metric in RESAMPLED else {},
     )
 

@@ -44,7 +44,7 @@ class Interval:
 
 
 def studentised_interval(differences: Sequence[float] | Floats, level: float = 0.95) -> Interval:
-    """Student's interval of the mean difference: as wide as the seeds' own spread and number demand.
+    """Compute Student's interval of the mean difference: as wide as the seeds' own spread and number demand.
 
     Args:
         differences: (n,) one for each seed, n >= 2.
@@ -62,7 +62,7 @@ def studentised_interval(differences: Sequence[float] | Floats, level: float = 0
 
 
 def corrected_intervals(differences: Mapping[str, Floats], alpha: float = 0.05) -> dict[str, Interval]:
-    """Studentised intervals whose levels follow Holm's steps.
+    """Compute studentised intervals whose levels follow Holm's steps.
 
     The variant with the smallest p is judged at alpha / k, the next at alpha / (k - 1) and so on; the first that is
     not significant sets the level of those after it. An interval leaves out zero exactly when Holm's method rejects.
@@ -92,7 +92,7 @@ def verdict(interval: Interval) -> Verdict:
 
 
 def bootstrap_intervals(observed: Floats, resampled: Floats, level: float = 0.95, seed: int = 0) -> dict[str, Interval]:
-    """Percentile intervals of the mean difference from resampled images, seeds, and both.
+    """Compute percentile intervals of the mean difference from resampled images, seeds, and both.
 
     Images stand for "another test set", seeds for "another training run". With few seeds these intervals are too
     narrow (by more than sqrt(1 - 1/n)), so the verdict is not read from them.

@@ -1,4 +1,4 @@
-"""What a number of seeds can show: power of the studentised test of paired differences."""
+"""Compute what a number of seeds can show: power of the studentised test of paired differences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy import optimize, stats
 
 
 def achieved_power(effect: float, spread: float, seeds: int, alpha: float = 0.05) -> float:
-    """Chance that the two-sided studentised test calls a true mean difference.
+    """Return the chance that the two-sided studentised test calls a true mean difference.
 
     Args:
         effect: true mean difference, of either sign.
@@ -33,7 +33,7 @@ def achieved_power(effect: float, spread: float, seeds: int, alpha: float = 0.05
 
 
 def smallest_detectable(spread: float, seeds: int, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Smallest true difference that is called in `power` of studies.
+    """Return the smallest true difference that is called in `power` of studies.
 
     Args:
         spread: standard deviation of the differences over seeds.
@@ -57,7 +57,7 @@ def smallest_detectable(spread: float, seeds: int, power: float = 0.8, alpha: fl
 
 
 def seeds_needed(effect: float, spread: float, power: float = 0.8, alpha: float = 0.05, most: int = 1000) -> int | None:
-    """Fewest seeds at which a true difference of `effect` is called in `power` of studies.
+    """Return the fewest seeds at which a true difference of `effect` is called in `power` of studies.
 
     Args:
         effect: true mean difference.

@@ -1,4 +1,4 @@
-"""What finished runs left behind, gathered."""
+"""Gather what finished runs left behind."""
 
 import csv
 from collections.abc import Iterable

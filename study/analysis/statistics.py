@@ -1,4 +1,4 @@
-"""Does a variant differ from the baseline by more than its seeds differ among themselves?
+"""Test whether a variant differs from the baseline by more than its seeds differ among themselves.
 
 A study trains baseline and variants with the same seeds, so each seed gives one paired difference. The verdict comes
 from a studentised interval of these differences, corrected for the number of variants by Holm's method. Beside it
@@ -71,7 +71,7 @@ class Comparison:
         return self.spread == 0 or math.isinf(self.corrected.high)
 
 
-def compare(
+def compare_with_baseline(
     baseline: Mapping[Hashable, float],
     variants: Mapping[str, Mapping[Hashable, float]],
     alpha: float = 0.05,
@@ -165,7 +165,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def permutation_p(differences: Sequence[float] | Floats, seed: int = 0) -> tuple[float, float]:
-    """Two-sided p of the mean difference under exchange of baseline and variant within pairs.
+    """Compute the two-sided p of the mean difference under exchange of baseline and variant within pairs.
 
     Args:
         differences: (n,) one for each seed.

@@ -1,4 +1,4 @@
-"""What a variant costs: parameters, operations, latency measured in turns, and how long training will take."""
+"""Measure what a variant costs: parameters, operations, latency measured in turns, and how long training will take."""
 
 import math
 import time
@@ -81,7 +81,7 @@ def measure_costs(
         imgsz: pixels of each side.
         rounds: each times every model once, in an order drawn anew.
         device: "cpu", or a GPU's number.
-        file: where the figures are kept; they are measured again when models, size, rounds or machine change, or
+        file: where the numbers are kept; they are measured again when models, size, rounds or machine change, or
             when they were `disturbed`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The same runs on a Ray cluster, each with its share of cores and GPUs. All nodes must see the study's folder."""
+"""Run a plan on a Ray cluster, each run with its share of cores and GPUs. All nodes must see the study's folder."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""One run as a process of its own: `python -m study.execute.worker FOLDER` trains, or goes on training, then measures.
+"""Work on one run in its own process: `python -m study.execute.worker FOLDER` trains, or goes on, then measures.
 
 The process holds the folder's lock for as long as it lives, so no two ever work on one run, whoever started them.
 """

@@ -1,1 +1,1 @@
-"""A study's spec → the runs that it takes."""
+"""Plan a study: its spec → the runs that it takes."""

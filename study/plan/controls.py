@@ -1,4 +1,4 @@
-"""The control of a variant: plain convolutions at the same positions, of the same size."""
+"""Build the control of a variant: plain convolutions at the same positions, of the same size."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -39,7 +39,7 @@ class Match:
 
 
 def unit(channels: int, kernel_size: int) -> int:
-    """Parameters of a PlainConv for each channel of its hidden width."""
+    """Count the parameters of a PlainConv for each channel of its hidden width."""
     return channels * (1 + kernel_size**2) + 2
 
 

@@ -1,4 +1,4 @@
-"""A hash of what a split holds: bytes of the images, their boxes, and their order; not where they lie."""
+"""Fingerprint what a split holds: bytes of the images, their boxes, and their order; not where they lie."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""StudySpec → Plan: every model resolved, every run addressed by what it depends on, the measuring split chosen."""
+"""Make a Plan of a StudySpec: models resolved, runs addressed by what they depend on, the measuring split chosen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""From a study to its runs: models written out, commands, folders, and what each run's result depends on."""
+"""Describe one run of a study: command, folders, and what each run's result depends on."""
 
 import hashlib
 import json

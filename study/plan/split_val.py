@@ -1,4 +1,4 @@
-"""Where a data set has no test split: one half of val chooses the checkpoint, the other measures."""
+"""Halve the validation split where there is no test split: one half chooses the checkpoint, the other measures."""
 
 import hashlib
 import os

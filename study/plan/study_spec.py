@@ -1,4 +1,4 @@
-"""cfg/study/*.yaml → StudySpec: what is compared, on what, how often, checked before anything runs."""
+"""Read cfg/study/*.yaml into a StudySpec: what is compared, on what, how often, checked before anything runs."""
 
 import re
 from collections.abc import Mapping

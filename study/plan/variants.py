@@ -1,4 +1,4 @@
-"""The variants of a study: named ones, and grids of mechanism × position."""
+"""Read the variants of a study: named ones, and grids of mechanism × position."""
 
 import re
 from collections.abc import Iterator, Mapping

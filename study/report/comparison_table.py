@@ -127,7 +127,7 @@ def verdict_cell(comparison: Comparison | None) -> Cell:
 
 
 def verdict_table(results: Results, analysis: Analysis, costs: dict[str, Cost]) -> Table:
-    """The first table: what a reader came for."""
+    """Build the first table, the verdicts: what a reader came for."""
     rows = []
     base = costs[BASELINE]
     for name in ordered(results):
@@ -177,10 +177,10 @@ def ordered(results: Results) -> list[str]:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Mean, NaN of nothing."""
+    """Return the mean, NaN of nothing."""
     return fmean(values) if values else math.nan
 
 
 def deviation(values: Sequence[float]) -> float:
-    """Sample standard deviation, NaN of fewer than two."""
+    """Return the sample standard deviation, NaN of fewer than two."""
     return stdev(values) if len(values) > 1 else math.nan

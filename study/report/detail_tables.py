@@ -1,4 +1,4 @@
-"""The tables after the first: statistics in full, every run, costs, heat maps, design."""
+"""Build the tables after the first: statistics in full, every run, costs, heat maps, design."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ FULL_SHADE = 0.05  # a difference that gets a heat map's full colour
 
 
 def comparison_table(results: Results, analysis: Analysis) -> Table:
-    """Statistics of every comparison of one metric at one checkpoint."""
+    """Build the statistics of every comparison of one metric at one checkpoint."""
     rows = []
     families = (("baseline", analysis.baseline), ("baseline", analysis.controls), ("its control", analysis.own))
     for against, comparisons in families:
@@ -68,7 +68,7 @@ def comparison_table(results: Results, analysis: Analysis) -> Table:
 
 
 def runs_table(results: Results) -> Table:
-    """Every run."""
+    """Build the table of every run."""
     metric = results.plan.spec.metrics[0]
     rows = [
         (
@@ -98,7 +98,7 @@ def runs_table(results: Results) -> Table:
 
 
 def cost_table(results: Results, costs: dict[str, Cost], setting: dict[str, object]) -> Table:
-    """What each variant costs."""
+    """Build the table of what each variant costs."""
     rows = []
     for name in ordered(results):
         cost, runs, base = costs[name], list(results.by_variant[name].values()), costs[BASELINE]
@@ -144,7 +144,7 @@ def _median(values: list[float], digits: int) -> Cell:
 
 
 def size_table(results: Results, which: str) -> Table:
-    """AP by object size, as a heat map of differences to the baseline."""
+    """Build the table of AP by object size, as a heat map of differences to the baseline."""
 
     def value(name: str, column: str) -> float:
         return mean([v for v in results.values(name, column, which).values() if math.isfinite(v)])
@@ -153,7 +153,7 @@ def size_table(results: Results, which: str) -> Table:
 
 
 def class_table(results: Results, which: str) -> Table:
-    """AP by class, as a heat map of differences to the baseline."""
+    """Build the table of AP by class, as a heat map of differences to the baseline."""
     some = next(iter(results.by_variant[ordered(results)[0]].values()))
     classes = tuple(some.metrics[which]["coco"]["per_class"])
 
@@ -165,7 +165,7 @@ def class_table(results: Results, which: str) -> Table:
 
 
 def error_table(results: Results, which: str) -> Table:
-    """What each kind of error costs, as a heat map; fewer errors than the baseline are blue."""
+    """Build the table of what each kind of error costs in AP, as a heat map; blue: fewer than the baseline."""
 
     def value(name: str, column: str) -> float:
         return mean([r.metrics[which]["tide"]["dAP"][column] for r in results.by_variant[name].values()])
@@ -199,7 +199,7 @@ def _heat(
 
 
 def design_table(analysis: Analysis) -> Table:
-    """How many seeds other effects would need."""
+    """Build the table of how many seeds other effects would need."""
     rows = []
     for name, comparison in {**analysis.baseline, **analysis.controls}.items():
         cells = [Cell(_needed(comparison, effect)) for effect in EFFECTS]
@@ -219,7 +219,7 @@ def _needed(comparison: Comparison, effect: float) -> str:
 
 
 def control_table(results: Results) -> Table | None:
-    """How the controls were matched; None where there are none."""
+    """Build the table of how the controls were matched; None where there are none."""
     rows = []
     for name, matches in results.plan.matches.items():
         target, got = sum(m.target for m in matches), sum(m.got for m in matches)
@@ -234,7 +234,7 @@ def control_table(results: Results) -> Table | None:
 
 
 def spread_table(results: Results) -> Table:
-    """Mean and spread of every metric of interest, last and best epoch."""
+    """Build the table of mean and spread of every metric of interest, last and best epoch."""
     metrics = results.plan.spec.metrics
     rows = []
     for name in ordered(results):

@@ -1,4 +1,4 @@
-"""Images side by side: truth, baseline and variant, where the two differ most, in either direction."""
+"""Draw images side by side: truth, baseline and variant, where the two differ most, in either direction."""
 
 import base64
 from collections.abc import Sequence

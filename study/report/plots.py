@@ -62,7 +62,7 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def forest(comparisons: Mapping[str, Comparison], label: str) -> Markup:
-    """Differences with intervals, and every seed's difference as a stroke."""
+    """Plot differences with intervals, and every seed's difference as a stroke."""
     with mpl.rc_context(STYLE):
         figure, axes = _figure(1.0 + 0.34 * max(len(comparisons), 1))
         for at, comparison in enumerate(comparisons.values()):
@@ -84,7 +84,7 @@ def forest(comparisons: Mapping[str, Comparison], label: str) -> Markup:
 
 
 def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str) -> Markup:
-    """Metric against latency; the line joins what nothing else beats in both."""
+    """Plot metric against latency; the line joins what nothing else beats in both."""
     names = ordered(results)
     palette = colours(names)
     with mpl.rc_context(STYLE):
@@ -133,7 +133,7 @@ def pareto_line(positions: Sequence[tuple[float, float]]) -> list[tuple[float, f
 
 
 def learning_curves(results: Results) -> list[Markup]:
-    """One small figure for each variant: mean and range over seeds, its control beside it, the baseline behind."""
+    """Plot one small figure for each variant: mean and range over seeds, its control beside it, the baseline behind."""
     names = ordered(results)
     palette = colours(names)
     figures = []
@@ -167,7 +167,7 @@ def _band(axes: Any, curves: list[list[float]], label: str, colour: str) -> None
 
 
 def errors(results: Results, which: str) -> Markup:
-    """What each kind of error costs, bars for each variant."""
+    """Plot what each kind of error costs in AP, bars for each variant."""
     with mpl.rc_context(STYLE):
         names = ordered(results)
         palette = colours(names)

@@ -1,4 +1,4 @@
-"""How to repeat a study, and what it was made with."""
+"""Say how to repeat a study, and what it was made with."""
 
 import platform
 from collections.abc import Mapping

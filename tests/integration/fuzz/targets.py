@@ -23,7 +23,7 @@ from data.doctor.duplicates import fingerprint
 from data.errors import DataError
 from data.formats import coco, voc, yolo
 from data.formats.boxes import make_record
-from data.image_probe import ImageFacts, probe, sniff
+from data.image_probe import ImageMetadata, probe, sniff
 from data.records import Issue
 from engine.detection import sources
 from engine.errors import UsageError
@@ -59,8 +59,8 @@ class Target:
     share: int
 
 
-def _stub(paths: Any) -> list[ImageFacts]:
-    return [ImageFacts(*SIZE) for _ in paths]
+def _stub(paths: Any) -> list[ImageMetadata]:
+    return [ImageMetadata(*SIZE) for _ in paths]
 
 
 def _is_yaml(path: Path) -> bool:

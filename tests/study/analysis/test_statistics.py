@@ -13,7 +13,7 @@ from study.analysis.intervals import (
     studentised_interval,
     verdict,
 )
-from study.analysis.statistics import compare, holm, paired_differences, permutation_p
+from study.analysis.statistics import compare_with_baseline, holm, paired_differences, permutation_p
 
 SPREAD = 0.0035  # of AP over seeds: reported values are 0.003 to 0.004
 
@@ -88,7 +88,7 @@ def test_interval_and_p_are_scipys():
         expected = stats.ttest_1samp(values, 0)
         interval = studentised_interval(values, 0.9)
         assert (interval.low, interval.high) == pytest.approx(tuple(expected.confidence_interval(0.9)), rel=1e-9)
-        result = compare(dict.fromkeys(range(n), 0.0), {"v": dict(enumerate(values))})
+        result = compare_with_baseline(dict.fromkeys(range(n), 0.0), {"v": dict(enumerate(values))})
         assert result["v"].p == pytest.approx(expected.pvalue, rel=1e-9)
 
 
@@ -105,7 +105,7 @@ def test_intervals_and_corrected_p_agree(seed):
     shifts = rng.choice([0, 0.5, 1, 2, 4], 5)
     base = dict(enumerate(rng.normal(0, 0.5, 6)))
     variants = {f"v{i}": {s: base[s] + rng.normal(shift, 1) for s in base} for i, shift in enumerate(shifts)}
-    result = compare(base, variants)
+    result = compare_with_baseline(base, variants)
     assert list(result) == list(variants)
     for c in result.values():
         assert (c.verdict is not Verdict.NONE) == (c.p_holm <= 0.05)
@@ -137,7 +137,7 @@ def test_comparison_says_what_it_is_based_on():
         "same": {1: 0.30, 2: 0.31, 3: 0.29, 4: 0.30},
         "worse": {1: 0.20, 2: 0.2101, 3: 0.1899},
     }
-    result = compare(baseline, variants)
+    result = compare_with_baseline(baseline, variants)
     assert [c.verdict for c in result.values()] == [Verdict.GAIN, Verdict.NONE, Verdict.LOSS]
     better, same = result["better"], result["same"]
     assert better.seeds == (1, 2, 3, 4)
@@ -151,22 +151,22 @@ def test_comparison_says_what_it_is_based_on():
 def test_one_difference_at_every_seed_is_no_evidence():
     """Runs that do not vary (one run copied, say) give no scale: no verdict, whatever the difference."""
     baseline = {1: 0.30, 2: 0.31, 3: 0.29}
-    result = compare(baseline, {"copied": {s: v + 0.1 for s, v in baseline.items()}})["copied"]
+    result = compare_with_baseline(baseline, {"copied": {s: v + 0.1 for s, v in baseline.items()}})["copied"]
     assert result.verdict is Verdict.NONE
     assert (result.p, result.corrected.low, result.corrected.high) == (1, -np.inf, np.inf)
 
 
 def test_unusable_values():
     with pytest.raises(ValueError, match="metric of 'v' with seed 2 is nan; expected a finite number"):
-        compare({1: 0.1, 2: 0.2}, {"v": {1: 0.1, 2: float("nan")}})
+        compare_with_baseline({1: 0.1, 2: 0.2}, {"v": {1: 0.1, 2: float("nan")}})
     with pytest.raises(ValueError, match="metric of the baseline with seed 1 is inf"):
         paired_differences({1: float("inf")}, {1: 0.0})
     with pytest.raises(ValueError, match="'v' shares 1 seed\\(s\\) with the baseline; a comparison needs two"):
-        compare({1: 0.1, 2: 0.2}, {"v": {1: 0.1, 3: 0.3}})
+        compare_with_baseline({1: 0.1, 2: 0.2}, {"v": {1: 0.1, 3: 0.3}})
 
 
 def test_no_variants():
-    assert compare({1: 0.1, 2: 0.2}, {}) == {}
+    assert compare_with_baseline({1: 0.1, 2: 0.2}, {}) == {}
 
 
 def test_bootstrap_of_images_and_seeds():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from study.analysis.statistics import compare
+from study.analysis.statistics import compare_with_baseline
 from study.execute.cost import Cost
 from study.report.verdict_text import Answer, answers
 
@@ -25,9 +25,9 @@ def answer(
     """Return what is said of differences over four seeds."""
     spec = SimpleNamespace(variants=[SimpleNamespace(name="v", train=train or {})])
     results: Any = SimpleNamespace(plan=SimpleNamespace(models=dict(costs), spec=spec), by_variant=costs)
-    compared = compare(BASE, {"v": {seed: BASE[seed] + step for seed, step in enumerate(to_baseline)}})
+    compared = compare_with_baseline(BASE, {"v": {seed: BASE[seed] + step for seed, step in enumerate(to_baseline)}})
     zero: Mapping[Hashable, float] = dict.fromkeys(range(4), 0.0)
-    own = {} if to_control is None else compare(zero, {"v": dict(enumerate(to_control))})
+    own = {} if to_control is None else compare_with_baseline(zero, {"v": dict(enumerate(to_control))})
     analysis: Any = SimpleNamespace(metric="AP", baseline=compared, own=own)
     (found,) = answers(results, analysis, costs)
     return found

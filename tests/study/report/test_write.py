@@ -15,7 +15,7 @@ from metrics.matching import RIGHT, WRONG
 from study.analysis.comparisons import analyse
 from study.analysis.intervals import Verdict
 from study.analysis.results import gather
-from study.analysis.statistics import compare
+from study.analysis.statistics import compare_with_baseline
 from study.execute import cost
 from study.execute.cost import Cost, interleaved
 from study.execute.local import Outcome
@@ -43,7 +43,7 @@ def test_verdicts_are_those_of_the_statistics(study: Any) -> None:
     found = analyse(results, "AP")
     base: Any = results.values("baseline", "AP")
     variants: Any = {name: results.values(name, "AP") for name in ("se", "sk")}
-    assert found.baseline == compare(base, variants)
+    assert found.baseline == compare_with_baseline(base, variants)
     assert found.baseline["se"].verdict is Verdict.GAIN
     assert found.baseline["sk"].verdict is Verdict.NONE
     assert set(found.controls) == {"sk~control"}
