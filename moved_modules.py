@@ -109,7 +109,7 @@ MOVED = {
     "engine.outputs": "engine.detection.writers",
     "engine.parity": "engine.export.parity",
     "engine.parts": "engine.training.parameter_groups",
-    "engine.pictures": "engine.ops.image_io",
+    "engine.pictures": "data.image_io",
     "engine.places": "engine.cli.run_folder",
     "engine.precision": "engine.training.precision",
     "engine.predictor": "engine.detection.predictor",

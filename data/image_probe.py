@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from data import image_io
+from data.image_io import MAX_PIXELS
 from data.records import Issue
-
-MAX_PIXELS = 100_000_000  # of an image, 300 MB once decoded; a file of some kilobytes can claim any number
-# OpenCV must be told before it is imported: this limit, since its own is ten times as high, and that we do the talking.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 SUFFIXES = frozenset(".bmp .dib .jpe .jpeg .jpg .jp2 .mpo .pbm .pgm .png .pnm .ppm .tif .tiff .webp .avif .gif".split())
 _OWN_SUFFIXES = {  # by Pillow's name of the format, the usual one first
@@ -37,7 +34,7 @@ class ImageMetadata:
     """Size and faults of an image file.
 
     Args:
-        width: pixels as cv2.imread shows it; 0 if it cannot be used.
+        width: pixels as `image_io.read` shows it; 0 if it cannot be used.
         height: likewise.
         issues: what is wrong; the file is unusable exactly when width is 0.
     """
@@ -48,7 +45,7 @@ class ImageMetadata:
 
 
 def probe(path: Path, decode: bool = True) -> ImageMetadata:
-    """Find out whether an image can be used, and its size as cv2.imread will show it.
+    """Find out whether an image can be used, and its size as `image_io.read` will show it.
 
     Nothing is raised for any content of the file: a fault becomes an Issue.
 
@@ -144,20 +141,18 @@ def _probe_with_pillow(path: Path, decode: bool) -> ImageMetadata:
 
 
 def _shown_size(path: Path, file_format: str, width: int, height: int) -> tuple[int, int] | None:
-    """Width and height as cv2.imread shows an image; None if it cannot.
+    """Width and height as `image_io.read` shows an image; None if it cannot.
 
     Whether it turns an image depends on the format and on where the tag stands. Of a JPEG, an eighth of the size
     decodes in a fifth of the time, and fails where the whole would fail.
     """
-    import cv2
-
     eighth = -(-width // 8), -(-height // 8)
     if file_format in _JPEG and (width == height or eighth[0] != eighth[1]):
-        small = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        small = image_io.read(path, grey_eighth=True)
         if small is None:
             return None
         return (width, height) if small.shape[1::-1] == eighth else (height, width)
-    shown = cv2.imread(str(path))
+    shown = image_io.read(path)
     return None if shown is None else (shown.shape[1], shown.shape[0])
 
 
@@ -178,9 +173,7 @@ def _ends_properly(path: Path) -> bool:
 
 def _decodes_to_the_end(path: Path) -> bool:
     """Whether a JPEG without end marker is complete: where data are missing libjpeg repeats one flat colour."""
-    import cv2
-
-    shown = cv2.imread(str(path))
+    shown = image_io.read(path)
     return shown is not None and bool((shown[-1] != shown[-1, 0]).any())
 
 

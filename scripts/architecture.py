@@ -25,7 +25,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("docs",),
     ),
     "data": (
-        ("errors", "records", "folders", "files"),
+        ("errors", "records", "folders", "files", "image_io"),
         ("yaml_reader", "image_probe", "text_drawing"),
         ("cache",),
         ("config",),

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from data import image_io
 from data.errors import DataError
 from data.records import Dataset, Record
 from data.text_drawing import font_for, showable, write_text
@@ -54,7 +55,7 @@ def draw(record: Record, names: dict[int, str], side: int = _CELL) -> np.ndarray
         (side, side, 3) uint8 BGR.
     """
     canvas = np.full((side, side, 3), 114, dtype=np.uint8)
-    image = cv2.imread(str(record.path))
+    image = image_io.read(record.path)
     if image is None:
         return canvas
     scale = side / max(record.width, record.height)

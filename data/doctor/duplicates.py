@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data import image_io
 from data.image_probe import in_threads
 from data.records import Dataset, Issue
 
@@ -27,10 +28,8 @@ class Repeats:
 
 
 def fingerprint(path: Path) -> bytes | None:
-    """Digest of the decoded image, as cv2.imread shows it; None if it does not decode."""
-    import cv2
-
-    shown = cv2.imread(str(path))
+    """Digest of the decoded image, as `image_io.read` shows it; None if it does not decode."""
+    shown = image_io.read(path)
     if shown is None:
         return None
     digest = hashlib.blake2b(str(shown.shape).encode(), digest_size=16)

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 from engine.errors import UsageError
-from engine.ops import image_io
+from data import image_io
 
 from engine.runtime.log import LOGGER
 from models.upstream.data import Compose, Mosaic, YOLODataset

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from data import image_io
 from engine.detection.file_list import VIDEOS, WEB, image_suffixes, suffix_of
 from engine.detection.frames import FPS_UNKNOWN, Frame, SourceReport
 from engine.errors import UsageError
-from engine.ops import image_io
 
 MAX_DOWNLOAD = 64 << 20  # bytes of one image fetched from the web
 
@@ -235,9 +235,7 @@ class MemoryReader:
 def _as_image(entry: Any) -> np.ndarray:
     """Return an image in memory as (h, w, 3) uint8 BGR."""
     if hasattr(entry, "convert") and hasattr(entry, "getexif"):  # PIL
-        from PIL import ImageOps
-
-        return np.ascontiguousarray(np.asarray(ImageOps.exif_transpose(entry).convert("RGB"))[..., ::-1])
+        return image_io.from_pillow(entry)
     if hasattr(entry, "detach"):  # a tensor, (3, H, W) in 0–1
         rgb = entry.detach().cpu().float().clamp(0, 1).mul(255).round().byte().numpy()
         entry = np.ascontiguousarray(rgb.transpose(1, 2, 0)[..., ::-1]) if rgb.ndim == 3 else rgb

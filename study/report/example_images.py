@@ -9,10 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from data.image_io import read as read_image
 from data.text_drawing import font_for, showable
 from engine.datasets.splits import load_split
 from engine.detection.annotate import label
-from engine.ops.image_io import read as read_image
 from metrics import MatchTable
 from metrics.matching import RIGHT, WRONG
 from study.analysis.results import Results, RunResult

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 from hypothesis import strategies as st
 
-from data import load_dataset
+from data import image_io, load_dataset
 from data.config import Source
 from data.doctor.duplicates import fingerprint
 from data.errors import DataError
@@ -27,7 +27,6 @@ from data.image_probe import ImageMetadata, probe, sniff
 from data.records import Issue
 from engine.detection import sources
 from engine.errors import UsageError
-from engine.ops import image_io
 from engine.training import hyperparameters
 from models import build_model, read_spec
 from models.errors import SpecError

@@ -1,0 +1,58 @@
+"""One rule of decoding: what is read from a file, from bytes and from Pillow is the same image."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import image_io
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    """(h, w, 3) BGR."""
+    return np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+
+
+def test_files_bytes_and_pillow_give_one_image(tmp_path: Path, pixels: np.ndarray) -> None:
+    path = tmp_path / "\u56fe x.png"
+    Image.fromarray(pixels[..., ::-1]).save(path)
+    for image in (image_io.read(path), image_io.decode(path.read_bytes()), image_io.from_pillow(Image.open(path))):
+        np.testing.assert_array_equal(image, pixels)
+
+
+def test_orientation_turns_the_image(tmp_path: Path, pixels: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown a quarter turn clockwise
+    Image.fromarray(pixels[..., ::-1]).save(tmp_path / "x.tiff", exif=exif)
+    assert image_io.from_pillow(Image.open(tmp_path / "x.tiff")).tolist() == np.rot90(pixels, -1).tolist()
+    Image.fromarray(pixels[..., ::-1]).save(tmp_path / "x.jpg", exif=exif)
+    image = image_io.read(tmp_path / "x.jpg")
+    assert image is not None
+    assert image.shape == (40, 24, 3)
+
+
+def test_of_16_bits_the_high_8_are_seen(tmp_path: Path) -> None:
+    deep = np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)
+    Image.fromarray(deep).save(tmp_path / "x.png")
+    expected = np.repeat((deep // 256).astype(np.uint8)[..., None], 3, 2)
+    np.testing.assert_array_equal(image_io.read(tmp_path / "x.png"), expected)
+    np.testing.assert_array_equal(image_io.from_pillow(Image.open(tmp_path / "x.png")), expected)
+
+
+def test_alpha_is_dropped_without_blending(tmp_path: Path, pixels: np.ndarray) -> None:
+    alpha = np.full((24, 40, 1), 7, np.uint8)
+    Image.fromarray(np.concatenate([pixels[..., ::-1], alpha], 2)).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(image_io.read(tmp_path / "x.png"), pixels)
+    np.testing.assert_array_equal(image_io.from_pillow(Image.open(tmp_path / "x.png")), pixels)
+
+
+def test_odd_files_are_as_opencv_reads_them(shared: Path) -> None:
+    files = [path for path in sorted((shared / "data" / "odd").rglob("*")) if path.is_file() and path.suffix != ".csv"]
+    assert len(files) > 40
+    for path in files:
+        expected, image = cv2.imread(str(path)), image_io.read(path)
+        assert (image is None) == (expected is None), path
+        assert image is None or np.array_equal(image, expected), path
