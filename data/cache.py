@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from data import files
 from data.folders import cache_folder
 from data.image_probe import ImageMetadata, probe_all
 from data.records import Issue
@@ -16,16 +15,9 @@ _VERSION = 2  # of what is remembered about an image
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Write a file so that readers see the old content or the new one, never a part."""
+    """Write a file atomically, in a folder that is made where it is missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    files.write_atomically(file, content)
 
 
 def probe_cached(paths: Sequence[Path], progress: Callable[[int], object] | None = None) -> list[ImageMetadata]:

@@ -1,8 +1,12 @@
-"""Hashing a file's content."""
+"""Write files whole or not at all, and hash their content."""
 
+import contextlib
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import get_ident
+from typing import Any, BinaryIO
 
 _BLOCK = 1 << 20  # bytes read at once
 
@@ -25,3 +29,77 @@ def file_hash(path: Path, kind: str = "sha256") -> str:
     for block in blocks(path):
         made.update(block)
     return made.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], Any], draft: str | None = None) -> None:
+    """Write a file so that a reader finds the old content or the new, whatever happens in between.
+
+    A temporary file beside `path` is filled, brought to the disk and renamed. A link at `path` is followed, so that the
+    file that it names is the one replaced.
+
+    Args:
+        path: target file.
+        content: bytes, or what fills a binary stream.
+        draft: name of the temporary file; None takes one of this thread's own, so that several may write one file.
+
+    Raises:
+        OSError: if the system refuses; the file at `path` is unchanged, the temporary one removed.
+    """
+    target = path.resolve()
+    temporary = target.with_name(draft or f".{target.name}-{os.getpid()}-{get_ident()}")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as stream:
+            _fill(stream, content if callable(content) else lambda stream: stream.write(content))
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+    except BaseException:  # also KeyboardInterrupt: no half file stays
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(target.parent)
+
+
+def _fill(stream: BinaryIO, write: Callable[[BinaryIO], Any]) -> None:
+    """Run `write`; an OSError of the stream comes out as it is, also where torch turns it into a RuntimeError."""
+    watched = _Watched(stream)
+    try:
+        write(watched)  # type: ignore[arg-type]
+    except RuntimeError:
+        if watched.error is not None:
+            raise watched.error from None
+        raise
+    if watched.error is not None:
+        raise watched.error
+
+
+class _Watched:
+    """A stream that remembers the first OSError of a write."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`."""
+        try:
+            return self.stream.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def flush(self) -> None:
+        """Hand buffered bytes to the system."""
+        self.stream.flush()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the rename itself to the disk, where the system lets a folder be opened (not on Windows)."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -9,10 +9,10 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
+from data.files import write_atomically
 from data.folders import cache_folder
 
 # Experiment loggers that may talk to a server run only when asked for by name: YOLO_ATTENTION_LOGGERS="wandb mlflow".
@@ -81,9 +81,7 @@ def _write_settings(folder: Path) -> None:
     text = json.dumps(_settings(), indent=2)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
-    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as draft:
-        draft.write(text)
-    Path(draft.name).replace(path)
+    write_atomically(path, text.encode())
 
 
 def _place_font(folder: Path) -> None:

@@ -1,14 +1,13 @@
-"""Write a file so that a reader finds the old content or the new, whatever happens in between."""
+"""Write checkpoints atomically, and say what to do where the system refuses."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from data import files
 from models.errors import CheckpointError
 
 _REMEDY = {
@@ -38,65 +37,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         CheckpointError: if the system refuses; the file at `path` is unchanged, the temporary one removed.
     """
     try:
-        target = path.resolve()
-        temporary = target.with_name(f".{target.name}.tmp")
-        try:
-            with temporary.open("wb") as stream:
-                _fill(stream, write)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(target)
-        except BaseException:  # also KeyboardInterrupt: no half file stays
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        _sync_folder(target.parent)
+        files.write_atomically(path, write, draft=f".{path.resolve().name}.tmp")
     except OSError as error:
         remedy = _REMEDY.get(error.errno or 0, "see the system's message")
         raise CheckpointError(
             f"{path}: cannot be written ({error.strerror or error}); {remedy}; the previous file is kept"
         ) from error
-
-
-def _fill(stream: BinaryIO, write: Callable[[BinaryIO], Any]) -> None:
-    """Run `write`; an OSError of the stream comes out as it is, also where torch turns it into a RuntimeError."""
-    watched = _Watched(stream)
-    try:
-        write(watched)  # type: ignore[arg-type]
-    except RuntimeError:
-        if watched.error is not None:
-            raise watched.error from None
-        raise
-    if watched.error is not None:
-        raise watched.error
-
-
-class _Watched:
-    """A stream that remembers the first OSError of a write."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream = stream
-        self.error: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        """Write all of `data`."""
-        try:
-            return self.stream.write(data)
-        except OSError as error:
-            self.error = self.error or error
-            raise
-
-    def flush(self) -> None:
-        """Hand buffered bytes to the system."""
-        self.stream.flush()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the rename itself to the disk, where the system lets a folder be opened (not on Windows)."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from data.files import write_atomically
 from engine.cli.train_flags import train_parser
 from engine.errors import UsageError
 
@@ -89,15 +89,7 @@ def content_hash(content: Any) -> str:
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all, whenever the process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_atomically(path, text.encode())
 
 
 def write_json(path: Path, content: Any) -> None:
