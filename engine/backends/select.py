@@ -18,9 +18,9 @@ FEW_IMAGES = 32  # images for which PyTorch is done before an export is made
 
 def gpu_possible(device: str) -> bool:
     """Tell whether PyTorch might choose a GPU, without importing it: whether there is a driver with a device."""
-    word = str(device).strip().lower()
-    if word:
-        return word != "cpu"
+    name = str(device).strip().lower()
+    if name:
+        return name != "cpu"
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int(0)

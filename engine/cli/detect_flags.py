@@ -49,8 +49,8 @@ def detect_parser() -> Parser:
         default=[640],
         help="longer side, or height and width",
     )
-    group.add_argument("--conf-thres", "--conf", type=fraction, default=0.25, help="least confidence")
-    group.add_argument("--iou-thres", "--iou", type=fraction, default=0.45, help="overlap at which NMS drops a box")
+    group.add_argument("--conf-thres", "--conf", type=fraction, default=0.25, help="confidence threshold")
+    group.add_argument("--iou-thres", "--iou", type=fraction, default=0.45, help="IoU threshold of NMS")
     group.add_argument("--max-det", type=positive_int, default=1000, help="boxes per image")
     group.add_argument("--batch-size", "--batch", type=positive_int, default=1, help="images at once")
     group.add_argument("--classes", nargs="+", type=non_negative_int, default=None, help="only these class numbers")

@@ -34,7 +34,7 @@ def val_parser() -> Parser:
     group.add_argument(
         "--conf-thres", "--conf", type=fraction, default=0.001, help="boxes below this confidence do not count"
     )
-    group.add_argument("--iou-thres", "--iou", type=fraction, default=0.6, help="overlap at which NMS drops a box")
+    group.add_argument("--iou-thres", "--iou", type=fraction, default=0.6, help="IoU threshold of NMS")
     group.add_argument("--max-det", type=positive_int, default=300, help="boxes per image")
     group.add_argument("--square", action="store_true", help="pad to squares, as exported models of one size need")
     group.add_argument(

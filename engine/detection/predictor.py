@@ -168,16 +168,18 @@ class Predictor:
     def _boxes(self, output: np.ndarray, batch: _Batch) -> list[FrameDetections]:
         options = self.options
         if self.backend.finished:
-            kept = [_passing(rows, options.conf_thres, options.classes)[: options.max_det] for rows in output]
+            rows_by_image = [_passing(rows, options.conf_thres, options.classes)[: options.max_det] for rows in output]
         else:
-            kept = [
+            rows_by_image = [
                 image_nms(
                     rows, options.conf_thres, options.iou_thres, options.max_det, options.classes, options.agnostic_nms
                 )
                 for rows in filter_by_confidence(output, options.conf_thres)
             ]
         detections = []
-        for rows, image, frame, letterboxed in zip(kept, batch.images, batch.frames, batch.letterboxes, strict=True):
+        for rows, image, frame, letterboxed in zip(
+            rows_by_image, batch.images, batch.frames, batch.letterboxes, strict=True
+        ):
             classes = rows[:, 5].astype(np.int64)
             boxes = letterboxed.boxes_to_image(rows[:, :4])
             detections.append(
@@ -186,9 +188,9 @@ class Predictor:
         return detections
 
 
-def _passing(rows: np.ndarray, least: float, classes: list[int] | None) -> np.ndarray:
+def _passing(rows: np.ndarray, conf_thres: float, classes: list[int] | None) -> np.ndarray:
     """Return the rows (n, 6) of a model that suppresses by itself which are wanted, best first."""
-    keep = rows[:, 4] > least
+    keep = rows[:, 4] > conf_thres
     if classes is not None:
         keep &= np.isin(rows[:, 5].astype(int), classes)
     rows = rows[keep]

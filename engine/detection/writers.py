@@ -25,7 +25,7 @@ def safe_name(text: str, otherwise: str) -> str:
 
 
 class Outputs:
-    """Writes what was asked for, one result at a time.
+    """Write images, videos, labels, tables and crops, one result at a time.
 
     Args:
         folder: the run's folder; created when something is first written.

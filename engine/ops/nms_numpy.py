@@ -31,7 +31,7 @@ def image_nms(
 
     Args:
         rows: (m, 4 + nc), as `filter_by_confidence` returns.
-        conf_thres: score.
+        conf_thres: score above which a box must be.
         iou_thres: intersection over union above which the lower score is dropped.
         max_det: boxes at most.
         classes: only these, None for all.

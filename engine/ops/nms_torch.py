@@ -27,8 +27,8 @@ def non_max_suppression(
 
     Args:
         prediction: (B, 4 + nc, N) centre x, centre y, width, height in pixels, then class scores; or (that, anything).
-        conf_thres: least score.
-        iou_thres: overlap above which the lower score is dropped.
+        conf_thres: score above which a class of a row must be.
+        iou_thres: intersection over union above which the lower score is dropped.
         classes: only these.
         agnostic: boxes of different classes suppress each other too.
         multi_label: a box may have several classes.

@@ -19,7 +19,7 @@ def check_device(device: str, several: bool = False) -> None:
         several: whether the command can work as several processes.
 
     Raises:
-        UsageError: in these cases, and for words that are no device.
+        UsageError: in these cases, and for names that are no device.
     """
     if process_rank().world > 1 and not several:
         raise UsageError("torchrun is for train.py; start this script with python")

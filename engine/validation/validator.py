@@ -138,7 +138,7 @@ class Validator(DetectionValidator):
         super().gather_stats()
 
     def finalize_metrics(self) -> None:
-        """Give the time of selecting boxes, which stock's loop has not seen."""
+        """Give the time of selecting boxes, which ultralytics' loop has not seen."""
         self.speed["postprocess"] = self.selecting / len(self.dataloader.dataset) * 1e3
         super().finalize_metrics()
 
@@ -173,9 +173,9 @@ class Validator(DetectionValidator):
         names = tuple(str(self.names[number]) for number in sorted(self.names))
         counts = [len(record) for record in records]
 
-        def column(name: str, kind: Any) -> np.ndarray:
+        def column(name: str, dtype: Any) -> np.ndarray:
             parts = [np.asarray(getattr(record, name)) for record in records]
-            return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
+            return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype)
 
         corners = np.concatenate([record.boxes_xyxy.reshape(-1, 4) for record in records])
         classes = np.zeros(sum(counts), np.int64) if self.args.single_cls else column("classes", np.int64)

@@ -175,8 +175,8 @@ def test_flags_that_a_continued_run_does_not_take_are_named(tmp_path, caplog):
     path = save(build_model("yolov5n", nc=2), tmp_path / "weights" / "last.pt", training=run)
     LOGGER.addHandler(caplog.handler)
     try:
-        words = ["--resume", str(path), "--epochs", "9", "--batch-size", "8", "--cos-lr", "--workers", "2"]
-        asked = train_parser().parse_args(words)
+        argv = ["--resume", str(path), "--epochs", "9", "--batch-size", "8", "--cos-lr", "--workers", "2"]
+        asked = train_parser().parse_args(argv)
         asked.demo = False  # as the command line adds it
         options, _, _ = continue_run(asked)
     finally:

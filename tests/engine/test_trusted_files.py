@@ -23,8 +23,8 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("YOLO_ATTENTION_CACHE", str(tmp_path / "cache"))
 
 
-def options(*words):
-    return val_parser().parse_args(list(words))
+def options(*argv):
+    return val_parser().parse_args(list(argv))
 
 
 class Writer(torch.nn.Module):

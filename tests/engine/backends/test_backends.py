@@ -51,9 +51,9 @@ def messages(caplog):
     LOGGER.removeHandler(caplog.handler)
 
 
-def detect(folder, *words):
+def detect(folder, *argv):
     run_detection(
-        detect_parser().parse_args([*map(str, words), "--project", str(folder), "--name", "run", "--save-csv"])
+        detect_parser().parse_args([*map(str, argv), "--project", str(folder), "--name", "run", "--save-csv"])
     )
     with (folder / "run" / "predictions.csv").open() as file:
         return list(csv.DictReader(file))
@@ -65,13 +65,13 @@ def boxes(rows):
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_the_same_boxes_as_pytorch(runtime, images, cache, tmp_path, messages):
-    words = ["--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320]
-    expected = detect(tmp_path / "torch", *words, "--backend", "torch")
-    found = detect(tmp_path / "first", *words, "--backend", runtime)
+    argv = ["--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320]
+    expected = detect(tmp_path / "torch", *argv, "--backend", "torch")
+    found = detect(tmp_path / "first", *argv, "--backend", runtime)
     assert "compared with PyTorch on an image of these" in messages.text
     messages.clear()
     assert len(list(cache.iterdir())) == 1  # nothing but the file that is kept
-    again = detect(tmp_path / "again", *words, "--backend", runtime, "--batch-size", 3)
+    again = detect(tmp_path / "again", *argv, "--backend", runtime, "--batch-size", 3)
     assert "writing its ONNX form" not in messages.text
     assert len(expected) > 10
     for rows in (found, again):
@@ -124,9 +124,9 @@ def test_an_export_with_one_changed_weight_is_not_used(images, cache, tmp_path, 
         return made
 
     monkeypatch.setattr(select, "export_onnx", broken)
-    words = ["--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320]
-    expected = detect(tmp_path / "torch", *words, "--backend", "torch")
-    found = detect(tmp_path / "onnx", *words, "--backend", "onnx")
+    argv = ["--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320]
+    expected = detect(tmp_path / "torch", *argv, "--backend", "torch")
+    found = detect(tmp_path / "onnx", *argv, "--backend", "onnx")
     assert "does not compute what PyTorch does" in messages.text
     assert found == expected
     assert list(cache.iterdir()) == []
@@ -201,7 +201,7 @@ def test_outputs_are_compared_where_there_are_boxes():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["--backend", "onnx", "--augment"], "--augment works in PyTorch only"),
         (["--backend", "tensorrt"], "export.py --include tensorrt"),
@@ -210,9 +210,9 @@ def test_outputs_are_compared_where_there_are_boxes():
         (["--imgsz", "1", "2", "3"], "one number, or height and width"),
     ],
 )
-def test_what_does_not_fit_is_said(words, message, images, tmp_path):
+def test_what_does_not_fit_is_said(argv, message, images, tmp_path):
     with pytest.raises(UsageError, match=message):
-        detect(tmp_path, "--weights", DIGITS_WEIGHTS, "--source", images, *words)
+        detect(tmp_path, "--weights", DIGITS_WEIGHTS, "--source", images, *argv)
     assert not (tmp_path / "run").exists()
 
 
@@ -226,29 +226,29 @@ def test_a_strangers_onnx_file(tmp_path, images):
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
 @pytest.mark.parametrize(
-    ("name", "words", "message"),
+    ("name", "argv", "message"),
     [
         ("model.torchscript", {"device": "cpu", "trust": True}, "cannot be opened"),
         ("model.torchscript", {"device": "97", "trust": True}, "--device 97"),
     ],
 )
-def test_a_damaged_program_or_a_device_that_is_not_there(name, words, message, tmp_path):
+def test_a_damaged_program_or_a_device_that_is_not_there(name, argv, message, tmp_path):
     path = tmp_path / name
     path.write_bytes(b"no model")
-    options = Namespace(**{**vars(detect_parser().parse_args([])), **words})
+    options = Namespace(**{**vars(detect_parser().parse_args([])), **argv})
     with pytest.raises(UsageError, match=message):
         select.open_backend(options, str(path), 1)
 
 
 def test_no_torch_where_the_export_is_there(images, tmp_path):
     """What makes detection start in a moment."""
-    words = ["--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320, "--device", "cpu", "--nosave"]
+    argv = ["--weights", DIGITS_WEIGHTS, "--source", images, "--imgsz", 320, "--device", "cpu", "--nosave"]
     code = (
         "import sys; from engine.cli.main import main\n"
         "status = main('detect', sys.argv[1:])\n"
         "print(status, sorted({'torch', 'torchvision', 'ultralytics'} & set(sys.modules)))"
     )
-    line = [sys.executable, "-c", code, *map(str, words), "--project", str(tmp_path), "--backend", "onnx"]
+    line = [sys.executable, "-c", code, *map(str, argv), "--project", str(tmp_path), "--backend", "onnx"]
     for _ in range(2):  # the first one may have to make the file
         done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.splitlines()[-1] == "0 []", done.stdout
@@ -258,8 +258,8 @@ def test_many_classes_and_sizes_in_one_batch(images, tmp_path):
     whole = cv2.imread(str(next(iter(sorted(images.iterdir())))))
     cv2.imwrite(str(tmp_path / "a.png"), whole)
     cv2.imwrite(str(tmp_path / "b.png"), whole[:200])
-    words = ["--weights", DIGITS_WEIGHTS, "--source", tmp_path, "--imgsz", 320, "--backend", "torch"]
-    one, two = (detect(tmp_path / str(size), *words, "--batch-size", size) for size in (1, 2))
+    argv = ["--weights", DIGITS_WEIGHTS, "--source", tmp_path, "--imgsz", 320, "--backend", "torch"]
+    one, two = (detect(tmp_path / str(size), *argv, "--batch-size", size) for size in (1, 2))
     assert [row["Prediction"] for row in one if row["Image Name"] == "a.png"] == [
         row["Prediction"] for row in two if row["Image Name"] == "a.png"
     ]

@@ -41,13 +41,13 @@ def test_defaults_are_yolov5s(make, expected):
     assert {key: options[key] for key in expected} == expected
 
 
-@pytest.mark.parametrize("words", [["--img", "320"], ["--img-size", "320"], ["--imgsz", "320"], ["--imgsz=320"]])
-def test_image_size_has_yolov5s_names(words):
-    assert train_parser().parse_args(words).imgsz == 320
+@pytest.mark.parametrize("argv", [["--img", "320"], ["--img-size", "320"], ["--imgsz", "320"], ["--imgsz=320"]])
+def test_image_size_has_yolov5s_names(argv):
+    assert train_parser().parse_args(argv).imgsz == 320
 
 
 @pytest.mark.parametrize(
-    ("words", "name", "value"),
+    ("argv", "name", "value"),
     [
         (["--batch", "8"], "batch_size", 8),
         (["--batch-size", "-1"], "batch_size", -1),
@@ -59,8 +59,8 @@ def test_image_size_has_yolov5s_names(words):
         (["--weights", ""], "weights", ""),
     ],
 )
-def test_values(words, name, value):
-    assert getattr(train_parser().parse_args(words), name) == value
+def test_values(argv, name, value):
+    assert getattr(train_parser().parse_args(argv), name) == value
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_flags_without_a_meaning_name_their_replacement(make, table):
 
 
 @pytest.mark.parametrize(
-    ("words", "text"),
+    ("argv", "text"),
     [
         (["--epoch", "3"], "unknown argument '--epoch'; did you mean --epochs?"),
         (["stray"], "unknown argument 'stray'"),
@@ -85,9 +85,9 @@ def test_flags_without_a_meaning_name_their_replacement(make, table):
         (["--attention-lr", "-1"], "'-1' is not a number above 0"),
     ],
 )
-def test_wrong_values(words, text):
+def test_wrong_values(argv, text):
     with pytest.raises(UsageError) as caught:
-        train_parser().parse_args(words)
+        train_parser().parse_args(argv)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
 

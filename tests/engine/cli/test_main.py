@@ -10,14 +10,14 @@ from engine.cli import main
 from engine.errors import UsageError
 
 
-def call(root, *words, cwd=None):
-    command = [sys.executable, str(root / words[0]), *words[1:]]
+def call(root, *argv, cwd=None):
+    command = [sys.executable, str(root / argv[0]), *argv[1:]]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=cwd or root, env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize(
-    ("words", "text"),
+    ("argv", "text"),
     [
         (["train.py", "--evolve", "300"], "--evolve is a flag of YOLOv5 that has no meaning here: compare"),
         (["train.py", "--epochs", "0"], "argument --epochs: '0' is not a whole number of at least 1"),
@@ -35,13 +35,13 @@ def call(root, *words, cwd=None):
         (["detect.py", "--weights", "yolov5s.pt"], "--download"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, words, text):
+def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, argv, text):
     monkeypatch.chdir(tmp_path)
-    assert main.main(words[0].removesuffix(".py"), words[1:]) == 2
+    assert main.main(argv[0].removesuffix(".py"), argv[1:]) == 2
     message = capsys.readouterr().err
     assert text in message
     assert message.count("\n") == 1
-    assert message.startswith(f"{words[0]}: ")
+    assert message.startswith(f"{argv[0]}: ")
     assert list(tmp_path.iterdir()) == []
 
 

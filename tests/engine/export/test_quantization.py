@@ -30,15 +30,15 @@ def test_images_come_from_the_training_split():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         ([], "--int8 needs --data"),
         (["--data", "digits", "--half"], "--half and --int8 exclude each other"),
         (["--data", "nowhere.yaml"], "nowhere.yaml"),
     ],
 )
-def test_what_is_missing_is_said(words, message, tmp_path, capsys):
-    assert main("export", [*COMMON, "--include", "onnx", "--output", str(tmp_path), *words]) == 2
+def test_what_is_missing_is_said(argv, message, tmp_path, capsys):
+    assert main("export", [*COMMON, "--include", "onnx", "--output", str(tmp_path), *argv]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert "--include onnx:" not in error  # the format is not to blame
@@ -60,8 +60,8 @@ def test_a_file_that_costs_too_much_is_refused_and_an_earlier_one_kept(tmp_path,
     monkeypatch.setattr(Int8Quantization, "_measure", measure)
     earlier = tmp_path / f"{DIGITS_WEIGHTS.stem}.onnx"
     earlier.write_text("earlier")
-    words = [*COMMON, "--include", "onnx", "--data", "digits", "--output", str(tmp_path)]
-    assert main("export", words) == 1
+    argv = [*COMMON, "--include", "onnx", "--data", "digits", "--output", str(tmp_path)]
+    assert main("export", argv) == 1
     assert "0.5000 → 0.4400 (-0.0600)" in capsys.readouterr().err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
 
@@ -85,8 +85,8 @@ def test_the_checkpoint_is_measured_once_for_all_formats(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnx", pytest.param("openvino", marks=OPENVINO)])
 def test_the_digits_lose_little(name, tmp_path, capfd):
-    words = [*COMMON, "--include", name, "--data", "digits", "--output", str(tmp_path / "out"), "--max-drop", "0.02"]
-    assert main("export", words) == 0
+    argv = [*COMMON, "--include", name, "--data", "digits", "--output", str(tmp_path / "out"), "--max-drop", "0.02"]
+    assert main("export", argv) == 0
     assert "mAP50-95" in capfd.readouterr().out
     file = next((tmp_path / "out").iterdir())
     sizes = [path.stat().st_size for path in ([file] if file.is_file() else file.iterdir())]

@@ -20,17 +20,17 @@ FORMATS = ["onnx", "torchscript", pytest.param("openvino", marks=OPENVINO)]
 ENDING = {"onnx": ".onnx", "torchscript": ".torchscript", "openvino": "_openvino_model"}
 
 
-def export(folder, name, *words, code=0):
+def export(folder, name, *argv, code=0):
     common = ["--weights", str(DIGITS_WEIGHTS), "--output", str(folder), "--imgsz", "160", "--include", name]
-    assert main("export", [*common, *words]) == code
+    assert main("export", [*common, *argv]) == code
     return folder / f"{DIGITS_WEIGHTS.stem}{ENDING[name]}"
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("words", [[], ["--dynamic"], ["--batch-size", "2"]])
-def test_every_format_computes_the_same(name, words, tmp_path):
-    backend = exporter.open_file(export(tmp_path, name, *words), "cpu")
-    assert (backend.size is None) == ("--dynamic" in words)
+@pytest.mark.parametrize("argv", [[], ["--dynamic"], ["--batch-size", "2"]])
+def test_every_format_computes_the_same(name, argv, tmp_path):
+    backend = exporter.open_file(export(tmp_path, name, *argv), "cpu")
+    assert (backend.size is None) == ("--dynamic" in argv)
     assert backend.names == {number: str(number) for number in range(10)}
     assert backend.stride == 32
     detector = load_model(DIGITS_WEIGHTS)
@@ -77,8 +77,8 @@ def test_a_broken_export_is_not_written(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("flag", ["nms", "dynamic"])
 def test_what_a_format_cannot_hold_is_refused(flag, tmp_path, capsys):
-    words = ["--weights", str(DIGITS_WEIGHTS), "--output", str(tmp_path), "--include", "ncnn", f"--{flag}"]
-    assert main("export", words) == 2
+    argv = ["--weights", str(DIGITS_WEIGHTS), "--output", str(tmp_path), "--include", "ncnn", f"--{flag}"]
+    assert main("export", argv) == 2
     assert f"--{flag}: ncnn files cannot have it; leave it out, or export ncnn by itself" in capsys.readouterr().err
 
 
@@ -102,12 +102,12 @@ def test_samples_are_photographs():
 def test_detect_and_val_take_it(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = export(tmp_path, name)
-    words = ["--weights", str(path), "--device", "cpu", "--project", str(tmp_path), "--imgsz", "160"]
+    argv = ["--weights", str(path), "--device", "cpu", "--project", str(tmp_path), "--imgsz", "160"]
     from data.digits import ensure
     from data.folders import ROOT
 
     ensure(ROOT / "datasets" / "digits")
-    assert main("detect", [*words, "--source", str(ROOT / "datasets/digits/images/test/0000.jpg"), "--save-csv"]) == 0
+    assert main("detect", [*argv, "--source", str(ROOT / "datasets/digits/images/test/0000.jpg"), "--save-csv"]) == 0
     assert (tmp_path / "exp" / "predictions.csv").read_text().count("\n") > 1
 
 
@@ -125,8 +125,8 @@ def test_a_fixed_batch_measures_sets_that_it_does_not_divide(tmp_path):
     (tmp_path / "few.yaml").write_text(json.dumps(content))
     numbers = []
     for weights in (export(tmp_path, "onnx", "--batch-size", "3"), DIGITS_WEIGHTS):
-        words = ["--weights", str(weights), "--data", str(tmp_path / "few.yaml"), "--imgsz", "160", "--square"]
-        assert main("val", [*words, "--noplots", "--project", str(tmp_path), "--name", weights.suffix]) == 0
+        argv = ["--weights", str(weights), "--data", str(tmp_path / "few.yaml"), "--imgsz", "160", "--square"]
+        assert main("val", [*argv, "--noplots", "--project", str(tmp_path), "--name", weights.suffix]) == 0
         numbers.append(json.loads((tmp_path / weights.suffix / "metrics.json").read_text()))
     assert numbers[0]["images"] == numbers[1]["images"] == 5
     assert numbers[0]["coco"]["AP"] == pytest.approx(numbers[1]["coco"]["AP"], abs=1e-3)
@@ -139,8 +139,8 @@ def test_val_measures_the_same(name, tmp_path):
     path = export(tmp_path, name, "--batch-size", "8")
     numbers = []
     for weights in (path, DIGITS_WEIGHTS):
-        words = ["--weights", str(weights), "--data", "digits", "--imgsz", "160", "--batch-size", "8", "--noplots"]
-        assert main("val", [*words, "--project", str(tmp_path), "--name", weights.suffix or "folder"]) == 0
+        argv = ["--weights", str(weights), "--data", "digits", "--imgsz", "160", "--batch-size", "8", "--noplots"]
+        assert main("val", [*argv, "--project", str(tmp_path), "--name", weights.suffix or "folder"]) == 0
         numbers.append(json.loads((tmp_path / (weights.suffix or "folder") / "metrics.json").read_text())["coco"]["AP"])
     assert numbers[0] == pytest.approx(numbers[1], abs=0.02)  # squares against tight rectangles
 

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_demo_trains_measures_and_detects(tmp_path: Path) -> None:
-    words = [sys.executable, str(ROOT / "examples" / "demo.py"), "--epochs", "1", "--out", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False)
+    argv = [sys.executable, str(ROOT / "examples" / "demo.py"), "--epochs", "1", "--out", str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert "starts as the identity" in done.stdout
     report = json.loads((tmp_path / "val" / "metrics.json").read_text())

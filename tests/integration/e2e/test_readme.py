@@ -115,12 +115,12 @@ def _bring_weights(path: Path) -> None:
     save_checkpoint(path, content)
 
 
-def run(words: list[str], folder: Path) -> None:
+def run(argv: list[str], folder: Path) -> None:
     """Run a command in the copied checkout with this interpreter."""
-    python = words[0].endswith("python") or words[0].endswith("python3")
+    python = argv[0].endswith("python") or argv[0].endswith("python3")
     env = {**os.environ, "PYTHONPATH": "", "YOLO_ATTENTION_CACHE": str(folder / ".cache")}
     done = subprocess.run(
-        [sys.executable, *words[1:]] if python else words,
+        [sys.executable, *argv[1:]] if python else argv,
         cwd=folder,
         env=env,
         capture_output=True,
@@ -128,7 +128,7 @@ def run(words: list[str], folder: Path) -> None:
         timeout=600,
         check=False,
     )
-    assert done.returncode == 0, f"{shlex.join(words)}\n{(done.stdout + done.stderr)[-3000:]}"
+    assert done.returncode == 0, f"{shlex.join(argv)}\n{(done.stdout + done.stderr)[-3000:]}"
 
 
 @pytest.mark.timeout(1200)
@@ -149,13 +149,13 @@ def test_long_commands_are_understood(page: str) -> None:
     found = commands(page)
     assert found
     for command in found:
-        script, *words = shlex.split(command)[1:]
+        script, *argv = shlex.split(command)[1:]
         if script not in ("train.py", "val.py", "detect.py", "export.py", "study.py"):
             continue
         if script == "study.py":
-            assert (ROOT / words[0]).is_file()
+            assert (ROOT / argv[0]).is_file()
             continue
-        options = vars(main.COMMANDS[script.removesuffix(".py")][0]().parse_args(words))
+        options = vars(main.COMMANDS[script.removesuffix(".py")][0]().parse_args(argv))
         if (ROOT / str(options.get("cfg"))).is_file():
             read_spec(ROOT / options["cfg"])
         if options.get("hyp"):

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 EPOCHS = 3
 
 
-def run(root, *words, cwd, ok=0, **extra):
+def run(root, *argv, cwd, ok=0, **extra):
     done = subprocess.run(
-        [sys.executable, str(root / words[0]), *map(str, words[1:])],
+        [sys.executable, str(root / argv[0]), *map(str, argv[1:])],
         cwd=cwd,
         env=os.environ | {"OMP_NUM_THREADS": "1"} | extra,
         capture_output=True,
@@ -130,11 +130,11 @@ def test_changed_data_are_noticed(root, whole, data, flags, tmp_path):
 
 def test_validation_writes_all_numbers(root, whole, data):
     home = whole[0].parents[1]
-    words = ["--weights", whole[0] / "weights" / "best.pt", "--data", data / "data.yaml", "--imgsz", SIZE]
-    words += ["--task", "test", "--save-json", "--voc07", "--per-class"]
+    argv = ["--weights", whole[0] / "weights" / "best.pt", "--data", data / "data.yaml", "--imgsz", SIZE]
+    argv += ["--task", "test", "--save-json", "--voc07", "--per-class"]
     found = []
     for evaluator in ("table", "pycocotools"):
-        text = run(root, "val.py", *words, "--evaluator", evaluator, "--name", evaluator, cwd=home)
+        text = run(root, "val.py", *argv, "--evaluator", evaluator, "--name", evaluator, cwd=home)
         folder = home / "runs" / "val" / evaluator
         assert "8 images, 8 objects" in text
         assert "VOC07" in text
@@ -150,8 +150,8 @@ def test_validation_writes_all_numbers(root, whole, data):
 def test_detection_from_the_shell_and_from_python(root, whole, data):
     home = whole[0].parents[1]
     best, images = whole[0] / "weights" / "best.pt", data / "images" / "test"
-    words = ["--weights", best, "--source", images, "--imgsz", SIZE, "--conf", "0.001", "--save-csv", "--max-det", 3]
-    text = run(root, "detect.py", *words, cwd=home)
+    argv = ["--weights", best, "--source", images, "--imgsz", SIZE, "--conf", "0.001", "--save-csv", "--max-det", 3]
+    text = run(root, "detect.py", *argv, cwd=home)
     assert "used 8 images, skipped 0" in text
     folder = home / "runs" / "detect" / "exp"
     assert len(list(folder.glob("*.png"))) == 8

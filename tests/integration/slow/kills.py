@@ -29,7 +29,7 @@ FIXED = ["--cfg=yolov5n", "--weights=", "--attention=SKAttention@neck.P3", "--im
 FIXED += [f"--epochs={EPOCHS}", "--noplots", "--noautoanchor", "--device=cpu", "--amp=auto", "--exist-ok"]
 
 
-def live(words, log):
+def live(argv, log):
     """Start a life; returns its process id."""
     pid = os.fork()
     if pid:
@@ -39,7 +39,7 @@ def live(words, log):
             os.dup2(stream.fileno(), number)
     code = 1
     try:
-        code = main("train", words)
+        code = main("train", argv)
     finally:
         sys.stdout.flush()
         os._exit(code)
@@ -87,10 +87,10 @@ def equal(first, second):
 def torment(data, folder, kills, seed=0):
     """Train undisturbed, then kill and continue; returns what happened, as plain numbers and names."""
     rng = random.Random(seed)
-    words = [*FIXED, f"--data={data}", f"--project={folder}"]
+    argv = [*FIXED, f"--data={data}", f"--project={folder}"]
     log = folder / "log.txt"
     begin = time.monotonic()
-    if ended(live([*words, "--name=whole"], log), DEADLINE) != 0:
+    if ended(live([*argv, "--name=whole"], log), DEADLINE) != 0:
         raise RuntimeError(log.read_text()[-3000:])
     longest = time.monotonic() - begin  # of a life
     counts, wrong, done, rounds = Counter(), [], 0, 0
@@ -100,7 +100,7 @@ def torment(data, folder, kills, seed=0):
         last, draft = run / "weights" / "last.pt", run / "weights" / ".last.pt.tmp"
         finished = False
         while not finished:
-            again = [f"--resume={last}"] if last.exists() else [*words, f"--name={run.name}"]
+            again = [f"--resume={last}"] if last.exists() else [*argv, f"--name={run.name}"]
             draft.unlink(missing_ok=True)  # of an earlier life; the next write would take its place
             pid = live(again, log)
             if done == kills:

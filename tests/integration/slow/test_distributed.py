@@ -23,10 +23,10 @@ def flags(data, folder, **more):
     return [*(f"--{name}={value}" for name, value in fixed.items()), "--noplots", "--noautoanchor"]
 
 
-def start(words, watch="checksums", launcher=("--standalone", "--nproc-per-node=2")):
+def start(argv, watch="checksums", launcher=("--standalone", "--nproc-per-node=2")):
     """Start torchrun in a session of its own; its output and its workers' come as lines."""
     return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", *launcher, str(SCRIPT), *words],
+        [sys.executable, "-m", "torch.distributed.run", *launcher, str(SCRIPT), *argv],
         env=os.environ | {"OMP_NUM_THREADS": "1", "WATCH": watch},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -120,8 +120,8 @@ def test_two_machines_agree_and_a_process_killed_on_one_ends_both_within_a_minut
 def test_two_processes_have_the_gradients_of_one_with_the_same_images(digits, tmp_path, cfg):
     found = []
     for number in (1, 2):
-        words = flags(digits, tmp_path, **{"cfg": cfg, "batch-size": 16})
-        process = start(words, f"gradients {tmp_path / str(number)}", ("--standalone", f"--nproc-per-node={number}"))
+        argv = flags(digits, tmp_path, **{"cfg": cfg, "batch-size": 16})
+        process = start(argv, f"gradients {tmp_path / str(number)}", ("--standalone", f"--nproc-per-node={number}"))
         assert process.communicate()[0] is not None
         found.append(torch.load(tmp_path / str(number), weights_only=True))
     one, two = (content["gradients"] for content in found)

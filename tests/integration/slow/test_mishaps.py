@@ -21,11 +21,11 @@ def begin(root, digits):
     running = []
 
     def start(folder, *more):
-        words = ["--cfg=yolov5n", "--weights=", "--imgsz=64", "--batch-size=8", f"--epochs={EPOCHS}", "--device=cpu"]
-        words += ["--noplots", "--noautoanchor", f"--data={digits}", f"--project={folder}"]
-        words = [*more, f"--project={folder}"] if "--resume" in more else [*words, *more]
+        argv = ["--cfg=yolov5n", "--weights=", "--imgsz=64", "--batch-size=8", f"--epochs={EPOCHS}", "--device=cpu"]
+        argv += ["--noplots", "--noautoanchor", f"--data={digits}", f"--project={folder}"]
+        argv = [*more, f"--project={folder}"] if "--resume" in more else [*argv, *more]
         process = subprocess.Popen(
-            [sys.executable, str(root / "train.py"), *words],
+            [sys.executable, str(root / "train.py"), *argv],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

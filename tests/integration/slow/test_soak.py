@@ -34,9 +34,9 @@ def soak(root, tmp_path_factory):
 
     def run(source, done, *more):
         """`done` matches a line that tells how many inputs are done."""
-        words = ["--weights", root / "weights" / "yolov5n-digits.pt", "--source", source, "--device", "cpu", *more]
+        argv = ["--weights", root / "weights" / "yolov5n-digits.pt", "--source", source, "--device", "cpu", *more]
         process = subprocess.Popen(
-            [sys.executable, root / "detect.py", *words, "--project", home, "--name", source.name],
+            [sys.executable, root / "detect.py", *argv, "--project", home, "--name", source.name],
             env=os.environ | {"YOLO_ATTENTION_CACHE": str(home / "cache")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -103,7 +103,7 @@ def test_a_long_video(soak, frames, tmp_path):
     assert slope(memory) < MOST
 
 
-NAMES = ("", "two words ", "имя-", "字" * 20, "😀", "#%41 %d ", "what?", "new\nline ", "\x1b[31m", "a.b.c.")
+NAMES = ("", "two argv ", "имя-", "字" * 20, "😀", "#%41 %d ", "what?", "new\nline ", "\x1b[31m", "a.b.c.")
 
 
 def test_thousands_of_odd_images(soak, digits, tmp_path):

@@ -73,9 +73,9 @@ def changes(world: World) -> dict[str, dict[str, list[str]]]:
     }
     found: dict[str, dict[str, list[str]]] = {}
     parts = ("checkout", "home", "temporary", "work", "data")
-    for script, words in commands.items():
+    for script, argv in commands.items():
         before = {part: checksums(world.root / part) for part in parts}
-        world.run(script, *words)
+        world.run(script, *argv)
         after = {part: checksums(world.root / part) for part in parts}
         found[script] = {
             part: sorted(

@@ -33,8 +33,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, root: Path, shared: Path) ->
 def test_odd_images_train_and_every_file_is_accounted_for(world: World) -> None:
     data = world.root / "data"
     before = checksums(data)
-    words = ("--data", data / "data.yaml", "--cfg", "yolov5n", "--weights", "", "--imgsz", 64, "--epochs", 1)
-    text = world.run("train.py", *words, "--batch", 8, "--workers", 0, "--noplots")
+    argv = ("--data", data / "data.yaml", "--cfg", "yolov5n", "--weights", "", "--imgsz", 64, "--epochs", 1)
+    text = world.run("train.py", *argv, "--batch", 8, "--workers", 0, "--noplots")
     files = {path for path in (data / "images").rglob("*") if path.is_file()}
     split = load_dataset(data / "data.yaml", split="train")["train"]
     used = {record.path for record in split}

@@ -75,7 +75,7 @@ class World:
         (root / "watcher" / "sitecustomize.py").write_text(WATCHER)
         self.noted, self.attempts = root / "noted.txt", 0
 
-    def run(self, *words: object) -> str:
+    def run(self, *argv: object) -> str:
         """Run a script of the checkout from the folder `work`; return what it says.
 
         Raises:
@@ -90,7 +90,7 @@ class World:
             "OMP_NUM_THREADS": "1",
             "NOTED": str(self.noted),
         }
-        script, *rest = words
+        script, *rest = argv
         command = [sys.executable, str(self.root / "checkout" / str(script)), *map(str, rest)]
         done = subprocess.run(
             [*CUT, *command] if self.cut else command,
