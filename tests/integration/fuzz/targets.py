@@ -153,11 +153,11 @@ def read_list(path: Path) -> bool:
 
 def read_image(path: Path) -> bool:
     """An image."""
-    facts = probe(path)
+    metadata = probe(path)
     shown = image_io.read(path)
-    assert facts.width == 0 or shown is not None, "probe() calls usable what cannot be decoded"
-    if shown is not None and facts.width:
-        assert shown.shape[:2] == (facts.height, facts.width), (shown.shape, facts)
+    assert metadata.width == 0 or shown is not None, "probe() calls usable what cannot be decoded"
+    if shown is not None and metadata.width:
+        assert shown.shape[:2] == (metadata.height, metadata.width), (shown.shape, metadata)
         assert fingerprint(path) is not None
     return shown is not None or sniff(path) is not None
 
