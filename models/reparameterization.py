@@ -18,7 +18,7 @@ from models.network.detector import Detector
 from models.spec.attention_entries import FORMS
 from models.spec.layer import IMAGE, Layer
 from models.spec.model_spec import ModelSpec, read_spec
-from models.spec.selectors import select
+from models.spec.selectors import select_layers
 
 PLAIN = {"IDetect": "PlainDetect", "IAuxDetect": "PlainDetect"}
 _REP_CONV = (0, 3, 1, None, 1, True)  # defaults of a RepConv row before its last argument, `deploy`
@@ -85,7 +85,7 @@ def reparameterize(detector: Detector, tolerance: float = 2e-3, *, merge: bool =
         deployed.fuse()
     deployed.load_state_dict(_state(work, deployed.spec))
     deployed.to(next(work.parameters()).device).eval()
-    agreement = compare(detector, deployed, tolerance)
+    agreement = compare_detectors(detector, deployed, tolerance)
     if not agreement.holds:
         raise RuntimeError(f"the deploy form of {detector.spec.name} does not compute the same: {agreement}")
     deployed.agreement = agreement
@@ -114,7 +114,7 @@ def deploy_spec(spec: ModelSpec, *, merge: bool = True) -> ModelSpec:
     return read_spec(description)
 
 
-def compare(one: Detector, other: Detector, tolerance: float, size: tuple[int, int] = (4, 5)) -> Agreement:
+def compare_detectors(one: Detector, other: Detector, tolerance: float, size: tuple[int, int] = (4, 5)) -> Agreement:
     """Run both on one image of noise.
 
     Args:
@@ -179,7 +179,7 @@ def _entry(entry: Mapping[str, Any], base: Sequence[Layer], index: Mapping[str, 
         ):
             places.append(selector)  # the name of other placed attention
             continue
-        found = [layer.name for layer in select(base, [selector], str(entry))]
+        found = [layer.name for layer in select_layers(base, [selector], str(entry))]
         places += [index[name] for name in found if name in index]
     gone = not places or (form == "between" and len(places) < 2)
     return None if gone else {**entry, form: places}

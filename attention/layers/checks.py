@@ -48,8 +48,8 @@ def one_of(value: object, allowed: Sequence[object], name: str) -> None:
         raise ValueError(f"{name}={value!r}, expected one of {', '.join(map(repr, allowed))}")
 
 
-def hidden_width(channels: int, reduction: float, minimum: int) -> int:
-    """Width of a bottleneck, never below a minimum: thin layers of small detectors would otherwise get a width of 0.
+def reduced_channels(channels: int, reduction: float, minimum: int) -> int:
+    """Return the channels of a bottleneck, never below a minimum: thin layers would otherwise get a width of 0.
 
     Args:
         channels: C.

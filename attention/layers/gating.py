@@ -1,4 +1,4 @@
-"""Maps weighed by gates: a number for each channel of an image, or one for each position.
+"""Multiply maps by gates: a number for each channel of an image, or one for each position.
 
 PyTorch's own backward pass of such a product writes a map of products for every gate and then sums it; these do not.
 """
@@ -25,8 +25,8 @@ def expand_as_map(gate: Tensor, x: Tensor) -> Tensor:
     return gate.to(x.dtype)[(...,) + (None,) * (x.dim() - 2)]
 
 
-def weigh(x: Tensor, weights: Tensor) -> Tensor:
-    """A map times a number for each of its channels.
+def gate_channels(x: Tensor, weights: Tensor) -> Tensor:
+    """Multiply each channel of a map by a gate.
 
     Args:
         x: (B, C, *spatial).
@@ -35,11 +35,11 @@ def weigh(x: Tensor, weights: Tensor) -> Tensor:
     Returns:
         The same shape and dtype as x.
     """
-    return select((x,), (weights,))
+    return weighted_sum((x,), (weights,))
 
 
-def select(branches: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-    """Sum of branches, each weighed per channel; no stack of the branches is made.
+def weighted_sum(branches: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """Sum branches, each weighted per channel; no stack of the branches is made.
 
     Args:
         branches: maps (B, C, *spatial).
@@ -53,8 +53,8 @@ def select(branches: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     return _WeightedSum.apply(*branches, *weights)
 
 
-def weigh_positions(x: Tensor, weights: Tensor) -> Tensor:
-    """A map times a number for each of its positions.
+def gate_positions(x: Tensor, weights: Tensor) -> Tensor:
+    """Multiply each position of a map by a gate.
 
     Args:
         x: (B, C, *spatial), made by the caller: where no gradient is wanted, it is overwritten.

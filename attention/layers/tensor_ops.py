@@ -88,10 +88,10 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def attend(
+def dot_product_attention(
     query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None, *, wider: int = 0
 ) -> Tensor:
-    """softmax(scale · q kᵀ + mask) v, without the matrix of all pairs.
+    """Compute softmax(scale · q kᵀ + mask) v, without the matrix of all pairs.
 
     Args:
         query: (B, heads, N, d), contiguous, as the other two.

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, odd, positive
 from attention.layers.conv_norm import ConvNorm
-from attention.layers.tensor_ops import attend, exporting, keep_format
+from attention.layers.tensor_ops import dot_product_attention, exporting, keep_format
 from attention.registry import ATTENTION
 
 
@@ -62,7 +62,7 @@ class AreaAttention(nn.Module):
         pad = -count % self.area
         mask = self._mask(x, value, count, pad) if exporting() or pad else None
         runs = [self._runs(part, pad) for part in (query, key, value)]
-        out = attend(runs[0], runs[1], runs[2], self.scale, mask)
+        out = dot_product_attention(runs[0], runs[1], runs[2], self.scale, mask)
         out = out.unflatten(0, (-1, self.area)).permute(0, 2, 4, 1, 3).flatten(3).flatten(1, 2)[..., :count]
         return keep_format(self.out(out.unflatten(2, x.shape[2:]) + self.position(value)), x)
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, one_of, positive
+from attention.layers.checks import one_of, positive, reduced_channels
 from attention.layers.conv_norm import BatchNorm1d, ConvNorm, Merging
 from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
@@ -50,7 +50,7 @@ class BAM(Merging):
         super().__init__()
         positive(dilation=dilation)
         one_of(combine, ("mul", "sum"), "combine")
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         norm = combine == "sum" if final_norm is None else final_norm
         self.combine = combine
         self.channel = nn.Sequential(

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, positive
-from attention.layers.tensor_ops import attend, keep_format
+from attention.layers.tensor_ops import dot_product_attention, keep_format
 from attention.registry import ATTENTION
 
 
@@ -73,7 +73,9 @@ class BiLevelRouting(nn.Module):
         def split(y: Tensor) -> Tensor:
             return y.flatten(0, 1).unflatten(2, (self.heads, -1)).transpose(1, 2).contiguous()
 
-        out = attend(split(query), split(chosen[0]), split(chosen[1]), self.scale, mask)  # (B·R, heads, n, d)
+        out = dot_product_attention(
+            split(query), split(chosen[0]), split(chosen[1]), self.scale, mask
+        )  # (B·R, heads, n, d)
         out = out.transpose(1, 2).flatten(2).reshape(x.shape[0], rows, columns, tall, wide, -1)
         out = out.permute(0, 5, 1, 3, 2, 4).reshape(x.shape[0], -1, rows * tall, columns * wide)[..., :height, :width]
         return keep_format(self.out(out + self.position(qkv.chunk(3, 1)[2])), x)

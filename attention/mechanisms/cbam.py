@@ -3,17 +3,17 @@
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, odd, one_of
+from attention.layers.checks import odd, one_of, reduced_channels
 from attention.layers.conv_norm import ConvNorm, zero_init
 from attention.layers.gates import make_gate
-from attention.layers.gating import weigh, weigh_positions
+from attention.layers.gating import gate_channels, gate_positions
 from attention.layers.pooling import axis_max_mean, planes, pool_max_mean
 from attention.registry import ATTENTION
 
 
 @ATTENTION.register("CBAM")
 class CBAM(nn.Module):
-    """Weigh channels, then positions, by pooled statistics of the map itself.
+    """Gate channels, then positions, by pooled statistics of the map itself.
 
     x₁ = x ⊙ σ(MLP(GAP(x)) + MLP(GMP(x)));  y = x₁ ⊙ σ(BN(conv₇[max_c x₁; mean_c x₁]))
 
@@ -55,7 +55,7 @@ class CBAM(nn.Module):
         super().__init__()
         one_of(dims, (1, 2, 3), "dims")
         odd(kernel_size=kernel_size)
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         with_bias = not norm if spatial_bias is None else spatial_bias
         self.fc1 = nn.Linear(channels, hidden, bias=bias)
         self.act = nn.ReLU()
@@ -68,8 +68,8 @@ class CBAM(nn.Module):
             zero_init(self.spatial.bn if norm else self.spatial.conv)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh the channels, then the positions, of x (B, C, *spatial)."""
+        """Gate the channels, then the positions, of x (B, C, *spatial)."""
         pooled = torch.stack(pool_max_mean(x))  # (2, B, C): one pass of the shared MLP for both
         logits = self.fc2(self.act(self.fc1(pooled))).sum(0)
-        x = weigh(x, self.gate(logits))
-        return weigh_positions(x, self.gate(self.spatial(planes(*axis_max_mean(x, 1)))))
+        x = gate_channels(x, self.gate(logits))
+        return gate_positions(x, self.gate(self.spatial(planes(*axis_max_mean(x, 1)))))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width
+from attention.layers.checks import reduced_channels
 from attention.layers.conv_norm import ConvNorm, zero_init
 from attention.layers.gates import make_gate
 from attention.layers.gating import times
@@ -13,7 +13,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("CoordAtt", "CA", "CoordinateAttention")
 class CoordAtt(nn.Module):
-    """Weigh channels per row and per column, so that the gates know where things are.
+    """Gate channels per row and per column, so that the gates know where things are.
 
     [fʰ; fʷ] = hswish(BN(W₁[mean_W x; mean_H x]));  y = x ⊙ σ(W_h fʰ) ⊙ σ(W_w fʷ)
 
@@ -36,7 +36,7 @@ class CoordAtt(nn.Module):
 
     def __init__(self, channels: int, reduction: float = 32, *, min_hidden: int = 8, gate: str = "sigmoid") -> None:
         super().__init__()
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.squeeze = ConvNorm(channels, hidden, dims=1, bias=True, act=nn.Hardswish())
         self.rows = nn.Conv1d(hidden, channels, 1)
         self.columns = nn.Conv1d(hidden, channels, 1)
@@ -47,7 +47,7 @@ class CoordAtt(nn.Module):
             zero_init(self.columns)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh rows and columns of x (B, C, H, W)."""
+        """Gate rows and columns of x (B, C, H, W)."""
         height = x.shape[2]
         strips = self.squeeze(torch.cat((average(x, (3,)), average(x, (2,))), 2))  # (B, d, H + W)
         rows = self.gate(self.rows(strips[..., :height])).unsqueeze(3)  # (B, C, H, 1)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, positive
 from attention.layers.conv_norm import BatchNorm1d, BatchNorm2d, ConvNorm, Merging
-from attention.layers.gating import select
+from attention.layers.gating import weighted_sum
 from attention.layers.pooling import pool_mean
 from attention.layers.tensor_ops import group_norm, neighbours
 from attention.registry import ATTENTION
@@ -70,4 +70,4 @@ class CoT(Merging):
         mixed = self.act(self.bn(mixed.flatten(1, 2)))
         logits = self.fuse2(self.fuse1(pool_mean(mixed) + pool_mean(key)))
         shares = logits.unflatten(1, (-1, 2)).softmax(2)  # (B, C, 2)
-        return select((key, mixed), shares.unbind(2)[::-1]).to(x.dtype)
+        return weighted_sum((key, mixed), shares.unbind(2)[::-1]).to(x.dtype)

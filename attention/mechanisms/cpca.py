@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width
-from attention.layers.gating import weigh
+from attention.layers.checks import reduced_channels
+from attention.layers.gating import gate_channels
 from attention.layers.pooling import pool_max_mean
 from attention.layers.strip_convs import StripConvs
 from attention.registry import ATTENTION
@@ -13,7 +13,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("CPCA")
 class CPCA(nn.Module):
-    """Weigh channels, then let depthwise strip convolutions weigh positions in every channel separately.
+    """Gate channels, then let depthwise strip convolutions gate positions in every channel separately.
 
     x′ = GELU(P x);  x″ = x′ ⊙ (σ(MLP GAP x′) + σ(MLP GMP x′));  y = P(P(strips(x″)) ⊙ x″)
 
@@ -37,7 +37,7 @@ class CPCA(nn.Module):
 
     def __init__(self, channels: int, reduction: float = 4, *, min_hidden: int = 4) -> None:
         super().__init__()
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.project = nn.Conv2d(channels, channels, 1)
         self.fc1 = nn.Linear(channels, hidden)
         self.act = nn.ReLU(inplace=True)
@@ -45,9 +45,9 @@ class CPCA(nn.Module):
         self.strips = StripConvs(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh channels and positions of x (B, C, H, W)."""
+        """Gate channels and positions of x (B, C, H, W)."""
         mixed = F.gelu(self.project(x))
         pooled = torch.stack(pool_max_mean(mixed))  # (2, B, C)
         gates = torch.sigmoid(self.fc2(self.act(self.fc1(pooled)))).sum(0)
-        weighed = weigh(mixed, gates)
-        return self.project(self.project(self.strips(weighed)) * weighed).to(x.dtype)
+        weighted = gate_channels(mixed, gates)
+        return self.project(self.project(self.strips(weighted)) * weighted).to(x.dtype)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, positive
+from attention.layers.checks import positive, reduced_channels
 from attention.layers.tensor_ops import full_precision, one_hot, upcast
 from attention.registry import ATTENTION
 
@@ -37,7 +37,7 @@ class CrissCross(nn.Module):
     def __init__(self, channels: int, recurrence: int = 2, *, reduction: float = 8, min_hidden: int = 4) -> None:
         super().__init__()
         positive(recurrence=recurrence)
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.recurrence = recurrence
         self.query = nn.Conv2d(channels, hidden, 1)
         self.key = nn.Conv2d(channels, hidden, 1)

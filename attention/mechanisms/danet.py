@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, one_of
-from attention.layers.tensor_ops import attend, from_tokens, full_precision, tokens, upcast
+from attention.layers.checks import one_of, reduced_channels
+from attention.layers.tensor_ops import dot_product_attention, from_tokens, full_precision, tokens, upcast
 from attention.registry import ATTENTION
 
 
@@ -40,7 +40,7 @@ class DANet(nn.Module):
     def __init__(self, channels: int, *, branches: str = "both", reduction: float = 8, min_hidden: int = 4) -> None:
         super().__init__()
         one_of(branches, ("both", "position", "channel"), "branches")
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.branches = branches
         self.wider = hidden - channels  # of q and k over v
         if branches != "channel":
@@ -54,7 +54,9 @@ class DANet(nn.Module):
     def _by_position(self, x: Tensor) -> Tensor:
         query, key, value = tokens(self.query(x)), tokens(self.key(x)), tokens(self.value(x))
         with full_precision(x):
-            return from_tokens(attend(upcast(query), upcast(key), upcast(value), 1.0, wider=self.wider), x)
+            return from_tokens(
+                dot_product_attention(upcast(query), upcast(key), upcast(value), 1.0, wider=self.wider), x
+            )
 
     @staticmethod
     def _by_channel(x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, odd, positive
-from attention.layers.tensor_ops import attend, from_tokens, keep_format, tokens, upcast
+from attention.layers.tensor_ops import dot_product_attention, from_tokens, keep_format, tokens, upcast
 from attention.registry import ATTENTION
 
 
@@ -106,7 +106,7 @@ class DeformableAttention(nn.Module):
         query = self.query(x)
         samples = self._sample(x, query)
         key, value = (tokens(layer(samples), self.heads) for layer in (self.key, self.value))
-        out = from_tokens(attend(tokens(query, self.heads), key, value, self.scale), x)
+        out = from_tokens(dot_product_attention(tokens(query, self.heads), key, value, self.scale), x)
         if self.position is not None:
             out = out + self.position(query)
         return keep_format(self.out(out), x)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width
+from attention.layers.checks import reduced_channels
 from attention.layers.conv_norm import zero_init
 from attention.layers.tensor_ops import upcast
 from attention.registry import ATTENTION
@@ -36,7 +36,7 @@ class DoubleAttention(nn.Module):
 
     def __init__(self, channels: int, reduction: float = 4, *, min_hidden: int = 4) -> None:
         super().__init__()
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.parts = nn.Conv2d(channels, 3 * hidden, 1)  # A, B and V
         self.out = nn.Conv2d(hidden, channels, 1)
         zero_init(self.out)

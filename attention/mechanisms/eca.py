@@ -6,14 +6,14 @@ from torch import Tensor, nn
 from attention.layers.checks import adaptive_kernel_size, odd, one_of, positive
 from attention.layers.conv_norm import zero_init
 from attention.layers.gates import make_gate
-from attention.layers.gating import weigh
+from attention.layers.gating import gate_channels
 from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
 
 
 @ATTENTION.register("ECA", "ECANet", "EfficientChannelAttention")
 class ECA(nn.Module):
-    """Weigh each channel by the means of its neighbours in channel order, with one shared kernel.
+    """Gate each channel by the means of its neighbours in channel order, with one shared kernel.
 
     y = x ⊙ σ(conv1d_k(GAP(x)))
 
@@ -51,8 +51,8 @@ class ECA(nn.Module):
             zero_init(self.conv)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh the channels of x (B, C, *spatial)."""
+        """Gate the channels of x (B, C, *spatial)."""
         # The batch of channel sequences as one image (1, 1, B, C): several times faster than a 1-D convolution.
         kernel = self.conv.weight.unsqueeze(2)
         logits = F.conv2d(pool_mean(x)[None, None], kernel, padding=(0, self.margin))[0, 0]
-        return weigh(x, self.gate(logits))
+        return gate_channels(x, self.gate(logits))

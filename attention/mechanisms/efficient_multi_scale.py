@@ -14,7 +14,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("EfficientMultiScale", "EMA", "EMAttention")
 class EfficientMultiScale(nn.Module):
-    """Let a strip branch and a 3 × 3 branch of each channel group weigh each other's positions.
+    """Let a strip branch and a 3 × 3 branch of each channel group gate each other's positions.
 
     Per group x_g of c channels: [h; w] = W₁[mean_W x_g; mean_H x_g];  x₁ = IN(x_g ⊙ σ(h) ⊙ σ(w));  x₂ = conv₃(x_g);
     m = softmax(GAP x₁)ᵀ x₂ + softmax(GAP x₂)ᵀ x₁;  y = x_g ⊙ σ(m)

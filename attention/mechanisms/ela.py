@@ -16,7 +16,7 @@ VARIANTS = {"T": (5, 1, 32), "B": (7, 1, 16), "S": (5, 8, 16), "L": (7, 8, 16)}
 
 @ATTENTION.register("ELA")
 class ELA(nn.Module):
-    """Weigh rows and columns by 1-D convolutions of the strip means; no channel is squeezed.
+    """Gate rows and columns by 1-D convolutions of the strip means; no channel is squeezed.
 
     zʰ = mean_W x, zʷ = mean_H x;  y = x ⊙ σ(GN(conv1d(zʰ))) ⊙ σ(GN(conv1d(zʷ))), convolution and GN shared by both
 
@@ -50,7 +50,7 @@ class ELA(nn.Module):
             zero_init(self.norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh rows and columns of x (B, C, H, W)."""
+        """Gate rows and columns of x (B, C, H, W)."""
         rows = self.gate(group_norm(self.norm, self.conv(average(x, (3,))))).unsqueeze(3)  # (B, C, H, 1)
         columns = self.gate(group_norm(self.norm, self.conv(average(x, (2,))))).unsqueeze(2)  # (B, C, 1, W)
         return times(x * rows.to(x.dtype), columns)

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, largest_divisor, positive
+from attention.layers.checks import largest_divisor, positive, reduced_channels
 from attention.layers.conv_norm import zero_init
 from attention.layers.gates import make_gate
-from attention.layers.gating import weigh
+from attention.layers.gating import gate_channels
 from attention.layers.tensor_ops import full_precision, pooling_matrix, upcast
 from attention.registry import ATTENTION
 
@@ -67,7 +67,7 @@ class FcaNet(nn.Module):
         positive(size=size, frequencies=frequencies)
         if frequencies > len(TOP_U) or size < 7:
             raise ValueError(f"size={size}, frequencies={frequencies}, expected at least 7 and at most {len(TOP_U)}")
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         groups = largest_divisor(channels, frequencies)
         self.size = size
         step = size // 7  # the ranking is of a 7 × 7 transform
@@ -82,7 +82,7 @@ class FcaNet(nn.Module):
             zero_init(self.fc2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh the channels of x (B, C, H, W)."""
+        """Gate the channels of x (B, C, H, W)."""
         # Averaging to the grid and the wave are one weight per row and column of the map.
         wide = upcast(x[:0])  # only for its dtype and device
         with full_precision(x):
@@ -90,4 +90,4 @@ class FcaNet(nn.Module):
             columns = _waves(self.of_columns, self.size, wide) @ pooling_matrix(x.shape[3], self.size, wide)
         waves = (rows.unsqueeze(2) * columns.unsqueeze(1)).to(x.dtype)  # (groups, H, W)
         pooled = torch.einsum("bgchw,ghw->bgc", x.unflatten(1, (waves.shape[0], -1)), waves).flatten(1)
-        return weigh(x, self.gate(self.fc2(self.act(self.fc1(pooled)))))
+        return gate_channels(x, self.gate(self.fc2(self.act(self.fc1(pooled)))))

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, odd, one_of, positive
+from attention.layers.checks import odd, one_of, positive, reduced_channels
 from attention.layers.conv_norm import ConvNorm, zero_init
 from attention.layers.gates import make_gate
 from attention.layers.gating import times
@@ -12,7 +12,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("GAM")
 class GAM(nn.Module):
-    """Weigh every element twice, by the channels at its position and by its 7 × 7 neighbourhood; nothing is pooled.
+    """Gate every element twice, by the channels at its position and by its 7 × 7 neighbourhood; nothing is pooled.
 
     x₁ = x ⊙ σ(W₂ δ(W₁ x + b₁) + b₂);  y = x₁ ⊙ σ(BN(conv₇(δ(BN(conv₇(x₁))))))
 
@@ -54,7 +54,7 @@ class GAM(nn.Module):
         odd(kernel_size=kernel_size)
         positive(groups=groups)
         one_of(channel_gate, (True, False), "channel_gate")
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         if channels % groups or hidden % groups:
             raise ValueError(f"groups={groups} does not divide channels={channels} and the hidden width {hidden}")
         if gate != "sigmoid" and not channel_gate:
@@ -73,7 +73,7 @@ class GAM(nn.Module):
             zero_init(self.expand.bn)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh the elements of x (B, C, H, W)."""
+        """Gate the elements of x (B, C, H, W)."""
         x = times(self.channel_gate(self.fc2(self.act(self.fc1(x)))).to(x.dtype), x)
         hidden = self.squeeze(x)
         if self.groups > 1:

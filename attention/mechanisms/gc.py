@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, one_of
+from attention.layers.checks import one_of, reduced_channels
 from attention.layers.conv_norm import CONVS, zero_init
 from attention.layers.gates import make_gate
-from attention.layers.gating import expand_as_map, weigh
+from attention.layers.gating import expand_as_map, gate_channels
 from attention.layers.pooling import pool_mean
 from attention.layers.tensor_ops import upcast
 from attention.registry import ATTENTION
@@ -54,7 +54,7 @@ class GC(nn.Module):
         one_of(dims, (1, 2, 3), "dims")
         one_of(pool, ("att", "avg"), "pool")
         one_of(fusion, ("add", "mul", "both"), "fusion")
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.pool = pool
         self.fusion = fusion
         if pool == "att":
@@ -85,7 +85,7 @@ class GC(nn.Module):
         context = self._context(x)
         out = x
         if self.fusion != "add":
-            out = weigh(x, self.gate(self.mul(context)))
+            out = gate_channels(x, self.gate(self.mul(context)))
         if self.fusion != "mul":
             out = out + expand_as_map(self.add(context), x)
         return out

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from attention.layers.checks import one_of, positive
-from attention.layers.gating import weigh
+from attention.layers.gating import gate_channels
 from attention.layers.tensor_ops import upcast
 from attention.registry import ATTENTION
 
@@ -54,4 +54,4 @@ class GCT(nn.Module):
         else:
             size = self.alpha * wide.abs().sum(axes)
             share = size / (size.abs().mean(1, keepdim=True) + self.eps)
-        return weigh(x, 1 + torch.tanh(self.gamma * share + self.beta))
+        return gate_channels(x, 1 + torch.tanh(self.gamma * share + self.beta))

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, one_of
-from attention.layers.gating import weigh
+from attention.layers.checks import one_of, reduced_channels
+from attention.layers.gating import gate_channels
 from attention.layers.pooling import pool_mean
 from attention.layers.tensor_ops import upcast
 from attention.registry import ATTENTION
@@ -59,7 +59,7 @@ class HardAttention(nn.Module):
         one_of(estimator, ("straight-through", "gumbel"), "estimator")
         if not temperature > 0:
             raise ValueError(f"temperature={temperature}, expected a positive number")
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.axis = axis
         self.estimator = estimator
         self.temperature = temperature
@@ -85,4 +85,4 @@ class HardAttention(nn.Module):
         if self.training:
             soft = torch.sigmoid(logits)
             gate = gate + (soft - soft.detach())  # the difference is exactly 0: only its gradient counts
-        return weigh(x, gate) if self.axis == "channel" else x * gate.to(x.dtype)
+        return gate_channels(x, gate) if self.axis == "channel" else x * gate.to(x.dtype)

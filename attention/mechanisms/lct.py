@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from attention.layers.checks import largest_divisor, positive
 from attention.layers.conv_norm import zero_init
 from attention.layers.gates import make_gate
-from attention.layers.gating import weigh
+from attention.layers.gating import gate_channels
 from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
 
@@ -45,10 +45,10 @@ class LCT(nn.Module):
             nn.init.ones_(self.norm.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh the channels of x (B, C, H, W)."""
+        """Gate the channels of x (B, C, H, W)."""
         norm, means = self.norm, pool_mean(x)
         # Not group_norm: OpenVINO has none for maps of one position.
         groups = means.unflatten(1, (norm.num_groups, -1))
         variance, mean = torch.var_mean(groups, 2, keepdim=True, correction=0)
         normed = ((groups - mean) / torch.sqrt(variance + norm.eps)).reshape(means.shape)
-        return weigh(x, self.gate(torch.addcmul(norm.bias, normed, norm.weight)))
+        return gate_channels(x, self.gate(torch.addcmul(norm.bias, normed, norm.weight)))

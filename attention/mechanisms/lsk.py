@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from attention.layers.checks import positive
-from attention.layers.gating import weigh_positions
+from attention.layers.gating import gate_positions
 from attention.layers.pooling import axis_max_mean, planes
 from attention.registry import ATTENTION
 
@@ -45,7 +45,7 @@ class LSK(nn.Module):
         self.expand = nn.Conv2d(half, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh x (B, C, H, W)."""
+        """Gate x (B, C, H, W)."""
         near = self.near(x)
         far = self.reduce_far(self.far(near))
         near = self.reduce_near(near)
@@ -53,4 +53,4 @@ class LSK(nn.Module):
         (near_most, near_mean), (far_most, far_mean) = axis_max_mean(near, 1), axis_max_mean(far, 1)
         pooled = planes((near_mean + far_mean) / 2, torch.maximum(near_most, far_most))
         of_near, of_far = torch.sigmoid(self.choose(pooled)).chunk(2, 1)
-        return x * self.expand(weigh_positions(near, of_near) + weigh_positions(far, of_far)).to(x.dtype)
+        return x * self.expand(gate_positions(near, of_near) + gate_positions(far, of_far)).to(x.dtype)

@@ -51,7 +51,7 @@ class MLCA(nn.Module):
         self.conv_local = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh cells and channels of x (B, C, H, W)."""
+        """Gate cells and channels of x (B, C, H, W)."""
         height, width = x.shape[2:]
         down_rows, down_columns = pooling_matrix(height, self.cells, x), pooling_matrix(width, self.cells, x)
         local = down_rows @ (x @ down_columns.t())  # (B, C, cells, cells)

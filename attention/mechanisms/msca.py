@@ -35,5 +35,5 @@ class MSCA(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh x (B, C, H, W)."""
+        """Gate x (B, C, H, W)."""
         return x * self.project(self.strips(x)).to(x.dtype)

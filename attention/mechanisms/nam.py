@@ -10,7 +10,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("NAM")
 class NAM(nn.Module):
-    """Gate each element by its batch-normalised value, weighed by the share of its channel's scale.
+    """Gate each element by its batch-normalised value, weighted by the share of its channel's scale.
 
     y = x ⊙ σ(w ⊙ BN(x)), w_c = |γ_c| / Σ|γ|, γ the scale of BN; the module has no other parameters
 

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, one_of
+from attention.layers.checks import one_of, reduced_channels
 from attention.layers.conv_norm import CONVS, ConvNorm
-from attention.layers.tensor_ops import attend, exporting, from_tokens, full_precision, tokens, upcast
+from attention.layers.tensor_ops import dot_product_attention, exporting, from_tokens, full_precision, tokens, upcast
 from attention.registry import ATTENTION
 
 MODES = ("embedded", "gaussian", "dot", "concat")
@@ -14,7 +14,7 @@ MODES = ("embedded", "gaussian", "dot", "concat")
 
 @ATTENTION.register("NonLocal", "NonLocalBlock", "NL")
 class NonLocal(nn.Module):
-    """Add to each position a mean over all positions, weighed by similarity.
+    """Add to each position a mean over all positions, weighted by similarity.
 
     y = x + BN(W_z · (1/Zᵢ) Σⱼ f(xᵢ, xⱼ) g(xⱼ)), where f is one of
 
@@ -60,7 +60,7 @@ class NonLocal(nn.Module):
         super().__init__()
         one_of(dims, (1, 2, 3), "dims")
         one_of(mode, MODES, "mode")
-        hidden = hidden_width(channels, reduction, 1)
+        hidden = reduced_channels(channels, reduction, 1)
         conv = CONVS[dims]
         self.mode = mode
         self.subsample = subsample
@@ -82,7 +82,7 @@ class NonLocal(nn.Module):
         source = self._pool(x) if self.subsample else x
         query, key, value = tokens(self.theta(x)), tokens(self.phi(source)), tokens(self.g(source))
         if self.mode == "embedded":
-            mean = attend(query, key, value, self.scale)
+            mean = dot_product_attention(query, key, value, self.scale)
         else:
             with full_precision(x):
                 mean = self._unscaled(upcast(query), upcast(key), upcast(value))
@@ -91,7 +91,7 @@ class NonLocal(nn.Module):
     def _unscaled(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """The three modes whose sums may leave the range of half precision; all (B, 1, N, d)."""
         if self.mode == "gaussian":
-            return attend(query, key, value, 1.0, wider=self.wider)
+            return dot_product_attention(query, key, value, 1.0, wider=self.wider)
         if self.mode == "dot":
             return query @ (key.transpose(2, 3) @ value / key.shape[2])
         weight = upcast(self.pair.weight).flatten()  # type: ignore[arg-type,operator]

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, one_of
-from attention.layers.gating import weigh, weigh_positions
+from attention.layers.checks import one_of, reduced_channels
+from attention.layers.gating import gate_channels, gate_positions
 from attention.layers.pooling import average
 from attention.layers.tensor_ops import upcast
 from attention.registry import ATTENTION
@@ -52,7 +52,7 @@ class PolarizedSelfAttention(nn.Module):
         super().__init__()
         one_of(order, ("parallel", "sequential"), "order")
         one_of(definition, ("code", "paper"), "definition")
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.order = order
         self.position_softmax = "channel" if definition == "paper" else ("result" if order == "parallel" else "value")
         self.channel_query = nn.Conv2d(channels, 1, 1, bias=False)
@@ -89,7 +89,7 @@ class PolarizedSelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate x (B, C, H, W)."""
-        by_channel = weigh(x, self._channel_gate(x))
+        by_channel = gate_channels(x, self._channel_gate(x))
         if self.order == "sequential":
-            return weigh_positions(by_channel, self._position_gate(by_channel))
+            return gate_positions(by_channel, self._position_gate(by_channel))
         return by_channel + x * self._position_gate(x)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, largest_divisor, positive
-from attention.layers.gating import weigh
+from attention.layers.checks import largest_divisor, positive, reduced_channels
+from attention.layers.gating import gate_channels
 from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
 
@@ -38,7 +38,7 @@ class PyramidSqueeze(nn.Module):
         if channels % 4:
             raise ValueError(f"channels={channels} is not divisible by 4, one part for each kernel size")
         part = channels // 4
-        hidden = hidden_width(part, reduction, min_hidden)
+        hidden = reduced_channels(part, reduction, min_hidden)
         self.convs = nn.ModuleList(
             nn.Conv2d(channels, part, k, padding=k // 2, groups=largest_divisor(part, groups), bias=False)
             for k, groups in ((3, 1), (5, 4), (7, 8), (9, 16))
@@ -53,4 +53,4 @@ class PyramidSqueeze(nn.Module):
         pooled = torch.stack([pool_mean(part) for part in maps], 1)  # (B, 4, C / 4)
         shares = torch.sigmoid(self.fc2(self.act(self.fc1(pooled)))).softmax(1).flatten(1)
         joined = torch.cat(maps, 1)
-        return weigh(joined, shares).to(x.dtype)
+        return gate_channels(joined, shares).to(x.dtype)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, one_of
+from attention.layers.checks import one_of, reduced_channels
 from attention.layers.gating import expand_as_map
 from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
@@ -11,7 +11,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("SCSE", "scSE")
 class SCSE(nn.Module):
-    """Weigh channels as SE does and positions by one 1 × 1 convolution, and combine both results.
+    """Gate channels as SE does and positions by one 1 × 1 convolution, and combine both results.
 
     c = x ⊙ σ(W₂ δ(W₁ GAP(x) + b₁) + b₂);  s = x ⊙ σ(w·x + b);  y = max(c, s), c + s or c ⊙ s
 
@@ -36,7 +36,7 @@ class SCSE(nn.Module):
     def __init__(self, channels: int, reduction: float = 2, *, combine: str = "max", min_hidden: int = 4) -> None:
         super().__init__()
         one_of(combine, ("max", "add", "mul"), "combine")
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.combine = combine
         self.fc1 = nn.Linear(channels, hidden)
         self.act = nn.ReLU(inplace=True)
@@ -44,7 +44,7 @@ class SCSE(nn.Module):
         self.spatial = nn.Conv2d(channels, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh channels and positions of x (B, C, H, W)."""
+        """Gate channels and positions of x (B, C, H, W)."""
         channel = expand_as_map(torch.sigmoid(self.fc2(self.act(self.fc1(pool_mean(x))))), x)
         spatial = torch.sigmoid(self.spatial(x)).to(x.dtype)
         if self.combine == "add":

@@ -2,17 +2,17 @@
 
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, one_of
+from attention.layers.checks import one_of, reduced_channels
 from attention.layers.conv_norm import zero_init
 from attention.layers.gates import make_gate
-from attention.layers.gating import weigh
+from attention.layers.gating import gate_channels
 from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
 
 
 @ATTENTION.register("SE", "ChannelAttention", "SELayer", "SENet")
 class SE(nn.Module):
-    """Weigh each channel by a small network that sees the means of all channels.
+    """Gate each channel by a small network that sees the means of all channels.
 
     y = x ⊙ σ(W₂ δ(W₁ GAP(x) + b₁) + b₂)
 
@@ -47,7 +47,7 @@ class SE(nn.Module):
     ) -> None:
         super().__init__()
         one_of(dims, (1, 2, 3), "dims")
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.fc1 = nn.Linear(channels, hidden, bias=bias)
         self.act = nn.ReLU()
         self.fc2 = nn.Linear(hidden, channels, bias=bias)
@@ -57,6 +57,6 @@ class SE(nn.Module):
             zero_init(self.fc2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh the channels of x (B, C, *spatial)."""
+        """Gate the channels of x (B, C, *spatial)."""
         weights = self.gate(self.fc2(self.act(self.fc1(pool_mean(x)))))  # (B, C)
-        return weigh(x, weights)
+        return gate_channels(x, weights)

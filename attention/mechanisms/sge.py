@@ -37,7 +37,7 @@ class SGE(nn.Module):
         self.bias = nn.Parameter(torch.ones(self.groups))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh the positions of x (B, C, H, W)."""
+        """Gate the positions of x (B, C, H, W)."""
         grouped = x.unflatten(1, (self.groups, -1))  # (B, G, C / G, H, W)
         wide = upcast(grouped)
         likeness = (wide * average(wide, (3, 4), keepdim=True)).sum(2)  # (B, G, H, W)

@@ -10,7 +10,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("ShuffleAttention", "SANet")
 class ShuffleAttention(nn.Module):
-    """Gate half of each group by its channel means and half by its normalised map, then shuffle the halves.
+    """Gate half of each group by its channel means and half by its normalised map, then shuffle the parts.
 
     Per group: x₀ ⊙ σ(w_c GAP(x₀) + b_c) and x₁ ⊙ σ(w_s IN(x₁) + b_s), IN the instance norm with its own scale and
     shift; then channel_shuffle(2). The parameters are shared by the groups.
@@ -46,8 +46,8 @@ class ShuffleAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate and shuffle x (B, C, H, W)."""
-        halves = x.unflatten(1, (self.groups, 2, -1))  # (B, G, 2, C / 2G, H, W)
-        first, second = halves[:, :, 0], halves[:, :, 1]
+        parts = x.unflatten(1, (self.groups, 2, -1))  # (B, G, 2, C / 2G, H, W)
+        first, second = parts[:, :, 0], parts[:, :, 1]
         channel = torch.sigmoid(upcast(first).mean((3, 4)) * self.channel_weight + self.channel_bias)
         # Norm, scale and shift of the second half are one affine map per channel: σ(a·x₁ + b).
         variance, mean = torch.var_mean(upcast(second), (3, 4), correction=0)

@@ -11,7 +11,7 @@ from attention.registry import ATTENTION
 
 @ATTENTION.register("SimAM")
 class SimAM(nn.Module):
-    """Weigh each element by how far it stands out from its channel; nothing is learned.
+    """Gate each element by how far it stands out from its channel; nothing is learned.
 
     y = x ⊙ σ((x − μ)² / (4(σ² + λ)) + ½), μ and σ² (unbiased) per image and channel
 
@@ -39,7 +39,7 @@ class SimAM(nn.Module):
         self.lam = lam
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh the elements of x (B, C, H, W)."""
+        """Gate the elements of x (B, C, H, W)."""
         wide = upcast(x)
         freedom = x.shape[2] * x.shape[3] - 1
         square = (wide - average(wide, (2, 3), keepdim=True)).square()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, odd, one_of, positive
+from attention.layers.checks import odd, one_of, positive, reduced_channels
 from attention.layers.conv_norm import ConvNorm
-from attention.layers.gating import select
+from attention.layers.gating import weighted_sum
 from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
 
@@ -60,7 +60,7 @@ class SKAttention(nn.Module):
             odd(kernels=kernel)
         if channels % groups:
             raise ValueError(f"channels={channels} is not divisible by groups={groups}")
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.convs = nn.ModuleList(
             ConvNorm(channels, channels, k, dims=dims, groups=groups, bias=True, act=nn.ReLU(inplace=True))
             for k in kernels
@@ -74,4 +74,4 @@ class SKAttention(nn.Module):
         pooled = torch.stack([pool_mean(branch) for branch in branches]).sum(0)  # (B, C), of their sum
         z = self.fc(pooled)
         weights = torch.stack([fc(z) for fc in self.fcs]).softmax(0)  # (branches, B, C)
-        return select(branches, weights.unbind(0)).to(x.dtype)
+        return weighted_sum(branches, weights.unbind(0)).to(x.dtype)

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width
+from attention.layers.checks import reduced_channels
 from attention.layers.conv_norm import ConvNorm
-from attention.layers.gating import select
+from attention.layers.gating import weighted_sum
 from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
 
@@ -36,7 +36,7 @@ class SKDilated(nn.Module):
 
     def __init__(self, channels: int, reduction: float = 16, *, min_hidden: int = 4) -> None:
         super().__init__()
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         self.near = ConvNorm(channels, channels, 3, bias=True, norm=False)
         self.far = ConvNorm(channels, channels, 3, dilation=2, bias=True, norm=False)
         self.fc1 = nn.Linear(channels, hidden, bias=False)
@@ -48,4 +48,4 @@ class SKDilated(nn.Module):
         near, far = self.near(x), self.far(x)
         logits = self.fc2(self.act(self.fc1(pool_mean(near) + pool_mean(far))))
         weights = logits.unflatten(1, (2, -1)).softmax(1)  # (B, 2, C)
-        return select((near, far), weights.unbind(1)).to(x.dtype)
+        return weighted_sum((near, far), weights.unbind(1)).to(x.dtype)

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from attention.layers.checks import hidden_width, largest_divisor, positive
+from attention.layers.checks import largest_divisor, positive, reduced_channels
 from attention.layers.conv_norm import BatchNorm1d, ConvNorm, Merging
-from attention.layers.gating import select
+from attention.layers.gating import weighted_sum
 from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
 
@@ -42,7 +42,7 @@ class SKUnit(Merging):
     ) -> None:
         super().__init__()
         positive(branches=branches)
-        hidden = hidden_width(channels, reduction, min_hidden)
+        hidden = reduced_channels(channels, reduction, min_hidden)
         groups = largest_divisor(channels, groups)
         self.convs = nn.ModuleList(
             ConvNorm(channels, channels, 3, dilation=i, groups=groups, act=nn.ReLU(inplace=True))
@@ -59,4 +59,4 @@ class SKUnit(Merging):
         pooled = torch.stack([pool_mean(branch) for branch in branches]).sum(0)  # (B, C), of their sum
         z = self.act(self.bn(self.fc(pooled)))
         weights = torch.stack([fc(z) for fc in self.fcs]).softmax(0)  # (branches, B, C)
-        return select(branches, weights.unbind(0)).to(x.dtype)
+        return weighted_sum(branches, weights.unbind(0)).to(x.dtype)

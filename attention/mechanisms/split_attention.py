@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, odd, positive
 from attention.layers.conv_norm import BatchNorm1d, ConvNorm, Merging
-from attention.layers.gating import select, weigh
+from attention.layers.gating import gate_channels, weighted_sum
 from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
 
@@ -71,6 +71,6 @@ class SplitAttention(Merging):
         logits = self.fc2(self.act(self.bn(self.fc1(pooled))))
         logits = logits.reshape(x.shape[0], self.groups, self.radix, -1).transpose(1, 2)  # (B, r, g, C / g)
         if self.radix == 1:
-            return weigh(maps, torch.sigmoid(logits).flatten(1)).to(x.dtype)
+            return gate_channels(maps, torch.sigmoid(logits).flatten(1)).to(x.dtype)
         shares = logits.softmax(1).flatten(2)  # (B, r, C)
-        return select(maps.chunk(self.radix, 1), shares.unbind(1)).to(x.dtype)
+        return weighted_sum(maps.chunk(self.radix, 1), shares.unbind(1)).to(x.dtype)

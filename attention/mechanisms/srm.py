@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from attention.layers.checks import positive
 from attention.layers.conv_norm import BatchNorm1d
 from attention.layers.gates import make_gate
-from attention.layers.gating import weigh
+from attention.layers.gating import gate_channels
 from attention.layers.tensor_ops import upcast
 from attention.registry import ATTENTION
 
@@ -42,9 +42,9 @@ class SRM(nn.Module):
         self.starts_at_identity = gate != "sigmoid"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh the channels of x (B, C, H, W)."""
+        """Gate the channels of x (B, C, H, W)."""
         variance, mean = torch.var_mean(upcast(x), (2, 3), correction=0)
         count = x.shape[2] * x.shape[3]
         deviation = (variance * count / (count - 1 + (count == 1)) + 1e-5).sqrt()
         style = mean * self.weight[:, 0] + deviation * self.weight[:, 1]
-        return weigh(x, self.gate(self.bn(style.to(self.bn.weight.dtype))))
+        return gate_channels(x, self.gate(self.bn(style.to(self.bn.weight.dtype))))

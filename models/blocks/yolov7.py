@@ -169,7 +169,7 @@ class DownC(nn.Module):
         self.mp = nn.MaxPool2d(k, k)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Join both halves."""
+        """Join both parts."""
         return torch.cat((self.cv2(self.cv1(x)), self.cv3(self.mp(x))), 1)
 
 
@@ -196,7 +196,7 @@ class MPConv(nn.Module):
         self.cv3 = convolution(c2 // 2, c2 // 2, 3, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Join both halves."""
+        """Join both parts."""
         return torch.cat((self.cv3(self.cv2(x)), self.cv1(self.mp(x))), 1)
 
     @staticmethod

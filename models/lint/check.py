@@ -154,7 +154,7 @@ def _check_resolution(settings: Settings, report: Report) -> None:
     """Report what keeps the file from being a model, and channels written by hand that do not hold."""
     layers: list[Layer] = []
     try:
-        resolve_rows(settings.rows, settings.words, layers)
+        resolve_rows(settings.rows, settings.context, layers)
     except SpecError as error:
         row = settings.rows[len(layers)]
         message = str(error).removeprefix(f"{row.origin}: ")
@@ -167,7 +167,7 @@ def _check_resolution(settings: Settings, report: Report) -> None:
     for row, layer in zip(settings.rows, layers, strict=False):
         if layer.attention and _hand_written(row) and row.args[0] != layer.channels:  # type: ignore[index]
             text = f"{row.args[0]} channels are written, but the map has {layer.channels} "  # type: ignore[index]
-            text += f"(width {settings.words.scale.width:g}): leave them out, they are inferred"
+            text += f"(width {settings.context.scale.width:g}): leave them out, they are inferred"
             report.findings.append(Finding(row.index, "channels", text))
 
 
@@ -206,7 +206,7 @@ def _options(row: Row, settings: Settings) -> dict[str, Any]:
     bare = [arg for arg in row.args if isinstance(arg, Mapping)] if isinstance(row.args, list) else row.args
     reads = Reads((1,), (None,), False)
     plain = Row(row.index, row.section, row.source, row.number, row.module, bare, row.alias, row.origin)
-    attention = row_attention(plain, reads, settings.words)
+    attention = row_attention(plain, reads, settings.context)
     found: dict[str, Any] = {"args": dict(attention.kwargs)} if attention.kwargs else {}
     if attention.identity:
         found["identity"] = True

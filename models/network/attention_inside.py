@@ -50,7 +50,7 @@ CHANNELS: dict[type[nn.Module], Callable[[Any], int]] = {
 }
 
 
-def attend(block: nn.Module, where: str, make: Callable[[int], nn.Module]) -> None:
+def insert_attention(block: nn.Module, where: str, make: Callable[[int], nn.Module]) -> None:
     """Put attention inside a block.
 
     Args:

@@ -16,7 +16,7 @@ from models.catalog.registry import BLOCKS
 from models.catalog.ultralytics_layers import NEW_HEAD_BLOCKS, stock_class
 from models.errors import SpecError
 from models.heads.yolov7 import HEADS
-from models.network.attention_inside import attend
+from models.network.attention_inside import insert_attention
 from models.network.routes import Route, annotate, routes_of
 from models.network.size_limits import MAX_PARAMETERS, check_size
 from models.spec.layer import Attention, Layer
@@ -105,7 +105,7 @@ def _construct(layer: Layer, spec: ModelSpec, seed: int) -> nn.Module:
         for k, inner in enumerate(layer.inside):
             origin = inner.attention.origin
             with _generator(seed, f"{layer.name}>{inner.attention.module}-{k}"):
-                attend(module, inner.where, partial(build, inner.attention))
+                insert_attention(module, inner.where, partial(build, inner.attention))
     except SpecError:
         raise
     except _MISTAKES as error:

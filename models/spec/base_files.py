@@ -31,7 +31,7 @@ class Description:
     """A self-contained model description.
 
     Attributes:
-        data: the base with the overlays' words over it; no `base`, and no `attention`.
+        data: the base with the overlays' values over it; no `base`, and no `attention`.
         label: what to call it in messages.
         entries: the attention entries of all files, the base's first, each with the file and position it stands at.
     """

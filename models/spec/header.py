@@ -8,7 +8,7 @@ from typing import Any
 
 from models.catalog.channel_rules import Scale
 from models.errors import SpecError, short
-from models.spec.resolve import ANCHOR_HEADS, Vocabulary
+from models.spec.resolve import ANCHOR_HEADS, RowContext
 from models.spec.row import Row, split_rows
 
 MAX_CLASSES = 100_000
@@ -26,13 +26,13 @@ class Settings:
 
     Attributes:
         rows: of backbone and head.
-        words: what their arguments can name.
+        context: what their arguments can name.
         anchors: per level, pairs of width and height in pixels; None for anchor-free heads.
         activation: name of the activation in Conv blocks, None for their default.
     """
 
     rows: list[Row]
-    words: Vocabulary
+    context: RowContext
     anchors: tuple[tuple[float, ...], ...] | None
     activation: str | None
 
@@ -64,8 +64,8 @@ def read_settings(data: Mapping[str, Any], label: str) -> Settings:
         raise SpecError(f"{label}: identity is {short(identity)}, expected true or false")
     rows = split_rows(data, label)
     anchors = _anchors(data, rows[-1], label)
-    words = Vocabulary(nc, [list(level) for level in anchors] if anchors else None, ch, scale, identity)
-    return Settings(rows, words, anchors, _activation(data, label))
+    context = RowContext(nc, [list(level) for level in anchors] if anchors else None, ch, scale, identity)
+    return Settings(rows, context, anchors, _activation(data, label))
 
 
 def _check_keys(data: Mapping[str, Any], label: str) -> None:

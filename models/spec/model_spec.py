@@ -13,7 +13,7 @@ from models.spec.base_files import describe
 from models.spec.header import read_settings
 from models.spec.layer import Layer
 from models.spec.placement import apply_entries
-from models.spec.resolve import Vocabulary, resolve_rows
+from models.spec.resolve import RowContext, resolve_rows
 
 
 @dataclass(frozen=True)
@@ -112,24 +112,24 @@ def resolve(data: dict[str, Any], label: str, places: Sequence[tuple[object, str
         places: attention entries, each with the position to name in messages.
     """
     settings = read_settings(data, label)
-    rows, words, anchors = settings.rows, settings.words, settings.anchors
-    layers = resolve_rows(rows, words)
+    rows, context, anchors = settings.rows, settings.context, settings.anchors
+    layers = resolve_rows(rows, context)
     if anchors is not None:
         _check_anchor_head(layers, anchors)
-    entries = read_entries(places, words.identity)
-    plain = _plain(data, words.nc, words.channels, entries)
+    entries = read_entries(places, context.identity)
+    plain = _plain(data, context.nc, context.channels, entries)
     placed = apply_entries(layers, entries)
     return ModelSpec(
         label=label,
         name=plain["name"],
         layers=tuple(placed),
-        nc=words.nc,
-        ch=words.channels,
+        nc=context.nc,
+        ch=context.channels,
         anchors=anchors,
-        scale=words.scale,
+        scale=context.scale,
         activation=settings.activation,
         yaml=plain,
-        warnings=tuple(_warnings(rows, layers, words)),
+        warnings=tuple(_warnings(rows, layers, context)),
     )
 
 
@@ -163,7 +163,7 @@ def _check_anchor_head(layers: Sequence[Layer], anchors: Sequence[Sequence[float
         )
 
 
-def _warnings(rows: Sequence[Any], layers: Sequence[Layer], words: Vocabulary) -> list[str]:
+def _warnings(rows: Sequence[Any], layers: Sequence[Layer], context: RowContext) -> list[str]:
     """Name the rows in which channels of an attention were written by hand."""
     found = []
     for row, layer in zip(rows, layers, strict=True):

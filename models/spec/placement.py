@@ -7,7 +7,7 @@ from models.catalog.channel_rules import Call
 from models.errors import SpecError
 from models.spec.attention_entries import Entry
 from models.spec.layer import InnerAttention, Layer
-from models.spec.selectors import select
+from models.spec.selectors import select_layers
 
 MAX_PLACED = 5000  # mechanisms of all entries together
 
@@ -73,7 +73,7 @@ def _plan_at(plan: _Plan, layers: Sequence[Layer], entry: Entry) -> None:
             before, home = plan.aliases[selector]
             _append(plan, entry, plan.base[home], before)
             continue
-        for target in select(layers, [selector], entry.origin):
+        for target in select_layers(layers, [selector], entry.origin):
             _append(plan, entry, target, None)
 
 
@@ -87,7 +87,7 @@ def _append(plan: _Plan, entry: Entry, target: Layer, before: Layer | None) -> N
 
 
 def _plan_inside(plan: _Plan, layers: Sequence[Layer], entry: Entry) -> None:
-    for target in select(layers, entry.selectors, entry.origin):
+    for target in select_layers(layers, entry.selectors, entry.origin):
         if target.section == "head" or target.attention is not None:
             raise SpecError(f"{entry.origin}: layer {target.name} ({target.module}) has no inside; use at")
         plan.count(entry)
@@ -96,12 +96,12 @@ def _plan_inside(plan: _Plan, layers: Sequence[Layer], entry: Entry) -> None:
 
 def _plan_between(plan: _Plan, layers: Sequence[Layer], entry: Entry) -> None:
     """Note attention on the connection to one reader or several; other readers keep the map that they read."""
-    sources = select(layers, entry.selectors[:1], entry.origin)
+    sources = select_layers(layers, entry.selectors[:1], entry.origin)
     if len(sources) != 1:
         raise SpecError(
             f"{entry.origin}: between starts at a single layer, but {entry.selectors[0]} matches {len(sources)}"
         )
-    source, readers = sources[0], select(layers, entry.selectors[1:], entry.origin)
+    source, readers = sources[0], select_layers(layers, entry.selectors[1:], entry.origin)
     readers = sorted(readers, key=lambda layer: int(layer.name))
     for reader in readers:
         if source.name not in reader.reads:

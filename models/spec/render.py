@@ -9,7 +9,7 @@ from models.spec.model_spec import ModelSpec
 
 Parameters = Mapping[str, int]  # layer name → number of parameters
 
-_ROW, _INDENT, _BOX, _TOP, _LANE = 30, 34, 330, 72, 14
+_ROW, _INDENT, _BOX, _TOP, _TRACK = 30, 34, 330, 72, 14
 _FILL = {"backbone": "#e8f0fb", "neck": "#eef7ec", "head": "#fbeee6"}
 _EDGE = {"backbone": "#5b84c4", "neck": "#5fa152", "head": "#c98552"}
 _ATTENTION = ("#fff0c2", "#c79a1b")
@@ -93,7 +93,7 @@ def as_json(spec: ModelSpec, parameters: Parameters) -> dict[str, Any]:
 
 
 def svg(spec: ModelSpec, parameters: Parameters) -> str:
-    """Return a drawing: layers from top to bottom, indented by stride; what skips a row runs in lanes at the right."""
+    """Return a drawing: layers from top to bottom, indented by stride; what skips a row runs in tracks at the right."""
     position = {layer.name: i for i, layer in enumerate(spec.layers)}
     levels = [_level(layer, spec) for layer in spec.layers]
     skips = [
@@ -102,9 +102,9 @@ def svg(spec: ModelSpec, parameters: Parameters) -> str:
         for name in dict.fromkeys(layer.reads)
         if name in position and position[name] != i - 1
     ]
-    lanes = _lanes(skips)
+    tracks = _tracks(skips)
     right = 20 + _INDENT * max(levels) + _BOX + 16
-    width = max(right + _LANE * (max(lanes.values(), default=-1) + 2), 500)
+    width = max(right + _TRACK * (max(tracks.values(), default=-1) + 2), 500)
     height = _TOP + _ROW * len(spec.layers) + 20
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
@@ -118,8 +118,8 @@ def svg(spec: ModelSpec, parameters: Parameters) -> str:
         '<text x="20" y="58" fill="#555">'
         "blue backbone, green neck, orange head, yellow attention; indented by stride</text>",
     ]
-    for (start, end), lane in sorted(lanes.items()):
-        parts.append(_skip(spec.layers[start], start, end, (levels[start], levels[end]), right + _LANE * lane))
+    for (start, end), track in sorted(tracks.items()):
+        parts.append(_skip(spec.layers[start], start, end, (levels[start], levels[end]), right + _TRACK * track))
     for i, layer in enumerate(spec.layers):
         if i and spec.layers[i - 1].name in layer.reads:
             parts.append(_step(i, levels[i - 1], levels[i]))
@@ -127,24 +127,24 @@ def svg(spec: ModelSpec, parameters: Parameters) -> str:
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _lanes(skips: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
-    """Give each skipping connection the innermost lane that is free over its rows; one source keeps one lane."""
+def _tracks(skips: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """Give each skipping connection the innermost track that is free over its rows; one source keeps one track."""
     ends: dict[int, list[tuple[int, int]]] = {}
     found: dict[tuple[int, int], int] = {}
     for start, end in sorted(skips, key=lambda skip: (skip[1] - skip[0], skip[0])):
-        lane = 0
-        while any(a < end and start < b and a != start for a, b in ends.get(lane, ())):
-            lane += 1
-        ends.setdefault(lane, []).append((start, end))
-        found[start, end] = lane
+        track = 0
+        while any(a < end and start < b and a != start for a, b in ends.get(track, ())):
+            track += 1
+        ends.setdefault(track, []).append((start, end))
+        found[start, end] = track
     return found
 
 
-def _skip(layer: Layer, start: int, end: int, levels: tuple[int, int], lane: int) -> str:
+def _skip(layer: Layer, start: int, end: int, levels: tuple[int, int], track: int) -> str:
     y1, y2 = _middle(start) + 5, _middle(end) - 5
     x1, x2 = (20 + _INDENT * level + _BOX for level in levels)
     color = _ATTENTION[1] if layer.attention else _EDGE[layer.section]
-    path = f"M{x1},{y1} H{lane - 4} Q{lane},{y1} {lane},{y1 + 4} V{y2 - 4} Q{lane},{y2} {lane - 4},{y2} H{x2 + 2}"
+    path = f"M{x1},{y1} H{track - 4} Q{track},{y1} {track},{y1 + 4} V{y2 - 4} Q{track},{y2} {track - 4},{y2} H{x2 + 2}"
     return f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.4" marker-end="url(#a)"/>'
 
 

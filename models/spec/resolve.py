@@ -36,8 +36,8 @@ NOT_DETECTORS = ("RTDETRDecoder", "WorldDetect", "YOLOEDetect")
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """What words in a row's arguments stand for, and the model's scale."""
+class RowContext:
+    """Values that the names in a row's arguments stand for, such as nc, and the model's scale."""
 
     nc: int
     anchors: list[list[float]] | None
@@ -46,12 +46,12 @@ class Vocabulary:
     identity: bool = False
 
 
-def resolve_rows(rows: Sequence[Row], words: Vocabulary, into: list[Layer] | None = None) -> list[Layer]:
+def resolve_rows(rows: Sequence[Row], context: RowContext, into: list[Layer] | None = None) -> list[Layer]:
     """Resolve references, scaling and channels of all rows.
 
     Args:
         rows: as `split_rows` returns them.
-        words: what their arguments can name.
+        context: what their arguments can name.
         into: list to append the layers to, which then holds those before the first mistake too.
 
     Raises:
@@ -66,11 +66,11 @@ def resolve_rows(rows: Sequence[Row], words: Vocabulary, into: list[Layer] | Non
         names = tuple(_source_name(source, row) for source in sources)
         read = [by_name.get(name) for name in names]
         reads = Reads(
-            channels=tuple(words.channels if layer is None else layer.call.channels for layer in read),
+            channels=tuple(context.channels if layer is None else layer.call.channels for layer in read),
             strides=tuple(Fraction(1) if layer is None else layer.call.stride for layer in read),
             is_list=isinstance(row.source, list),
         )
-        layer = _resolve_row(row, names, reads, words)
+        layer = _resolve_row(row, names, reads, context)
         units += layer.number
         if units > MAX_UNITS:
             raise row.error(f"the rows so far repeat {units} times, more than {MAX_UNITS}; lower the numbers")
@@ -79,7 +79,7 @@ def resolve_rows(rows: Sequence[Row], words: Vocabulary, into: list[Layer] | Non
     return layers
 
 
-def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, words: Vocabulary) -> Layer:
+def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, context: RowContext) -> Layer:
     common: dict[str, Any] = {
         "name": str(row.index),
         "module": row.module,
@@ -91,13 +91,13 @@ def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, words: Vocabula
     }
     try:
         if row.section == "head":
-            args = head_arguments(row, words)
+            args = head_arguments(row, context)
             channels, _ = reads.maps()
             if len(channels) > MAX_LEVELS:
                 raise ValueError(f"reads {len(channels)} maps, expected at most {MAX_LEVELS}")
             return Layer(args=args, number=1, call=Call((*args, channels), (), None), **common)
         if row.module not in BLOCKS and row.module not in STOCK and is_mechanism(row.module):
-            attention = row_attention(row, reads, words)
+            attention = row_attention(row, reads, context)
             channels_in, stride = reads.one()
             call = Call((), channels_in, stride, attention.repeats)
             return Layer(
@@ -106,11 +106,11 @@ def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, words: Vocabula
         rule = find_rule(row.module)
         if not isinstance(row.args, list):
             raise ValueError(f"arguments are {short(row.args)}, expected a list such as [64, 3, 2]")
-        args = tuple(literal(arg, words) for arg in row.args)
+        args = tuple(literal(arg, context) for arg in row.args)
         if row.module in STOCK and row.module != "nn.Upsample":
             _refuse_text(args)
-        number = words.scale.repeats(row.number)
-        call = rule(_conv_arguments(args) if row.module == "Conv" else args, number, reads, words.scale)
+        number = context.scale.repeats(row.number)
+        call = rule(_conv_arguments(args) if row.module == "Conv" else args, number, reads, context.scale)
         if call.stride is not None and not 1 <= call.stride <= MAX_STRIDE:
             raise ValueError(f"its map would have stride {call.stride}; expected 1 to {MAX_STRIDE} pixels of the image")
         return Layer(args=args, number=number, call=call, **common)
@@ -153,7 +153,7 @@ def find_rule(module: str) -> Rule:
     raise ValueError(f"unknown module '{module}'{suggestion(module, known)}")
 
 
-def head_arguments(row: Row, words: Vocabulary) -> tuple[Any, ...]:
+def head_arguments(row: Row, context: RowContext) -> tuple[Any, ...]:
     """Return the head's literal arguments after checking that it is one of a detector.
 
     Raises:
@@ -169,15 +169,15 @@ def head_arguments(row: Row, words: Vocabulary) -> tuple[Any, ...]:
         raise ValueError(f"the last row must be a detection head such as Detect, found '{row.module}'")
     if not isinstance(row.args, list):
         raise ValueError(f"arguments are {short(row.args)}, expected a list such as [nc, anchors]")
-    args = tuple(literal(arg, words) for arg in row.args)
-    if not args or args[0] != words.nc:
+    args = tuple(literal(arg, context) for arg in row.args)
+    if not args or args[0] != context.nc:
         raise ValueError(f"argument 1 is {short(args[0] if args else None)}, expected nc")
     if len(args) > 2 or (len(args) == 2 and row.module == "v10Detect"):
         raise ValueError(f"has {len(args)} arguments, expected [nc, anchors], or [nc] for a head free of anchors")
     return args
 
 
-def row_attention(row: Row, reads: Reads, words: Vocabulary) -> Attention:
+def row_attention(row: Row, reads: Reads, context: RowContext) -> Attention:
     """Read an attention row: [], [{options}], {options}, or the old habit of writing the channels first.
 
     Raises:
@@ -187,7 +187,7 @@ def row_attention(row: Row, reads: Reads, words: Vocabulary) -> Attention:
     options: dict[str, Any] = {}
     rest = [row.args] if isinstance(row.args, dict) else list(row.args)
     if rest and isinstance(rest[0], int) and not isinstance(rest[0], bool):
-        if rest[0] != channels and words.scale.channels(rest[0]) != channels:
+        if rest[0] != channels and context.scale.channels(rest[0]) != channels:
             raise ValueError(
                 f"{rest[0]} is not the number of channels ({channels}), which is inferred: "
                 "write [] or an option by name"
@@ -200,23 +200,23 @@ def row_attention(row: Row, reads: Reads, words: Vocabulary) -> Attention:
         raise ValueError(
             f"options of an attention row are written by name, such as {{kernel_size: 7}}; found {short(rest[0])}"
         )
-    identity = options.pop("identity", words.identity)
+    identity = options.pop("identity", context.identity)
     if not isinstance(identity, bool):
         raise ValueError(f"identity is {short(identity)}, expected true or false")
-    repeats = words.scale.repeats(row.number)
+    repeats = context.scale.repeats(row.number)
     return Attention(canonical(row.module), options, identity, repeats, row.origin)
 
 
-def literal(arg: object, words: Vocabulary) -> Any:
+def literal(arg: object, context: RowContext) -> Any:
     """Turn a word of a row into its value: nc, anchors, or a Python literal such as 'None'; other text stays text."""
     if not isinstance(arg, str):
         return arg
     if arg == "nc":
-        return words.nc
+        return context.nc
     if arg == "anchors":
-        if words.anchors is None:
+        if context.anchors is None:
             raise ValueError("names 'anchors', but the file has no anchors")
-        return words.anchors
+        return context.anchors
     if len(arg) <= 200:
         with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             return ast.literal_eval(arg)

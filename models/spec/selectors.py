@@ -12,7 +12,7 @@ _STAGE = re.compile(r"(backbone|neck)\.P(\d{1,2})", re.ASCII)
 _TYPE = re.compile(r"(?:(backbone|neck)\.)?([A-Za-z][\w.]*?)(?:\[(-?\d{1,6})\])?", re.ASCII)
 
 
-def select(layers: Sequence[Layer], selectors: Sequence[str | int], origin: str) -> list[Layer]:
+def select_layers(layers: Sequence[Layer], selectors: Sequence[str | int], origin: str) -> list[Layer]:
     """Return the base layers that selectors name, in the order written, each once.
 
     Args:

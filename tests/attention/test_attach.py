@@ -54,9 +54,9 @@ def test_torchvision_networks(build: type, places: dict[str, str]) -> None:
     added = [key for key in model.state_dict() if key not in keys]
     assert [key for key in model.state_dict() if key in keys] == keys
     assert all(".attention." in key for key in added)
-    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert torch.equal(twin(x), before)
-        assert isinstance(twin, type(model))
+    for duplicate in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(duplicate(x), before)
+        assert isinstance(duplicate, type(model))
 
 
 def test_the_output_is_the_attended_one() -> None:

@@ -71,7 +71,7 @@ STORAGES = {
 _REMEDY = "use a file from a source that you trust, or save its state_dict() with torch.save"
 
 
-class Vocabulary:
+class AllowedGlobals:
     """The permitted names for one file.
 
     Args:

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import torch
 
 from models.errors import CheckpointError
-from models.weights.safe_pickle.allowlist import STORAGES, Vocabulary
+from models.weights.safe_pickle.allowlist import STORAGES, AllowedGlobals
 from models.weights.safe_pickle.unpickler import MAX_BYTES, unpickle
 from models.weights.safe_pickle.values import Global, StorageRef, TensorRef
 
@@ -108,7 +108,7 @@ class _ZipTorchFile(TorchFile):
         self.prefix = self._find_prefix()
         if self._bytes("byteorder", 16, b"little") != b"little" or sys.byteorder != "little":
             raise CheckpointError(f"{path}: written on a big-endian machine; save it again on a little-endian one")
-        names = Vocabulary(str(path), stand_ins)
+        names = AllowedGlobals(str(path), stand_ins)
         self.root = unpickle(str(path), self._bytes("data.pkl", MAX_BYTES), names.find, names.call, self.persistent)
 
     def _find_prefix(self) -> str:
@@ -146,7 +146,7 @@ class _LegacyTorchFile(TorchFile):
         super().__init__(path, size)
         self.stream = stream
         self.kinds: dict[str, str] = {}
-        names = Vocabulary(str(path), stand_ins)
+        names = AllowedGlobals(str(path), stand_ins)
 
         def part() -> Any:
             return unpickle(str(path), stream, names.find, names.call, self.persistent)

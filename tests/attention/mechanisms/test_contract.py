@@ -191,8 +191,8 @@ def test_state_pickle_and_copy(name: str) -> None:
     file.seek(0)
     other = build_attention(name, 24).eval()
     other.load_state_dict(torch.load(file, weights_only=True))
-    for twin in (other, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
-        assert torch.equal(twin(x), y)
+    for duplicate in (other, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert torch.equal(duplicate(x), y)
 
 
 @every

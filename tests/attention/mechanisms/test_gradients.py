@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attention.layers.gating import select, weigh_positions
+from attention.layers.gating import gate_positions, weighted_sum
 from attention.layers.pooling import average, axis_max_mean, pool_max_mean
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -27,13 +27,13 @@ def maps(number: int, layout: torch.memory_format = torch.contiguous_format) -> 
         (lambda x: torch.cat(axis_max_mean(x, 1)), lambda x: torch.cat((x.amax(1, True), x.mean(1, True))), 1),
         (lambda x: torch.cat(axis_max_mean(x, 3)), lambda x: torch.cat((x.amax(3, True), x.mean(3, True))), 1),
         (
-            lambda a, b, v: select((a, b), (v.mean((2, 3)), v.sum((2, 3)))),
+            lambda a, b, v: weighted_sum((a, b), (v.mean((2, 3)), v.sum((2, 3)))),
             lambda a, b, v: a * v.mean((2, 3), True) + b * v.sum((2, 3), True),
             3,
         ),
-        (lambda a, b: weigh_positions(a * 2, b[:, :1]), lambda a, b: a * 2 * b[:, :1], 2),
+        (lambda a, b: gate_positions(a * 2, b[:, :1]), lambda a, b: a * 2 * b[:, :1], 2),
     ],
-    ids=["average", "pool_max_mean", "axis 1", "axis 3", "select", "weigh_positions"],
+    ids=["average", "pool_max_mean", "axis 1", "axis 3", "weighted_sum", "gate_positions"],
 )
 def test_against_pytorchs_own(
     layout: torch.memory_format, operation: Callable[..., Tensor], plain: Callable[..., Tensor], inputs: int
@@ -78,5 +78,5 @@ def test_sequences_and_volumes(shape: tuple[int, ...]) -> None:
 def test_a_gate_leaves_what_needs_a_gradient_alone() -> None:
     x, gate = torch.randn(1, 2, 3, 3), torch.rand(1, 1, 3, 3)
     kept = x.clone()
-    weigh_positions(x, gate.requires_grad_())
+    gate_positions(x, gate.requires_grad_())
     assert torch.equal(x, kept)

@@ -66,13 +66,13 @@ def test_drawing_is_well_formed_and_complete(name: str) -> None:
 
 
 def test_lanes_do_not_cross(small: dict[str, Any]) -> None:
-    """Two connections in one lane share no row unless they leave the same layer."""
-    from models.spec.render import _lanes
+    """Two connections in one track share no row unless they leave the same layer."""
+    from models.spec.render import _tracks
 
-    lanes = _lanes([(0, 5), (1, 3), (3, 8), (4, 6), (4, 9)])
-    for (a, b), lane in lanes.items():
-        for (c, d), other in lanes.items():
-            if (a, b) != (c, d) and lane == other and a != c:
+    tracks = _tracks([(0, 5), (1, 3), (3, 8), (4, 6), (4, 9)])
+    for (a, b), track in tracks.items():
+        for (c, d), other in tracks.items():
+            if (a, b) != (c, d) and track == other and a != c:
                 assert b <= c or d <= a
 
 

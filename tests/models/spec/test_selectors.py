@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from models import SpecError, read_spec
-from models.spec.selectors import select
+from models.spec.selectors import select_layers
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,11 @@ from models.spec.selectors import select
     ],
 )
 def test_matches(selector: str | int, rows: list[str], small: dict[str, Any]) -> None:
-    assert [layer.name for layer in select(read_spec(small).layers, [selector], "here")] == rows
+    assert [layer.name for layer in select_layers(read_spec(small).layers, [selector], "here")] == rows
 
 
 def test_lists_keep_their_order_without_repetition(small: dict[str, Any]) -> None:
-    found = select(read_spec(small).layers, ["neck.P4", "C3", 4, "neck.P3"], "here")
+    found = select_layers(read_spec(small).layers, ["neck.P4", "C3", 4, "neck.P3"], "here")
     assert [layer.name for layer in found] == ["12", "2", "4", "9"]
 
 
@@ -63,7 +63,7 @@ def test_lists_keep_their_order_without_repetition(small: dict[str, Any]) -> Non
 )
 def test_misses_say_what_exists(selector: str | int, expected: str, small: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match=f"^here: .*{expected}|^here: {expected}"):
-        select(read_spec(small).layers, [selector], "here")
+        select_layers(read_spec(small).layers, [selector], "here")
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_stages_of_known_models(name: str, backbone: dict[int, str], neck: dict[
     layers = read_spec(name).layers
     for section, stages in (("backbone", backbone), ("neck", neck)):
         for level, row in stages.items():
-            assert select(layers, [f"{section}.P{level}"], "here")[0].name == row
+            assert select_layers(layers, [f"{section}.P{level}"], "here")[0].name == row

@@ -7,7 +7,7 @@ import torch
 
 from engine.cli.main import main
 from models import load_model
-from models.reparameterization import compare
+from models.reparameterization import compare_detectors
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_deploy_form_and_torchscript(weights: Path, tmp_path: Path) -> None:
     assert main("export", [*words, "--reparameterize", "--include", "torchscript"]) == 0
     deployed = load_model(tmp_path / "yolov7-tiny-deploy.pt")
     assert deployed.spec.head.module == "PlainDetect"
-    assert compare(load_model(weights), deployed, 1e-4).holds
+    assert compare_detectors(load_model(weights), deployed, 1e-4).holds
 
     from engine.export.parity import compare_with_checkpoint as against_file
     from engine.export.run import open_file

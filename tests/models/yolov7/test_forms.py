@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models import SpecError, build_model, import_official, load_model, read_spec, reparameterize
-from models.reparameterization import compare, deploy_spec
+from models.reparameterization import compare_detectors, deploy_spec
 from models.weights.checkpoint import FORMAT, save_checkpoint
 from models.weights.official import OfficialCheckpoint
 
@@ -55,8 +55,8 @@ def test_deploy_form_with_attention_saves_and_loads(trained: Any, tmp_path: Path
     assert deployed.agreement.raw < 1e-4
     assert deployed.spec.head.module == "PlainDetect"
     again = load_model(save(deployed, tmp_path / "deploy.pt"))
-    assert compare(deployed, again, 0).holds
-    assert compare(trained, again, 1e-4).holds
+    assert compare_detectors(deployed, again, 0).holds
+    assert compare_detectors(trained, again, 1e-4).holds
     assert again.hyp == deployed.hyp
 
 
@@ -91,7 +91,7 @@ def test_a_difference_is_refused(trained: Any, monkeypatch: pytest.MonkeyPatch) 
 
 def test_yolov5_has_nothing_to_fold() -> None:
     detector = build_model("yolov5n", nc=2)
-    assert compare(detector, reparameterize(detector), 0).holds
+    assert compare_detectors(detector, reparameterize(detector), 0).holds
 
 
 def test_stock_heads_have_no_deploy_form() -> None:
@@ -110,7 +110,7 @@ def test_official_deploy_file_gets_the_head_of_yolov7(monkeypatch: pytest.Monkey
     monkeypatch.setattr("models.build.read_official", lambda _: content)
     loaded = load_model(path)
     assert loaded.spec.head.module == "PlainDetect"  # whose single class is scored by objectness alone
-    assert compare(detector, loaded, 0).holds
+    assert compare_detectors(detector, loaded, 0).holds
 
 
 def test_auxiliary_rows_are_dropped_and_places_follow() -> None:
@@ -131,7 +131,7 @@ def test_deploy_form_of_e6e_drops_what_only_auxiliary_outputs_read() -> None:
 def test_training_weights_go_into_the_deploy_form(trained: Any, tmp_path: Path) -> None:
     deployed = build_model(deploy_spec(trained.spec).yaml, weights=save(trained, tmp_path / "last.pt"))
     assert deployed.transfer_report.complete
-    assert compare(trained, deployed, 1e-4).holds
+    assert compare_detectors(trained, deployed, 1e-4).holds
 
 
 def test_blocks_and_flat_rows_exchange_weights(shared: Path, tmp_path: Path) -> None:
@@ -140,8 +140,8 @@ def test_blocks_and_flat_rows_exchange_weights(shared: Path, tmp_path: Path) -> 
     blocks = build_model("yolov7-tiny", weights=path, nc=flat.nc)
     again = build_model(flat.spec.yaml, weights=save(blocks, tmp_path / "blocks.pt"))
     assert again.transfer_report.complete
-    assert compare(flat, blocks, 1e-4).holds
-    assert compare(flat, again, 0).holds
+    assert compare_detectors(flat, blocks, 1e-4).holds
+    assert compare_detectors(flat, again, 0).holds
 
 
 def test_flat_weights_go_beneath_attention(shared: Path) -> None:
@@ -154,7 +154,7 @@ def test_flat_weights_go_beneath_attention(shared: Path) -> None:
         assert not report.mismatched
         assert all("+" in key for key in report.new)
         if name.endswith("identity"):
-            assert compare(original, detector, 1e-4).holds
+            assert compare_detectors(original, detector, 1e-4).holds
 
 
 def test_another_family_is_not_renamed(tmp_path: Path) -> None:

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from models.errors import CheckpointError
 from models.weights.plain_types import materialised
-from models.weights.safe_pickle.allowlist import Vocabulary
+from models.weights.safe_pickle.allowlist import AllowedGlobals
 from models.weights.safe_pickle.torch_file import open_torch_file
 from models.weights.safe_pickle.unpickler import unpickle
 from models.weights.safe_pickle.values import Global, Instance
 
 
 def read(data: bytes, stand_ins: bool = True) -> Any:
-    names = Vocabulary("x.pt", stand_ins)
+    names = AllowedGlobals("x.pt", stand_ins)
     return unpickle("x.pt", data, names.find, names.call, lambda identity: ("outside", identity))
 
 
