@@ -60,7 +60,7 @@ class DataConfig:
         name: its name without suffix.
         root: folder that relative entries refer to.
         splits: split → sources, for the splits that the file has.
-        names: class names in order; None when they are to be found in the data (VOC, COCO).
+        names: class names in order; None when they are to be read from the data (VOC, COCO).
         format: "yolo", "voc", "coco"; None when it is to be recognised.
         corners: how VOC corners are meant, see formats/voc.py.
         download: the `download` entry as written; never executed.

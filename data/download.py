@@ -91,7 +91,7 @@ def fetch(config: DataConfig, allowed: bool, missing: bool = True) -> None:
     if not allowed:
         raise DataError(f"{config.file}: its data are not there; {put}, or fetch them with --download ({size})")
     for archive in plan(config):
-        there = any((config.root / place).exists() for place in archive.gives) if archive.gives else not missing
+        there = any((config.root / path).exists() for path in archive.gives) if archive.gives else not missing
         if not there:
             _fetch_one(archive, config.root)
 
@@ -120,19 +120,19 @@ def plan(config: DataConfig) -> list[Archive]:
 
 
 def is_missing(config: DataConfig, splits: Iterable[str]) -> bool:
-    """Whether a place of these splits does not exist. VOC's short forms count as existing when their tree does."""
+    """Whether a path of these splits is missing. VOC's short forms count as existing when their tree does."""
     for split in splits:
         for source in config.sources(split):
-            place = source.annotations or source.path or config.root
-            tree = place.parent / "ImageSets"  # place may be TREE/train, short for TREE/ImageSets/Main/train.txt
-            if not (place.exists() or tree.is_dir() or any(letter in str(place) for letter in "*?[")):
+            path = source.annotations or source.path or config.root
+            tree = path.parent / "ImageSets"  # place may be TREE/train, short for TREE/ImageSets/Main/train.txt
+            if not (path.exists() or tree.is_dir() or any(letter in str(path) for letter in "*?[")):
                 return True
     return False
 
 
 def _first_missing(config: DataConfig) -> Path:
-    places = [source.annotations or source.path for entries in config.splits.values() for source in entries]
-    return next((place for place in places if place is not None and not place.exists()), config.root)
+    paths = [source.annotations or source.path for entries in config.splits.values() for source in entries]
+    return next((path for path in paths if path is not None and not path.exists()), config.root)
 
 
 def _fetch_one(archive: Archive, root: Path) -> None:

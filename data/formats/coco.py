@@ -95,7 +95,7 @@ def read_split(
         The split, and class number → category id.
 
     Raises:
-        DataError: if a file cannot be read or no image is found.
+        DataError: if a file cannot be read or none of its images exists.
     """
     split = Split(name)
     category_ids: dict[int, int] = {}

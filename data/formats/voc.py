@@ -41,14 +41,14 @@ def read_split(
         probe: how the images' metadata are read.
 
     Raises:
-        DataError: if a place does not exist or names no images.
+        DataError: if a file or folder does not exist or names no images.
     """
     split = Split(name)
     index = {class_name: number for number, class_name in enumerate(names)}
     files = [pair for source in sources for pair in find_pairs(source, split.issues)]
     if not files:
-        places = ", ".join(str(source.path) for source in sources)
-        raise DataError(f"{places}: no annotated images for split '{name}'; expected XML files in Annotations/")
+        paths_text = ", ".join(str(source.path) for source in sources)
+        raise DataError(f"{paths_text}: no annotated images for split '{name}'; expected XML files in Annotations/")
     for (image, xml), metadata in zip(files, probe([image for image, _ in files]), strict=True):
         split.issues.extend(metadata.issues)
         if not metadata.width:
@@ -81,7 +81,7 @@ def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
     """(image, XML) of one source.
 
     Raises:
-        DataError: if the place does not exist.
+        DataError: if the file or folder does not exist.
     """
     path = list_file(source)
     if path.is_dir():

@@ -31,13 +31,13 @@ def read_split(
         probe: how the images' metadata are read.
 
     Raises:
-        DataError: if a place does not exist or has no images.
+        DataError: if a file or folder does not exist or has no images.
     """
     split = Split(name)
     paths = [path for source in sources for path in find_images(source, root, split.issues)]
     if not paths:
-        places = ", ".join(str(source.path) for source in sources)
-        raise DataError(f"{places}: no images for split '{name}'; expected files such as .jpg or .png")
+        paths_text = ", ".join(str(source.path) for source in sources)
+        raise DataError(f"{paths_text}: no images for split '{name}'; expected files such as .jpg or .png")
     for path, metadata in zip(paths, probe(paths), strict=True):
         split.issues.extend(metadata.issues)
         if not metadata.width:
@@ -53,7 +53,7 @@ def find_images(source: Source, root: Path, issues: list[Issue]) -> list[Path]:
     """The images of one source, sorted within a folder, in written order within a list.
 
     Raises:
-        DataError: if the place does not exist.
+        DataError: if the file or folder does not exist.
     """
     path = source.path
     if path is None:
@@ -68,7 +68,7 @@ def find_images(source: Source, root: Path, issues: list[Issue]) -> list[Path]:
         if paths:
             return [path for path in paths if _usable_name(path, issues)]
     raise DataError(
-        f"{path}: no such folder or list of images; put the data there or name their place with --data-root"
+        f"{path}: no such folder or list of images; put the data there or name their folder with --data-root"
     )
 
 
