@@ -6,19 +6,15 @@ from typing import Any
 
 import yaml
 
+from data.yaml_reader import LIBYAML_DEPTH, MAX_DEPTH, Loader, nesting
 from models.errors import SpecError
 
 MAX_BYTES = 1_000_000  # the longest detection YAML in use has 12 kB
 MAX_NODES = 100_000  # counted after aliases are expanded, so that an alias bomb is refused
-MAX_DEPTH = 50
-LIBYAML_DEPTH = "exceeded maximum nesting depth"  # from 0.2.6 it counts brackets itself, ahead of its events
 MAX_INTEGER = 10**15  # above any count; longer ones cannot even be printed
 
-# libyaml is seven times faster; a PyYAML built without it still works.
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-
-class _UniqueKeyLoader(_Base):
+class _UniqueKeyLoader(Loader):
     """Safe loader that refuses a mapping with the same key twice instead of keeping the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -83,14 +79,8 @@ def _check_events(content: bytes | str, where: str) -> None:
 
     libyaml's composer recurses in C without a limit, and merge keys copy what they merge; both are seen in the events.
     """
-    depth = nodes = 0
-    for event in yaml.parse(content, Loader=_Base):
-        nodes += 1
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        elif isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+    for nodes, (event, depth) in enumerate(nesting(content), 1):
+        if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
             raise SpecError(f"{where}: merge keys (<<) are not supported; write the values out, or use base")
         if depth > MAX_DEPTH or nodes > 2 * MAX_NODES:
             raise _too_much(where)
