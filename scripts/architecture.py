@@ -44,7 +44,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("report",),
     ),
     "models": (
-        ("errors", "upstream"),
+        ("errors", "alignment", "upstream"),
         ("heads", "losses"),
         ("catalog",),
         ("blocks",),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from models.alignment import heaviest_pairs
 from models.spec.row import Row
 
 
@@ -63,7 +64,8 @@ def absolute(row: Row) -> list[int]:
 def pair_rows(new: Sequence[Row], old: Sequence[Row]) -> Pairing:
     """Pair rows by the heaviest common subsequence of their modules, arguments and numbers."""
     pairing = Pairing()
-    pairs = _heaviest(new, old)
+    weights = {(i, j): _weight(row, other) for i, row in enumerate(new) for j, other in enumerate(old)}
+    pairs = heaviest_pairs({pair: weight for pair, weight in weights.items() if weight}, len(new), len(old))
     bounds = [(-1, -1), *pairs, (len(new), len(old))]
     for (i, j), (k, m) in pairwise(bounds):
         gap_new, gap_old = list(range(i + 1, k)), list(range(j + 1, m))
@@ -84,28 +86,6 @@ def pair_rows(new: Sequence[Row], old: Sequence[Row]) -> Pairing:
             if root is not None:
                 pairing.root_of[index] = root
     return pairing
-
-
-def _heaviest(new: Sequence[Row], old: Sequence[Row]) -> list[tuple[int, int]]:
-    rows, columns = len(new), len(old)
-    best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
-    for i in range(rows - 1, -1, -1):
-        for j in range(columns - 1, -1, -1):
-            weight = _weight(new[i], old[j])
-            paired = best[i + 1][j + 1] + weight if weight else 0.0
-            best[i][j] = max(best[i + 1][j], best[i][j + 1], paired)
-    pairs: list[tuple[int, int]] = []
-    i = j = 0
-    while i < rows and j < columns:
-        weight = _weight(new[i], old[j])
-        if weight and best[i][j] == best[i + 1][j + 1] + weight:
-            pairs.append((i, j))
-            i, j = i + 1, j + 1
-        elif best[i][j] == best[i + 1][j]:
-            i += 1
-        else:
-            j += 1
-    return pairs
 
 
 def _weight(new: Row, old: Row) -> float:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from models.alignment import heaviest_pairs
+
 Shapes = Mapping[str, tuple[int, ...]]  # a layer's tensors: name within the layer → shape
 
 _SAME_TYPE, _SAME_ARGS, _SAME_SHAPES, _SAME_READS, _READS_THROUGH = 4.0, 2.0, 4.0, 2.0, 1.5
@@ -62,7 +64,7 @@ def align_layers(
     likeness = _likeness(source, target, source_shapes, target_shapes)
     pairs: dict[str, str] = {}
     for _ in range(_ROUNDS):
-        found = _heaviest(_with_reads(likeness, source, target, pairs), len(source), len(target))
+        found = heaviest_pairs(_with_reads(likeness, source, target, pairs), len(source), len(target))
         refined = {target[j].name: source[i].name for i, j in found}
         if refined == pairs:
             break
@@ -134,22 +136,3 @@ def _agreement(old: Shapes, new: Shapes) -> float:
     if not new:
         return 1.0
     return sum(old.get(name) == shape for name, shape in new.items()) / len(new)
-
-
-def _heaviest(scores: Mapping[tuple[int, int], float], rows: int, columns: int) -> list[tuple[int, int]]:
-    """The heaviest sequence of pairs in which both positions increase."""
-    best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
-    for i in range(rows - 1, -1, -1):
-        for j in range(columns - 1, -1, -1):
-            skip = max(best[i + 1][j], best[i][j + 1])
-            best[i][j] = max(skip, best[i + 1][j + 1] + scores[i, j]) if (i, j) in scores else skip
-    pairs, i, j = [], 0, 0
-    while i < rows and j < columns:
-        if (i, j) in scores and best[i][j] == best[i + 1][j + 1] + scores[i, j]:
-            pairs.append((i, j))
-            i, j = i + 1, j + 1
-        elif best[i][j] == best[i + 1][j]:
-            i += 1
-        else:
-            j += 1
-    return pairs
