@@ -74,7 +74,7 @@ def _match(model: nn.Module, places: Mapping[str, Place]) -> dict[str, Place]:
 
 
 def _build(name: str, output: Any, place: Place, identity: bool) -> nn.Module:
-    """The mechanism for one submodule, on the device and in the dtype of its output."""
+    """Build the mechanism for one submodule, on the device and in the dtype of its output."""
     mechanism, kwargs = (place, {}) if isinstance(place, str) else (place[0], dict(place[1]))
     if not isinstance(output, Tensor) or not 3 <= output.dim() <= 5:
         what = f"a tensor {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"

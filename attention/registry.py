@@ -1,4 +1,4 @@
-"""Names → constructors: a small registry, and the one of the attention mechanisms."""
+"""Map names to constructors: a small registry, and the one of the attention mechanisms."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -48,15 +48,15 @@ class Registry(Generic[T]):
         return enter
 
     def names(self) -> list[str]:
-        """Canonical names, sorted without regard to case."""
+        """Return the canonical names, sorted without regard to case."""
         return sorted(self._entries, key=str.lower)
 
     def aliases(self) -> dict[str, str]:
-        """Alias → canonical name."""
+        """Return alias → canonical name."""
         return dict(self._aliases)
 
     def canonical(self, name: str) -> str:
-        """The canonical form of a name or alias.
+        """Return the canonical form of a name or alias.
 
         Args:
             name: a name or an alias.
@@ -77,7 +77,7 @@ class Registry(Generic[T]):
         raise ValueError(f"unknown {self.kind} {name!r}; {hint}")
 
     def get(self, name: str) -> T:
-        """The entry of a name or alias; same as indexing.
+        """Return the entry of a name or alias; same as indexing.
 
         Args:
             name: a name or an alias.
@@ -107,7 +107,7 @@ ATTENTION: Registry[type[nn.Module]] = Registry("attention mechanism")
 
 
 def options(name: str) -> dict[str, Any]:
-    """Options of a mechanism with their defaults.
+    """Return the options of a mechanism with their defaults.
 
     Args:
         name: a name or an alias.

@@ -26,7 +26,7 @@ GATES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "2sigmoid": DoubleSi
 
 
 def make_gate(name: str) -> nn.Module:
-    """The gate function of a name.
+    """Return the gate function of a name.
 
     Args:
         name: sigmoid, 2sigmoid or 1+tanh. The last two are 1 at 0: a mechanism that is built with one of them starts

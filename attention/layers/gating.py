@@ -68,7 +68,7 @@ def gate_positions(x: Tensor, weights: Tensor) -> Tensor:
 
 
 def times(x: Tensor, factor: Tensor) -> Tensor:
-    """A product that takes no new memory where that does no harm.
+    """Multiply, without new memory where that does no harm.
 
     Args:
         x: made by the caller: where no gradient is wanted, it is overwritten.

@@ -49,7 +49,7 @@ def shuffle_channels(x: Tensor, groups: int) -> Tensor:
 
 
 def tokens(x: Tensor, heads: int = 1) -> Tensor:
-    """Positions of a map as a sequence, for scaled_dot_product_attention.
+    """Return the positions of a map as a sequence, for scaled_dot_product_attention.
 
     Args:
         x: (B, C, *spatial).
@@ -62,7 +62,7 @@ def tokens(x: Tensor, heads: int = 1) -> Tensor:
 
 
 def from_tokens(sequence: Tensor, x: Tensor) -> Tensor:
-    """The inverse of `tokens`.
+    """Return a map from its positions: the inverse of `tokens`.
 
     Args:
         sequence: (B, heads, N, d).
@@ -112,7 +112,7 @@ def dot_product_attention(
 
 
 def neighbours(x: Tensor, kernel: int) -> list[Tensor]:
-    """The map shifted to each position of a k × k window, zeros from outside; views of one padded copy.
+    """Return the map shifted to each position of a k × k window, zeros from outside; views of one padded copy.
 
     Args:
         x: (…, H, W).
@@ -141,7 +141,7 @@ def group_norm(layer: nn.GroupNorm, x: Tensor) -> Tensor:
 
 
 def one_hot(size: int, like: Tensor) -> Tensor:
-    """The unit matrix, from a comparison: exporters have trouble with torch.eye of a size that varies.
+    """Make the unit matrix by a comparison: exporters have trouble with torch.eye of a size that varies.
 
     Args:
         size: rows and columns.
