@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.blocks.yolov7 import convolution
+from models.blocks.convolution import convolution
 from models.catalog.channel_rules import Call, Reads, Scale, integer
 from models.catalog.registry import register_block
 

@@ -1,4 +1,4 @@
-"""Spatial pyramid pooling of YOLOv7."""
+"""Spatial pyramid pooling of YOLOv6 and YOLOv7."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.blocks.yolov7 import convolution
+from models.blocks.convolution import convolution
 from models.catalog.channel_rules import scaled
 from models.catalog.registry import register_block
 
@@ -31,6 +31,8 @@ class SPPCSPC(nn.Module):
         Wang et al., YOLOv7, arXiv:2207.02696; authors' code WongKinYiu/yolov7.
     """
 
+    groups = 1  # of the convolutions
+
     def __init__(
         self,
         c1: int,
@@ -42,21 +44,71 @@ class SPPCSPC(nn.Module):
         k: Sequence[int] = (5, 9, 13),
     ) -> None:
         super().__init__()
-        hidden = int(2 * c2 * e)
-        self.cv1 = convolution(c1, hidden)
-        self.cv2 = convolution(c1, hidden)
-        self.cv3 = convolution(hidden, hidden, 3)
-        self.cv4 = convolution(hidden, hidden)
+        hidden, groups = int(2 * c2 * e), self.groups
+        self.cv1 = convolution(c1, hidden, g=groups)
+        self.cv2 = convolution(c1, hidden, g=groups)
+        self.cv3 = convolution(hidden, hidden, 3, g=groups)
+        self.cv4 = convolution(hidden, hidden, g=groups)
         self.m = nn.ModuleList(nn.MaxPool2d(size, 1, size // 2) for size in k)
-        self.cv5 = convolution((1 + len(k)) * hidden, hidden)
-        self.cv6 = convolution(hidden, hidden, 3)
-        self.cv7 = convolution(2 * hidden, c2)
+        self.cv5 = convolution((1 + len(k)) * hidden, hidden, g=groups)
+        self.cv6 = convolution(hidden, hidden, 3, g=groups)
+        self.cv7 = convolution(2 * hidden, c2, g=groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool at several sizes and join with the bypass."""
         inner = self.cv4(self.cv3(self.cv1(x)))
         pooled = torch.cat([inner, *(pool(inner) for pool in self.m)], 1)
         out: Tensor = self.cv7(torch.cat((self.cv6(self.cv5(pooled)), self.cv2(x)), 1))
+        return out
+
+
+@register_block(scaled(repeats=True))
+class SPPCSPC_group(SPPCSPC):
+    """SPPCSPC with four groups in every convolution; channels are multiples of 4."""
+
+    groups = 4
+
+
+@register_block(scaled(repeats=True))
+class SPPFCSPC(nn.Module):
+    """SPPCSPC that pools one kernel again and again instead of several kernels at once.
+
+    Args:
+        c1: channels read.
+        c2: channels returned.
+        n: ignored, as in the original.
+        shortcut: ignored, as in the original.
+        g: ignored, as in the original.
+        e: the hidden width is int(2 · c2 · e).
+        k: pooling kernel, odd; three pools of 5 see what pools of 5, 9 and 13 see.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H, W).
+
+    Source:
+        Wang et al., YOLOv7, arXiv:2207.02696, pooled as in YOLOv5's SPPF; published with YOLOAir.
+    """
+
+    def __init__(
+        self, c1: int, c2: int, n: int = 1, shortcut: bool = False, g: int = 1, e: float = 0.5, k: int = 5
+    ) -> None:
+        super().__init__()
+        hidden = int(2 * c2 * e)
+        self.cv1 = convolution(c1, hidden)
+        self.cv2 = convolution(c1, hidden)
+        self.cv3 = convolution(hidden, hidden, 3)
+        self.cv4 = convolution(hidden, hidden)
+        self.m = nn.MaxPool2d(k, 1, k // 2)
+        self.cv5 = convolution(4 * hidden, hidden)
+        self.cv6 = convolution(hidden, hidden, 3)
+        self.cv7 = convolution(2 * hidden, c2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool three times in a row and join with the bypass."""
+        pooled = [self.cv4(self.cv3(self.cv1(x)))]
+        for _ in range(3):
+            pooled.append(self.m(pooled[-1]))
+        out: Tensor = self.cv7(torch.cat((self.cv6(self.cv5(torch.cat(pooled, 1))), self.cv2(x)), 1))
         return out
 
 

@@ -7,19 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.blocks.convolution import convolution
 from models.catalog.channel_rules import Call, Reads, Scale, add, integer, scaled
 from models.catalog.registry import register_block
-
-
-def convolution(c1: int, c2: int, k: int = 1, s: int = 1) -> nn.Module:
-    """Return a convolution with normalisation and the model's activation.
-
-    Imported here, so that reading a model description does not load ultralytics.
-    """
-    from models.upstream.layers import Conv
-
-    conv: nn.Module = Conv(c1, c2, k, s)
-    return conv
 
 
 def _times(reads: Reads, factor: int, stride: int) -> tuple[int, int, Fraction | None]:

@@ -156,16 +156,6 @@ def upsampling(*, size_at: int, scale_at: int) -> Rule:
     return rule
 
 
-def transposed_conv(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of nn.ConvTranspose2d rows `[c2, kernel, stride, padding]`."""
-    c1, stride = reads.one()
-    c2 = scale.channels(integer(args, 0, "channels"))
-    step = Fraction(1, integer(args, 2, "stride", 1))
-    if number > 1 and c1 != c2:
-        raise ValueError(f"number {number} repeats a layer from {c1} to {c2} channels: write 1")
-    return Call((c1, c2, *args[1:]), c2, _after(stride, step, number), number)
-
-
 def pooling(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
     """Rule of nn.MaxPool2d and nn.AvgPool2d rows `[kernel, stride, padding]`."""
     channels, stride = reads.one()
@@ -178,12 +168,6 @@ def keep(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call
     """Rule of layers that change neither channels nor size, and take no channels."""
     channels, stride = reads.one()
     return Call(args, channels, stride, number)
-
-
-def keep_with_channels(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of layers whose first constructor argument is the channels that they keep."""
-    channels, stride = reads.one()
-    return Call((channels, *args), channels, stride, number)
 
 
 def once(number: int) -> None:

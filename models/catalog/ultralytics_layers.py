@@ -13,12 +13,18 @@ from models.catalog.channel_rules import (
     concat,
     integer,
     keep,
-    keep_with_channels,
     once,
     pooling,
     scaled,
-    transposed_conv,
     upsampling,
+)
+from models.catalog.torch_rules import (
+    convolution,
+    normalisation,
+    pixel_shuffle,
+    pixel_unshuffle,
+    transposed_convolution,
+    upsampling_conv,
 )
 from models.errors import short
 
@@ -79,11 +85,31 @@ def _cb_fuse(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> 
     return Call(args, last, reads.strides[-1])
 
 
+def _hg_stem(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
+    """HGStem takes inner and outer channels, which are not scaled, and quarters the size."""
+    c1, stride = reads.one()
+    c2 = integer(args, 1, "channels")
+    return Call((c1, integer(args, 0, "inner channels"), c2, *args[2:]), c2, None if stride is None else 4 * stride)
+
+
+def _hg_block(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
+    """HGBlock takes inner and outer channels, which are not scaled, a kernel, and its number as the fifth argument."""
+    c1, stride = reads.one()
+    c2 = integer(args, 1, "channels")
+    inner, kernel = integer(args, 0, "inner channels"), integer(args, 2, "kernel", 3)
+    return Call((c1, inner, c2, kernel, number, *args[3:]), c2, stride)
+
+
 STOCK: dict[str, Rule] = {
     "Conv": _CONV,
     "DWConv": _CONV,
     "GhostConv": _CONV,
     "SCDown": _CONV,
+    "ConvTranspose": upsampling_conv(2, 2),
+    "DWConvTranspose2d": upsampling_conv(1, 1),
+    "GhostBottleneck": _CONV,
+    "HGStem": _hg_stem,
+    "HGBlock": _hg_block,
     "Focus": _HALVED,
     "AConv": _HALVED,
     "ADown": _HALVED,
@@ -112,12 +138,15 @@ STOCK: dict[str, Rule] = {
     "CBLinear": _cb_linear,
     "CBFuse": _cb_fuse,
     "nn.Upsample": upsampling(size_at=0, scale_at=1),
-    "nn.ConvTranspose2d": transposed_conv,
+    "nn.Conv2d": convolution,
+    "nn.ConvTranspose2d": transposed_convolution,
+    "nn.PixelShuffle": pixel_shuffle,
+    "nn.PixelUnshuffle": pixel_unshuffle,
     "nn.MaxPool2d": pooling,
     "nn.AvgPool2d": pooling,
     "nn.ZeroPad2d": keep,  # a row or two of padding leaves the nominal stride alone
     "nn.Identity": keep,
-    "nn.BatchNorm2d": keep_with_channels,
+    "nn.BatchNorm2d": normalisation,
     "nn.SiLU": keep,
     "nn.ReLU": keep,
     "nn.LeakyReLU": keep,
