@@ -19,6 +19,7 @@ from engine.detection.sources import open_source
 from engine.errors import UsageError
 from engine.ops.letterbox import Letterbox, canvas_size, letterbox
 from engine.ops.nms_numpy import filter_by_confidence, image_nms
+from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.log import LOGGER
 from engine.runtime.stage_timer import Stopwatch
 from engine.runtime.threads import prefetch
@@ -68,6 +69,8 @@ class Predictor:
             CheckpointError: if the weights cannot be read.
         """
         self.source = open_source(source, self.options.batch_size, self.options.vid_stride)
+        if self.options.backend in ("auto", "torch"):
+            self.options.device = without_unusable_gpu(self.options.device)
         few = self.source.images is not None and self.source.images <= FEW_IMAGES
         replicas = 1 if self.source.mode == "stream" or few else min(REPLICAS, environment.threads())
         self.backend = open_backend(self.options, self.weights, self.source.images, replicas)

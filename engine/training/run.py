@@ -18,6 +18,7 @@ from engine.model_loading import load_plugins, start_model
 from engine.runtime import distributed
 from engine.runtime.devices import check_device, check_processes
 from engine.runtime.fonts import prepare_plots
+from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.log import LOGGER
 from engine.training import hyperparameters
 from engine.training.model_summary import model_line
@@ -57,6 +58,7 @@ def run_training(options: Namespace) -> DetectorTrainer:
     for name, value in vars(options).items():
         setattr(options, name, str(value) if isinstance(value, Path) else value)
     load_plugins(options)
+    options.device = without_unusable_gpu(options.device)
     here = distributed.process_rank()
     device = distributed.own_device(options.device, here)
     check_device(device, several=True)

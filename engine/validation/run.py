@@ -12,6 +12,7 @@ from engine.errors import UsageError
 from engine.model_loading import load_weights
 from engine.runtime.devices import check_device, check_runtime
 from engine.runtime.fonts import prepare_plots
+from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.log import LOGGER
 from engine.validation.validator import Validator
 
@@ -52,6 +53,7 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     _fill_in(options)
     if options.task == "speed":  # at the thresholds of detection, as in YOLOv5
         options.conf_thres, options.iou_thres, options.noplots = 0.25, 0.45, True
+    options.device = without_unusable_gpu(options.device)
     check_device(options.device)
     split = "val" if options.task == "speed" else options.task
     model = load_weights(options.weights, options)
