@@ -1,18 +1,25 @@
 # make demo: environment, embedded data, train with attention, validate, detect.
 # make test: environment, lint, types, all tests of seconds and whole runs of the scripts; make test-all adds the long walks.
+# make test-floor: tests of seconds in an environment with the oldest packages that requirements.txt admits (.venv-floor).
 # LOCKED=1 installs exactly the packages of requirements.lock, hashes checked.
+# TORCH=cpu, cu118, cu126, cu128, cu130 takes PyTorch from its own index of that name (docs/install.md); PyPI's otherwise.
+# VENV=FOLDER installs into an environment that exists, where only what is missing is fetched.
 # The same without make stands in README.md.
 
 PYTHON ?= python3
 VENV := .venv
+FLOOR := .venv-floor
 DEVELOPMENT := $(if $(LOCKED),--require-hashes -r requirements.lock,-r requirements-dev.txt)
 ifeq ($(OS),Windows_NT)
-BIN := $(VENV)/Scripts
+SCRIPTS := Scripts
 else
-BIN := $(VENV)/bin
+SCRIPTS := bin
 endif
+BIN := $(VENV)/$(SCRIPTS)
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+INDEXED := $(if $(TORCH),$(INSTALL) torch torchvision -c requirements.txt --index-url https://download.pytorch.org/whl/$(TORCH))
 
-.PHONY: demo test test-all lint fast setup setup-dev clean
+.PHONY: demo test test-all test-floor lint fast setup setup-dev clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
@@ -26,6 +33,9 @@ test: lint
 
 test-all: lint
 	$(PYTEST)
+
+test-floor: $(FLOOR)/.installed
+	OMP_NUM_THREADS=1 $(FLOOR)/$(SCRIPTS)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 fast: $(VENV)/.installed-dev
 	$(PYTEST) -m "not slow"
@@ -41,13 +51,21 @@ setup-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	$(INDEXED)
+	$(INSTALL) -r requirements.txt
 	touch $@
 
 $(VENV)/.installed-dev: requirements.txt requirements-dev.txt requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check $(DEVELOPMENT)
+	$(INDEXED)
+	$(INSTALL) $(DEVELOPMENT)
 	touch $@ $(VENV)/.installed
 
+$(FLOOR)/.installed: requirements.txt requirements-dev.txt scripts/oldest_requirements.py
+	test -x $(FLOOR)/$(SCRIPTS)/python || $(PYTHON) -m venv $(FLOOR)
+	$(FLOOR)/$(SCRIPTS)/python scripts/oldest_requirements.py > $(FLOOR)/oldest.txt
+	$(FLOOR)/$(SCRIPTS)/python -m pip install --disable-pip-version-check -r requirements-dev.txt -c $(FLOOR)/oldest.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs datasets
+	rm -rf .venv .venv-floor runs datasets

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from attention.layers.older_torch import buffers_left_alone
 from engine.datasets.loader import EpochSampler, make_loader
 from engine.datasets.record_dataset import RecordDataset
 from engine.errors import RunFailed
@@ -21,7 +22,7 @@ from engine.training.precision import choose
 from engine.training.run_state import restore, write_checkpoints, write_table
 from engine.validation.distributed_validator import SharedValidator
 from models.errors import CheckpointError
-from models.upstream.training import TORCH_2_13, unwrap_model
+from models.upstream.training import unwrap_model
 
 
 class DetectorTrainer(EpochTrainer):
@@ -174,7 +175,7 @@ class DetectorTrainer(EpochTrainer):
         if self.options["sync_bn"]:
             torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
         settings: dict[str, Any] = {"find_unused_parameters": True}
-        settings["forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers"] = False  # _agree does it, once an epoch
+        settings |= buffers_left_alone()  # _agree copies them, once an epoch
         if self.device.type != "cpu":
             settings["device_ids"] = [self.device.index]
         self.model = torch.nn.parallel.DistributedDataParallel(model, **settings)

@@ -3,12 +3,11 @@
 from ultralytics import __version__ as ULTRALYTICS_VERSION
 from ultralytics.cfg import get_cfg
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils.torch_utils import TORCH_2_13, ModelEMA, autocast, unwrap_model
+from ultralytics.utils.torch_utils import ModelEMA, autocast, unwrap_model
 
 from models.upstream.patches import apply
 
 __all__ = [
-    "TORCH_2_13",
     "ULTRALYTICS_VERSION",
     "DetectionTrainer",
     "ModelEMA",
