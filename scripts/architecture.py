@@ -112,11 +112,12 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 def _homes(init: Path) -> dict[str, str]:
     """Return name → module of a package whose `__getattr__` loads names when they are asked for."""
+    homes = {}
     for node in ast.parse(init.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "_HOMES":
-            pairs: dict[str, str] = ast.literal_eval(node.value)
-            return {name: f"{module}.{name}" for name, module in pairs.items()}
-    return {}
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            for name, module in ast.literal_eval(node.value).items():
+                homes[name] = module if module.endswith(f".{name}") else f"{module}.{name}"
+    return homes
 
 
 def circles(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
