@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from attention.older_torch import missing_flop_formulas
+
 
 def count_flops(module: Any, x: Tensor) -> int:
     """Count the floating-point operations of one forward pass where PyTorch dispatches them.
@@ -20,6 +22,6 @@ def count_flops(module: Any, x: Tensor) -> int:
     Returns:
         Floating-point operations.
     """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=missing_flop_formulas()) as counter:
         module(x)
     return int(counter.get_total_flops())

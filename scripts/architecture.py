@@ -17,6 +17,7 @@ PACKAGES = ("attention", "data", "metrics", "models", "engine", "study")
 LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "": (("attention", "data", "metrics"), ("models",), ("engine",), ("study",)),
     "attention": (
+        ("older_torch",),
         ("registry", "flops", "attended"),
         ("layers",),
         ("mechanisms", "identity_start"),

@@ -74,7 +74,7 @@ def test_the_oldest_packages_are_the_lower_bounds(root):
 
 
 def test_python_files_ask_for_a_release_of_torch_in_one_place_only(root):
-    """Whatever an old release lacks stands in attention/layers/older_torch.py."""
+    """Whatever an old release lacks stands in attention/older_torch.py."""
     asking = re.compile(r"hasattr\(torch\b|torch\.__version__\s*[<>=]|TORCH_\d")
     packages = ("attention", "models", "engine", "data", "metrics", "study")
     found = {
@@ -83,4 +83,4 @@ def test_python_files_ask_for_a_release_of_torch_in_one_place_only(root):
         for path in (root / package).rglob("*.py")
         if asking.search(path.read_text(encoding="utf-8"))
     }
-    assert found <= {"attention/layers/older_torch.py"}
+    assert found <= {"attention/older_torch.py"}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention.layers.older_torch import is_exporting
+from attention.older_torch import is_exporting
 
 
 def upcast(x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from attention.layers.older_torch import buffers_left_alone
+from attention.older_torch import buffers_left_alone
 from engine.datasets.loader import EpochSampler, make_loader
 from engine.datasets.record_dataset import RecordDataset
 from engine.errors import RunFailed
