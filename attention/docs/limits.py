@@ -3,9 +3,14 @@
 # name → {property: reason}. Properties: channels (a divisor of C), onnx, trace, compile, deterministic-cuda, fold (a
 # normalisation that stays at inference).
 LIMITS: dict[str, dict[str, str]] = {
+    "AIFI": {"channels": "4: sine and cosine of the row and of the column get a quarter each"},
     "CoT": {"fold": "the normalisation follows the local mixing, whose weights come from the image"},
     "NAM": {"fold": "the normalisation is the gate itself"},
     "ParNetAttention": {"fold": "the normalisation of the skip branch follows no layer; the two convolutions merge"},
+    "iRMB": {"fold": "the first normalisation stands before the padding of the windows"},
+    "SEAM": {"fold": "the normalisations follow GELU, no layer"},
+    "MultiSEAM": {"fold": "the normalisations follow GELU, no layer"},
+    "SCSA": {"channels": "4: one quarter for each kernel size"},
     "SRM": {"fold": "the normalisation follows a product with the statistics, no layer"},
     "LSK": {"channels": "2: each of the two scales gets half of the channels"},
     "PyramidSqueeze": {"channels": "4: one part for each kernel size"},
@@ -14,6 +19,7 @@ LIMITS: dict[str, dict[str, str]] = {
         "onnx": "height and width are fixed at export: the size of a region follows from them",
         "trace": "height and width are fixed at tracing: the size of a region follows from them",
     },
+    "DeformableLKA": {"deterministic-cuda": "grid_sample has no deterministic backward on CUDA; on a CPU it has"},
     "DeformableAttention": {"deterministic-cuda": "grid_sample has no deterministic backward on CUDA; on a CPU it has"},
 }
 

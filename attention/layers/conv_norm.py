@@ -5,8 +5,11 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from attention.layers.tensor_ops import upcast
 
 CONVS: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -80,6 +83,12 @@ class Merging(nn.Module):
             self.set_submodule(norm, nn.Identity())
 
 
+def _widened(layer: Any) -> dict[str, Tensor]:
+    """Return parameters and statistics in float32 at least; float32 ones are themselves."""
+    named = (*layer.named_parameters(), *layer.named_buffers())
+    return {name: upcast(value) if value.is_floating_point() else value for name, value in named}
+
+
 class ConvNorm(Merging):
     """Convolution that keeps the size, batch normalisation, activation; the first two merge at inference.
 
@@ -127,3 +136,16 @@ class ConvNorm(Merging):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the three in order."""
         return self.act(self.bn(self.conv(x)))
+
+    def in_full_precision(self, x: Tensor) -> Tensor:
+        """Apply the three in order to what half precision cannot hold, whatever the weights are in.
+
+        Args:
+            x: float32 or wider.
+
+        Returns:
+            The result, as wide as x.
+        """
+        if self.conv.weight.dtype.itemsize > 2:  # type: ignore[union-attr]
+            return self(x)
+        return functional_call(self, _widened(self), (x,))

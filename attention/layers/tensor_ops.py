@@ -1,5 +1,7 @@
 """Work on maps that several mechanisms share: precision, memory format, pooling, tokens, attention, windows."""
 
+import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -35,6 +37,20 @@ def keep_format(out: Tensor, x: Tensor) -> Tensor:
     return out.to(x.dtype).contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
+def split_axis(x: Tensor, axis: int, sizes: Sequence[int]) -> Tensor:
+    """Split one axis into several, as unflatten does, which the ONNX exporter cannot write before operator set 13.
+
+    Args:
+        x: any shape.
+        axis: the axis, counted from the front.
+        sizes: what it becomes, one of them −1 if need be.
+
+    Returns:
+        A view where possible.
+    """
+    return x.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :])
+
+
 def shuffle_channels(x: Tensor, groups: int) -> Tensor:
     """Interleave groups of channels: channel j of group i becomes channel j·groups + i.
 
@@ -45,7 +61,7 @@ def shuffle_channels(x: Tensor, groups: int) -> Tensor:
     Returns:
         The same shape.
     """
-    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+    return split_axis(x, 1, (groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
 def tokens(x: Tensor, heads: int = 1) -> Tensor:
@@ -58,7 +74,7 @@ def tokens(x: Tensor, heads: int = 1) -> Tensor:
     Returns:
         (B, heads, N, C / heads), contiguous: the memory-saving kernels need that.
     """
-    return x.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3).contiguous()
+    return split_axis(x.flatten(2), 1, (heads, -1)).transpose(2, 3).contiguous()
 
 
 def from_tokens(sequence: Tensor, x: Tensor) -> Tensor:
@@ -71,7 +87,7 @@ def from_tokens(sequence: Tensor, x: Tensor) -> Tensor:
     Returns:
         (B, heads · d, *spatial).
     """
-    return sequence.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:])
+    return split_axis(sequence.transpose(2, 3).flatten(1, 2), 2, x.shape[2:])
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
@@ -104,6 +120,9 @@ def dot_product_attention(
     Returns:
         (B, heads, N, e).
     """
+    if torch.onnx.is_in_onnx_export():  # what its exporter makes of the function below, which it knows from set 14 on
+        logits = (query * scale) @ key.transpose(2, 3)
+        return (logits if mask is None else logits + mask).softmax(3) @ value
     if wider > 0:
         return F.scaled_dot_product_attention(query, key, F.pad(value, (0, wider)), mask, scale=scale)[..., :-wider]
     if wider < 0:
@@ -111,19 +130,20 @@ def dot_product_attention(
     return F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
 
 
-def neighbours(x: Tensor, kernel: int) -> list[Tensor]:
+def neighbours(x: Tensor, kernel: int, dilation: int = 1) -> list[Tensor]:
     """Return the map shifted to each position of a k × k window, zeros from outside; views of one padded copy.
 
     Args:
         x: (…, H, W).
         kernel: k, odd.
+        dilation: spacing d of the window's positions.
 
     Returns:
-        k² maps (…, H, W), row by row: entry i·k + j holds x at (y + i − k//2, x + j − k//2).
+        k² maps (…, H, W), row by row: entry i·k + j holds x at (y + d·(i − k//2), x + d·(j − k//2)).
     """
-    padded = F.pad(x, (kernel // 2,) * 4)
+    padded = F.pad(x, (dilation * (kernel // 2),) * 4)
     # Ends counted from the back: no size of the map is baked into an exported graph.
-    spans = [slice(i, i + 1 - kernel or None) for i in range(kernel)]
+    spans = [slice(dilation * i, dilation * (i + 1 - kernel) or None) for i in range(kernel)]
     return [padded[..., rows, columns] for rows in spans for columns in spans]
 
 
@@ -171,6 +191,22 @@ def pooling_matrix(size: int, cells: int, like: Tensor) -> Tensor:
     return ((at >= start) & (at < end)).to(like.dtype) / (end - start).to(like.dtype)
 
 
+def resize_matrix(size: int, cells: int, like: Tensor) -> Tensor:
+    """Return linear resizing along one axis as a matrix, which exports for any size and has a repeatable gradient.
+
+    Args:
+        size: length wanted.
+        cells: length given.
+        like: tensor of the wanted dtype and device.
+
+    Returns:
+        (size, cells), as F.interpolate does it with align_corners=False; the unit matrix if both are equal.
+    """
+    cell = torch.arange(cells, device=like.device).to(like.dtype)
+    at = (torch.arange(size, device=like.device).to(like.dtype) + 0.5) * cells / size - 0.5
+    return (1 - (at.clamp(0, cells - 1).unsqueeze(1) - cell).abs()).clamp(min=0)
+
+
 def exporting() -> bool:
     """Whether the network is being traced or exported, so that a branch on a size would be baked in."""
     return torch.jit.is_tracing() or is_exporting()
@@ -179,3 +215,19 @@ def exporting() -> bool:
 def plain() -> bool:
     """Whether no backward pass can follow, so that an operation needs no gradient of its own."""
     return not torch.is_grad_enabled() or exporting()
+
+
+def whole(size: int) -> int:
+    """Return the size of an axis as a number, also while tracing, for what a graph must fix.
+
+    Args:
+        size: an entry of a shape.
+
+    Returns:
+        The number.
+    """
+    if not torch.jit.is_tracing():
+        return size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        return int(size)

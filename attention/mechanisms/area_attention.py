@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, odd, positive
 from attention.layers.conv_norm import ConvNorm
-from attention.layers.tensor_ops import dot_product_attention, exporting, keep_format
+from attention.layers.tensor_ops import dot_product_attention, exporting, keep_format, split_axis
 from attention.registry import ATTENTION
 
 
@@ -51,7 +51,7 @@ class AreaAttention(nn.Module):
     def _runs(self, x: Tensor, pad: int) -> Tensor:
         """(B, C, H, W) → (B · area, heads, positions of a run, C / heads)."""
         flat = F.pad(x.flatten(2), (0, pad)) if exporting() or pad else x.flatten(2)
-        split = flat.unflatten(2, (self.area, -1)).unflatten(1, (self.heads, -1))  # (B, heads, d, area, n)
+        split = split_axis(split_axis(flat, 2, (self.area, -1)), 1, (self.heads, -1))  # (B, heads, d, area, n)
         return split.permute(0, 3, 1, 4, 2).flatten(0, 1).contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,11 +63,11 @@ class AreaAttention(nn.Module):
         mask = self._mask(x, value, count, pad) if exporting() or pad else None
         runs = [self._runs(part, pad) for part in (query, key, value)]
         out = dot_product_attention(runs[0], runs[1], runs[2], self.scale, mask)
-        out = out.unflatten(0, (-1, self.area)).permute(0, 2, 4, 1, 3).flatten(3).flatten(1, 2)[..., :count]
-        return keep_format(self.out(out.unflatten(2, x.shape[2:]) + self.position(value)), x)
+        out = split_axis(out, 0, (-1, self.area)).permute(0, 2, 4, 1, 3).flatten(3).flatten(1, 2)[..., :count]
+        return keep_format(self.out(split_axis(out, 2, x.shape[2:]) + self.position(value)), x)
 
     def _mask(self, x: Tensor, value: Tensor, count: int, pad: int) -> Tensor:
         """Bars the padding, (B · area, 1, 1, n): a large negative number, since a run may hold nothing but padding."""
         outside = torch.arange(count + pad, device=x.device) >= count
         bar = outside.to(value.dtype) * (torch.finfo(value.dtype).min / 2)
-        return bar.unflatten(0, (self.area, -1)).repeat(x.shape[0], 1)[:, None, None]
+        return split_axis(bar, 0, (self.area, -1)).repeat(x.shape[0], 1)[:, None, None]

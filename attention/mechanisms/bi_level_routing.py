@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, positive
-from attention.layers.tensor_ops import dot_product_attention, keep_format
+from attention.layers.tensor_ops import dot_product_attention, keep_format, split_axis
 from attention.registry import ATTENTION
 
 
@@ -56,7 +56,7 @@ class BiLevelRouting(nn.Module):
         def cut(y: Tensor) -> Tensor:
             """(B, c, H, W) → (B, regions, positions, c)."""
             y = F.pad(y, pad) if pad[1] or pad[3] else y
-            y = y.unflatten(3, (columns, wide)).unflatten(2, (rows, tall))
+            y = split_axis(split_axis(y, 3, (columns, wide)), 2, (rows, tall))
             return y.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)
 
         qkv = self.qkv(x)
@@ -71,7 +71,7 @@ class BiLevelRouting(nn.Module):
             mask = (outside * (torch.finfo(query.dtype).min / 2)).to(query.dtype).flatten(0, 1)[:, None, None]
 
         def split(y: Tensor) -> Tensor:
-            return y.flatten(0, 1).unflatten(2, (self.heads, -1)).transpose(1, 2).contiguous()
+            return split_axis(y.flatten(0, 1), 2, (self.heads, -1)).transpose(1, 2).contiguous()
 
         out = dot_product_attention(
             split(query), split(chosen[0]), split(chosen[1]), self.scale, mask

@@ -29,8 +29,9 @@ class CAA(nn.Module):
 
     Source:
         Cai et al., Poly Kernel Inception Network, CVPR 2024, arXiv:2403.06258, §3.3; authors' code
-        NUST-Machine-Intelligence-Laboratory/PKINet mmrotate/models/backbones/pkinet.py. Differs: multiplies the factor
-        onto x, which there the caller does.
+        NUST-Machine-Intelligence-Laboratory/PKINet mmrotate/models/backbones/pkinet.py (initial values of the class;
+        their whole network draws the weights anew, as PyTorch does, and keeps the biases at 0). Differs: multiplies the
+        factor onto x, which there the caller does.
     """
 
     def __init__(self, channels: int, kernel_size: int = 11, *, norm: bool = False) -> None:
@@ -47,6 +48,10 @@ class CAA(nn.Module):
         self.row = nn.Conv2d(channels, channels, (1, kernel_size), padding=(0, half), groups=channels)
         self.column = nn.Conv2d(channels, channels, (kernel_size, 1), padding=(half, 0), groups=channels)
         self.mix2 = mix()
+        for layer in (self.mix1.conv, self.row, self.column, self.mix2.conv):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")  # type: ignore[arg-type]
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate x (B, C, H, W)."""

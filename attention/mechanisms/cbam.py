@@ -36,7 +36,8 @@ class CBAM(nn.Module):
 
     Source:
         Woo et al., CBAM, ECCV 2018, arXiv:1807.06521, §3; authors' code Jongchan/attention-module MODELS/cbam.py.
-        Differs: min_hidden.
+        Differs: min_hidden. Where several channels share the maximum of a position, they share its gradient, while in
+        theirs it goes to one of them; both are subgradients.
     """
 
     def __init__(

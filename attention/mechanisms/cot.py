@@ -7,7 +7,7 @@ from attention.layers.checks import largest_divisor, positive
 from attention.layers.conv_norm import BatchNorm1d, BatchNorm2d, ConvNorm, Merging
 from attention.layers.gating import weighted_sum
 from attention.layers.pooling import pool_mean
-from attention.layers.tensor_ops import group_norm, neighbours
+from attention.layers.tensor_ops import group_norm, neighbours, split_axis
 from attention.registry import ATTENTION
 
 
@@ -61,13 +61,13 @@ class CoT(Merging):
         """Mix the neighbourhoods of x (B, C, H, W)."""
         key = self.key(x)
         weights = group_norm(self.norm, self.weigh(self.embed(torch.cat((x, key), 1))))
-        weights = weights.unflatten(1, (-1, 1, 9)).transpose(1, 2)  # (B, 1, sets, 9, H, W)
-        value = self.value(x).unflatten(1, (self.share, -1))  # (B, share, sets, H, W)
+        weights = split_axis(weights, 1, (-1, 1, 9)).transpose(1, 2)  # (B, 1, sets, 9, H, W)
+        value = split_axis(self.value(x), 1, (self.share, -1))  # (B, share, sets, H, W)
         shifted = neighbours(value, 3)
         mixed = shifted[0] * weights[:, :, :, 0]
         for i in range(1, 9):
             mixed = torch.addcmul(mixed, shifted[i], weights[:, :, :, i])
         mixed = self.act(self.bn(mixed.flatten(1, 2)))
         logits = self.fuse2(self.fuse1(pool_mean(mixed) + pool_mean(key)))
-        shares = logits.unflatten(1, (-1, 2)).softmax(2)  # (B, C, 2)
+        shares = split_axis(logits, 1, (-1, 2)).softmax(2)  # (B, C, 2)
         return weighted_sum((key, mixed), shares.unbind(2)[::-1]).to(x.dtype)

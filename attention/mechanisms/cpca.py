@@ -25,7 +25,8 @@ class CPCA(nn.Module):
         min_hidden: smallest hidden width.
 
     Shape:
-        input (B, C, H, W) float; output the same shape, dtype and memory format.
+        input (B, C, H, W) float; output the same shape, dtype and memory format. A product of two maps: prefer bfloat16
+        to float16.
 
     Raises:
         ValueError: if an argument is out of range.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from attention.layers.checks import one_of, reduced_channels
-from attention.layers.tensor_ops import dot_product_attention, from_tokens, full_precision, tokens, upcast
+from attention.layers.tensor_ops import dot_product_attention, from_tokens, full_precision, split_axis, tokens, upcast
 from attention.registry import ATTENTION
 
 
@@ -64,7 +64,7 @@ class DANet(nn.Module):
             flat = upcast(x).flatten(2)
             energy = flat @ flat.transpose(1, 2)  # (B, C, C)
             # A shift, as the authors have it, without which OpenVINO computes this wrongly; it has no gradient.
-            return ((energy.detach().amax(2, keepdim=True) - energy).softmax(2) @ flat).unflatten(2, x.shape[2:])
+            return split_axis((energy.detach().amax(2, keepdim=True) - energy).softmax(2) @ flat, 2, x.shape[2:])
 
     def forward(self, x: Tensor) -> Tensor:
         """Add both attentions to x (B, C, H, W)."""

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, odd, positive
-from attention.layers.tensor_ops import dot_product_attention, from_tokens, keep_format, tokens, upcast
+from attention.layers.tensor_ops import dot_product_attention, from_tokens, keep_format, split_axis, tokens, upcast
 from attention.registry import ATTENTION
 
 
@@ -88,7 +88,7 @@ class DeformableAttention(nn.Module):
 
     def _sample(self, x: Tensor, query: Tensor) -> Tensor:
         """Samples of x, (B, C, h, w)."""
-        offsets = upcast(self.offsets(query.unflatten(1, (self.groups, -1)).flatten(0, 1)))  # (B·g, h, w, 2)
+        offsets = upcast(self.offsets(split_axis(query, 1, (self.groups, -1)).flatten(0, 1)))  # (B·g, h, w, 2)
         stride = self.offsets.conv.stride[0]
         height, width = ((n - 1) // stride + 1 for n in x.shape[2:])  # of the offsets
         # A single sample has no spacing: n − 1 becomes 1.
@@ -97,9 +97,9 @@ class DeformableAttention(nn.Module):
         columns = (torch.arange(width, device=x.device).to(offsets.dtype) + 0.5) / wide * 2 - 1
         moved = offsets.tanh() * self.offset_range
         at = torch.stack((columns + moved[..., 1] / wide, rows.unsqueeze(1) + moved[..., 0] / tall), -1)  # x, y
-        maps = upcast(x).unflatten(1, (self.groups, -1)).flatten(0, 1)
+        maps = split_axis(upcast(x), 1, (self.groups, -1)).flatten(0, 1)
         sampled = F.grid_sample(maps, at, mode="bilinear", align_corners=True)
-        return sampled.unflatten(0, (-1, self.groups)).flatten(1, 2).to(x.dtype)
+        return split_axis(sampled, 0, (-1, self.groups)).flatten(1, 2).to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend to samples of x (B, C, H, W)."""

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from attention.layers.checks import reduced_channels
 from attention.layers.conv_norm import zero_init
-from attention.layers.tensor_ops import upcast
+from attention.layers.tensor_ops import split_axis, upcast
 from attention.registry import ATTENTION
 
 
@@ -47,4 +47,4 @@ class DoubleAttention(nn.Module):
         where = upcast(gather).softmax(2).to(features.dtype)
         mixture = upcast(spread).softmax(1).to(features.dtype)
         descriptors = features @ where.transpose(1, 2)  # (B, m, n)
-        return x + self.out((descriptors @ mixture).unflatten(2, x.shape[2:])).to(x.dtype)
+        return x + self.out(split_axis(descriptors @ mixture, 2, x.shape[2:])).to(x.dtype)

@@ -8,7 +8,7 @@ from attention.layers.conv_norm import zero_init
 from attention.layers.gates import make_gate
 from attention.layers.gating import times
 from attention.layers.pooling import average
-from attention.layers.tensor_ops import group_norm, keep_format, upcast
+from attention.layers.tensor_ops import group_norm, keep_format, split_axis, upcast
 from attention.registry import ATTENTION
 
 
@@ -54,7 +54,7 @@ class EfficientMultiScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Gate x (B, C, H, W)."""
         height, width = x.shape[2:]
-        maps = x.unflatten(1, (self.groups, -1)).flatten(0, 1)  # (B·g, c, H, W)
+        maps = split_axis(x, 1, (self.groups, -1)).flatten(0, 1)  # (B·g, c, H, W)
         strips = torch.sigmoid(self.strips(torch.cat((average(maps, (3,)), average(maps, (2,))), 2)))
         gated = times(maps * strips[..., :height].unsqueeze(3).to(x.dtype), strips[..., height:].unsqueeze(2))
         first = group_norm(self.norm, gated).flatten(2)
@@ -62,5 +62,5 @@ class EfficientMultiScale(nn.Module):
         of_first = self.norm.bias.softmax(0)[None, None]  # (1, 1, c)
         of_second = upcast(second.mean(2, keepdim=True)).softmax(1).transpose(1, 2)
         mask = of_first.to(second.dtype) @ second + of_second.to(first.dtype) @ first  # (B·g, 1, H·W)
-        out = maps * self.gate(mask).unflatten(2, (height, width)).to(x.dtype)
+        out = maps * split_axis(self.gate(mask), 2, (height, width)).to(x.dtype)
         return keep_format(out.reshape(x.shape), x)

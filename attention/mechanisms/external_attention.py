@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from attention.layers.checks import positive
 from attention.layers.conv_norm import ConvNorm
-from attention.layers.tensor_ops import upcast
+from attention.layers.initial_values import by_fan_out
+from attention.layers.tensor_ops import split_axis, upcast
 from attention.registry import ATTENTION
 
 
@@ -30,7 +31,8 @@ class ExternalAttention(nn.Module):
 
     Source:
         Guo et al., Beyond Self-attention: External Attention, TPAMI 2022, arXiv:2105.02358, §3.2; authors' code
-        MenghaoGuo/EANet model_torch.py. M_v starts as the transpose of M_k, as theirs. Differs: nothing.
+        MenghaoGuo/EANet model_torch.py. Initial values as theirs, M_v the transpose of M_k.
+        Differs: nothing.
     """
 
     def __init__(self, channels: int, entries: int = 64, *, relu: bool = True) -> None:
@@ -42,6 +44,9 @@ class ExternalAttention(nn.Module):
         self.out = ConvNorm(channels, channels)
         self.act = nn.ReLU(inplace=True) if relu else nn.Identity()
         self.starts_at_identity = not relu
+        by_fan_out(self.out.conv)
+        for layer in (self.embed, self.key):  # theirs draw M_k and M_v in the same memory, M_v last
+            nn.init.normal_(layer.weight, std=(2 / channels) ** 0.5)
         with torch.no_grad():
             self.value.weight.copy_(self.key.weight.transpose(0, 1))
         if not relu:
@@ -51,5 +56,5 @@ class ExternalAttention(nn.Module):
         """Describe the positions of x (B, C, H, W)."""
         weights = upcast(self.key(self.embed(x).flatten(2))).softmax(2)  # (B, S, N)
         weights = weights / (weights.sum(1, keepdim=True) + 1e-9)
-        described = self.value(weights.to(self.value.weight.dtype)).unflatten(2, x.shape[2:])
+        described = split_axis(self.value(weights.to(self.value.weight.dtype)), 2, x.shape[2:])
         return self.act(x + self.out(described).to(x.dtype))

@@ -9,7 +9,7 @@ from attention.layers.checks import largest_divisor, positive, reduced_channels
 from attention.layers.conv_norm import zero_init
 from attention.layers.gates import make_gate
 from attention.layers.gating import gate_channels
-from attention.layers.tensor_ops import full_precision, pooling_matrix, upcast
+from attention.layers.tensor_ops import full_precision, pooling_matrix, split_axis, upcast
 from attention.registry import ATTENTION
 
 # The authors' ranking of the frequencies (u along the height, v along the width) of a 7 × 7 transform, best first.
@@ -89,5 +89,5 @@ class FcaNet(nn.Module):
             rows = _waves(self.of_rows, self.size, wide) @ pooling_matrix(x.shape[2], self.size, wide)  # (groups, H)
             columns = _waves(self.of_columns, self.size, wide) @ pooling_matrix(x.shape[3], self.size, wide)
         waves = (rows.unsqueeze(2) * columns.unsqueeze(1)).to(x.dtype)  # (groups, H, W)
-        pooled = torch.einsum("bgchw,ghw->bgc", x.unflatten(1, (waves.shape[0], -1)), waves).flatten(1)
+        pooled = torch.einsum("bgchw,ghw->bgc", split_axis(x, 1, (waves.shape[0], -1)), waves).flatten(1)
         return gate_channels(x, self.gate(self.fc2(self.act(self.fc1(pooled)))))

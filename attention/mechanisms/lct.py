@@ -8,6 +8,7 @@ from attention.layers.conv_norm import zero_init
 from attention.layers.gates import make_gate
 from attention.layers.gating import gate_channels
 from attention.layers.pooling import pool_mean
+from attention.layers.tensor_ops import split_axis
 from attention.registry import ATTENTION
 
 
@@ -48,7 +49,7 @@ class LCT(nn.Module):
         """Gate the channels of x (B, C, H, W)."""
         norm, means = self.norm, pool_mean(x)
         # Not group_norm: OpenVINO has none for maps of one position.
-        groups = means.unflatten(1, (norm.num_groups, -1))
+        groups = split_axis(means, 1, (norm.num_groups, -1))
         variance, mean = torch.var_mean(groups, 2, keepdim=True, correction=0)
         normed = ((groups - mean) / torch.sqrt(variance + norm.eps)).reshape(means.shape)
         return gate_channels(x, self.gate(torch.addcmul(norm.bias, normed, norm.weight)))

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, positive
-from attention.layers.tensor_ops import from_tokens, keep_format, one_hot, tokens
+from attention.layers.tensor_ops import dot_product_attention, from_tokens, keep_format, one_hot, split_axis, tokens
 from attention.registry import ATTENTION
 
 
@@ -62,13 +62,13 @@ class MHSA2D(nn.Module):
         if self.position:
             query, key = self._with_positions(query, key, x)
             value = F.pad(value, (0, x.shape[2] + x.shape[3]))  # the memory-saving kernels want equal widths
-        out = F.scaled_dot_product_attention(query, key, value, scale=self.width**-0.5)[..., : self.width]
+        out = dot_product_attention(query, key, value, self.width**-0.5)[..., : self.width]
         return keep_format(from_tokens(out, x).reshape(x.shape), x)
 
     def _with_positions(self, query: Tensor, key: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Append the position terms: (B, heads, N, d) → (B, heads, N, d + H + W), both."""
         batch, height, width = x.shape[0], x.shape[2], x.shape[3]  # of x: exporters take other sizes for constants
-        grid = query.unflatten(2, (height, width))
+        grid = split_axis(query, 2, (height, width))
         rows = torch.einsum("bhyxd,ykd->bhyxk", grid, self._relative(self.rows, height).to(query.dtype))
         columns = torch.einsum("bhyxd,xkd->bhyxk", grid, self._relative(self.columns, width).to(query.dtype))
         in_row = one_hot(height, key)[:, None].expand(height, width, height)

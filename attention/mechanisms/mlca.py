@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from attention.layers.checks import adaptive_kernel_size, odd, positive
 from attention.layers.pooling import pool_mean
-from attention.layers.tensor_ops import pooling_matrix
+from attention.layers.tensor_ops import pooling_matrix, split_axis
 from attention.registry import ATTENTION
 
 
@@ -57,8 +57,8 @@ class MLCA(nn.Module):
         local = down_rows @ (x @ down_columns.t())  # (B, C, cells, cells)
         whole = self.conv(pool_mean(local).unsqueeze(1)).squeeze(1)  # (B, C)
         sequence = local.flatten(2).transpose(1, 2).flatten(1).unsqueeze(1)  # (B, 1, cells² · C), cell by cell
-        local = self.conv_local(sequence).unflatten(2, (self.cells**2, -1)).squeeze(1).transpose(1, 2)
+        local = split_axis(self.conv_local(sequence), 2, (self.cells**2, -1)).squeeze(1).transpose(1, 2)
         gates = torch.sigmoid(whole).unsqueeze(2) * (1 - self.local_weight) + torch.sigmoid(local) * self.local_weight
-        gates = gates.unflatten(2, (self.cells, self.cells)).to(x.dtype)
+        gates = split_axis(gates, 2, (self.cells, self.cells)).to(x.dtype)
         up_rows, up_columns = pooling_matrix(self.cells, height, x), pooling_matrix(self.cells, width, x)
         return x * (up_rows @ gates @ up_columns.t()).to(x.dtype)

@@ -82,11 +82,11 @@ class NonLocal(nn.Module):
         source = self._pool(x) if self.subsample else x
         query, key, value = tokens(self.theta(x)), tokens(self.phi(source)), tokens(self.g(source))
         if self.mode == "embedded":
-            mean = dot_product_attention(query, key, value, self.scale)
-        else:
-            with full_precision(x):
-                mean = self._unscaled(upcast(query), upcast(key), upcast(value))
-        return x + self.out(from_tokens(mean.to(value.dtype), x)).to(x.dtype)
+            return x + self.out(from_tokens(dot_product_attention(query, key, value, self.scale), x)).to(x.dtype)
+        with full_precision(x):  # up to the normalisation: only what comes out of that fits into half precision again
+            mean = self._unscaled(upcast(query), upcast(key), upcast(value))
+            added = self.out.in_full_precision(from_tokens(mean, x))
+        return x + added.to(x.dtype)
 
     def _unscaled(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """The three modes whose sums may leave the range of half precision; all (B, 1, N, d)."""

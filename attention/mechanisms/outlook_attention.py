@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, odd, positive
-from attention.layers.tensor_ops import keep_format, neighbours, upcast
+from attention.layers.tensor_ops import keep_format, neighbours, split_axis, upcast
 from attention.registry import ATTENTION
 
 
@@ -45,12 +45,12 @@ class OutlookAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Mix the windows of x (B, C, H, W)."""
         area, height, width = self.kernel_size**2, x.shape[2], x.shape[3]
-        logits = upcast(self.weigh(x)).flatten(2).unflatten(1, (self.heads, area, area)) * self.scale
+        logits = split_axis(upcast(self.weigh(x)).flatten(2), 1, (self.heads, area, area)) * self.scale
         weights = logits.softmax(3).permute(0, 1, 4, 2, 3)  # (B, heads, N, k², k²)
-        value = self.value(x).unflatten(1, (self.heads, -1))
+        value = split_axis(self.value(x), 1, (self.heads, -1))
         windows = torch.stack(neighbours(value, self.kernel_size), 2).flatten(4)  # (B, heads, k², d, N)
         mixed = weights.to(value.dtype) @ windows.permute(0, 1, 4, 2, 3)  # (B, heads, N, k², d)
-        mixed = mixed.permute(0, 3, 1, 4, 2).unflatten(4, (height, width)).flatten(2, 3)  # (B, k², C, H, W)
+        mixed = split_axis(mixed.permute(0, 3, 1, 4, 2), 4, (height, width)).flatten(2, 3)  # (B, k², C, H, W)
         last = self.kernel_size - 1
         folded = torch.zeros_like(F.pad(mixed[:, 0], (0, last, 0, last)))
         for i in range(area):

@@ -14,12 +14,13 @@ from attention.registry import ATTENTION
 class ParNetAttention(nn.Module):
     """Sum a 3 × 3, a 1 × 1 and a skip branch that is gated by its own channel means.
 
-    b = BN(x);  y = SiLU(BN(conv₃ x) + BN(conv₁ x) + b ⊙ σ(W GAP(b) + bias))
+    b = BN(x);  y = SiLU(BN(conv₃ x) + BN(conv₁ x) + b ⊙ σ(W GAP(b)))
 
     For inference `fuse` makes one 3 × 3 convolution of the two.
 
     Args:
         channels: C of input and output, ≥ 1.
+        bias: whether W has a bias (the authors have none; weights made before this option have one).
 
     Shape:
         input (B, C, H, W) float; output the same shape, dtype and memory format.
@@ -32,13 +33,13 @@ class ParNetAttention(nn.Module):
         imagenet/timm/models/simplenet_impl/repvgg.py. Differs: nothing.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, bias: bool = False) -> None:
         super().__init__()
         positive(channels=channels)
         self.wide = ConvNorm(channels, channels, 3)
         self.point = ConvNorm(channels, channels)
         self.bn = BatchNorm2d(channels)
-        self.gate = nn.Linear(channels, channels)
+        self.gate = nn.Linear(channels, channels, bias=bias)
         self.act = nn.SiLU(inplace=True)
         self.fused = False
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from attention.layers.checks import one_of, reduced_channels
 from attention.layers.gating import gate_channels, gate_positions
 from attention.layers.pooling import average
-from attention.layers.tensor_ops import upcast
+from attention.layers.tensor_ops import full_precision, split_axis, upcast
 from attention.registry import ATTENTION
 
 
@@ -37,7 +37,7 @@ class PolarizedSelfAttention(nn.Module):
 
     Source:
         Liu et al., Polarized Self-Attention, Neurocomputing 2022, arXiv:2107.00782, eq. 1–4; authors' code
-        DeLightCMU/PSA semantic-segmentation/network/PSA.py. Differs: min_hidden.
+        DeLightCMU/PSA semantic-segmentation/network/PSA.py (initial values as there). Differs: min_hidden.
     """
 
     def __init__(
@@ -66,6 +66,8 @@ class PolarizedSelfAttention(nn.Module):
             self.channel_out = nn.Sequential(nn.Linear(hidden, channels, bias=False))
         self.position_query = nn.Conv2d(channels, hidden, 1, bias=False)
         self.position_value = nn.Conv2d(channels, hidden, 1, bias=False)
+        for layer in (self.channel_query, self.channel_value, self.position_query, self.position_value):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
     def _channel_gate(self, x: Tensor) -> Tensor:
         """(B, C)."""
@@ -76,16 +78,17 @@ class PolarizedSelfAttention(nn.Module):
     def _position_gate(self, x: Tensor) -> Tensor:
         """(B, 1, H, W)."""
         # The mean of a 1 × 1 convolution is the convolution of the mean.
-        query = self.position_query(average(x, (2, 3), keepdim=True)).flatten(2).transpose(1, 2)  # (B, 1, d)
-        value = self.position_value(x).flatten(2)  # (B, d, N)
+        query = upcast(self.position_query(average(x, (2, 3), keepdim=True))).flatten(2).transpose(1, 2)  # (B, 1, d)
+        value = upcast(self.position_value(x)).flatten(2)  # (B, d, N)
         if self.position_softmax == "channel":
-            query = upcast(query).softmax(2).to(value.dtype)
+            query = query.softmax(2)
         elif self.position_softmax == "value":
-            value = upcast(value).softmax(2).to(query.dtype)
-        pooled = query @ value
+            value = value.softmax(2)
+        with full_precision(x):  # a sum of d products, which may leave the range of half precision
+            pooled = query @ value
         if self.position_softmax == "result":
-            pooled = upcast(pooled).softmax(2)
-        return torch.sigmoid(pooled).unflatten(2, x.shape[2:]).to(x.dtype)
+            pooled = pooled.softmax(2)
+        return split_axis(torch.sigmoid(pooled), 2, x.shape[2:]).to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate x (B, C, H, W)."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, one_of, positive
 from attention.layers.conv_norm import zero_init
-from attention.layers.tensor_ops import from_tokens, full_precision, tokens, upcast
+from attention.layers.tensor_ops import dot_product_attention, from_tokens, full_precision, tokens, upcast
 from attention.registry import ATTENTION
 
 SIMILARITIES = ("dot", "concat", "perceptron")
@@ -49,7 +49,7 @@ class SelfAttention2D(nn.Module):
         one_of(similarity, SIMILARITIES, "similarity")
         self.heads = largest_divisor(channels, heads)
         self.similarity = similarity
-        width = channels // self.heads
+        self.width = width = channels // self.heads
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
         zero_init(self.out)
@@ -61,7 +61,7 @@ class SelfAttention2D(nn.Module):
         """Add what every position of x (B, C, H, W) gathers."""
         query, key, value = (tokens(part, self.heads) for part in self.qkv(x).chunk(3, 1))
         if self.similarity == "dot":
-            gathered = F.scaled_dot_product_attention(query, key, value)
+            gathered = dot_product_attention(query, key, value, self.width**-0.5)
         else:
             with full_precision(x):
                 gathered = self._logits(upcast(query), upcast(key)).softmax(-1) @ upcast(value)

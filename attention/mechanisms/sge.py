@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor
 from attention.layers.pooling import average
-from attention.layers.tensor_ops import upcast
+from attention.layers.tensor_ops import split_axis, upcast
 from attention.registry import ATTENTION
 
 
@@ -38,7 +38,7 @@ class SGE(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate the positions of x (B, C, H, W)."""
-        grouped = x.unflatten(1, (self.groups, -1))  # (B, G, C / G, H, W)
+        grouped = split_axis(x, 1, (self.groups, -1))  # (B, G, C / G, H, W)
         wide = upcast(grouped)
         likeness = (wide * average(wide, (3, 4), keepdim=True)).sum(2)  # (B, G, H, W)
         centred = likeness - likeness.mean((2, 3), keepdim=True)

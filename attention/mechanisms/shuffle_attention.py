@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, positive
-from attention.layers.tensor_ops import keep_format, shuffle_channels, upcast
+from attention.layers.tensor_ops import keep_format, shuffle_channels, split_axis, upcast
 from attention.registry import ATTENTION
 
 
@@ -46,7 +46,7 @@ class ShuffleAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate and shuffle x (B, C, H, W)."""
-        parts = x.unflatten(1, (self.groups, 2, -1))  # (B, G, 2, C / 2G, H, W)
+        parts = split_axis(x, 1, (self.groups, 2, -1))  # (B, G, 2, C / 2G, H, W)
         first, second = parts[:, :, 0], parts[:, :, 1]
         channel = torch.sigmoid(upcast(first).mean((3, 4)) * self.channel_weight + self.channel_bias)
         # Norm, scale and shift of the second half are one affine map per channel: σ(a·x₁ + b).

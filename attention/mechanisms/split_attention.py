@@ -7,6 +7,7 @@ from attention.layers.checks import largest_divisor, odd, positive
 from attention.layers.conv_norm import BatchNorm1d, ConvNorm, Merging
 from attention.layers.gating import gate_channels, weighted_sum
 from attention.layers.pooling import pool_mean
+from attention.layers.tensor_ops import split_axis
 from attention.registry import ATTENTION
 
 
@@ -67,7 +68,7 @@ class SplitAttention(Merging):
     def forward(self, x: Tensor) -> Tensor:
         """Mix the maps computed from x (B, C, H, W)."""
         maps = self.conv(x)
-        pooled = pool_mean(maps).unflatten(1, (self.radix, -1)).sum(1).unsqueeze(2)  # (B, C, 1)
+        pooled = split_axis(pool_mean(maps), 1, (self.radix, -1)).sum(1).unsqueeze(2)  # (B, C, 1)
         logits = self.fc2(self.act(self.bn(self.fc1(pooled))))
         logits = logits.reshape(x.shape[0], self.groups, self.radix, -1).transpose(1, 2)  # (B, r, g, C / g)
         if self.radix == 1:

@@ -47,7 +47,11 @@ def test_the_registry_is_complete() -> None:
         " SplitAttention ExternalAttention AreaAttention ParNetAttention"
     )
     tier3 = "LCT FcaNet SRM PyramidSqueeze BiLevelRouting DeformableAttention OutlookAttention"
-    assert {*f"{tier1} {tier2} {tier3} PlainConv".split()} == set(NAMES)
+    asked_for = (
+        "SpatialAttention LSKA AIFI PSA iRMB CascadedGroupAttention SEAM MultiSEAM CAFM SHSA DeformableLKA CloAtt"
+        " FocusedLinear SCSA EfficientAdditive MSDA"
+    )
+    assert {*f"{tier1} {tier2} {tier3} {asked_for} PlainConv".split()} == set(NAMES)
     assert ATTENTION["EMA"] is ATTENTION["EfficientMultiScale"]
 
 
@@ -254,6 +258,18 @@ def test_exactly_the_six_take_dims() -> None:
         ("CoT", {"reduction": -1}, "reduction=-1, expected a positive number"),
         ("SplitAttention", {"reduction": 0}, "reduction=0, expected a positive number"),
         ("ELA", {"variant": "X"}, "variant='X', expected one of 'T', 'B', 'S', 'L'"),
+        ("LSKA", {"kernel_size": 9}, "kernel_size=9, expected one of 7, 11, 23, 35, 41, 53"),
+        ("AIFI", {"temperature": 0}, "temperature=0, expected a positive number"),
+        ("PSA", {"expansion": 0}, "expansion=0, key_ratio=0.5, expected positive numbers"),
+        ("iRMB", {"norm": "group"}, "norm='group', expected one of 'batch', 'layer'"),
+        ("CascadedGroupAttention", {"kernels": []}, r"kernels=\[\], expected an odd size or a list of them"),
+        ("CAFM", {"definition": "text"}, "definition='text', expected one of 'code', 'paper'"),
+        ("SHSA", {"ratio": 1.5}, "ratio=1.5, expected a number above 0 and up to 1"),
+        ("MultiSEAM", {"patches": []}, r"patches=\[\], expected a list of sizes such as \[3, 5, 7\]"),
+        ("CloAtt", {"local": 2}, "local=2, expected a number from 0 to 1"),
+        ("FocusedLinear", {"focus": 0}, "focus=0, expected a positive number"),
+        ("SCSA", {"kernels": (3, 5)}, r"kernels=\(3, 5\), expected four odd sizes"),
+        ("MSDA", {"dilations": ()}, r"dilations=\(\), expected a list such as \[1, 2, 3\]"),
     ],
 )
 def test_a_value_that_cannot_work_is_an_error_at_construction(name: str, kwargs: dict[str, Any], message: str) -> None:
