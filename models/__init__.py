@@ -15,6 +15,7 @@ _HOMES = {
     "load_model": "models.build",
     "read_spec": "models.spec.model_spec",
     "register_block": "models.catalog.registry",
+    "register_head": "models.catalog.heads",
     "reparameterize": "models.reparameterization",
     "scaled": "models.catalog.channel_rules",
 }
@@ -29,6 +30,7 @@ __all__ = [
     "load_model",
     "read_spec",
     "register_block",
+    "register_head",
     "reparameterize",
     "scaled",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from models.catalog.heads import meant
 from models.errors import CheckpointError, SpecError
 from models.network.detector import Detector
 from models.reparameterization import PLAIN, deploy_spec, reparameterize
@@ -59,6 +60,8 @@ def read_source(path: str | Path) -> Source:
         description = {**description, "nc": official.nc}
     if description is not None and official.kind == "yolov7":
         description = _of_yolov7(description)
+    if description is not None:
+        description = _with_head_of(description, official.state)
     spec, reason = _described(description, path)
     return Source(path, to_ours(official.state), official.names, spec, {}, reason)
 
@@ -207,6 +210,19 @@ def _of_yolov7(description: Mapping[str, Any]) -> dict[str, Any]:
     if len(head) == 4 and head[2] == "Detect":
         head = [*head[:2], "PlainDetect", head[3]]
     return {**description, "head": [*rows, head]}
+
+
+def _with_head_of(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> Mapping[str, Any]:
+    """Return a description whose head is the one that the tensors show, where its word has several meanings."""
+    backbone, head = description.get("backbone"), description.get("head")
+    if not isinstance(backbone, list) or not isinstance(head, list) or not head:
+        return description
+    *rows, last = head
+    if not isinstance(last, list) or len(last) != 4 or not isinstance(last[2], str):
+        return description
+    prefix = f"model.{len(backbone) + len(rows)}."
+    found = meant(last[2], {key.removeprefix(prefix) for key in state if key.startswith(prefix)})
+    return {**description, "head": [*rows, [*last[:2], found, last[3]]]}
 
 
 def _in_form_of(source: Source, detector: Detector) -> Source:

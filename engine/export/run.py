@@ -82,6 +82,7 @@ def export_format(detector: Any, name: str, target: Path, options: Namespace, in
         RunFailed: if the file's outputs differ from the detector's, or 8 bits lose too much AP.
     """
     _check_options(name, options)
+    _check_layers(detector, name)
     images = int8.images if int8 else None
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         try:
@@ -121,6 +122,18 @@ def _check_options(name: str, options: Namespace) -> None:
     for flag, setting in (("dynamic", "dynamic"), ("nms", "nms"), ("half", "quantize"), ("int8", "quantize")):
         if getattr(options, flag) and setting not in taken:
             raise UsageError(f"--{flag}: {name} files cannot have it; leave it out, or export {name} by itself")
+
+
+def _check_layers(detector: Any, name: str) -> None:
+    """Refuse a format that cannot hold one of the model's layers.
+
+    Raises:
+        UsageError: naming the layer, and the format that can.
+    """
+    for path, layer in detector.named_modules():
+        reason = getattr(type(layer), "not_in_onnx", "")
+        if reason and name in ("onnx", "openvino"):
+            raise UsageError(f"--include {name}: {path} {reason}; export torchscript, which holds it")
 
 
 def _check(detector: Any, made: Path, path: Path, options: Namespace, int8: Any) -> None:

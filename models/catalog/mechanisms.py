@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from attention import ATTENTION, IdentityStart, build_attention
+from models.catalog.heads import HEADS
 from models.catalog.registry import BLOCKS
 from models.errors import SpecError, short
 
@@ -104,7 +105,7 @@ def build_mechanism(name: str, channels: int, *, identity: bool = False, **kwarg
 
 
 def load_plugin(path: str | Path) -> tuple[str, ...]:
-    """Import a user's own file, which registers mechanisms or blocks.
+    """Import a user's own file, which registers mechanisms, blocks or heads.
 
     Importing runs the file, which is why it must be named by the user and is never taken from a model YAML or a
     checkpoint. A file that was loaded already is not run again.
@@ -135,16 +136,16 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
     if not names:
         raise SpecError(
             f"--plugin {path}: registers nothing; decorate the class with @ATTENTION.register('Name'), "
-            "a block with @register_block(rule)"
+            "a block with @register_block(rule), a head with @register_head()"
         )
     _loaded[path] = names
     return names
 
 
 def _registered() -> set[str]:
-    """Return the names of all mechanisms, and of blocks that are not this project's."""
+    """Return the names of all mechanisms and heads, and of blocks that are not this project's."""
     blocks = {name for name in BLOCKS.names() if not BLOCKS[name].cls.__module__.startswith("models.")}
-    return blocks | set(ATTENTION.names())
+    return blocks | set(ATTENTION.names()) | set(HEADS.names())
 
 
 def _failure(error: Exception, path: Path) -> str:

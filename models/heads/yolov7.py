@@ -136,12 +136,3 @@ class AuxImplicitHead(ImplicitHead):
             return lead
         auxiliary = [self.split(conv(level)) for conv, level in zip(self.m2, x[self.nl :], strict=True)]
         return [*lead, *auxiliary]
-
-
-HEADS: dict[str, type[AnchorHead]] = {
-    "Detect": AnchorHead,
-    "PlainDetect": PlainHead,
-    "IDetect": ImplicitHead,
-    "IAuxDetect": AuxImplicitHead,
-}
-"""Anchor-based heads by the name in the YAML."""

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from models.catalog.heads import HEADS
 from models.catalog.mechanisms import build_mechanism
 from models.catalog.registry import BLOCKS
 from models.catalog.ultralytics_layers import NEW_HEAD_BLOCKS, stock_class
 from models.errors import SpecError
-from models.heads.yolov7 import HEADS
 from models.network.attention_inside import insert_attention
 from models.network.routes import Route, annotate, routes_of
 from models.network.size_limits import MAX_PARAMETERS, check_size
 from models.spec.layer import Attention, Layer
 from models.spec.model_spec import ModelSpec
-from models.upstream.layers import SPPF, Conv, Detect, v10Detect
+from models.upstream.layers import SPPF, Conv, Detect
 
 ACTIVATIONS = {
     "SiLU": nn.SiLU,
@@ -159,9 +159,12 @@ def _head(layer: Layer, spec: ModelSpec) -> nn.Module:
     if spec.anchors is not None:
         strides = [spec.layer(name).stride for name in layer.reads[: len(spec.anchors)]]
         known = [float(stride) for stride in strides if stride is not None]
-        return HEADS[layer.module](spec.nc, spec.anchors, channels, known if len(known) == len(strides) else None)
-    if layer.module == "v10Detect":
-        return v10Detect(spec.nc, channels)
+        strides_known = known if len(known) == len(strides) else None
+        made: nn.Module = HEADS[layer.module].load()(spec.nc, spec.anchors, channels, strides_known)
+        return made
+    if layer.module != "Detect":
+        free: nn.Module = HEADS[layer.module].load()(spec.nc, channels)
+        return free
     new = any(other.module in NEW_HEAD_BLOCKS for other in spec.layers)
     reg_max, end2end = spec.yaml.get("reg_max", 16), spec.yaml.get("end2end")
     return (_NewDetect if new else _OldDetect)(spec.nc, reg_max, end2end, channels)

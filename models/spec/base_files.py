@@ -10,6 +10,7 @@ from typing import Any
 
 from data.folders import ROOT
 from models.errors import SpecError, short
+from models.spec.head_override import replace_head
 from models.spec.yaml_reader import check_plain, read_yaml
 
 CFG = ROOT / "cfg"
@@ -22,7 +23,7 @@ MAX_ENTRIES = 500
 
 # What an overlay may say besides `base` and `attention`; it wins over the base.
 OVERLAY_KEYS = frozenset(
-    {"base", "attention", "identity", "name", "nc", "names", "scale", "anchors", "activation", "inplace", "ch"}
+    {"base", "attention", "identity", "name", "nc", "names", "scale", "anchors", "activation", "inplace", "ch", "head"}
 )
 
 
@@ -34,11 +35,13 @@ class Description:
         data: the base with the overlays' values over it; no `base`, and no `attention`.
         label: what to call it in messages.
         entries: the attention entries of all files, the base's first, each with the file and position it stands at.
+        notes: what an overlay changes that costs weights, a line each.
     """
 
     data: dict[str, Any]
     label: str
     entries: tuple[tuple[object, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def describe(cfg: str | Path | Mapping[str, Any]) -> Description:
@@ -72,11 +75,16 @@ def describe(cfg: str | Path | Mapping[str, Any]) -> Description:
         parts.append((data, where))
     merged: dict[str, Any] = {}
     entries: list[tuple[object, str]] = []
+    notes: list[str] = []
     for part, place in reversed(parts):
-        merged.update({key: value for key, value in part.items() if key not in {"base", "attention"}})
+        said = {key: value for key, value in part.items() if key not in {"base", "attention"}}
+        if "base" in part and "head" in part:
+            said["head"], note = replace_head({**merged, **said, "head": merged.get("head")}, part["head"], place)
+            notes.append(note)
+        merged.update(said)
         entries += entries_of(part.get("attention"), place)
     merged["name"] = str(parts[0][0].get("name") or Path(label).stem)
-    return Description(merged, label, tuple(entries))
+    return Description(merged, label, tuple(entries), tuple(notes))
 
 
 def entries_of(entries: object, where: str) -> Iterator[tuple[object, str]]:

@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from models.catalog.channel_rules import Scale
+from models.catalog.heads import HEADS, on_anchors
 from models.errors import SpecError, short
-from models.spec.resolve import ANCHOR_HEADS, RowContext
+from models.spec.resolve import RowContext
 from models.spec.row import Row, split_rows
 
 MAX_CLASSES = 100_000
@@ -124,14 +125,16 @@ def _anchors(data: Mapping[str, Any], head: Row, label: str) -> tuple[tuple[floa
 
     The head's row says which: `[nc, anchors]` those of the file, `[nc, [[10, 13, …], …]]` its own, `[nc]` none.
     """
-    if head.module not in ANCHOR_HEADS or not isinstance(head.args, list):
+    if not on_anchors(head.module) or not isinstance(head.args, list):
         return None
     asked = head.args[1] if len(head.args) > 1 else None
     anchors = data.get("anchors") if asked == "anchors" else asked
     if asked == "anchors" and anchors is None:
         raise SpecError(f"{label}: the head asks for anchors, but the file has no 'anchors'")
     if asked is None:
-        if data.get("anchors") is not None and head.module == "Detect":
+        if not HEADS[head.module].free:
+            raise head.error("this head predicts on anchors: write [nc, anchors]")
+        if data.get("anchors") is not None:
             raise head.error(
                 "the file has anchors, which the head does not name: write [nc, anchors], "
                 "or remove them for an anchor-free head"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalog.channel_rules import Scale
+from models.catalog.heads import HEADS
 from models.errors import SpecError
 from models.spec.attention_entries import Entry, read_entries
 from models.spec.base_files import describe
@@ -100,16 +101,19 @@ def read_spec(
     if identity is not None:
         data["identity"] = identity
         entries = [({**e, "identity": identity} if isinstance(e, Mapping) else e, at) for e, at in entries]
-    return resolve(data, label, entries)
+    return resolve(data, label, entries, description.notes)
 
 
-def resolve(data: dict[str, Any], label: str, places: Sequence[tuple[object, str]] = ()) -> ModelSpec:
+def resolve(
+    data: dict[str, Any], label: str, places: Sequence[tuple[object, str]] = (), notes: Sequence[str] = ()
+) -> ModelSpec:
     """Resolve a self-contained description; see `read_spec`.
 
     Args:
         data: model description without `base` and `attention`.
         label: file, for messages.
         places: attention entries, each with the position to name in messages.
+        notes: lines about the description that come before the warnings of its rows.
     """
     settings = read_settings(data, label)
     rows, context, anchors = settings.rows, settings.context, settings.anchors
@@ -129,7 +133,7 @@ def resolve(data: dict[str, Any], label: str, places: Sequence[tuple[object, str
         scale=context.scale,
         activation=settings.activation,
         yaml=plain,
-        warnings=tuple(_warnings(rows, layers, context)),
+        warnings=(*notes, *_warnings(rows, layers, context)),
     )
 
 
@@ -169,4 +173,7 @@ def _warnings(rows: Sequence[Any], layers: Sequence[Layer], context: RowContext)
     for row, layer in zip(rows, layers, strict=True):
         if layer.attention and isinstance(row.args, list) and row.args and isinstance(row.args[0], int):
             found.append(f"{row.origin}: channels are inferred; {row.args[0]} can be left out")
+    note = HEADS[layers[-1].module].note
+    if note:
+        found.append(f"{layers[-1].origin}: {note}")
     return found

@@ -10,6 +10,7 @@ from typing import Any
 from attention import ATTENTION
 from models import blocks as _blocks  # noqa: F401 - fills the registry
 from models.catalog.channel_rules import Call, Reads, Rule, Scale
+from models.catalog.heads import HEADS, is_head
 from models.catalog.mechanisms import canonical, is_mechanism
 from models.catalog.registry import BLOCKS
 from models.catalog.ultralytics_layers import STOCK
@@ -21,9 +22,6 @@ MAX_UNITS = 5000  # repetitions of all rows together; the largest model in use h
 MAX_STRIDE = 1024
 MAX_LEVELS = 16  # maps that a head reads, auxiliary ones included
 
-# Heads by the name in the YAML; the parser constructs them.
-ANCHOR_HEADS = ("Detect", "IDetect", "IAuxDetect", "PlainDetect")  # YOLOv5's, then YOLOv7's
-STOCK_HEADS = ("Detect", "v10Detect")
 OTHER_TASKS = {
     "segment": "segmentation",
     "pose": "pose",
@@ -145,7 +143,7 @@ def find_rule(module: str) -> Rule:
         return BLOCKS[module].rule
     if module in STOCK:
         return STOCK[module]
-    if module in (*ANCHOR_HEADS, *STOCK_HEADS):
+    if is_head(module):
         raise ValueError(f"the head '{module}' stands before the last row; it must be the last")
     if "." in module and not module.startswith("nn."):
         canonical(module)  # names what is listed of torch, torchvision and timm
@@ -165,14 +163,18 @@ def head_arguments(row: Row, context: RowContext) -> tuple[Any, ...]:
             raise ValueError(f"'{row.module}' is a {task} head; this project detects: use a model that ends in Detect")
     if row.module in NOT_DETECTORS:
         raise ValueError(f"'{row.module}' is not supported; use a model that ends in Detect")
-    if row.module not in (*ANCHOR_HEADS, *STOCK_HEADS) and row.module not in BLOCKS:
-        raise ValueError(f"the last row must be a detection head such as Detect, found '{row.module}'")
+    if not is_head(row.module):
+        raise ValueError(
+            f"the last row must be a detection head such as Detect, found '{row.module}', which is none of "
+            f"{', '.join(HEADS.names())}; a file that says `base:` this one and `head: Detect` puts the standard head "
+            "on the same maps, or bring its class with --plugin FILE (docs/yaml.md, Heads)"
+        )
     if not isinstance(row.args, list):
         raise ValueError(f"arguments are {short(row.args)}, expected a list such as [nc, anchors]")
     args = tuple(literal(arg, context) for arg in row.args)
     if not args or args[0] != context.nc:
         raise ValueError(f"argument 1 is {short(args[0] if args else None)}, expected nc")
-    if len(args) > 2 or (len(args) == 2 and row.module == "v10Detect"):
+    if len(args) > 2 or (len(args) == 2 and not HEADS[row.module].on_anchors):
         raise ValueError(f"has {len(args)} arguments, expected [nc, anchors], or [nc] for a head free of anchors")
     return args
 
