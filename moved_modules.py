@@ -6,7 +6,6 @@ hint is there whichever of them is imported first; it needs nothing but the stan
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -204,7 +203,7 @@ class MovedModuleError(ModuleNotFoundError):
     """An import names a module by the path that it had before."""
 
 
-class _Hint(MetaPathFinder):
+class _Hint:
     """Asked last, about modules that no other finder found."""
 
     def find_spec(
@@ -222,4 +221,4 @@ class _Hint(MetaPathFinder):
         return None
 
 
-sys.meta_path.append(_Hint())
+sys.meta_path.append(_Hint())  # its base class would load half of importlib at every start

@@ -16,6 +16,7 @@ from data.config import DataConfig
 from data.errors import DataError
 from data.files import file_hash
 from data.folders import cache_folder
+from data.http_file import download_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,6 @@ def _first_missing(config: DataConfig) -> Path:
 
 def _fetch_one(archive: Archive, root: Path) -> None:
     """Fetch, check and unpack one archive; what is left of a broken attempt is removed."""
-    from torch.hub import download_url_to_file
     from torchvision.datasets.utils import extract_archive
 
     name = archive.url.rsplit("/", 1)[-1].split("?")[0] or "archive.zip"
@@ -146,7 +146,7 @@ def _fetch_one(archive: Archive, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as folder:
             file = Path(folder) / name
-            download_url_to_file(archive.url, str(file))
+            download_file(archive.url, file, label=name)
             verify(archive, file)
             content = Path(folder) / "content"
             extract_archive(str(file), str(content), remove_finished=True)
@@ -162,6 +162,7 @@ def _fetch_one(archive: Archive, root: Path) -> None:
 
 def verify(archive: Archive, file: Path) -> None:
     """Compare a fetched file with its published checksum, or with the one of the last time.
+
 
     Raises:
         DataError: if it differs.

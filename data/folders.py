@@ -1,8 +1,9 @@
 """Folders of the project: the checkout, and what it keeps on this machine beside runs."""
 
 import os
-import tempfile
 from pathlib import Path
+
+from platformdirs import user_cache_path
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -14,8 +15,7 @@ def cache_folder() -> Path:
     under the system's temporary one takes its place.
     """
     chosen = os.environ.get("YOLO_ATTENTION_CACHE")
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "yolo-attention"
-    folder = Path(chosen).expanduser() if chosen else default
+    folder = Path(chosen).expanduser() if chosen else user_cache_path("yolo-attention", appauthor=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         usable = os.access(folder, os.W_OK)
@@ -23,6 +23,8 @@ def cache_folder() -> Path:
         usable = False
     if usable:
         return folder.resolve()
+    import tempfile  # hardly ever needed, and no start should wait for it
+
     private = Path(tempfile.mkdtemp(prefix="yolo-attention-"))
     os.environ["YOLO_ATTENTION_CACHE"] = str(private)  # child processes share it
     return private

@@ -26,7 +26,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("docs",),
     ),
     "data": (
-        ("errors", "records", "folders", "files", "image_io"),
+        ("errors", "records", "folders", "files", "http_file", "image_io"),
         ("yaml_reader", "image_probe", "text_drawing"),
         ("cache",),
         ("config",),

@@ -22,8 +22,14 @@ SETTINGS_VERSION = (
 )
 
 
+CGROUP = Path("/sys/fs/cgroup")
+
+
 def usable_cores() -> int:
-    """Count the physical cores that this process may use, by affinity and by the container's share."""
+    """Count the physical cores that this process may use, by affinity and by the container's share.
+
+    joblib's `cpu_count` does the same; importing it would cost every start more than all the rest of the preparation.
+    """
     try:
         allowed = os.sched_getaffinity(0)
     except AttributeError:  # not on macOS and Windows
@@ -40,11 +46,13 @@ def usable_cores() -> int:
 
 def _cgroup_share(cores: int) -> int:
     """Return how many whole cores the container's CPU quota allows."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return cores if quota == "max" else max(1, int(quota) // int(period))
-    except (OSError, ValueError):
-        return cores
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # cgroup v2, v1
+        try:
+            quota, period = " ".join((CGROUP / file).read_text() for file in files).split()
+            return cores if quota in {"max", "-1"} else max(1, int(quota) // int(period))
+        except (OSError, ValueError):
+            continue
+    return cores
 
 
 def threads() -> int:

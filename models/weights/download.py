@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
-import re
 import sys
-from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
-
-from tqdm import tqdm
 
 from data.files import file_hash
 from data.folders import cache_folder
+from data.http_file import IncompleteDownload, Opener, download_file
 from models.errors import CheckpointError
 from models.weights.atomic_write import write_atomically
 
@@ -35,10 +28,6 @@ KNOWN_SHA256 = {"yolov5n.pt": "4f180cf23ba0717ada0badd6c685026d73d48f184d00fc159
 
 _REMEMBERED = "sha256.json"  # in the cache folder: what earlier downloads had
 _MAX_BYTES = 1 << 30  # the largest official file has 0.3 GB
-_CHUNK = 1 << 20
-_TIMEOUT = 30.0  # seconds without an answer
-
-Opener = Callable[[str], Any]
 
 
 def resolve_weights(
@@ -79,11 +68,11 @@ def resolve_weights(
             f"{official}: no such file. It is official: run again with --download, or get {OFFICIAL[official]} "
             f"and put it at {target}"
         )
-    _fetch(OFFICIAL[official], target, opener or _open)
+    _fetch(OFFICIAL[official], target, opener)
     return target
 
 
-def _fetch(address: str, target: Path, opener: Opener) -> None:
+def _fetch(address: str, target: Path, opener: Opener | None) -> None:
     """Download to `target`, with a line, a bar and a check; the file appears complete or not at all."""
     from models.weights.safe_pickle.torch_file import open_torch_file  # torch takes seconds
 
@@ -112,25 +101,14 @@ def _fetch(address: str, target: Path, opener: Opener) -> None:
             part.unlink()
 
 
-def _receive(address: str, part: Path, opener: Opener) -> str:
-    """Write the response to `part`; the SHA-256 of what came."""
-    digest, received = hashlib.sha256(), 0
-    with opener(address) as response, part.open("wb") as stream:
-        length = str(response.headers.get("Content-Length") or "")
-        expected = int(length) if re.fullmatch(r"\d{1,12}", length) else None
-        with tqdm(total=expected, unit="B", unit_scale=True, desc=part.name.strip(".").removesuffix(".part")) as bar:
-            while chunk := response.read(_CHUNK):
-                received += len(chunk)
-                if received > _MAX_BYTES:
-                    raise CheckpointError(f"{part}: more than {_MAX_BYTES >> 20} MB; not the official file")
-                stream.write(chunk)
-                digest.update(chunk)
-                bar.update(len(chunk))
-        stream.flush()
-        os.fsync(stream.fileno())
-    if expected is not None and received != expected:
-        raise CheckpointError(f"{part}: {received} of {expected} bytes arrived; try again")
-    return digest.hexdigest()
+def _receive(address: str, part: Path, opener: Opener | None) -> str:
+    """Write the response to `part`; return the SHA-256 of what came."""
+    label = part.name.strip(".").removesuffix(".part")
+    try:
+        return download_file(address, part, max_bytes=_MAX_BYTES, opener=opener, label=label)
+    except IncompleteDownload as error:
+        longer = "; not the official file" if str(error).startswith("more than") else ""
+        raise CheckpointError(f"{part}: {error}{longer}") from None
 
 
 def _check_sha(target: Path, sha: str, folder: Path, remedy: str) -> None:
@@ -153,7 +131,3 @@ def _remembered(folder: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _open(address: str) -> Any:
-    return urlopen(address, timeout=_TIMEOUT)  # noqa: S310 - addresses come from the table above
