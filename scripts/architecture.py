@@ -1,6 +1,7 @@
 """Read the packages' imports from their syntax trees: modules, arrows, circles, and arrows that run back.
 
-python scripts/architecture.py prints them by room, a room being a folder or a file that stands beside folders.
+python scripts/architecture.py [CHECKOUT] prints them by room: a folder, or a file that stands beside folders.
+Without CHECKOUT, this one; arrows of another one are held against its rooms only where it has those of `LAYERS`.
 """
 
 import ast
@@ -70,14 +71,14 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def modules() -> dict[str, Path]:
-    """Return all modules of the packages, by dotted name."""
-    return {dotted(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+def modules(root: Path = ROOT) -> dict[str, Path]:
+    """Return all modules of the packages of a checkout, by dotted name."""
+    return {dotted(path, root): path for package in PACKAGES for path in sorted((root / package).rglob("*.py"))}
 
 
-def dotted(path: Path) -> str:
-    """Return the name under which a file is imported."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
+def dotted(path: Path, root: Path = ROOT) -> str:
+    """Return the name under which a file of a checkout is imported."""
+    parts = path.relative_to(root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -179,7 +180,8 @@ def room(name: str, path: Path) -> str:
 
 def main() -> int:
     """Print modules and arrows by room, circles and arrows back; exit code 1 if there is one of the last two."""
-    files = modules()
+    root = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT
+    files = modules(root)
     pairs = arrows(files)
     rooms = Counter(room(name, path) for name, path in files.items())
     between = {(room(a, files[a]), room(b, files[b])) for a, b in pairs}
