@@ -14,7 +14,7 @@ def one_of_same_width(args: tuple[Any, ...], number: int, reads: Reads, scale: S
     """Rule of `[channels]` rows of a block that keeps them; forks make one block whatever the row's number says."""
     channels, stride = reads.one()
     numbers_at_most(args, 1, "channels")
-    if args and scale.channels(integer(args, 0, "channels")) != channels:
+    if args and channels not in (integer(args, 0, "channels"), scale.channels(args[0])):
         raise ValueError(
             f"argument 1 (channels) is {args[0]}, {scale.channels(args[0])} after scaling, but the block keeps the "
             f"{channels} channels that it reads: put a Conv before it"

@@ -40,6 +40,17 @@ ROWS: dict[str, tuple[list[Any], int, float]] = {
     "SPPFCSPC": ([-1, 1, "SPPFCSPC", [48]], 48, 2),
     "SPPCSPC_group": ([-1, 1, "SPPCSPC_group", [48]], 48, 2),
     "Involution": ([-1, 1, "Involution", [32, 3, 2]], 32, 4),
+    "SwinBlock": ([-1, 1, "SwinBlock", [32]], 32, 2),
+    "Shuffle_Block": ([-1, 1, "Shuffle_Block", [48, 2]], 48, 4),
+    "Shuffle_Block by": ([-1, 2, "Shuffle_Block", [32, 1]], 32, 2),
+    "CBRM": ([-1, 1, "CBRM", [48]], 48, 8),
+    "MobileNetV3_InvertedResidual": ([-1, 1, "MobileNetV3_InvertedResidual", [48, 64, 5, 2, 1, 1]], 48, 4),
+    "conv_bn_hswish": ([-1, 1, "conv_bn_hswish", [48, 2]], 48, 4),
+    "CBH": ([-1, 1, "CBH", [48, 3, 2]], 48, 4),
+    "DeformConv": ([-1, 1, "DeformConv", [48, 3, 2]], 48, 4),
+    "DCNv2": ([-1, 1, "DCNv2", [48, 3, 2]], 48, 4),
+    "Yolov7_Tiny_E_ELAN": ([-1, 1, "Yolov7_Tiny_E_ELAN", [48, 16, "nn.LeakyReLU(0.1)"]], 48, 2),
+    "Yolov7_Tiny_SPP": ([-1, 1, "Yolov7_Tiny_SPP", [48, "nn.LeakyReLU(0.1)"]], 48, 2),
     "nn.Conv2d": ([-1, 1, "nn.Conv2d", [48, 3, 2, 1]], 48, 4),
     "nn.ConvTranspose2d": ([-1, 1, "nn.ConvTranspose2d", [48, 4, 2, 1, 0, 16]], 48, 1),
     "nn.PixelShuffle": ([-1, 1, "nn.PixelShuffle", [2]], 8, 1),
@@ -60,3 +71,7 @@ def description(*rows: list[Any]) -> dict[str, Any]:
         "backbone": [[-1, 1, "Conv", [32, 3, 2]], [-1, 1, "Conv", [32, 3, 1]], *rows],
         "head": [[-1, 1, "Conv", [8, 1, 1]], [[-1], 1, "Detect", ["nc", "anchors"]]],
     }
+
+
+# Blocks that no file but TorchScript's can hold.
+DEFORMABLE = {"DeformConv", "DCNv2"}
