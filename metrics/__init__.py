@@ -11,6 +11,7 @@ import moved_modules  # noqa: F401 - an import of an old path names the new one
 if TYPE_CHECKING:
     from metrics.bootstrap import bootstrap_ap, image_resamples
     from metrics.coco import coco_metrics
+    from metrics.confusion_plot import plot_confusion
     from metrics.inputs import Detections, Truths, read_detections, read_truths
     from metrics.matching import MatchTable, match
     from metrics.report import Report, evaluate
@@ -27,6 +28,7 @@ __all__ = [
     "evaluate",
     "image_resamples",
     "match",
+    "plot_confusion",
     "plot_tide",
     "read_detections",
     "read_truths",
@@ -44,6 +46,7 @@ _HOMES = {
     "evaluate": "metrics.report",
     "image_resamples": "metrics.bootstrap",
     "match": "metrics.matching",
+    "plot_confusion": "metrics.confusion_plot",
     "plot_tide": "metrics.tide",
     "read_detections": "metrics.inputs",
     "read_truths": "metrics.inputs",

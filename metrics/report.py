@@ -12,10 +12,15 @@ from metrics.coco import STAT_NAMES, coco_from_table, coco_metrics
 from metrics.curves import Curves, confidence_curves, confusion_matrix
 from metrics.inputs import Detections, Ints, Truths, read_detections, read_truths
 from metrics.matching import MatchTable, match
-from metrics.tide import KINDS, ErrorKinds, error_kinds, loose_pairs, tide_from_table
+from metrics.tide import KINDS, ErrorKinds, count_errors, error_kinds, loose_pairs, tide_from_table
 from metrics.voc import voc_ap
 
 PER_CLASS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+LEGEND = (
+    "AP: mean over IoU 0.50 to 0.95. s, m, l: objects below 32 × 32 pixels, below 96 × 96, larger.",
+    "AR1, AR10, AR100: recall with so many boxes an image. {voc}: mAP at IoU 0.5 as PASCAL VOC {form}.",
+    "AP50 cost: AP50 that mending this kind alone would gain. More in docs/metrics.md.",
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Report:
         confusion: (K + 1, K + 1), from `confusion_matrix`.
         matches: the match table, for resampling images later (`bootstrap_ap`).
         errors: the kind of every error, for showing images of them.
+        confidence: what detections need to be in the confusion matrix and in `errors_at_confidence`.
     """
 
     images: int
@@ -41,6 +47,12 @@ class Report:
     confusion: Ints
     matches: MatchTable
     errors: ErrorKinds
+    confidence: float = 0.25
+
+    @property
+    def errors_at_confidence(self) -> dict[str, int]:
+        """Number of errors of each kind that a user sees who keeps detections of `confidence` or more."""
+        return count_errors(self.matches, self.errors, self.confidence)
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain types, in the form of metrics.json."""
@@ -51,9 +63,16 @@ class Report:
             "detections": len(self.matches.row),
             "coco": self.coco,
             "voc": self.voc,
-            "tide": self.tide,
+            "tide": {
+                **self.tide,
+                "at_confidence": {"confidence": self.confidence, "counts": self.errors_at_confidence},
+            },
             "best_f1": self.curves.best(),
-            "confusion": {"predicted_by_true": self.confusion.tolist(), "names": [*names, "background"]},
+            "confusion": {
+                "predicted_by_true": self.confusion.tolist(),
+                "names": [*names, "background"],
+                "confidence": self.confidence,
+            },
         }
 
     def save_json(self, path: str | Path) -> None:
@@ -72,7 +91,12 @@ class Report:
         """
         voc = self.voc["voc07" if voc07 else "voc10"]
         best = self.curves.best()
-        counts = f"{int(self.matches.truth_counts[0].sum())} objects, {len(self.matches.row)} detections"
+        kept = int((self.matches.score >= self.confidence).sum())
+        counts = (
+            f"{int(self.matches.truth_counts[0].sum())} objects, {len(self.matches.row)} detections, "
+            f"{kept} of them of confidence {self.confidence:g} or more"
+        )
+        errors = self.errors_at_confidence
         lines = [
             f"{self.images} images, {counts}",
             "",
@@ -81,10 +105,14 @@ class Report:
             *_rows("VOC07" if voc07 else "VOC10", [("mAP", voc["mAP"])]),
             *_rows("best F1", [(key, best[key]) for key in ("precision", "recall", "f1", "confidence")]),
             "",
-            *_rows("errors", [(kind, self.tide["counts"][kind]) for kind in KINDS], width=15),
+            f"errors among the detections of confidence {self.confidence:g} or more",
+            *_rows("errors", [(kind, errors[kind]) for kind in KINDS], width=15),
             f"{'AP50 cost':<10}" + "".join(f"{_number(self.tide['dAP'][kind]):>15}" for kind in KINDS),
+            *(self._class_rows(voc) if per_class else []),
+            "",
         ]
-        return "\n".join([*lines, *(self._class_rows(voc) if per_class else [])])
+        form = ("VOC07", "2007, at 11 recalls") if voc07 else ("VOC10", "2010")
+        return "\n".join([*lines, *(line.format(voc=form[0], form=form[1]) for line in LEGEND)])
 
     def _class_rows(self, voc: Mapping[str, Any]) -> list[str]:
         heads = ("objects", *PER_CLASS, "VOC")
@@ -107,7 +135,7 @@ def evaluate(
         gt: COCO ground-truth dictionary, or its columns.
         detections: COCO results, or their columns.
         evaluator: who computes COCO's numbers, see `coco_metrics`; everything else is always ours.
-        confidence: detections below it are left out of the confusion matrix.
+        confidence: detections below it are left out of the confusion matrix and of `errors_at_confidence`.
 
     Returns:
         The report.
@@ -131,6 +159,7 @@ def evaluate(
         confusion=confusion_matrix(table, truths, pairs, confidence),
         matches=table,
         errors=errors,
+        confidence=confidence,
     )
 
 

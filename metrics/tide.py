@@ -160,11 +160,32 @@ def tide_from_table(table: MatchTable, errors: ErrorKinds) -> dict[str, Any]:
     }
 
 
+def count_errors(table: MatchTable, errors: ErrorKinds, confidence: float) -> dict[str, int]:
+    """Count the errors among detections of at least some confidence; objects that only others find are missed.
+
+    Args:
+        table: from `match`.
+        errors: from `error_kinds`.
+        confidence: of the detections that are kept.
+
+    Returns:
+        Kind in KINDS → number. Detections below do not change what the others are, so these are the kinds that
+        `tide_errors` gives for the kept ones alone.
+    """
+    kept = table.score >= confidence
+    counts = {name: int((kept & (errors.kind == code)).sum()) for code, name in enumerate(KINDS[:-1], CLASSIFICATION)}
+    missed = table.truth_counts[0].copy()
+    missed[table.truth[kept & (table.state[0, 0] == RIGHT)]] = False
+    missed[errors.target[kept & (errors.target >= 0)]] = False
+    return {**counts, KINDS[-1]: int(missed.sum())}
+
+
 def plot_tide(results: Mapping[str, Mapping[str, Any]], path: str | Path) -> None:
     """Draw the cost of each kind of error as bars, one colour a model.
 
     Args:
-        results: what `tide_errors` returned, by name of the model.
+        results: what `tide_errors` returned, by name of the model; with "at_confidence", as metrics.json has it, the
+            numbers of errors beside the bars are those at that confidence.
         path: image to write; its suffix decides the format.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -178,12 +199,15 @@ def plot_tide(results: Mapping[str, Mapping[str, Any]], path: str | Path) -> Non
         at = np.arange(len(KINDS)) + (i - (len(results) - 1) / 2) * height
         costs = [100 * result["dAP"][kind] for kind in KINDS]
         bars = axes.barh(at, costs, height, label=name)
-        labels = [f"{cost:.1f}  ({result['counts'][kind]:.0f})" for cost, kind in zip(costs, KINDS, strict=True)]
+        counts = result.get("at_confidence", result)["counts"]
+        labels = [f"{cost:.1f}  ({counts[kind]:.0f})" for cost, kind in zip(costs, KINDS, strict=True)]
         axes.bar_label(bars, labels, padding=3, fontsize=8)
     axes.set_yticks(np.arange(len(KINDS)), KINDS)
     axes.invert_yaxis()
     axes.margins(x=0.15)
-    axes.set_xlabel("AP50 points gained if mended (number of errors)")
+    levels = {result["at_confidence"]["confidence"] for result in results.values() if "at_confidence" in result}
+    at_level = f" from confidence {min(levels):g}" if levels else ""
+    axes.set_xlabel(f"AP50 points gained if mended (number of errors{at_level})")
     axes.spines[["top", "right"]].set_visible(False)
     if len(results) > 1:
         axes.legend(frameon=False)

@@ -48,7 +48,7 @@ def run_validation(options: Namespace) -> dict[str, Any]:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
     """
     from data import read_config
-    from metrics import evaluate, plot_tide
+    from metrics import plot_tide
 
     _fill_in(options)
     if options.task == "speed":  # at the thresholds of detection, as in YOLOv5
@@ -73,14 +73,13 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     validator(model=model)
     if options.task == "speed":
         return {"milliseconds an image": dict(validator.speed)}
-    truths, detections = validator.report_inputs()
-    report = evaluate(truths, detections, options.evaluator)
+    report = validator.report(options.evaluator)
     per_class = options.per_class or 1 < len(names) <= FEW_CLASSES
     voc07 = options.voc07 or data_name(options.data).upper().startswith("VOC")
     LOGGER.info("\n" + report.table(per_class, voc07))
     report.save_json(folder / "metrics.json")
     if not options.noplots:
-        plot_tide({folder.name: report.tide}, folder / "errors.png")
+        plot_tide({folder.name: report.to_dict()["tide"]}, folder / "errors.png")
     if options.save_json:
         ids = _category_ids(read_config(options.data, options.data_root), split)
         count = validator.write_json(folder / "predictions.json", ids)

@@ -15,13 +15,20 @@ from engine.ops.nms_torch import non_max_suppression
 from engine.runtime.threads import BackgroundWorker
 from models.build import load_model
 from models.upstream import patches
-from models.upstream.validation import DetectionValidator
+from models.upstream.validation import ConfusionMatrix, DetectionValidator
 
 patches.connect(load_model, non_max_suppression)
 
 FITNESS = {"metrics/mAP50(B)": 0.1, "metrics/mAP50-95(B)": 0.9}  # YOLOv5's; ultralytics looks at mAP50-95 alone
 
 MAX_PENDING = 2  # batches of which the boxes may still have to be selected and matched
+
+
+class _UncountedMatrix(ConfusionMatrix):
+    """Stands where ultralytics counts boxes from the lowest confidence on; `Validator.report` counts as YOLOv5 does."""
+
+    def process_batch(self, *args: Any, **kwargs: Any) -> None:
+        """Count nothing."""
 
 
 class Validator(DetectionValidator):
@@ -99,6 +106,8 @@ class Validator(DetectionValidator):
         """Reset the metrics and the boxes of an earlier validation."""
         super().init_metrics(model)
         self.boxes, self.selecting = [], 0.0
+        self._report: Any = None
+        self.confusion_matrix = _UncountedMatrix(names=model.names)
 
     def postprocess(self, preds: Any) -> Any:
         """Select boxes in the background; return a future of them."""
@@ -129,8 +138,13 @@ class Validator(DetectionValidator):
         super().plot_val_samples(batch, ni)
 
     def plot_predictions(self, batch: dict[str, Any], preds: Any, ni: int, max_det: int | None = None) -> None:
-        """Draw the boxes of a batch."""
-        super().plot_predictions(batch, preds.result(), ni, max_det)
+        """Draw the boxes of a batch; a space parts name and confidence, which ultralytics writes as one word."""
+        names = self.names
+        self.names = {number: f"{name} " for number, name in names.items()}
+        try:
+            super().plot_predictions(batch, preds.result(), ni, max_det)
+        finally:
+            self.names = names
 
     def gather_stats(self) -> None:
         """Wait for the last batches."""
@@ -138,9 +152,36 @@ class Validator(DetectionValidator):
         super().gather_stats()
 
     def finalize_metrics(self) -> None:
-        """Give the time of selecting boxes, which ultralytics' loop has not seen."""
+        """Give the time of selecting boxes, which ultralytics' loop has not seen, and draw the confusion matrix."""
         self.speed["postprocess"] = self.selecting / len(self.dataloader.dataset) * 1e3
+        plots, self.args.plots = self.args.plots, False
         super().finalize_metrics()
+        self.args.plots = plots
+        if plots and self.keep_boxes:
+            self._draw_confusion()
+
+    def _draw_confusion(self) -> None:
+        """Draw the matrix that metrics.json holds."""
+        from metrics.confusion_plot import plot_confusion
+
+        report = self.report()
+        self.confusion_matrix.matrix = report.confusion.astype(float)
+        for normalized, name in ((True, "confusion_matrix_normalized.png"), (False, "confusion_matrix.png")):
+            path = self.save_dir / name
+            plot_confusion(report.confusion, report.matches.names, path, report.confidence, normalized=normalized)
+            self.on_plot(path)
+
+    def report(self, evaluator: str = "table") -> Any:
+        """Return every number of the last validation, computed once.
+
+        Args:
+            evaluator: who computes COCO's numbers, see `metrics.evaluate`.
+        """
+        from metrics import evaluate
+
+        if self._report is None or evaluator != self._report[0]:
+            self._report = evaluator, evaluate(*self.report_inputs(), evaluator)
+        return self._report[1]
 
     def _record_numbers(self) -> dict[str, int]:
         files = self.dataloader.dataset.im_files

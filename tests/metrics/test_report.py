@@ -1,10 +1,12 @@
 """The report: the same numbers as the functions give, readable and storable."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 
-from metrics import coco_metrics, evaluate, tide_errors, voc_ap
+from metrics import coco_metrics, evaluate, plot_confusion, tide_errors, voc_ap
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +59,37 @@ def test_table_of_nothing():
     report = evaluate({"images": [], "categories": [], "annotations": []}, [])
     assert "0 images, 0 objects, 0 detections" in report.table(per_class=True)
     json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_errors_at_a_confidence_are_those_of_the_kept_detections_alone(make_set):
+    gt, detections = make_set(7, crowd=0.1, difficult=0.2)
+    kept = [detection for detection in detections if detection["score"] >= 0.4]
+    report = evaluate(gt, detections, confidence=0.4)
+    assert report.errors_at_confidence == tide_errors(gt, kept)["counts"]
+    assert report.errors_at_confidence != report.tide["counts"]
+    stored = report.to_dict()["tide"]["at_confidence"]
+    assert stored == {"confidence": 0.4, "counts": report.errors_at_confidence}
+    lines = report.table().splitlines()
+    assert f"{len(kept)} of them of confidence 0.4 or more" in lines[0]
+    row = next(line for line in lines if line.startswith("errors  "))
+    assert [int(cell) for cell in row.split()[1:]] == list(report.errors_at_confidence.values())
+
+
+def test_the_table_says_what_its_heads_mean(case):
+    text = evaluate(*case).table()
+    assert "AR1, AR10, AR100: recall with so many boxes an image. VOC10: mAP at IoU 0.5 as PASCAL VOC 2010." in text
+    assert "VOC07: mAP at IoU 0.5 as PASCAL VOC 2007, at 11 recalls" in evaluate(*case).table(voc07=True)
+
+
+def test_the_drawn_matrix_says_its_confidence_and_its_counts(tmp_path):
+    """An SVG of matplotlib's names every text in a comment beside its outline."""
+    matrix = np.array([[7, 2, 1], [0, 5, 0], [3, 0, 0]])
+    plot_confusion(matrix, ("cat", "dog"), tmp_path / "counts.svg", 0.25, normalized=False)
+    drawn = re.findall(r"<!-- (.*?) -->", (tmp_path / "counts.svg").read_text())
+    for text in ("cat", "dog", "background", "7", "5", "3"):
+        assert text in drawn
+    assert any("from confidence 0.25" in text for text in drawn)
+    plot_confusion(matrix, ("cat", "dog"), tmp_path / "shares.svg", 0.25)
+    assert "0.70" in re.findall(r"<!-- (.*?) -->", (tmp_path / "shares.svg").read_text())  # 7 of 10 true cats
+    plot_confusion(matrix, ("cat", "dog"), tmp_path / "counts.pdf", 0.25)
+    assert (tmp_path / "counts.pdf").read_bytes().startswith(b"%PDF")

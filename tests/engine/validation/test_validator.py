@@ -1,0 +1,57 @@
+"""The validator's own drawings: labels that can be read, and one confusion matrix."""
+
+import json
+import time
+
+import torch
+
+from engine.validation.run import validate
+from engine.validation.validator import Validator
+from tests.digit_images import write_digits
+
+
+def _drawn_labels(monkeypatch, tmp_path, names):
+    labels = []
+    monkeypatch.setattr(
+        "ultralytics.utils.plotting.Annotator.box_label", lambda self, box, label="", **options: labels.append(label)
+    )
+    validator = object.__new__(Validator)
+    validator.names, validator.save_dir, validator.plots = names, tmp_path, {}
+    validator.args = type("Args", (), {"max_det": 300})()
+
+    class Future:
+        def result(self):
+            box = torch.tensor([[4.0, 4.0, 20.0, 20.0]])
+            return [
+                {"bboxes": box, "conf": torch.tensor([0.6]), "cls": torch.tensor([7.0]), "extra": torch.zeros(1, 0)}
+            ]
+
+    batch = {"img": torch.zeros(1, 3, 32, 32), "im_file": ["a.jpg"], "batch_idx": torch.zeros(1)}
+    validator.plot_predictions(batch, Future(), 0)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "val_batch0_pred.jpg").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert validator.names is names
+    return labels
+
+
+def test_a_space_parts_class_and_confidence(monkeypatch, tmp_path):
+    assert _drawn_labels(monkeypatch, tmp_path, {number: str(number) for number in range(10)}) == ["7 0.6"]
+
+
+def test_the_drawn_matrix_is_that_of_metrics_json(monkeypatch, tmp_path, root):
+    drawn = {}
+    monkeypatch.setattr(
+        "metrics.confusion_plot.plot_confusion",
+        lambda matrix, names, path, confidence, **options: drawn.setdefault(path.name, (matrix, confidence)),
+    )
+    data = write_digits(tmp_path / "data", train=2, val=6)
+    text = data.read_text().replace("[zero, one]", str([str(number) for number in range(10)]))
+    data.write_text(text)
+    weights = root / "weights" / "yolov5n-digits.pt"
+    validate(weights, str(data), imgsz=64, project=str(tmp_path / "runs"), batch_size=6)
+    stored = json.loads((tmp_path / "runs" / "exp" / "metrics.json").read_text())["confusion"]
+    assert set(drawn) == {"confusion_matrix.png", "confusion_matrix_normalized.png"}
+    for matrix, confidence in drawn.values():
+        assert matrix.tolist() == stored["predicted_by_true"]
+        assert confidence == stored["confidence"] == 0.25
