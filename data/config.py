@@ -128,6 +128,9 @@ def find_yaml(source: str | Path) -> Path:
                 return folder
             yaml_files = f"{len(inside)} YAML files" if inside else "no YAML file"
             raise DataError(f"{folder}: folder with {yaml_files}; name the data YAML itself")
+    other = given.with_suffix(".yml" if given.suffix == ".yaml" else ".yaml")
+    if given.suffix in (".yaml", ".yml") and other.is_file():
+        raise DataError(f"{source}: no such data YAML; did you mean {other}?")
     known = sorted(path.stem for path in (ROOT / "data").glob("*.yaml"))
     near = difflib.get_close_matches(given.stem, known, 1)
     hint = f"; did you mean {near[0]}?" if near else f"; the included ones are {', '.join(known)}"

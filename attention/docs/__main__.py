@@ -3,6 +3,7 @@
 `python -m benchmarks.attention_costs` measures the last one anew.
 """
 
+import argparse
 import inspect
 import json
 import re
@@ -181,7 +182,11 @@ def index(costs: dict[str, list[list[str]]], machine: str) -> str:
 
 
 def main() -> None:
-    """Write the pages."""
+    """Write the pages; --help says so and writes nothing."""
+    argparse.ArgumentParser(
+        prog="python -m attention.docs",
+        description="Write docs/attention/*.md from the docstrings, notes.yaml and costs.json.",
+    ).parse_args()
     notes = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
     measured = json.loads((FOLDER / "costs.json").read_text(encoding="utf-8"))
     costs = {name: measured["costs"][name] for name in ATTENTION.names()}

@@ -50,6 +50,11 @@ def write_format(
         return Path(str(_Exporter(calibration, quantizer, overrides)(model=model)))
 
 
+# What a file's output holds, for those who read it without this program.
+OUTPUT = "(batch, 4 + classes, boxes): centre x, centre y, width, height in input pixels, then a score for each class"
+FINISHED_OUTPUT = "(batch, boxes, 6): left, top, right, bottom in input pixels, score, class; rows of score 0 are empty"
+
+
 class _Exporter(Exporter):
     """Export by ultralytics, with the model's YAML in every file's metadata.
 
@@ -81,7 +86,19 @@ class _Exporter(Exporter):
 
     @metadata.setter
     def metadata(self, content: dict[str, Any]) -> None:
-        self._metadata = {**content, "spec": json.dumps(self.model.spec.yaml)} if "names" in content else content
+        if "names" not in content:
+            self._metadata = content
+            return
+        finished = bool(content.get("end2end")) or bool(content.get("args", {}).get("nms"))
+        self._metadata = {
+            **{key: value for key, value in content.items() if key not in ("docs", "version")},
+            "description": f"yolo-attention {self.model.spec.name}",
+            "author": "yolo-attention",
+            "license": "AGPL-3.0",
+            "exporter": f"ultralytics {content.get('version', '')}",
+            "output": FINISHED_OUTPUT if finished else OUTPUT,
+            "spec": json.dumps(self.model.spec.yaml),
+        }
 
 
 def _taken(name: str, **wanted: Any) -> dict[str, Any]:

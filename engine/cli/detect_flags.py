@@ -73,8 +73,8 @@ def detect_parser() -> Parser:
     group.add_argument("--save-crop", action="store_true", help="write every box as an image of its own")
     group.add_argument("--nosave", action="store_true", help="write no images or videos")
     group.add_argument("--line-thickness", type=positive_int, default=3, help="pixels")
-    group.add_argument("--hide-labels", action="store_true")
-    group.add_argument("--hide-conf", action="store_true")
+    group.add_argument("--hide-labels", action="store_true", help="draw boxes without classes")
+    group.add_argument("--hide-conf", action="store_true", help="draw boxes without confidences")
     group.add_argument("--visualize", action="store_true", help="write heat maps of what the model looks at")
     add_run_flags(parser, "detect")
     return parser

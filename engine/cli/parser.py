@@ -5,16 +5,31 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from data.folders import ROOT
 from engine.errors import UsageError
 from engine.runtime.paths import RUNS
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Show defaults that say something: numbers and words, not False, None or an empty list."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        says_something = action.default not in (None, False, "", [], argparse.SUPPRESS)
+        return super()._get_help_string(action) if says_something else action.help
+
+
+def _hyperparameters() -> frozenset[str]:
+    """Return the names of the hyperparameters, as --hyp files have them."""
+    import yaml
+
+    return frozenset(yaml.safe_load((ROOT / "cfg" / "hyp" / "v5-low.yaml").read_text(encoding="utf-8")))
 
 
 class Parser(argparse.ArgumentParser):
     """Parse flags; what is wrong is a UsageError of one line, which names the replacement of a flag of YOLOv5."""
 
     def __init__(self, prog: str, description: str, replaced: dict[str, str] | None = None) -> None:
-        shows_defaults = argparse.ArgumentDefaultsHelpFormatter
-        super().__init__(prog, description=description, allow_abbrev=False, formatter_class=shows_defaults)
+        super().__init__(prog, description=description, allow_abbrev=False, formatter_class=_Formatter)
         self.replaced = replaced or {}
 
     def error(self, message: str) -> NoReturn:
@@ -32,6 +47,11 @@ class Parser(argparse.ArgumentParser):
             flag = argument.split("=")[0]
             if flag in self.replaced:
                 raise UsageError(f"{flag} is a flag of YOLOv5 that has no meaning here: {self.replaced[flag]}")
+            if flag.lstrip("-").replace("-", "_") in _hyperparameters():
+                raise UsageError(
+                    f"{flag} is a hyperparameter: copy cfg/hyp/v5-low.yaml, set {flag.lstrip('-').replace('-', '_')} "
+                    "there, and give the copy as --hyp FILE"
+                )
             known = [name for action in self._actions for name in action.option_strings]
             near = get_close_matches(flag, known, n=1)
             hint = f"; did you mean {near[0]}?" if near and flag.startswith("-") else ""

@@ -60,7 +60,7 @@ def train_parser() -> Parser:
     )
     group = parser.add_argument_group("training")
     group.add_argument("--hyp", default="v5-low", metavar="YAML", help="hyperparameters: a file, or a name in cfg/hyp/")
-    group.add_argument("--epochs", type=positive_int, default=100)
+    group.add_argument("--epochs", type=positive_int, default=100, help="passes over the training images")
     group.add_argument("--batch-size", "--batch", type=batch_size_or_auto, default=16, help="-1 fits the memory")
     group.add_argument(
         "--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of the longer side"
@@ -78,9 +78,9 @@ def train_parser() -> Parser:
         help="ram keeps images in memory, off never does, auto (the default) where they fit easily",
     )
     group.add_argument("--multi-scale", action="store_true", help="vary the size of each batch by 50 %%")
-    group.add_argument("--optimizer", choices=["SGD", "Adam", "AdamW"], default="SGD")
+    group.add_argument("--optimizer", choices=["SGD", "Adam", "AdamW"], default="SGD", help="as in YOLOv5")
     group.add_argument("--cos-lr", action="store_true", help="cosine learning rate instead of linear")
-    group.add_argument("--label-smoothing", type=fraction, default=0.0)
+    group.add_argument("--label-smoothing", type=fraction, default=0.0, help="0 takes labels as certain")
     group.add_argument(
         "--patience",
         type=non_negative_int,
@@ -95,7 +95,7 @@ def train_parser() -> Parser:
         help="first N rows of the base, or several rows by number",
     )
     group.add_argument("--save-period", type=any_int, default=-1, help="keep a checkpoint every N epochs")
-    group.add_argument("--seed", type=non_negative_int, default=0)
+    group.add_argument("--seed", type=non_negative_int, default=0, help="of everything random")
     group.add_argument("--workers", type=non_negative_int, default=8, help="loader processes at most")
     group.add_argument("--amp", choices=["auto", "off", "bf16", "fp16"], default="auto", help="arithmetic of training")
     group.add_argument(

@@ -27,7 +27,7 @@ def val_parser() -> Parser:
     add_attention_flags(parser)
     add_data_flags(parser)
     group = parser.add_argument_group("measurement")
-    group.add_argument("--batch-size", "--batch", type=positive_int, default=32)
+    group.add_argument("--batch-size", "--batch", type=positive_int, default=32, help="images at once")
     group.add_argument(
         "--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of the longer side"
     )

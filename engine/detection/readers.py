@@ -1,5 +1,6 @@
 """Read images, videos and streams batch by batch; an input that cannot be read is skipped with its reason."""
 
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from engine.detection.file_list import VIDEOS, WEB, image_suffixes, suffix_of
 from engine.detection.frames import FPS_UNKNOWN, Frame, SourceReport
 from engine.errors import UsageError
 
+NO_MEDIUM = "is neither image nor video, by its name and its content"
 MAX_DOWNLOAD = 64 << 20  # bytes of one image fetched from the web
 
 
@@ -82,7 +84,7 @@ class FileReader:
 
         path = Path(file)
         if path.is_file() and path.suffix.lower() not in image_suffixes() and sniff(path) is None:
-            self._skip(file, "is neither image nor video, by its name and its content")
+            self._skip(file, NO_MEDIUM)
             return None
         properties = probe(path, decode=False)  # it is decoded below
         for issue in properties.issues:
@@ -189,8 +191,10 @@ class StreamReader:
             self.inner = LoadStreams(source, vid_stride=vid_stride)
         except (ConnectionError, FileNotFoundError, OSError) as error:
             what = "webcam" if source.isnumeric() else "stream"
+            failed = re.search(r"Failed to (?:open|read images from) (\S+)", str(error))
+            named = f" {failed[1]}" if failed and failed[1] != source else ""  # one of a .streams list
             why = "" if isinstance(error, ConnectionError) else f": {error}"
-            raise UsageError(f"--source {source}: the {what} cannot be opened{why}") from None
+            raise UsageError(f"--source {source}: the {what}{named} cannot be opened{why}") from None
         self.bs, self.vid_stride = self.inner.bs, vid_stride
         self.report = SourceReport()
 

@@ -12,12 +12,14 @@ from engine.cli.detect_flags import detect_parser
 from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
 from engine.detection.annotate import draw
 from engine.detection.predictor import Predictor
+from engine.detection.readers import NO_MEDIUM
 from engine.detection.result import FrameDetections
 from engine.detection.writers import Outputs, check_display
 from engine.errors import UsageError
 from engine.runtime.fonts import warn_of_missing
 from engine.runtime.log import LOGGER, printable
 
+FEW_OTHERS = 2  # files that are no images, named one by one; if there are more, they share a line
 LISTED = 20  # skipped inputs, and notes, named in the summary; if there are more, a file has them all
 
 
@@ -155,7 +157,11 @@ def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options
         name, reason = report.skipped[0] if report.skipped else (options.source, "nothing in it")
         more = f" (and {len(report.skipped) - 1} more)" if len(report.skipped) > 1 else ""
         raise UsageError(f"--source: nothing usable: {name} {reason}{more}")
-    for title, entries in (("note", report.notes), ("skipped", report.skipped)):
+    others = [name for name, reason in report.skipped if reason == NO_MEDIUM]  # labels beside images, say
+    if len(others) > FEW_OTHERS:
+        LOGGER.info(printable(f"skipped: {others[0]} and {len(others) - 1} more: no images or videos"))
+    skipped = [entry for entry in report.skipped if len(others) <= FEW_OTHERS or entry[1] != NO_MEDIUM]
+    for title, entries in (("note", report.notes), ("skipped", skipped)):
         lines = [printable(f"{name}: {text}") for name, text in entries]
         for line in lines[:LISTED]:
             LOGGER.info(f"{title}: {line}")

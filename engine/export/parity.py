@@ -48,10 +48,14 @@ class Parity:
 
     def __str__(self) -> str:
         """Return the comparison as one line."""
+        found = (
+            f"{self.matched} of {self.detections} detections match"
+            if self.detections
+            else "the sample images have no detection to compare"
+        )
         return (
             f"boxes differ by {self.boxes:.2e} px at most ({self.mean_boxes:.2e} on average; tolerance "
-            f"{self.tolerance[0]}), scores by {self.scores:.2e} (tolerance {self.tolerance[1]}), "
-            f"{self.matched} of {self.detections} detections match"
+            f"{self.tolerance[0]}), scores by {self.scores:.2e} (tolerance {self.tolerance[1]}), {found}"
         )
 
 

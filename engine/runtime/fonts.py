@@ -1,6 +1,7 @@
 """Find a font for class names beyond ASCII, and name the letters that no font of this machine has."""
 
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def prepare_plots(names: Mapping[int, str], more: Mapping[int, str] | None = Non
         more: likewise, of a model that calls the classes otherwise.
     """
     font = warn_of_missing(dict(enumerate([*names.values(), *(more or {}).values()])))
+    warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)  # said above, once
     if font is None:
         return
     from matplotlib import font_manager, rcParams

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from engine.errors import RunFailed
@@ -49,6 +50,17 @@ class EpochTrainer(DetectionTrainer):
         epochs = self.args.warmup_epochs
         minimum = MIN_WARMUP if epochs >= 1 else 0
         return min(max(round(epochs * num_batches), minimum), num_batches * self.epochs // 2)
+
+    def progress_string(self) -> str:
+        """Return the heads of the progress lines; without a GPU the memory is this process's."""
+        heads = super().progress_string()
+        return heads.replace("GPU_mem", "    RAM") if self.device.type == "cpu" else heads  # type: ignore[no-any-return]
+
+    def _get_memory(self, fraction: bool = False) -> float:
+        """Return the memory in use in GB: the device's, on a CPU this process's; or the part of the device's."""
+        if fraction or self.device.type != "cpu":
+            return super()._get_memory(fraction)  # type: ignore[no-any-return]
+        return psutil.Process().memory_info().rss / 2**30  # type: ignore[no-any-return]
 
     def _model_train(self) -> None:
         """Begin an epoch: reset what must not depend on earlier ones."""

@@ -26,6 +26,15 @@ def gflops(model: Any, imgsz: int) -> float:
     return count_flops(copy, image) / 1e9
 
 
+def device_line(device: torch.device) -> str:
+    """Return the device and the version of PyTorch, in one line."""
+    name = "the CPU" if device.type == "cpu" else str(device)
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        name = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    return f"PyTorch {str(torch.__version__).split('+')[0]} on {name}"
+
+
 def model_line(model: Any, imgsz: int) -> str:
     """Return name, parameters, GFLOPs at a size and strides, in one line."""
     count = sum(parameter.numel() for parameter in model.parameters())

@@ -1,5 +1,6 @@
 """Train a detector: train.py as a function, and `train` for Python programs."""
 
+import shlex
 import signal
 from argparse import Namespace
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from engine.training import hyperparameters
 from engine.training.model_summary import model_line
 from engine.training.resume import check_unchanged, continue_run, fingerprint, resume_after_restart
 from engine.training.run_state import data_fingerprint
+from engine.training.start_notes import identity_warning, missing_loggers
 from engine.training.trainer import DetectorTrainer
 from models.upstream.training import get_cfg
 
@@ -105,9 +107,11 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
         if not options.noplots:
             prepare_plots(info["names"])
         distributed.remember_folder(str(folder))
-        _record(folder, options, hyp)
+        _record(folder, options, hyp, trainer.precision.name)
     _check_anchors(trainer, options)
     LOGGER.info(model_line(model, trainer.args.imgsz))
+    for line in filter(None, [identity_warning(model) if resume_from is None else "", *missing_loggers()]):
+        LOGGER.warning(line)
     with _stopping_cleanly(trainer):
         trainer.train()
     _report(trainer)
@@ -215,8 +219,12 @@ def _overrides(options: Namespace, hyp: hyperparameters.Hyp) -> dict[str, Any]:
     return settings
 
 
-def _record(folder: Path, options: Namespace, hyp: hyperparameters.Hyp) -> None:
-    """Write the flags and hyperparameters beside the results, as YOLOv5 does."""
+def _record(folder: Path, options: Namespace, hyp: hyperparameters.Hyp, precision: str) -> None:
+    """Write the flags and hyperparameters beside the results, as YOLOv5 does; args.yaml gets the precision in use."""
+    arguments = folder / "args.yaml"  # ultralytics wrote it before the precision was chosen
+    if arguments.is_file():
+        content = {**yaml.safe_load(arguments.read_text(encoding="utf-8")), "amp": precision}
+        arguments.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     for name, content in (("opt.yaml", vars(options)), ("hyp.yaml", {**hyp.engine, **hyp.loss})):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         (folder / name).write_text(text, encoding="utf-8")
@@ -251,11 +259,28 @@ def _stopping_cleanly(trainer: DetectorTrainer) -> Iterator[None]:
 
 
 def _report(trainer: DetectorTrainer) -> None:
-    """Say how good the best weights are, and where everything is."""
+    """Say how good the best weights are, where everything is, and what to run next."""
     metrics = trainer.metrics or {}
     figures = ", ".join(f"{name} {metrics[key]:.3f}" for name, key in _FIGURES if key in metrics)
     LOGGER.info(f"best epoch {trainer.stopper.best_epoch}: {figures}")
     LOGGER.info(f"weights, results.csv and plots in {trainer.save_dir}")
+    if trainer.process.rank == 0:
+        LOGGER.info("\n".join(["next:", *(f"  {line}" for line in next_commands(trainer))]))
+
+
+def next_commands(trainer: DetectorTrainer) -> list[str]:
+    """Return the commands that measure, use and export what was trained."""
+    best = trainer.best if trainer.best.exists() else trainer.last
+    weights, size = shlex.quote(str(best)), trainer.args.imgsz
+    options = trainer.options
+    data = f"--data {shlex.quote(str(options['data']))}"
+    data += f" --data-root {shlex.quote(str(options['data_root']))}" if options.get("data_root") else ""
+    plugins = "".join(f" --plugin {shlex.quote(str(plugin))}" for plugin in options.get("plugin") or ())
+    return [
+        f"python val.py --weights {weights} {data} --img {size}{plugins}",
+        f"python detect.py --weights {weights} --source IMAGES --img {size}{plugins}",
+        f"python export.py --weights {weights} --include onnx --img {size}{plugins}",
+    ]
 
 
 _FIGURES = (

@@ -16,7 +16,7 @@ from engine.runtime import distributed
 from engine.runtime.log import LOGGER
 from engine.training.dense_gradients import keep_gradients_dense
 from engine.training.epoch_loop import EpochTrainer
-from engine.training.model_summary import training_line
+from engine.training.model_summary import device_line, training_line
 from engine.training.parameter_groups import frozen_names, frozen_rows, parameter_groups
 from engine.training.precision import choose
 from engine.training.run_state import restore, write_checkpoints, write_table
@@ -64,6 +64,7 @@ class DetectorTrainer(EpochTrainer):
         self.loader_workers = _worker_count(options["workers"], self.device)
         if resume_from is not None:
             self._continue_with(resume_from)
+        LOGGER.info(device_line(self.device))
         LOGGER.info(f"arithmetic: {self.precision.name} ({self.precision.reason})")
         LOGGER.info(f"threads: {torch.get_num_threads()}, loader processes: {self.loader_workers}")
         if self.process.world > 1:

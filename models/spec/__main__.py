@@ -10,6 +10,8 @@ from models.errors import SpecError, guarded
 from models.spec.model_spec import ModelSpec, read_spec
 from models.spec.render import as_json, differences, svg, table
 
+IMAGE_SIZE = 640  # pixels of a side, for the operations
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; 0 done, 2 the input is wrong (one line on standard error)."""
@@ -33,8 +35,9 @@ def _run(options: argparse.Namespace) -> None:
         load_plugin(plugin)
     spec = read_spec(options.file, options.attention, nc=options.nc, identity=options.identity)
     if options.diff:
-        lines = differences(spec, read_spec(options.diff, nc=options.nc))
-        _say("\n".join(lines) or "no difference")
+        base = read_spec(options.diff, nc=options.nc)
+        lines = differences(spec, base)
+        _say("\n".join([*lines, added_cost(spec, base)]) if lines else "no difference")
         return
     parameters = count_parameters(spec)
     if options.svg:
@@ -43,6 +46,7 @@ def _run(options: argparse.Namespace) -> None:
         _write(options.json, json.dumps(as_json(spec, parameters), indent=1) + "\n")
     if not (options.svg or options.json):
         _say(table(spec, parameters))
+        _say(f"{gflops(spec):.1f} GFLOPs at {IMAGE_SIZE} px")
         for warning in spec.warnings:
             _say(f"note: {warning}")
 
@@ -53,6 +57,24 @@ def count_parameters(spec: ModelSpec) -> dict[str, int]:
 
     layers = Detector(spec).model.named_children()
     return {name: sum(parameter.numel() for parameter in layer.parameters()) for name, layer in layers}
+
+
+def gflops(spec: ModelSpec) -> float:
+    """Return 10⁹ operations for one image of IMAGE_SIZE pixels a side; multiplications and additions count apart."""
+    import torch
+
+    from attention.flops import count_flops
+    from models.network.detector import Detector
+
+    return count_flops(Detector(spec).eval(), torch.zeros(1, spec.ch, IMAGE_SIZE, IMAGE_SIZE)) / 1e9
+
+
+def added_cost(spec: ModelSpec, base: ModelSpec) -> str:
+    """Return a line on what a model costs beyond its base."""
+    here, there = (sum(count_parameters(one).values()) for one in (spec, base))
+    share = 100 * (here - there) / max(there, 1)
+    flops = gflops(spec) - gflops(base)
+    return f"parameters: {here - there:+,} ({share:+.2f} %) to {here:,}; GFLOPs at {IMAGE_SIZE} px: {flops:+.2f}"
 
 
 def _write(out: str, text: str) -> None:

@@ -93,6 +93,10 @@ def parse_text(text: str, origin: str) -> dict[str, Any]:
     """
     match = _TEXT.fullmatch(text) if len(text) <= 2000 else None
     places = [part.strip() for part in match["places"].split(",")] if match else []
+    several = re.split(r"\s+(?=[A-Za-z_][\w.]*\s*(?:\{[^{}]*\}\s*)?@)", text.strip()) if match is None else []
+    if len(several) > 1 and all("@" in part for part in several):
+        quoted = " ".join(f'"{part}"' for part in several)
+        raise SpecError(f"{origin}: {len(several)} placements in one; give each in quotes of its own: {quoted[:200]}")
     if match is None or not all(places) or (match["options"] and match["more"]):
         raise SpecError(f"{origin}: expected {_SYNTAX}")
     braces = match["options"] or match["more"]

@@ -1,6 +1,7 @@
 """Every patch of ultralytics, in one place; test_ultralytics_contract.py says what each relies on."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import ModuleType
@@ -15,6 +16,7 @@ from ultralytics.engine import validator as validator_module
 from ultralytics.models.yolo.detect import val as detection_module
 from ultralytics.nn import tasks
 from ultralytics.utils import nms, patches, torch_utils
+from ultralytics.utils import tqdm as progress_module
 
 from models.upstream import environment
 
@@ -50,7 +52,8 @@ def apply() -> None:
 
     - One safe reader for checkpoints, wherever ultralytics loads one.
     - Threads: `select_device` would set ultralytics' own number, which is 1 on two cores.
-    - The run's arguments are printed by us, compactly.
+    - The run's arguments are printed by us, compactly, and device and versions once, not by each part of a run.
+    - Where the output is no terminal, a progress bar is written once, when it is done, and without control codes.
     - Pillow opens files itself again: ultralytics' opener answers an unreadable one by installing a package.
 
     Raises:
@@ -67,6 +70,25 @@ def apply() -> None:
     torch.set_num_threads(environment.threads())
     Image.open = patches._image_open
     trainer_module.print_args = lambda *args, **kwargs: None
+    progress_module.is_noninteractive_console = _output_is_kept
+    for module in (trainer_module, validator_module):
+        module.select_device = _select_device
+        module.colorstr = _coloured
+
+
+def _output_is_kept() -> bool:
+    """Tell whether standard output goes to a file or another program, where redrawn lines would pile up."""
+    return not sys.stdout.isatty() or "GITHUB_ACTIONS" in os.environ
+
+
+def _select_device(device: Any = "", newline: bool = False, verbose: bool = False) -> torch.device:
+    """Choose the device without ultralytics' banner."""
+    return torch_utils.select_device(device, newline=newline, verbose=False)
+
+
+def _coloured(*parts: str) -> str:
+    """Colour text on terminals; the last part is the text."""
+    return parts[-1] if _output_is_kept() else ultralytics.utils.colorstr(*parts)
 
 
 def connect(load_model: Callable[[Any], Any], suppress: Callable[..., Any]) -> None:

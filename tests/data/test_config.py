@@ -137,3 +137,10 @@ def test_binary_huge_and_entwined_files_are_refused_quickly(tmp_path: Path) -> N
     file.write_text(f"train: {'[' * 1_000_000}{']' * 1_000_000}", encoding="utf-8")
     with pytest.raises(DataError, match="nested more than 50 deep"):
         read_config(file)
+
+
+def test_the_other_ending_of_a_yaml_is_offered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cards.yaml").write_text("names: [a]\n")
+    with pytest.raises(DataError, match=r"cards\.yml: no such data YAML; did you mean cards\.yaml\?"):
+        read_config("cards.yml")

@@ -10,80 +10,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from models.weights.transfer.align_layers import LayerLike, Shapes, align_layers, is_head
-from models.weights.transfer.class_rows import ClassMap, RowCopy, head_rows, map_classes, shared_names
+from models.weights.transfer.class_rows import ClassMap, head_rows, map_classes, shared_names
+from models.weights.transfer.report import TransferReport
 
 _OFFICIAL_ANCHORS, _OUR_ANCHORS = "anchors", "anchor_wh"  # one buffer, in strides; the engine reserves the first name
 _DERIVED = frozenset({"anchor_grid", "strides"})  # buffers of original heads that follow from others
-
-
-@dataclass
-class TransferReport:
-    """What becomes of every tensor of the new model. All lists hold state-dict keys of the new model.
-
-    transferred: taken over whole. new: of layers that the source does not have. missing: the source has the layer, but
-    not this tensor. mismatched: the source has it in another shape, or for other classes; `partial` names those of them
-    whose rows were taken over where classes correspond. `unused` holds keys of the source that went nowhere. `reasons`
-    says why, for every tensor that is not simply transferred and (under "checkpoint:<key>") every unused one. `layers`
-    maps each layer of the new model to its counterpart. `lost` names new tensors of base layers for which the source
-    has an unused layer of the same type and shapes: weights that could have been kept. `copies` is the plan itself,
-    for `apply_transfer`: key → (key of the source, rows or None for the whole tensor).
-    """
-
-    transferred: list[str] = field(default_factory=list)
-    new: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    mismatched: list[str] = field(default_factory=list)
-    partial: list[str] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    reasons: dict[str, str] = field(default_factory=dict)
-    layers: dict[str, str] = field(default_factory=dict)
-    copies: dict[str, tuple[str, RowCopy | None]] = field(default_factory=dict, repr=False)
-    numbers: tuple[int, int] = (0, 0)  # elements transferred whole, elements in all
-
-    @property
-    def total(self) -> int:
-        """Tensors of the new model."""
-        return len(self.transferred) + len(self.new) + len(self.missing) + len(self.mismatched)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every unchanged tensor was transferred; tensors of another shape or of other classes have changed."""
-        return not (self.missing or self.lost)
-
-    def summary(self) -> str:
-        """A few lines for people: counts, then what is not simply transferred, grouped by reason."""
-        share = 100 * self.numbers[0] / max(self.numbers[1], 1)
-        lines = [f"Transferred {len(self.transferred)} of {self.total} tensors ({share:.1f} % of the numbers)"]
-        for title, names in (("new", self.new), ("missing", self.missing), ("left out or in part", self.mismatched)):
-            for reason, count in Counter(self.reasons[name] for name in names).most_common():
-                lines.append(f"  {count} {title}: {reason}")
-        for reason, count in Counter(self.reasons[f"checkpoint:{name}"] for name in self.unused).most_common():
-            lines.append(f"  {count} of the checkpoint unused: {reason}")
-        if self.lost:
-            lines.append(
-                f"  {len(self.lost)} could have been kept but their layers moved: {', '.join(self.lost[:3])} …"
-            )
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The whole report in JSON types."""
-        lists = ("transferred", "new", "missing", "mismatched", "partial", "unused", "lost")
-        return {
-            "total": self.total,
-            "complete": self.complete,
-            "numbers_transferred": self.numbers[0],
-            "numbers_total": self.numbers[1],
-            **{name: list(getattr(self, name)) for name in lists},
-            "reasons": dict(self.reasons),
-            "layers": dict(self.layers),
-        }
 
 
 def plan_transfer(
@@ -180,6 +116,7 @@ class _Plan:
     def _absent(self, key: str, layer: str, rest: str) -> None:
         if any(part.startswith("attention") for part in rest.split(".")):
             self.report.new.append(key)
+            self.report.attention.add(key)
             self.report.reasons[key] = f"attention inside layer {layer} is not in the checkpoint"
         else:
             self.report.missing.append(key)
@@ -233,6 +170,9 @@ class _Plan:
                 report.unused.append(key)
                 report.reasons[f"checkpoint:{key}"] = reason
         report.lost = self._lost(source, target)
+        report.source_total = sum(rest not in _DERIVED for tensors in self.old.values() for rest in tensors)
+        placed = {layer.name for layer in target if getattr(layer, "attention", None) is not None}
+        report.attention |= {key for key in report.new if key.split(".", 2)[1:2] and key.split(".", 2)[1] in placed}
         sizes = {
             _key(layer, rest): math.prod(shape) for layer, rests in self.new.items() for rest, shape in rests.items()
         }

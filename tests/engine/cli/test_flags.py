@@ -98,3 +98,19 @@ def test_every_evaluator_can_be_chosen():
     assert [val_parser().parse_args(["--evaluator", name]).evaluator for name in EVALUATORS] == list(EVALUATORS)
     with pytest.raises(UsageError, match="invalid choice: 'coco'"):
         val_parser().parse_args(["--evaluator", "coco"])
+
+
+def test_help_shows_defaults_that_say_something():
+    text = " ".join(train_parser().format_help().split())
+    for noise in ("(default: None)", "(default: False)", "(default: )", "(default: [])"):
+        assert noise not in text
+    assert "-1 fits the memory (default: 16)" in text
+    assert "--epochs EPOCHS passes over the training images (default: 100)" in text
+
+
+def test_a_hyperparameter_as_a_flag_names_the_file():
+    with pytest.raises(UsageError) as caught:
+        train_parser().parse_args(["--lr0", "0.001"])
+    assert str(caught.value) == (
+        "--lr0 is a hyperparameter: copy cfg/hyp/v5-low.yaml, set lr0 there, and give the copy as --hyp FILE"
+    )

@@ -215,3 +215,10 @@ def test_a_list_of_paths(tmp_path):
     assert [found for found, _, _ in open_source(paths, batch=2)] == [paths]
     with pytest.raises(UsageError, match="nowhere"):
         open_source([*paths, "nowhere.jpg"])
+
+
+def test_a_camera_that_cannot_be_opened_is_named_among_several(tmp_path):
+    streams = tmp_path / "cameras.streams"
+    streams.write_text("/dev/no-such-camera-1\n/dev/no-such-camera-2\n")
+    with pytest.raises(UsageError, match=r"the stream /dev/no-such-camera-1 cannot be opened"):
+        open_source(str(streams), 1, 1)

@@ -3,6 +3,7 @@
 import inspect
 
 from ultralytics.engine import trainer, validator
+from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.detect import val as detection_validator
 
 from models.upstream import patches as ultralytics_patches
@@ -46,3 +47,32 @@ def test_validator_gathers_what_other_processes_found():
             assert hasattr(module, name)
     with ultralytics_patches.single_process():
         assert validator.RANK == detection_validator.RANK == validator.LOCAL_RANK == -1
+
+
+def test_progress_is_written_once_where_the_output_is_kept(monkeypatch, capsys):
+    from ultralytics.utils import tqdm as progress
+
+    ultralytics_patches.apply()
+    assert progress.is_noninteractive_console is ultralytics_patches._output_is_kept
+    assert trainer.select_device is validator.select_device is ultralytics_patches._select_device
+    list(progress.TQDM(range(50), desc="boxes", mininterval=0, disable=False))
+    text = capsys.readouterr().out
+    assert text.count("boxes") == 1
+    assert "50/50" in text
+    assert "\r" not in text
+    assert "\033" not in text
+    assert trainer.colorstr("bold", "runs/exp") == "runs/exp"
+
+
+def test_a_cpu_shows_the_memory_of_the_process(monkeypatch):
+    import torch
+
+    from engine.training.epoch_loop import EpochTrainer
+
+    one = object.__new__(EpochTrainer)
+    one.device, one.loss_names = torch.device("cpu"), ("box", "obj", "cls")
+    assert one.progress_string().split() == ["Epoch", "RAM", "box", "obj", "cls", "Instances", "Size"]
+    assert 0.05 < one._get_memory() < 100
+    assert "GPU_mem" in source(trainer.BaseTrainer.progress_string) or "GPU_mem" in source(
+        DetectionTrainer.progress_string
+    )

@@ -182,3 +182,13 @@ def test_the_total_is_bounded(small: dict[str, Any]) -> None:
 )
 def test_short_form(text: str, entry: dict[str, Any], small: dict[str, Any]) -> None:
     assert read_spec(small, [text]).yaml == read_spec(small, [entry]).yaml
+
+
+def test_placements_in_one_string_are_told_apart():
+    from models.spec.attention_entries import parse_text
+
+    with pytest.raises(SpecError) as caught:
+        parse_text("SE{reduction: 8}@4 CBAM@neck.P3", "--attention")
+    assert str(caught.value) == (
+        '--attention: 2 placements in one; give each in quotes of its own: "SE{reduction: 8}@4" "CBAM@neck.P3"'
+    )

@@ -20,6 +20,7 @@ class Layer:
     reads: tuple[str, ...]
     args: tuple[Any, ...] = ()
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    attention: Any = None
 
 
 ANCHORS = [[10, 13, 16, 30], [30, 61, 62, 45]]
@@ -98,6 +99,17 @@ def test_placed_attention_keeps_all_names() -> None:
     assert report.complete
     assert report.reasons["model.1+CBAM.gamma"] == "layer 1+CBAM is not in the checkpoint"
     assert "2 new: layer 1+CBAM is not in the checkpoint" in report.summary()
+    assert report.summary().splitlines()[0] == "kept 14 of the checkpoint's 14 tensors; 2 new in other layers"
+
+
+def test_the_first_line_says_what_was_kept_and_what_is_new() -> None:
+    target = base(nc=2)
+    target.insert(2, Layer("1+CBAM", "CBAM", ("1",), (), {"fc.weight": (2, 8), "gamma": (1,)}, attention="CBAM"))
+    target[1].shapes["conv2.attention.fc.weight"] = (2, 8)
+    target[0].shapes["conv.weight"] = (8, 8, 5, 5)
+    line = plan(base(), target, new={0: "x", 1: "y"}).summary().splitlines()[0]
+    # Of 14: not the first convolution's weight, nor two weights and two biases of a head for other classes.
+    assert line == "kept 9 of the checkpoint's 14 tensors; 3 new in attention; 5 of another shape or other classes"
 
 
 def test_attention_inside_a_block() -> None:
