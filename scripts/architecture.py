@@ -42,7 +42,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("inputs",),
         ("iou", "average_precision"),
         ("matching",),
-        ("curves", "coco", "voc", "bootstrap", "tide"),
+        ("curves", "coco", "confusion_plot", "voc", "bootstrap", "tide"),
         ("report",),
     ),
     "models": (
