@@ -10,6 +10,7 @@ from data.config import DataConfig, Source, read_config
 from data.download import fetch, is_missing
 from data.errors import DataError
 from data.formats import coco, voc, yolo
+from data.formats.recognition import recognise_format
 from data.formats.yolo import Probe
 from data.image_probe import ImageMetadata
 from data.records import Dataset, Split
@@ -23,6 +24,7 @@ def load_dataset(
     data_root: str | Path | None = None,
     *,
     download: bool = False,
+    single_class: bool = False,
 ) -> Dataset:
     """Read a data set into memory: class names, and per image its path, size and boxes.
 
@@ -35,6 +37,7 @@ def load_dataset(
         split: "train", "val" or "test" to read only that; None for all that the YAML has.
         data_root: the data set's folder, instead of the YAML's `path`.
         download: fetch the data if they are missing and the YAML says from where.
+        single_class: classes are going to be one: boxes of classes that the YAML does not name are kept as the first.
 
     Returns:
         The data set; `.records` and `.issues` run over the splits that were read, `dataset["val"]` is one of them.
@@ -46,43 +49,37 @@ def load_dataset(
     wanted = list(config.splits) if split is None else [split]
     sources = {name: config.sources(name) for name in wanted}
     provide(config, wanted, download)
-    form = config.format or recognise(config)
-    names, reader = _reader(config, form)
+    form, note = (config.format, None) if config.format else recognise_format(config)
+    names, reader = _reader(config, form, single_class)
     splits: dict[str, Split] = {}
     category_ids: dict[int, int] = {}
     for name in wanted:
         splits[name], ids = reader(name, sources[name])
         category_ids |= ids
+    if note is not None:
+        splits[wanted[0]].issues.insert(0, note)
     return Dataset(config.name, dict(enumerate(names)), form, splits, category_ids)
 
 
 def recognise(config: DataConfig) -> str:
-    """The format of a data set whose YAML does not name it, by the look of its first split."""
-    first = next(iter(config.splits.values()))[0]
-    if first.annotations is not None:
-        return "coco"
-    path = first.path or config.root
-    if path.is_dir():
-        tree = (path / "Annotations").is_dir() or next(path.glob("*.xml"), None) is not None
-    else:
-        tree = path.parent.name == "Main" or (path.parent / "ImageSets" / "Main").is_dir()
-    return "voc" if tree else "yolo"
+    """The format of a data set whose YAML does not name it, by what its lists and folders hold."""
+    return recognise_format(config)[0]
 
 
-def _reader(config: DataConfig, form: str) -> tuple[tuple[str, ...], Any]:
+def _reader(config: DataConfig, form: str, single_class: bool) -> tuple[tuple[str, ...], Any]:
     """Class names, and a function (split, sources) → (Split, category ids)."""
     everything = [source for entries in config.splits.values() for source in entries]
     probe: Probe = _probe_with_bar
     if form == "coco":
         names = config.names or tuple(dict.fromkeys(coco.find_categories(everything).values()))
-        return names, partial(coco.read_split, names=names, root=config.root, probe=probe)
+        return names, partial(coco.read_split, names=names, root=config.root, probe=probe, single_class=single_class)
     if form == "voc":
         names = config.names or voc.find_classes(everything)
         if not names:
             raise DataError(f"{config.file}: no objects in its XML files; write names: in the data YAML")
 
         def read_voc(name: str, sources: Sequence[Source]) -> tuple[Split, dict[int, int]]:
-            return voc.read_split(name, sources, names, config.corners, probe), {}
+            return voc.read_split(name, sources, names, config.corners, probe, single_class=single_class), {}
 
         return names, read_voc
     if config.names is None:
@@ -90,7 +87,7 @@ def _reader(config: DataConfig, form: str) -> tuple[tuple[str, ...], Any]:
     given = config.names
 
     def read_yolo(name: str, sources: Sequence[Source]) -> tuple[Split, dict[int, int]]:
-        return yolo.read_split(name, sources, given, config.root, probe), {}
+        return yolo.read_split(name, sources, given, config.root, probe, single_class=single_class), {}
 
     return given, read_yolo
 

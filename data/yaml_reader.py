@@ -8,12 +8,14 @@ from typing import Any
 import yaml
 
 from data.errors import DataError
+from data.text_files import decode_text
 
 _MAX_YAML = 4 << 20  # bytes; the largest published class lists take a tenth
 MAX_DEPTH = 50
 LIBYAML_DEPTH = "exceeded maximum nesting depth"  # from 0.2.6 it counts brackets itself, ahead of its events
 # libyaml is seven times faster; a PyYAML built without it still works.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_WIDE = {"：": ":", "，": ",", "［": "[", "］": "]", "【": "[", "】": "]"}
 _REPR = reprlib.Repr()
 _REPR.maxlevel = 2  # aliases can make a value of a few lines endless when written out
 
@@ -27,7 +29,7 @@ def load_yaml(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > _MAX_YAML:
             raise DataError(f"{file}: larger than {_MAX_YAML >> 20} MB; a data YAML is a short text file")
-        text = file.read_text(encoding="utf-8-sig")
+        text = decode_text(file.read_bytes(), file)
         if any(depth > MAX_DEPTH for _, depth in nesting(text)):
             raise _too_deep(file)
         content = yaml.load(text, Loader=Loader)  # noqa: S506 - a safe loader
@@ -38,12 +40,42 @@ def load_yaml(file: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         if LIBYAML_DEPTH in str(error):
             raise _too_deep(file) from None
-        raise DataError(f"{file}: is not valid YAML: {_one_line(error)}") from None
+        raise DataError(f"{file}: is not valid YAML: {_one_line(error)}{yaml_hint(text)}") from None
     if content is None:
         raise DataError(f"{file}: is empty; a data YAML needs path, train, val and names")
     if not isinstance(content, dict):
-        raise DataError(f"{file}: holds a {type(content).__name__}, not keys such as path, train, val, names")
-    return content
+        keys = "not keys such as path, train, val, names"
+        raise DataError(f"{file}: holds a {type(content).__name__}, {keys}{yaml_hint(text)}")
+    return content | _names_as_written(content.get("names"), text)
+
+
+def _names_as_written(names: Any, text: str) -> dict[str, Any]:
+    """The key `names` with numbers as they are written: 012 and 2.50 are not 10 and 2.5. Empty if it has none."""
+    values = list(names.values()) if isinstance(names, dict) else names if isinstance(names, list) else []
+    if not any(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return {}
+    root: Any = yaml.compose(text, Loader=Loader)
+    node = next(value for key, value in reversed(root.value) if key.value == "names")
+    nodes = [entry[1] if isinstance(names, dict) else entry for entry in node.value]
+    if len(nodes) != len(values):
+        return {}
+    written = [
+        node.value if isinstance(value, int | float) and not isinstance(value, bool) else value
+        for node, value in zip(nodes, values, strict=True)
+    ]
+    return {"names": dict(zip(names, written, strict=True)) if isinstance(names, dict) else written}
+
+
+def yaml_hint(text: str) -> str:
+    """Say what to write instead of the usual slips that YAML's parser does not name; empty if there is none of them."""
+    for number, line in enumerate(text.splitlines(), 1):
+        code = line.split(" #")[0]
+        if "\t" in code[: len(code) - len(code.lstrip())]:
+            return f"; line {number} is indented by a tab: write spaces"
+        wide = next((letter for letter in _WIDE if letter in code), None)
+        if wide:
+            return f"; line {number} has {wide!r}, a full-width sign: write {_WIDE[wide]!r} and a space behind it"
+    return ""
 
 
 def shown(value: Any) -> str:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from data.config import DataConfig
+from data.formats.label_files import find_label, label_path
 from data.formats.voc import find_pairs
-from data.formats.yolo import find_images, label_path
+from data.formats.yolo import find_images
 from data.records import Dataset, Issue
 
 
@@ -24,7 +25,7 @@ def _yolo(config: DataConfig) -> list[tuple[str, Issue]]:
         for source in sources:
             if source.path is None or not source.path.is_dir():
                 continue
-            wanted = {label_path(image) for image in find_images(source, config.root, [])}
+            wanted = {find_label(image) for image in find_images(source, config.root, [])}
             folder = label_path(source.path / "x").parent
             for file in sorted(folder.rglob("*.txt")) if folder.is_dir() else []:
                 if file not in wanted and file.name not in ("classes.txt", "labels.txt"):

@@ -1,11 +1,12 @@
 """Read COCO JSON: images, categories with any ids, crowd flags, boxes from segmentations where there is no other."""
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from data.formats.masks import segmentation_box
 from data.formats.yolo import Probe
 from data.image_probe import ImageMetadata, probe_all
 from data.records import Issue, Split
+
+_WHOLE = re.compile(r"\s*-?[0-9]{1,19}\s*")
 
 
 @dataclass(slots=True)
@@ -59,6 +62,9 @@ def read_json(file: Path) -> CocoFile:
                 text = f"'{key}' has {type(element).__name__}, expected objects"
                 content.issues.append(Issue(file, None, "bad-entry", text, "dropped"))
     if not content.images:
+        fault = next((issue for issue in content.issues if issue.kind == "bad-entry"), None)
+        if "images" in seen and fault is not None:
+            raise DataError(f"{file}: has no usable image: images entry {fault.row}: {fault.message}")
         raise DataError(f"{file}: has no images (its keys: {', '.join(sorted(seen))[:200]}); expected a COCO JSON")
     return content
 
@@ -80,7 +86,13 @@ def find_categories(sources: Sequence[Source]) -> dict[int, str]:
 
 
 def read_split(
-    name: str, sources: Sequence[Source], names: tuple[str, ...], root: Path, probe: Probe = probe_all
+    name: str,
+    sources: Sequence[Source],
+    names: tuple[str, ...],
+    root: Path,
+    probe: Probe = probe_all,
+    *,
+    single_class: bool = False,
 ) -> tuple[Split, dict[int, int]]:
     """Read one split of a COCO data set.
 
@@ -90,6 +102,7 @@ def read_split(
         names: class names; categories of other names are dropped with an Issue.
         root: the data set's folder, where images are looked for.
         probe: how the images' metadata are read.
+        single_class: classes are one: a category that `names` does not have counts as the first.
 
     Returns:
         The split, and class number → category id.
@@ -103,7 +116,7 @@ def read_split(
         if source.annotations is None:
             raise DataError(f"{source.path}: no annotation file for split '{name}'; write {name}: FILE.json")
         content = read_json(source.annotations)
-        to_class = _to_class(content, names)
+        to_class = _to_class(content, names, single_class)
         split.issues += content.issues
         split.not_kept += content.not_kept
         category_ids |= {cls: ident for ident, cls in to_class.items() if cls >= 0}
@@ -121,7 +134,7 @@ def _add_records(split: Split, content: CocoFile, to_class: dict[int, int], fold
     ends = np.searchsorted(image_of[order], np.array(list(content.images), dtype=np.int64), "right")
     numbers = np.frombuffer(content.numbers, dtype=np.float64).reshape(-1, 5)
     _report_orphans(content, image_of, split.issues)
-    paths = [folder / file_name for file_name, _, _ in content.images.values()]
+    paths = [_image_path(folder, file_name) for file_name, _, _ in content.images.values()]
     all_metadata = probe(paths)
     for index, (ident, (_, width, height)) in enumerate(content.images.items()):
         metadata = all_metadata[index]
@@ -142,9 +155,10 @@ def _add_records(split: Split, content: CocoFile, to_class: dict[int, int], fold
 
 
 def _read_image(content: CocoFile, entry: dict[str, Any]) -> None:
-    ident, name = entry.get("id"), entry.get("file_name")
-    if not _is_id(ident) or not isinstance(name, str) or not is_path(name):
-        content.issues.append(Issue(content.file, _shown(ident), "bad-entry", "needs id and file_name", "dropped"))
+    ident, name = _id(entry.get("id")), entry.get("file_name")
+    if ident is None or not isinstance(name, str) or not is_path(name):
+        text = _why_no_id(entry.get("id"), "id and file_name")
+        content.issues.append(Issue(content.file, _shown(entry.get("id")), "bad-entry", text, "dropped"))
     elif ident in content.images:
         content.issues.append(Issue(content.file, ident, "repeated", f"second image of id {ident}", "dropped"))
     else:
@@ -152,18 +166,19 @@ def _read_image(content: CocoFile, entry: dict[str, Any]) -> None:
 
 
 def _read_category(content: CocoFile, entry: dict[str, Any]) -> None:
-    ident, name = entry.get("id"), entry.get("name")
-    if not _is_id(ident) or not isinstance(name, str) or not name.strip():
-        content.issues.append(Issue(content.file, _shown(ident), "bad-entry", "needs id and name", "dropped"))
+    ident, name = _id(entry.get("id")), entry.get("name")
+    if ident is None or not isinstance(name, str) or not name.strip():
+        text = _why_no_id(entry.get("id"), "id and name")
+        content.issues.append(Issue(content.file, _shown(entry.get("id")), "bad-entry", text, "dropped"))
     else:
         content.categories[ident] = name.strip()
 
 
 def _read_annotation(content: CocoFile, entry: dict[str, Any]) -> None:
-    ident = entry.get("id")
-    ident = ident if _is_id(ident) else -1 - len(content.ident)
-    image, category = entry.get("image_id"), entry.get("category_id")
-    if not _is_id(image) or not _is_id(category):
+    own = _id(entry.get("id"))
+    ident = own if own is not None else -1 - len(content.ident)
+    image, category = _id(entry.get("image_id")), _id(entry.get("category_id"))
+    if image is None or category is None:
         text = "annotation without image_id and category_id as whole numbers"
         content.issues.append(Issue(content.file, ident, "bad-entry", text, "dropped"))
         return
@@ -183,15 +198,18 @@ def _read_annotation(content: CocoFile, entry: dict[str, Any]) -> None:
     content.image_of.append(image)
     content.category.append(category)
     content.numbers.extend([_number(value) for value in box] + [_number(entry.get("area"))])
-    content.crowd.append(1 if entry.get("iscrowd") in (1, True) else 0)
-    content.difficult.append(1 if entry.get("difficult") in (1, True) else 0)
+    content.crowd.append(1 if entry.get("iscrowd") in (1, True, "1") else 0)
+    content.difficult.append(1 if entry.get("difficult") in (1, True, "1") else 0)
 
 
-def _to_class(content: CocoFile, names: tuple[str, ...]) -> dict[int, int]:
+def _to_class(content: CocoFile, names: tuple[str, ...], single_class: bool) -> dict[int, int]:
     """Category id → class number, −1 for categories that the data YAML does not have."""
     index = {name: number for number, name in enumerate(names)}
     to_class = {ident: index.get(name, -1) for ident, name in content.categories.items()}
     counts = Counter(content.category)
+    if single_class:
+        known = {ident: cls for ident, cls in to_class.items() if cls >= 0}  # last: their ids are written again
+        return {**dict.fromkeys([*to_class, *counts], 0), **known}
     for ident, number in sorted(counts.items()):
         if to_class.get(ident, -1) < 0:
             what = f"category {ident} ({content.categories.get(ident, 'not listed in the file')})"
@@ -227,8 +245,8 @@ def _image_folder(content: CocoFile, split: str, root: Path) -> Path:
     bases = [root, root / "images", content.file.parent, content.file.parent / "images", content.file.parent.parent]
     candidates = [base / part for base in bases for part in ("", *years)]
     candidates += [content.file.parent.parent / "images" / part for part in ("", *years)]
-    best = max(candidates, key=lambda folder: sum((folder / name).is_file() for name in sample))
-    if any((best / name).is_file() for name in sample):
+    best = max(candidates, key=lambda folder: sum(_image_path(folder, name).is_file() for name in sample))
+    if any(_image_path(best, name).is_file() for name in sample):
         return best
     raise DataError(
         f"{content.file}: its images (first: {sample[0]}) are not in {root}; "
@@ -236,15 +254,34 @@ def _image_folder(content: CocoFile, split: str, root: Path) -> Path:
     )
 
 
-def _is_id(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 62
+def _image_path(folder: Path, name: str) -> Path:
+    """Path of an image; where there is none as written, `\\` is tried as `/`: tools on Windows write it."""
+    path = folder / name
+    return folder / name.replace("\\", "/") if "\\" in name and not path.is_file() else path
+
+
+def _id(value: Any) -> int | None:
+    """An id as a whole number, which some tools write as text or with a decimal point; None for anything else."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        value = int(value)
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 62 else None
+
+
+def _why_no_id(ident: Any, needed: str) -> str:
+    if isinstance(ident, str):
+        return f"the id {ident[:40]!r} is text; ids must be whole numbers (in images, annotations and categories)"
+    return f"needs {needed}"
 
 
 def _number(value: Any) -> float:
     try:
-        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else float("nan")
+        return float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else float("nan")
     except OverflowError:
         return float("inf")
+    except ValueError:
+        return float("nan")
 
 
 def _shown(value: Any) -> str | None:

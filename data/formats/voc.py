@@ -16,11 +16,12 @@ from xml.etree import ElementTree
 from data.config import Source, is_path
 from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
+from data.formats.voc_xml import parse_xml
 from data.formats.yolo import Probe
 from data.image_probe import SUFFIXES, probe_all
 from data.records import Issue, Split
+from data.text_files import decode_text
 
-_MAX_XML = 16 << 20  # bytes of one annotation file
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "img", "")
 
 
@@ -30,6 +31,8 @@ def read_split(
     names: tuple[str, ...],
     corners: str = "plain",
     probe: Probe = probe_all,
+    *,
+    single_class: bool = False,
 ) -> Split:
     """Read one split of a PASCAL VOC data set.
 
@@ -39,12 +42,14 @@ def read_split(
         names: class names; objects of others are dropped with an Issue.
         corners: "plain" or "devkit", see above.
         probe: how the images' metadata are read.
+        single_class: classes are one: a name that `names` does not have counts as the first.
 
     Raises:
         DataError: if a file or folder does not exist or names no images.
     """
     split = Split(name)
-    index = {class_name: number for number, class_name in enumerate(names)}
+    index: dict[str, int] = _OneClass() if single_class else {}
+    index.update({class_name: number for number, class_name in enumerate(names)})
     files = [pair for source in sources for pair in find_pairs(source, split.issues)]
     if not files:
         paths_text = ", ".join(str(source.path) for source in sources)
@@ -63,6 +68,16 @@ def read_split(
         record.image_id = len(split.records)
         split.records.append(record)
     return split
+
+
+class _OneClass(dict[str, int]):
+    """Map every class name that is not in it to the first class."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> int:
+        return 0
 
 
 def find_classes(sources: Sequence[Source]) -> tuple[str, ...]:
@@ -91,9 +106,25 @@ def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
     else:
         home = path.parents[2]
         folder = home / "Annotations"
-        xmls = [folder / f"{stem}.xml" for stem in _ids(path, issues)]
+        xmls = [folder / f"{stem}.xml" for stem in read_ids(path, issues)]
     listings: dict[Path, dict[str, Path]] = {}
-    return [(_image_of(xml, home, listings), xml) for xml in xmls]
+    pairs = [(_image_of(xml, home, listings), xml) for xml in xmls]
+    if path.is_dir():
+        _report_without_xml(pairs, listings, folder, issues)
+    return pairs
+
+
+def _report_without_xml(
+    pairs: list[tuple[Path, Path]], listings: dict[Path, dict[str, Path]], folder: Path, issues: list[Issue]
+) -> None:
+    """Count the images of a folder that no XML stands for; a list leaves out what it wants."""
+    used = {image.parent for image, _ in pairs}
+    stems = {xml.stem for _, xml in pairs}
+    listed = [images for base, images in listings.items() if base.absolute() in used]
+    left = sorted(image for images in listed for stem, image in images.items() if stem not in stems)
+    if left:
+        what = f"{len(left)} images have no XML in {folder.name}"
+        issues.append(Issue(left[0], None, "no-label", what, "images skipped"))
 
 
 def list_file(source: Source) -> Path:
@@ -110,29 +141,6 @@ def list_file(source: Source) -> Path:
         if candidate.is_dir() or (candidate.is_file() and len(candidate.parents) > 2):
             return candidate
     raise DataError(f"{path}: no such list or folder (nor {short}); put the VOC tree there or use --data-root")
-
-
-def parse_xml(file: Path, issues: list[Issue]) -> ElementTree.Element | None:
-    """Root of an annotation file; None and an Issue if it is missing or malformed."""
-
-    def skip(kind: str, text: str) -> ElementTree.Element | None:
-        issues.append(Issue(file, None, kind, text, "image skipped"))
-        return None
-
-    try:
-        if file.stat().st_size > _MAX_XML:
-            return skip("unreadable-label", f"over {_MAX_XML >> 20} MB")
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return skip("no-label", "there is no such annotation file")
-    except OSError as error:
-        return skip("unreadable-label", error.strerror or str(error))
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        return skip("unreadable-label", "declares a document type; annotation files need none")
-    try:
-        return ElementTree.fromstring(content)  # noqa: S314 - no entities, bounded size
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        return skip("unreadable-label", f"is not well-formed XML: {error}")
 
 
 def _objects(
@@ -191,19 +199,40 @@ def _number(element: ElementTree.Element, key: str) -> float:
         return math.nan
 
 
-def _ids(file: Path, issues: list[Issue]) -> list[str]:
-    """First column of a list; the devkit's class lists have a second one."""
+def read_ids(file: Path, issues: list[Issue]) -> list[str]:
+    """The ids of a list in ImageSets/Main.
+
+    The devkit's class lists have a second column, −1, 0 or 1; an id may end in a number too, `photo 1`. The column is
+    one where every line has it and no id would occur twice without; else a line counts whole where such a file exists.
+    """
+    lines = decode_text(file.read_bytes(), file).splitlines()
+    bare = [_without_flag(line) for line in lines if line.strip()]
+    every_line = all(stem is not None for stem in bare) and len(set(bare)) == len(bare)
+    annotations = file.parents[2] / "Annotations" if len(file.parents) > 2 else file.parent
     ids = []
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
-        columns = line.split()
-        if not columns:
+    for number, line in enumerate(lines, 1):
+        stem = line.strip()
+        if not stem:
             continue
-        stem = line.strip() if len(columns) > 1 and columns[-1] not in ("-1", "0", "1") else columns[0]
-        if "/" in stem or "\\" in stem or not is_path(stem + ".xml"):
+        without = _without_flag(line)
+        if without is not None and (every_line or not _has_xml(annotations, stem)):
+            stem = without
+        stem = stem.replace("\\", "/").removeprefix("./")
+        if "/" in stem or not is_path(stem + ".xml"):
             issues.append(Issue(file, number, "bad-path", "is not an image id", "line skipped"))
             continue
         ids.append(stem[: -len(Path(stem).suffix)] if Path(stem).suffix.lower() in SUFFIXES else stem)
     return ids
+
+
+def _without_flag(line: str) -> str | None:
+    """A line without its last column, if that is a flag of the devkit; None if there is none."""
+    columns = line.split()
+    return line.strip()[: -len(columns[-1])].rstrip() if len(columns) > 1 and columns[-1] in ("-1", "0", "1") else None
+
+
+def _has_xml(annotations: Path, stem: str) -> bool:
+    return is_path(f"{stem}.xml") and "/" not in stem and (annotations / f"{stem}.xml").is_file()
 
 
 def _image_of(xml: Path, home: Path, listings: dict[Path, dict[str, Path]]) -> Path:

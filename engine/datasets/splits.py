@@ -23,7 +23,11 @@ def load_split(data: Any, split: str, data_root: str | None = None, download: bo
 
 
 def load_data(
-    data: Any, splits: tuple[str, ...], data_root: str | None = None, download: bool = False
+    data: Any,
+    splits: tuple[str, ...],
+    data_root: str | None = None,
+    download: bool = False,
+    single_cls: bool = False,
 ) -> tuple[dict[int, str], dict[str, Any]]:
     """Read several splits of a data set, and log how much there is and what was repaired or left out.
 
@@ -40,16 +44,39 @@ def load_data(
     names: dict[int, str] = {}
     loaded: dict[str, Any] = {}
     for split in splits:
-        dataset = load_dataset(data, split=split, data_root=data_root, download=download)
+        dataset = load_dataset(data, split=split, data_root=data_root, download=download, single_class=single_cls)
         names, loaded[split] = dataset.names, dataset[split]
         LOGGER.info(f"{dataset.name} {dataset.summary()}")
         for issue in dataset[split].issues[:LISTED]:
             LOGGER.info(f"  {issue}")
         if len(dataset[split].issues) > LISTED:
             LOGGER.info(f"  and {len(dataset[split].issues) - LISTED} more: python -m data.doctor lists them")
-        if not len(dataset[split]):
-            raise UsageError(f"--data {data}: the split '{split}' has no usable image")
+        _check_not_empty(data, dataset[split])
     return names, loaded
+
+
+def _check_not_empty(data: Any, split: Any) -> None:
+    """Refuse a split without images or labels: training and measuring would run to the end on nothing.
+
+    Raises:
+        UsageError: naming where was looked, and what lies nearby.
+    """
+    from data.formats.label_files import ELSEWHERE, USED
+
+    if not len(split):
+        first = f" ({split.issues[0]})" if split.issues else ""
+        raise UsageError(f"--data {data}: the split '{split.name}' has no usable image{first}")
+    elsewhere = next((issue.message for issue in split.issues if issue.kind == ELSEWHERE), None)
+    without = [issue.file for issue in split.issues if issue.action == USED]
+    if elsewhere is None and len(without) == len(split):
+        looked = f"looked for {without[0]} and beside the image"
+        elsewhere = f"none of {len(split)} images has a label file; {looked}; an image of nothing has an empty one"
+    if elsewhere is not None:
+        raise UsageError(f"--data {data}: the split '{split.name}' has no labels: {elsewhere}")
+    if split.name == "train" and not any(map(len, split.records)):
+        faults = ", ".join(f"{number} {kind} ({action})" for (kind, action), number in split.summary().items())
+        why = f"; {faults}; python -m data.doctor lists them" if faults else ": all label files are empty"
+        raise UsageError(f"--data {data}: the split 'train' has no box in {len(split)} images{why}")
 
 
 def data_name(data: Any) -> str:

@@ -80,7 +80,7 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
         check_device(device)
     check_processes(here, device, options.batch_size, options.sync_bn)
     with distributed.in_turn(here):
-        names, splits = load_data(options.data, SPLITS, options.data_root, options.download)
+        names, splits = load_data(options.data, SPLITS, options.data_root, options.download, options.single_cls)
         info = describe(names, splits, options.single_cls)
         model = _continued(resume_from, info) if resume_from is not None else start_model(options, info)
     hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})

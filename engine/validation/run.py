@@ -58,7 +58,7 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     split = "val" if options.task == "speed" else options.task
     model = load_weights(options.weights, options)
     check_runtime(model, options.device, options.half, options.dnn)
-    names, splits = load_data(options.data, (split,), options.data_root, options.download)
+    names, splits = load_data(options.data, (split,), options.data_root, options.download, options.single_cls)
     _check_classes(model, names, options)
     folder = run_folder(options.project, options.name, options.exist_ok)
     validator = Validator(

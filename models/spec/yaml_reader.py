@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from data.yaml_reader import LIBYAML_DEPTH, MAX_DEPTH, Loader, nesting
+from data.text_files import SAVE_AS_UTF8
+from data.yaml_reader import LIBYAML_DEPTH, MAX_DEPTH, Loader, nesting, yaml_hint
 from models.errors import SpecError
 
 MAX_BYTES = 1_000_000  # the longest detection YAML in use has 12 kB
@@ -63,13 +64,14 @@ def parse_yaml(content: bytes | str, where: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         if LIBYAML_DEPTH in str(error):
             raise _too_much(where) from None
-        raise SpecError(f"{where}: not valid YAML: {_one_line(error)}") from None
+        raise SpecError(f"{where}: not valid YAML: {_one_line(error)}{_hint(content)}") from None
     except (RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise SpecError(f"{where}: not valid YAML: {_one_line(error)}") from None
     if data is None:
         raise SpecError(f"{where}: is empty; expected a mapping such as 'base: yolov5n' or 'backbone: …'")
     if not isinstance(data, dict):
-        raise SpecError(f"{where}: holds a {type(data).__name__}, expected a mapping such as 'nc: 80'")
+        expected = "expected a mapping such as 'nc: 80'"
+        raise SpecError(f"{where}: holds a {type(data).__name__}, {expected}{_hint(content)}")
     check_plain(data, where)
     return data
 
@@ -111,6 +113,14 @@ def check_plain(data: object, where: str) -> None:
             raise SpecError(f"{where}: holds an integer beyond {MAX_INTEGER}; no setting of a model is that large")
         elif not isinstance(item, str | int | float | bool | type(None)):
             raise SpecError(f"{where}: holds a value of type {type(item).__name__}; write numbers, text and lists only")
+
+
+def _hint(content: bytes | str) -> str:
+    """Say what to write instead of a usual slip, or in which encoding."""
+    try:
+        return yaml_hint(content if isinstance(content, str) else content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return f"; {SAVE_AS_UTF8}"
 
 
 def _one_line(error: Exception) -> str:

@@ -144,3 +144,32 @@ def test_the_other_ending_of_a_yaml_is_offered(tmp_path, monkeypatch):
     (tmp_path / "cards.yaml").write_text("names: [a]\n")
     with pytest.raises(DataError, match=r"cards\.yml: no such data YAML; did you mean cards\.yaml\?"):
         read_config("cards.yml")
+
+
+def test_numbers_are_names_as_they_are_written(tmp_path: Path) -> None:
+    assert read_config(write(tmp_path, "train: a\nnames: [012, 2.50, 1e3, x]\n")).names == ("012", "2.50", "1e3", "x")
+    assert read_config(write(tmp_path, "train: a\nnames: {1: 0x1F, 0: 007}\n")).names == ("007", "0x1F")
+    assert read_config(write(tmp_path, "train: a\nnames:\n- 1_000\n- '7'\n")).names == ("1_000", "7")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("train: a\nnames:\n\t- x\n", "line 3 is indented by a tab: write spaces"),
+        ("train: a\nnames： [x]\n", "line 2 has '：', a full-width sign: write ':'"),
+        ("train：a\n", "line 1 has '：', a full-width sign"),
+        ("train: a\nnames: [x, ［y]\npath: [\n", "line 2 has '［', a full-width sign: write '\\['"),
+    ],
+)
+def test_usual_slips_in_a_yaml_are_named(tmp_path: Path, text: str, hint: str) -> None:
+    with pytest.raises(DataError, match=hint):
+        read_config(write(tmp_path, text))
+
+
+def test_a_yaml_in_another_encoding_says_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "gbk.yaml"
+    file.write_bytes("train: a\nnames: [圆, 方]\n".encode("gbk"))
+    with pytest.raises(DataError, match=r"line 2 is not UTF-8; save it as UTF-8"):
+        read_config(file)
+    file.write_text("train: a\nnames: [圆, 方]\n", encoding="utf-16")
+    assert read_config(file).names == ("圆", "方")

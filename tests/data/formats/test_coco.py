@@ -87,11 +87,11 @@ def test_a_segmentation_gives_the_box_that_is_missing(coco: Callable[..., dict])
         (annotation(id=2, bbox="1 2 3 4"), "no-box"),
         (annotation(id=2, bbox=[1, 2, 0, 5]), "zero-size"),
         (annotation(id=2, bbox=[1, 2, float("nan"), 5]), "not-a-number"),
-        (annotation(id=2, bbox=[1, 2, "3", 5]), "not-a-number"),
+        (annotation(id=2, bbox=[1, 2, "three", 5]), "not-a-number"),
         (annotation(id=2, bbox=[10**400, 2, 3, 5]), "not-a-number"),
         (annotation(id=2, bbox=[200, 2, 3, 5]), "outside"),
         (annotation(id=2, image_id=99), "no-image"),
-        (annotation(id=2, image_id="7"), "bad-entry"),
+        (annotation(id=2, image_id="seven"), "bad-entry"),
         (annotation(id=2, category_id=None), "bad-entry"),
         ("text", "bad-entry"),
     ],
@@ -139,3 +139,50 @@ def test_two_files_that_disagree_about_a_category(coco: Callable[..., dict], tmp
     file.write_text((tmp_path / content["val"]).read_text().replace("dog", "cow"), encoding="utf-8")
     with pytest.raises(DataError, match="category 90 is 'dog' here, 'cow' in another split"):
         load_dataset({**content, "train": "annotations/other.json"})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"image_id": "7"},
+        {"image_id": 7.0, "category_id": " 18 "},
+        {"bbox": ["1", "2", "30", "5.0"], "area": "150"},
+        {"iscrowd": "0"},
+    ],
+)
+def test_numbers_in_quotes_are_read(coco: Callable[..., dict], written: dict) -> None:
+    plain = {"image_id": 7, "category_id": 18, "bbox": [1, 2, 30, 5], "area": 150}
+    dataset = load_dataset(coco([annotation(**plain | written)]))
+    assert not dataset.issues
+    assert dataset["val"].records[0].boxes_xyxy.tolist() == [[1, 2, 31, 7]]
+    assert dataset["val"].records[0].area.tolist() == [150]
+
+
+def test_text_ids_are_named_as_the_cause(coco: Callable[..., dict], tmp_path: Path) -> None:
+    content = coco([])
+    file = tmp_path / content["val"]
+    text = json.loads(file.read_text(encoding="utf-8"))
+    for entry in text["images"]:
+        entry["id"] = f"im{entry['id']}"
+    file.write_text(json.dumps(text), encoding="utf-8")
+    with pytest.raises(DataError, match=r"the id 'im\d+' is text; ids must be whole numbers"):
+        load_dataset(content)
+
+
+def test_backslashes_are_tried_as_separators(coco: Callable[..., dict], tmp_path: Path) -> None:
+    content = coco([annotation()])
+    file = tmp_path / content["val"]
+    text = json.loads(file.read_text(encoding="utf-8"))
+    before = [record.path for record in load_dataset(content)]
+    for entry in text["images"]:
+        entry["file_name"] = f".\\{entry['file_name']}"
+    file.write_text(json.dumps(text), encoding="utf-8")
+    assert [record.path.resolve() for record in load_dataset(content)] == before
+
+
+def test_one_class_keeps_categories_without_a_name(coco: Callable[..., dict]) -> None:
+    content = coco([annotation(), annotation(id=2, category_id=55, bbox=[2, 2, 5, 5])])
+    assert sum(map(len, load_dataset(content))) == 1
+    dataset = load_dataset(content, single_class=True)
+    assert sum(map(len, dataset)) == 2
+    assert set(dataset["val"].records[0].classes.tolist()) <= {0, 1, 2}

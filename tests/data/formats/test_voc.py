@@ -134,7 +134,7 @@ def test_objects_without_a_box_and_huge_files(tree: Callable[..., Path], monkeyp
     root = tree({"a": [("cat", 1, 1, 9, 9)], "b": [("cat", 1, 1, 9, 9)]}, {"train": "a\nb\n"})
     file = root / "Annotations" / "a.xml"
     file.write_text("<annotation><object><name>cat</name></object></annotation>", encoding="utf-8")
-    monkeypatch.setattr("data.formats.voc._MAX_XML", 200)
+    monkeypatch.setattr("data.formats.voc_xml._MAX_XML", 200)
     dataset = load_dataset({"path": str(root), "train": "train", "names": ["cat"]})
     assert [(issue.file.stem, issue.kind, issue.action) for issue in dataset.issues] == [
         ("a", "no-box", "dropped"),
@@ -171,3 +171,76 @@ def test_blood_cells(shared: Path) -> None:
     assert zero == [("BloodImage_00343.xml", 4, "zero-size"), ("BloodImage_00338.xml", 13, "zero-size")]
     first = next(record for record in dataset if record.path.stem == "BloodImage_00000")
     np.testing.assert_array_equal(first.boxes_xyxy[0], [260, 177, 491, 376])
+
+
+def test_an_id_may_end_in_a_number(tree: Callable[..., Path]) -> None:
+    boxes = [("cat", 1, 1, 9, 9)]
+    root = tree({"photo": boxes, "photo 1": boxes, "photo 2": boxes}, {"train": "photo\nphoto 1\nphoto 2\n"})
+    dataset = load_dataset({"path": str(root), "train": "train", "names": ["cat"]})
+    assert [record.path.stem for record in dataset["train"]] == ["photo", "photo 1", "photo 2"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "ids"),
+    [
+        ("photo 1\nother -1\n", ["photo", "other"]),  # the devkit's class list: every line has the flag
+        ("photo 1\nphoto 2\n", ["photo 1", "photo 2"]),
+        ("photo 0\nphoto 1\n", ["photo", "photo 1"]),  # flags would name photo twice; there is no "photo 0"
+        ("photo 2.jpg\n.\\photo\n", ["photo 2", "photo"]),
+    ],
+)
+def test_the_devkits_flag_is_taken_for_one_only_where_it_fits(
+    tree: Callable[..., Path], lines: str, ids: list[str]
+) -> None:
+    boxes = [("cat", 1, 1, 9, 9)]
+    root = tree({"photo": boxes, "photo 1": boxes, "photo 2": boxes, "other": boxes}, {"train": lines})
+    dataset = load_dataset({"path": str(root), "train": "train", "names": ["cat"]})
+    assert [record.path.stem for record in dataset["train"]] == ids
+    assert not dataset.issues
+
+
+@pytest.mark.parametrize(
+    ("encoding", "declared", "name"),
+    [
+        ("gbk", "GBK", "细胞"),
+        ("gb18030", "gb2312", "细胞"),
+        ("shift_jis", "Shift_JIS", "細胞"),
+        ("euc_kr", "euc-kr", "세포"),
+    ],
+)
+def test_declared_encodings_are_read(tree: Callable[..., Path], encoding: str, declared: str, name: str) -> None:
+    root = tree({"a": [(name, 1, 1, 9, 9)]}, {"train": "a\n"})
+    file = root / "Annotations" / "a.xml"
+    text = f'<?xml version="1.0" encoding="{declared}"?>\n' + file.read_text(encoding="utf-8")
+    file.write_bytes(text.encode(encoding))
+    dataset = load_dataset({"path": str(root), "train": "train"})
+    assert dataset.names == {0: name}
+    assert [len(record) for record in dataset] == [1]
+
+
+def test_an_undeclared_encoding_is_named_as_the_cause(tree: Callable[..., Path]) -> None:
+    root = tree({"a": [("细胞", 1, 1, 9, 9)], "b": [("x", 1, 1, 9, 9)]}, {"train": "a\nb\n"})
+    file = root / "Annotations" / "a.xml"
+    file.write_bytes(file.read_text(encoding="utf-8").encode("gbk"))
+    dataset = load_dataset({"path": str(root), "train": "train", "names": ["x"]})
+    assert [(issue.kind, "save it as UTF-8" in issue.message) for issue in dataset.issues] == [
+        ("unreadable-label", True)
+    ]
+
+
+def test_entities_hidden_by_an_encoding_are_refused(tree: Callable[..., Path]) -> None:
+    root = tree({"a": [("x", 1, 1, 9, 9)], "b": [("x", 1, 1, 9, 9)]}, {"train": "a\nb\n"})
+    text = '<?xml version="1.0" encoding="gbk"?><!DOCTYPE a [<!ENTITY e "e">]><annotation>&e;</annotation>'
+    (root / "Annotations" / "a.xml").write_bytes(text.encode("gbk"))
+    dataset = load_dataset({"path": str(root), "train": "train", "names": ["x"]})
+    assert [issue.message for issue in dataset.issues] == ["declares a document type; annotation files need none"]
+
+
+def test_images_without_an_xml_are_counted(tree: Callable[..., Path], image: Callable[..., Path]) -> None:
+    root = tree({"a": [("x", 1, 1, 9, 9)]}, {})
+    for name in ("b.png", "c.png"):
+        image(root / "JPEGImages" / name)
+    dataset = load_dataset({"path": str(root), "train": ".", "names": ["x"]})
+    assert [(issue.kind, issue.message) for issue in dataset.issues] == [
+        ("no-label", "2 images have no XML in Annotations")
+    ]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from data import DataError, load_dataset
 from data.config import Source
-from data.formats.yolo import find_images, label_path, read_labels
+from data.formats.label_files import label_path
+from data.formats.yolo import find_images, read_labels
 from data.records import Issue
 
 
@@ -144,3 +145,67 @@ def test_places_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(DataError, match="is no text file"):
         load_dataset({"path": str(tmp_path), "train": "list.txt", "names": ["x"]})
+
+
+@pytest.mark.parametrize("row", ["0 50 40 20 10", "0 0 12 30 40", "0 10 10 90 10 50 70"])
+def test_labels_in_pixels_are_called_so(tmp_path: Path, row: str) -> None:
+    found, issues = rows(tmp_path, row)
+    assert not found
+    assert [issue.kind for issue in issues] == ["not-normalised"]
+    assert "divide x and w by 100, y and h by 80" in issues[0].message
+
+
+@pytest.mark.parametrize("row", ["0 1.4 .5 .9 .2", "0 .5 .5 3 .5", "0 -2 .5 .1 .1"])
+def test_slips_over_the_edge_are_not_pixels(tmp_path: Path, row: str) -> None:
+    found, issues = rows(tmp_path, row)
+    assert len(found) == 1
+    assert not issues
+
+
+@pytest.mark.parametrize(
+    "points", [".4 .4 2 .6 .6 1", ".4 .4 0", ".4 .4 2 .6 .6 1 .5 .5 0", ".4 .4 2 .6 .6 1 0 0 0 .5 .5 2"]
+)
+def test_of_a_pose_the_box_is_used(tmp_path: Path, points: str) -> None:
+    found, issues = rows(tmp_path, f"1 .5 .5 .2 .4 {points}")
+    np.testing.assert_allclose(found[0][1], (40, 24, 60, 56))
+    assert [issue.kind for issue in issues] == ["pose"]
+
+
+def test_an_outline_of_five_points_is_no_pose(tmp_path: Path) -> None:
+    found, issues = rows(tmp_path, "0 .1 .1 .5 .1 .6 .3 .3 .9 .1 .5")
+    np.testing.assert_allclose(found[0][1], (10, 8, 60, 72))
+    assert [issue.kind for issue in issues] == ["polygon"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])
+def test_lists_and_labels_that_windows_wrote(tmp_path: Path, image: Callable[..., Path], encoding: str) -> None:
+    for name in ("a", "b"):
+        image(tmp_path / "images" / "train" / f"{name}.png")
+        label = tmp_path / "labels" / "train" / f"{name}.txt"
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text("0 .5 .5 .1 .1\r\n", encoding=encoding)
+    (tmp_path / "train.txt").write_text("images\\train\\a.png\r\n.\\images\\train\\b.png\r\n", encoding=encoding)
+    dataset = load_dataset({"path": str(tmp_path), "train": "train.txt", "names": ["x"]})
+    assert [(record.path.name, len(record)) for record in dataset] == [("a.png", 1), ("b.png", 1)]
+    assert not dataset.issues
+
+
+def test_a_backslash_in_a_name_that_exists_stays(tmp_path: Path, image: Callable[..., Path]) -> None:
+    image(tmp_path / "a\\b.png")
+    (tmp_path / "train.txt").write_text("a\\b.png\n", encoding="utf-8")
+    dataset = load_dataset({"path": str(tmp_path), "train": "train.txt", "names": ["x"]})
+    assert [record.path.name for record in dataset] == ["a\\b.png"]
+
+
+def test_a_list_in_another_encoding_names_the_cause(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_bytes("images/细胞.jpg\n".encode("gbk"))
+    with pytest.raises(DataError, match=r"line 1 is not UTF-8; save it as UTF-8"):
+        load_dataset({"path": str(tmp_path), "train": "train.txt", "names": ["x"]})
+
+
+def test_one_class_keeps_boxes_of_numbers_without_a_name(yolo_set: Callable[..., Path]) -> None:
+    file = yolo_set({"train": {"a": "16 .5 .5 .1 .1\n2 .2 .2 .1 .1\n0 .7 .7 .1 .1\nx .1 .1 .1 .1\n"}}, "[thing]")
+    assert [len(record) for record in load_dataset(file)] == [1]
+    dataset = load_dataset(file, single_class=True)
+    assert dataset.records[0].classes.tolist() == [0, 0, 0]
+    assert [issue.kind for issue in dataset.issues] == ["not-a-number"]

@@ -1,0 +1,64 @@
+"""Recognise the format of a data set whose YAML does not name it, by what its lists and folders hold."""
+
+from itertools import islice
+from pathlib import Path
+
+from data.config import DataConfig, Source
+from data.errors import DataError
+from data.formats.label_files import find_label
+from data.formats.voc import find_pairs
+from data.formats.yolo import find_images
+from data.records import Issue
+
+_SAMPLE = 2000  # images and annotation files looked at
+
+
+def recognise_format(config: DataConfig) -> tuple[str, Issue | None]:
+    """Format of a data set, and a note where labels of a second kind lie beside those that are read.
+
+    The split with the most to go by decides: a list by whether its lines name images or ids, a folder by whether its
+    images have label files or XML files.
+    """
+    sources = [source for entries in config.splits.values() for source in entries]
+    if any(source.annotations is not None for source in sources):
+        return "coco", None
+    yolo, voc = 0, 0
+    place = sources[0].path or config.root
+    for source in sources:
+        labels, xmls = _yolo_labels(source, config.root), _voc_annotations(source)
+        yolo, voc = yolo + labels, voc + xmls
+        if labels and xmls:
+            place = source.path or config.root
+    form = "voc" if voc > yolo or (not yolo and _like_voc(sources[0].path or config.root)) else "yolo"
+    if not (yolo and voc):
+        return form, None
+    counts = f"{yolo} YOLO label files and {voc} XML files for its images"
+    other = "yolo" if form == "voc" else "voc"
+    note = f"{counts}; read as {form} (to read the others write format: {other} in the data YAML)"
+    return form, Issue(place, None, "two-formats", note, f"{form} read")
+
+
+def _like_voc(path: Path) -> bool:
+    """Whether a source without any labels is one of VOC, whose messages then say what is missing."""
+    if path.is_dir():
+        return (path / "Annotations").is_dir() or next(path.glob("*.xml"), None) is not None
+    lists = path.parent / "ImageSets" / "Main"
+    return path.parent.name == "Main" or (lists / f"{path.name}.txt").is_file() or (lists / path.name).is_file()
+
+
+def _yolo_labels(source: Source, root: Path) -> int:
+    """How many images of a source have a YOLO label file."""
+    try:
+        images = find_images(source, root, [])
+    except DataError:
+        return 0
+    return sum(find_label(image).is_file() for image in islice(images, _SAMPLE))
+
+
+def _voc_annotations(source: Source) -> int:
+    """How many images of a source have an XML file."""
+    try:
+        pairs = find_pairs(source, [])
+    except DataError:
+        return 0
+    return sum(xml.is_file() and image.is_file() for image, xml in islice(pairs, _SAMPLE))

@@ -1,0 +1,86 @@
+"""Inputs from public bug reports, each with its right value."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data import DataError, doctor, load_dataset
+from engine.datasets.splits import load_data
+from engine.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def reports(shared: Path) -> Path:
+    """Folder of the reports' inputs."""
+    folder = shared / "reports"
+    if not folder.is_dir():
+        pytest.skip(f"no reports at {folder}")
+    return folder
+
+
+def counts(dataset: object) -> list[tuple[int, int]]:
+    return [(len(split), sum(map(len, split.records))) for split in dataset.splits.values()]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("04-voc-tree-turned-yolo", [(3, 6), (1, 2)]),
+        ("05-stray-xml/one", [(4, 8), (4, 8)]),
+        ("05-stray-xml/images-labels", [(3, 6), (2, 4)]),
+        ("06-labels-elsewhere/01", [(3, 6), (2, 4)]),
+        ("06-labels-elsewhere/01b", [(3, 6), (2, 4)]),
+        ("07-voc-id-ends-in-number/d", [(3, 3), (3, 3)]),
+        ("11-voc-gbk/d", [(1, 1), (1, 1)]),
+        ("12-coco-ids/numbers-as-text", [(2, 2), (2, 2)]),
+        ("12-coco-ids/backslash", [(2, 2), (2, 2)]),
+        ("13-windows-list/d", [(2, 4), (2, 4)]),
+    ],
+)
+def test_images_and_boxes(reports: Path, case: str, expected: list[tuple[int, int]]) -> None:
+    assert counts(load_dataset(reports / case / "data.yaml")) == expected
+
+
+@pytest.mark.parametrize("case", ["05-stray-xml/one", "05-stray-xml/images-labels"])
+def test_a_second_kind_of_labels_is_said(reports: Path, case: str) -> None:
+    assert [issue.kind for issue in load_dataset(reports / case / "data.yaml").issues] == ["two-formats"]
+
+
+@pytest.mark.parametrize(
+    ("case", "near"),
+    [("03b", "Labels/train/p0.txt"), ("03d", "label/train/p0.txt"), ("04", "labels/train/p0.TXT")],
+)
+def test_labels_elsewhere_end_training_and_are_a_problem(reports: Path, case: str, near: str) -> None:
+    yaml = reports / "06-labels-elsewhere" / case / "data.yaml"
+    assert any(near in issue.message for issue in doctor(yaml).problems)
+    with pytest.raises(UsageError, match=f"the split 'train' has no labels: .*looked for .*{near}"):
+        load_data(yaml, ("train", "val"))
+
+
+def test_the_doctors_exit_code_for_labels_elsewhere(reports: Path, root: Path) -> None:
+    command = [sys.executable, "-m", "data.doctor", "--strict", str(reports / "06-labels-elsewhere/03b/data.yaml")]
+    assert subprocess.run(command, cwd=root, capture_output=True, check=False).returncode == 1
+
+
+def test_ids_of_voc_that_end_in_a_number(reports: Path) -> None:
+    dataset = load_dataset(reports / "07-voc-id-ends-in-number" / "d" / "data.yaml")
+    assert [record.path.stem for record in dataset["train"]] == ["photo", "photo 1", "photo 2"]
+
+
+def test_one_class(reports: Path) -> None:
+    _, splits = load_data(reports / "08-single-cls" / "d" / "data.yaml", ("train", "val"), single_cls=True)
+    assert [sum(map(len, splits[name].records)) for name in ("train", "val")] == [12, 4]
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("11-voc-gbk/yaml", "line 4 is not UTF-8; save it as UTF-8"),
+        ("12-coco-ids/text-ids", "the id 'im0' is text; ids must be whole numbers"),
+    ],
+)
+def test_messages_name_the_true_cause(reports: Path, case: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load_dataset(reports / case / "data.yaml")
