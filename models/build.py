@@ -14,7 +14,7 @@ from models.reparameterization import PLAIN, deploy_spec, reparameterize
 from models.spec.attention_entries import starting
 from models.spec.model_spec import ModelSpec, read_spec
 from models.weights.checkpoint import is_ours, read_checkpoint
-from models.weights.official import read_official
+from models.weights.official import image_size, read_official
 from models.weights.transfer.plan import TransferReport, apply_transfer, plan_transfer
 from models.weights.yolov5_names import to_ours
 from models.weights.yolov7_names import from_flat, has_blocks, is_flat, to_flat
@@ -33,6 +33,7 @@ class Source:
         spec: the model it describes; None where it describes none that can be read.
         hyp: loss gains and thresholds it was trained with.
         reason: why spec is None.
+        trained_imgsz: size in pixels that it was trained at; None where the file does not say.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Source:
     spec: ModelSpec | None
     hyp: Mapping[str, Any]
     reason: str = ""
+    trained_imgsz: int | None = None
 
 
 def read_source(path: str | Path) -> Source:
@@ -53,7 +55,8 @@ def read_source(path: str | Path) -> Source:
     if is_ours(path):
         content = read_checkpoint(path)
         spec, reason = _described(content["spec"], path)
-        return Source(path, content["weights"], content["names"], spec, content.get("hyp") or {}, reason)
+        size = image_size(content["provenance"].get("imgsz"))
+        return Source(path, content["weights"], content["names"], spec, content.get("hyp") or {}, reason, size)
     official = read_official(path)
     description = official.yaml
     if description is not None and official.nc:
@@ -63,7 +66,7 @@ def read_source(path: str | Path) -> Source:
     if description is not None:
         description = _with_head_of(description, official.state)
     spec, reason = _described(description, path)
-    return Source(path, to_ours(official.state), official.names, spec, {}, reason)
+    return Source(path, to_ours(official.state), official.names, spec, {}, reason, official.imgsz)
 
 
 def build_model(
@@ -110,6 +113,7 @@ def build_model(
     detector = Detector(spec, names, hyp, seed)
     if source is not None:
         transfer(source, detector)
+        detector.trained_imgsz = source.trained_imgsz
     return detector
 
 
@@ -150,9 +154,11 @@ def load_model(path: str | Path, nc: int | None = None) -> Detector:
         spec = read_spec(source.spec.yaml, nc=nc)
         detector = Detector(spec, hyp=source.hyp)
         transfer(source, detector)
+        detector.trained_imgsz = source.trained_imgsz
         return detector.eval()
     detector = Detector(source.spec, source.names if len(source.names) == source.spec.nc else None, source.hyp)
     load_exactly(detector, source.state, str(path))
+    detector.trained_imgsz = source.trained_imgsz
     return detector.eval()
 
 

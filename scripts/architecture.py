@@ -28,7 +28,8 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "data": (
         ("errors", "records", "folders", "files", "http_file", "image_io"),
-        ("yaml_reader", "image_probe", "text_drawing"),
+        ("text_files", "image_probe", "text_drawing"),
+        ("yaml_reader",),
         ("cache",),
         ("config",),
         ("download",),

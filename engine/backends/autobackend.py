@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from engine.backends.torch import first_tensor
+from engine.runtime.image_size import usual_size
 from models.upstream.inference import AutoBackend, select_device
 
 
@@ -25,6 +26,7 @@ class UltralyticsBackend:
         self.model = AutoBackend(path, device=self.device, dnn=dnn, fp16=half, verbose=False)
         self.names = {int(number): str(name) for number, name in self.model.names.items()}
         self.stride = int(self.model.stride)
+        self.imgsz = usual_size(None, self.stride)
         self.finished = bool(getattr(self.model, "end2end", False))
         self.replicas = 1
         size: Any = getattr(self.model, "imgsz", None)

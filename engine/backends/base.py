@@ -8,6 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from engine.errors import UsageError
+from engine.runtime.image_size import usual_size
+
+TRAINED = "trained_imgsz"  # key in a file's metadata
 
 
 class Backend(Protocol):
@@ -18,6 +21,7 @@ class Backend(Protocol):
         names: class number → name.
         stride: H and W are multiples of it.
         size: the only height and width it takes; None if any.
+        imgsz: pixels of the longer side where none is asked for: as in training.
         batch: the only number of images it takes; None if any.
         finished: it suppresses overlapping boxes itself; then rows are corners, score and class.
         replicas: copies of the model that run in parallel threads, each for one call at a time.
@@ -27,6 +31,7 @@ class Backend(Protocol):
     names: dict[int, str]
     stride: int
     size: tuple[int, int] | None
+    imgsz: int
     batch: int | None
     finished: bool
     replicas: int
@@ -70,6 +75,12 @@ def read_metadata(metadata: Mapping[str, str], file: str) -> tuple[dict[int, str
         raise UsageError(
             f"--weights {file}: has no readable class names and stride; write it with export.py --include"
         ) from None
+
+
+def stored_size(metadata: Mapping[str, str], stride: int) -> int:
+    """Return the image size that a file's metadata remember from training, else the usual one of its stride."""
+    text = str(metadata.get(TRAINED, ""))
+    return usual_size(int(text) if text.isdecimal() and 32 <= int(text[:6]) <= 16384 else None, stride)
 
 
 def shape_limits(shape: tuple[object, ...]) -> tuple[int | None, tuple[int, int] | None]:

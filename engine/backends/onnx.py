@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.backends.base import read_metadata, shape_limits
+from engine.backends.base import read_metadata, shape_limits, stored_size
 from engine.errors import UsageError
 from models.upstream import environment
 
@@ -34,6 +34,7 @@ class OnnxBackend:
         except Exception as error:  # noqa: BLE001 - its exceptions share no base class
             raise UsageError(f"--weights {path}: ONNX Runtime cannot open it: {_short(error)}") from None
         self.names, self.stride, self.finished = read_metadata(self.session.get_modelmeta().custom_metadata_map, path)
+        self.imgsz = stored_size(self.session.get_modelmeta().custom_metadata_map, self.stride)
         entry = self.session.get_inputs()[0]
         self.entry, self.type = entry.name, np.float16 if "float16" in entry.type else np.float32
         if len(entry.shape) != 4:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from engine.backends.base import read_metadata, shape_limits
+from engine.backends.base import read_metadata, shape_limits, stored_size
 from engine.errors import UsageError
 from models.upstream import environment
 
@@ -58,6 +58,7 @@ class OpenVinoBackend:
                 f"--weights {path}: OpenVINO cannot open it: {' '.join(str(error).split())[:300]}"
             ) from None
         self.names, self.stride, self.finished = read_metadata(metadata, path)
+        self.imgsz = stored_size(metadata, self.stride)
         sizes = tuple(d.get_length() if d.is_static else None for d in self.model.input(0).partial_shape)
         if len(sizes) != 4:
             raise UsageError(f"--weights {path}: takes an input of shape {sizes}, not images (B, 3, H, W)")

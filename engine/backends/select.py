@@ -10,6 +10,7 @@ from engine.backends.base import Backend, installed
 from engine.backends.onnx_cache import cached_file, discard, export_onnx, store
 from engine.errors import UsageError
 from engine.model_loading import load_weights
+from engine.runtime.image_size import STRIDE, USUAL, rounded
 from engine.runtime.log import LOGGER
 from engine.trusted_files import SUFFIXES
 
@@ -27,6 +28,29 @@ def gpu_possible(device: str) -> bool:
         return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
     except (OSError, AttributeError):
         return False
+
+
+def exported_size(path: str, asked: int | None) -> int:
+    """Return the size for an exported model: what was asked for, else what the file takes or was trained at.
+
+    Args:
+        path: of the file or folder.
+        asked: --imgsz, or None.
+    """
+    if asked is not None:
+        return rounded(asked, STRIDE)
+    backend: Backend | None = None
+    if path.endswith(".onnx") and installed("onnxruntime"):
+        from engine.backends.onnx import OnnxBackend
+
+        backend = OnnxBackend(path)
+    elif path.endswith("_openvino_model"):
+        from engine.backends.openvino import OpenVinoBackend
+
+        backend = OpenVinoBackend(path)
+    size = max(backend.size) if backend and backend.size else backend.imgsz if backend else USUAL
+    LOGGER.info(f"image size: {size} px")
+    return rounded(size, backend.stride if backend else STRIDE)
 
 
 def open_backend(options: Namespace, weights: Any, images: int | None, replicas: int = 1) -> Backend:

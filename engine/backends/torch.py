@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from attention.fuse import remove_closed
+from engine.runtime.image_size import usual_size
 from engine.runtime.log import LOGGER
 from models.upstream.inference import AutoBackend, class_activation_map, select_device
 
@@ -45,6 +46,7 @@ class TorchBackend:
         self.detector = detector.to(memory_format=torch.channels_last, dtype=self.type)
         self.names = {int(number): str(name) for number, name in detector.names.items()}
         self.stride = int(detector.stride.max())
+        self.imgsz = usual_size(getattr(detector, "trained_imgsz", None), self.stride)
         self.finished = bool(getattr(detector, "end2end", False))
         self.replicas = replicas if self.device.type == "cpu" else 1
         self.threads = torch.get_num_threads()

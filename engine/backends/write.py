@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from attention.fuse import remove_closed
+from engine.backends.base import TRAINED
+from engine.runtime.image_size import usual_size
 from engine.runtime.log import LOGGER, quiet
 from models.upstream import patches
 from models.upstream.export import Exporter, export_formats
@@ -98,6 +100,7 @@ class _Exporter(Exporter):
             "exporter": f"ultralytics {content.get('version', '')}",
             "output": FINISHED_OUTPUT if finished else OUTPUT,
             "spec": json.dumps(self.model.spec.yaml),
+            TRAINED: usual_size(self.model.trained_imgsz, float(max(self.model.stride))),
         }
 
 

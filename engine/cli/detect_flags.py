@@ -46,8 +46,8 @@ def detect_parser() -> Parser:
         "--img-size",
         nargs="+",
         type=positive_int,
-        default=[640],
-        help="longer side, or height and width",
+        default=None,
+        help="longer side, or height and width; by default as the checkpoint was trained",
     )
     group.add_argument("--conf-thres", "--conf", type=fraction, default=0.25, help="confidence threshold")
     group.add_argument("--iou-thres", "--iou", type=fraction, default=0.45, help="IoU threshold of NMS")

@@ -24,7 +24,8 @@ def export_parser() -> Parser:
         "--tolerance", type=positive_float, default=2e-3, help="what a logit of the deploy form may differ by"
     )
     parser.add_argument("--include", nargs="+", choices=list(FORMATS), default=[], help="formats to write")
-    parser.add_argument("--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of a side")
+    size = "pixels of a side; by default as the checkpoint was trained"
+    parser.add_argument("--imgsz", "--img", "--img-size", type=positive_int, default=None, help=size)
     parser.add_argument("--batch-size", "--batch", type=positive_int, default=1)
     parser.add_argument("--dynamic", action="store_true", help="let batch and size vary")
     parser.add_argument("--opset", type=positive_int, default=None, help="ONNX operator set")

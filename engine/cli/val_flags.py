@@ -29,7 +29,12 @@ def val_parser() -> Parser:
     group = parser.add_argument_group("measurement")
     group.add_argument("--batch-size", "--batch", type=positive_int, default=32, help="images at once")
     group.add_argument(
-        "--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of the longer side"
+        "--imgsz",
+        "--img",
+        "--img-size",
+        type=positive_int,
+        default=None,
+        help="pixels of the longer side; by default as the checkpoint was trained",
     )
     group.add_argument(
         "--conf-thres", "--conf", type=fraction, default=0.001, help="boxes below this confidence do not count"

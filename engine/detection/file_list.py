@@ -4,9 +4,14 @@ import os
 import re
 from pathlib import Path
 
+from data.errors import DataError
+from data.text_files import decode_text
 from engine.errors import UsageError
 
-VIDEOS = frozenset(".asf .avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .wmv .webm".split())
+VIDEOS = frozenset(
+    ".3g2 .3gp .asf .avi .divx .f4v .flv .gif .ivf .m2ts .m2v .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf .ogv .ts "
+    ".vob .webm .wmv .y4m".split()
+)
 LIVE = ("rtsp://", "rtmp://", "tcp://", "udp://")
 WEB = ("http://", "https://")
 
@@ -68,6 +73,18 @@ def list_files(source: str) -> list[str]:
     return files
 
 
+def subfolders(source: str) -> list[str]:
+    """List the folders in a folder, which are not searched; hidden ones and others' are left out."""
+    path = Path(source).expanduser()
+    if not path.is_dir():
+        return []
+    return [
+        str(entry)
+        for entry in sorted(path.iterdir())
+        if entry.is_dir() and not _belongs(entry) and entry.name[0] != "."
+    ]
+
+
 def _belongs(entry: Path) -> bool:
     """Leave out hidden files, and subfolders that do not pretend to be images."""
     if entry.name.startswith("."):
@@ -77,10 +94,22 @@ def _belongs(entry: Path) -> bool:
 
 def _from_list(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = decode_text(path.read_bytes(), path).splitlines()
+    except OSError as error:
         raise UsageError(f"--source {path}: cannot be read as a list of files: {error}") from None
+    except DataError as error:
+        raise UsageError(f"--source {error}") from None
     if len(lines) > MAX_LINES:
         raise UsageError(f"--source {path}: {len(lines)} lines are more than {MAX_LINES}")
-    names = [line.strip() for line in lines if line.strip()]
-    return [name if os.path.exists(name) or "://" in name else str(path.parent / name) for name in names]  # noqa: PTH110
+    return [_listed(line.strip(), path.parent) for line in lines if line.strip()]
+
+
+def _listed(name: str, folder: Path) -> str:
+    """The file that a line means: as written, beside the list, or with `\\` as separator, as Windows writes it."""
+    if "://" in name or os.path.exists(name):  # noqa: PTH110 - Path.exists raises for names that are too long
+        return name
+    beside = str(folder / name)
+    for other in (name.replace("\\", "/"), str(folder / name.replace("\\", "/"))) if "\\" in name else ():
+        if not os.path.exists(beside) and os.path.exists(other):  # noqa: PTH110 - as above
+            return other
+    return beside

@@ -100,6 +100,9 @@ class Predictor:
         if self.backend.size:
             return self.backend.size  # type: ignore[no-any-return]
         asked = self.options.imgsz if isinstance(self.options.imgsz, list | tuple) else [self.options.imgsz]
+        if asked == [None]:
+            asked = [self.backend.imgsz]
+            LOGGER.info(f"image size: {self.backend.imgsz} px, as the checkpoint was trained; --imgsz N takes another")
         if len(asked) > 2:
             raise UsageError(f"--imgsz {' '.join(map(str, asked))}: give one number, or height and width")
         stride = self.backend.stride

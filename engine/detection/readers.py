@@ -1,5 +1,6 @@
 """Read images, videos and streams batch by batch; an input that cannot be read is skipped with its reason."""
 
+import os
 import re
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ import numpy as np
 from data import image_io
 from engine.detection.file_list import VIDEOS, WEB, image_suffixes, suffix_of
 from engine.detection.frames import FPS_UNKNOWN, Frame, SourceReport
+from engine.detection.media_kind import video_format
 from engine.errors import UsageError
 
 NO_MEDIUM = "is neither image nor video, by its name and its content"
@@ -33,6 +35,7 @@ class FileReader:
     def __init__(self, files: list[str], batch: int = 1, vid_stride: int = 1) -> None:
         self.files, self.bs, self.vid_stride = files, batch, vid_stride
         self.report = SourceReport()
+        self._videos: dict[str, bool] = {}
 
     @property
     def images(self) -> int | None:
@@ -65,13 +68,33 @@ class FileReader:
 
     def _images(self, files: Iterable[str]) -> Iterator[tuple[Frame, np.ndarray]]:
         for file in files:
+            if self._is_video_inside(file):
+                yield from self._video(file)
+                continue
             image = self._read_image(file)
             if image is not None:
                 self.report.images += 1
                 yield Frame(file), image
 
     def _is_video(self, file: str) -> bool:
-        return suffix_of(file) in VIDEOS and suffix_of(file) != ".gif"
+        """Tell whether a file is a video; by its content where its suffix is no image's."""
+        if file not in self._videos:
+            suffix = suffix_of(file)
+            if "://" in file or (suffix in image_suffixes() and suffix != ".gif"):
+                self._videos[file] = suffix in VIDEOS and suffix != ".gif"
+            else:
+                inside = video_format(Path(file)) is not None
+                self._videos[file] = inside or (suffix in VIDEOS and suffix != ".gif" and not self._is_image(file))
+        return self._videos[file]
+
+    def _is_image(self, file: str) -> bool:
+        from data.image_probe import is_utf8, sniff
+
+        return is_utf8(file) and sniff(Path(file)) is not None
+
+    def _is_video_inside(self, file: str) -> bool:
+        """Tell whether a file with the suffix of an image holds a video."""
+        return "://" not in file and suffix_of(file) in image_suffixes() and video_format(Path(file)) is not None
 
     def _skip(self, file: str, reason: str) -> None:
         self.report.skipped.append((file, reason))
@@ -119,7 +142,8 @@ class FileReader:
         import cv2
 
         problem = _video_problem(file)
-        capture = None if problem else cv2.VideoCapture(file)
+        # An absolute path: FFmpeg takes what stands before a colon for a protocol.
+        capture = None if problem else cv2.VideoCapture(file if "://" in file else os.path.abspath(file))  # noqa: PTH100
         # OpenCV takes the name of what is no video, if it has a %d, for that of a series: of other files, that is.
         if capture is None or not capture.isOpened() or capture.getBackendName() == "CV_IMAGES":
             self._skip(file, problem or "cannot be opened as a video")
@@ -189,11 +213,11 @@ class StreamReader:
 
         try:
             self.inner = LoadStreams(source, vid_stride=vid_stride)
-        except (ConnectionError, FileNotFoundError, OSError) as error:
+        except (ConnectionError, OSError, ImportError, AssertionError, ValueError, RuntimeError) as error:
             what = "webcam" if source.isnumeric() else "stream"
             failed = re.search(r"Failed to (?:open|read images from) (\S+)", str(error))
             named = f" {failed[1]}" if failed and failed[1] != source else ""  # one of a .streams list
-            why = "" if isinstance(error, ConnectionError) else f": {error}"
+            why = "" if isinstance(error, ConnectionError) else f": {' '.join(str(error).split())[:200]}"
             raise UsageError(f"--source {source}: the {what}{named} cannot be opened{why}") from None
         self.bs, self.vid_stride = self.inner.bs, vid_stride
         self.report = SourceReport()

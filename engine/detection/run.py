@@ -9,13 +9,13 @@ from typing import Any
 
 from data.folders import ROOT
 from engine.cli.detect_flags import detect_parser
-from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
+from engine.cli.run_folder import DIGITS_WEIGHTS, run_folder
 from engine.detection.annotate import draw
 from engine.detection.predictor import Predictor
 from engine.detection.readers import NO_MEDIUM
 from engine.detection.result import FrameDetections
 from engine.detection.writers import Outputs, check_display
-from engine.errors import UsageError
+from engine.errors import RunFailed, UsageError
 from engine.runtime.fonts import warn_of_missing
 from engine.runtime.log import LOGGER, printable
 
@@ -93,11 +93,8 @@ def _demo_source(options: Namespace) -> Any:
     """Return the digits' test images, made on the spot where they are missing, and say so."""
     from engine.datasets.splits import load_split
 
-    options.imgsz = [DIGITS_SIZE] if options.demo else options.imgsz
     split = load_split("digits", "test")
-    LOGGER.info(
-        f"No --source: finding digits in the {len(split)} test images of data/digits.yaml at {options.imgsz[0]} px"
-    )
+    LOGGER.info(f"No --source: finding digits in the {len(split)} test images of data/digits.yaml")
     return [str(record.path) for record in split.records]
 
 
@@ -151,6 +148,7 @@ def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options
 
     Raises:
         UsageError: if nothing was used at all.
+        RunFailed: if nothing could be written at all.
     """
     report = predictor.source.report
     if not seen:
@@ -161,21 +159,24 @@ def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options
     if len(others) > FEW_OTHERS:
         LOGGER.info(printable(f"skipped: {others[0]} and {len(others) - 1} more: no images or videos"))
     skipped = [entry for entry in report.skipped if len(others) <= FEW_OTHERS or entry[1] != NO_MEDIUM]
-    for title, entries in (("note", report.notes), ("skipped", skipped)):
+    failed = list(outputs.failed.items())
+    for title, entries in (("note", report.notes), ("skipped", skipped), ("not written", failed)):
         lines = [printable(f"{name}: {text}") for name, text in entries]
         for line in lines[:LISTED]:
             LOGGER.info(f"{title}: {line}")
         if len(lines) > LISTED:
-            where = _short(outputs.list_inputs(title, lines))
+            where = _short(outputs.list_inputs(title.replace(" ", "-"), lines))
             LOGGER.info(f"{title}: and {len(lines) - LISTED} more, all of them in {where}")
     if options.profile:
         LOGGER.info(predictor.watch.table(seconds))
-    LOGGER.info(
-        f"{report.summary()}; {seconds:.1f} s, {seen / seconds:.1f} a second; ms an image: {predictor.watch.line()}"
-    )
+    unwritten = f", {len(failed)} of them not written" if failed else ""
+    speed = f"{seconds:.1f} s, {seen / seconds:.1f} a second; ms an image: {predictor.watch.line()}"
+    LOGGER.info(f"{report.summary()}{unwritten}; {speed}")
     if any(outputs.folder.iterdir()):
         labels = f", {outputs.labels} label files in labels/" if options.save_txt else ""
         LOGGER.info(f"results in {_short(outputs.folder)}{labels}")
+    if failed and len(failed) == report.images + report.videos:
+        raise RunFailed(f"nothing could be written: {failed[0][1]}")
 
 
 def _short(folder: Path) -> str:

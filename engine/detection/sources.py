@@ -2,9 +2,13 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from engine.detection.file_list import is_live, list_files
+from engine.detection.file_list import WEB, is_live, list_files, subfolders
+from engine.detection.readers import FileReader, MemoryReader, StreamReader
 from engine.errors import UsageError
+
+PAGES = ("youtube.com", "youtu.be", "youtube-nocookie.com", "bilibili.com", "vimeo.com", "twitch.tv")
 
 
 def open_source(source: Any, batch: int = 1, vid_stride: int = 1) -> Any:
@@ -19,15 +23,14 @@ def open_source(source: Any, batch: int = 1, vid_stride: int = 1) -> Any:
     Raises:
         UsageError: if there is no such source.
     """
-    from engine.detection.readers import FileReader, MemoryReader, StreamReader
-
     if isinstance(source, str | int | Path):
         name = str(source)
+        _refuse_pages(name)
         if name.lower().startswith("screen") and not Path(name).exists():
             raise UsageError(f"--source {name}: the screen is no source here; record it and give the video")
         if is_live(name):
             return StreamReader(name, vid_stride)
-        return FileReader(list_files(name), batch, vid_stride)
+        return _files([name], batch, vid_stride)
     if isinstance(source, list | tuple) and source and all(isinstance(entry, str | Path) for entry in source):
         live = next((str(entry) for entry in source if is_live(str(entry))), None)
         if live is not None:
@@ -35,5 +38,30 @@ def open_source(source: Any, batch: int = 1, vid_stride: int = 1) -> Any:
                 f"--source {live}: is a camera or stream, which stands alone; write several into a file "
                 "cameras.streams, one a line, and give that"
             )
-        return FileReader([file for entry in source for file in list_files(str(entry))], batch, vid_stride)
+        return _files([str(entry) for entry in source], batch, vid_stride)
     return MemoryReader(source, batch)
+
+
+def _refuse_pages(name: str) -> None:
+    """Refuse the address of a page that shows a video: it is no stream, and nothing is installed to find the one in it.
+
+    Raises:
+        UsageError: saying what to give instead.
+    """
+    host = (urlsplit(name).hostname or "").lower() if name.lower().startswith(WEB) else ""
+    if any(host == page or host.endswith(f".{page}") for page in PAGES):
+        raise UsageError(
+            f"--source {name}: is a page, not a stream; download the video (yt-dlp does) and give the file, "
+            "or give the stream's own address"
+        )
+
+
+def _files(sources: list[str], batch: int, vid_stride: int) -> FileReader:
+    """Return a reader of files, each of them once, with a note for every folder in them that is not searched."""
+    files = dict.fromkeys(file for source in sources for file in list_files(source))
+    reader = FileReader(list(files), batch, vid_stride)
+    known = {Path(source).expanduser().resolve() for source in sources}
+    for folder in dict.fromkeys(folder for source in sources for folder in subfolders(source)):
+        if Path(folder).resolve() not in known:
+            reader.report.notes.append((folder, "is a folder in a folder, and not searched; name it as a --source too"))
+    return reader

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.detection.file_list import without_query
 from engine.detection.frames import Frame
+from engine.detection.output_names import OutputNames, crop_stem
 from engine.detection.result import FrameDetections
+from engine.detection.video_writer import open_video
 from engine.errors import UsageError
 
-WRITABLE = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-CSV_HEADER = ("Image Name", "Prediction", "Confidence", "x1", "y1", "x2", "y2", "frame")
+CSV_HEADER = ("Image Name", "Prediction", "Confidence", "x1", "y1", "x2", "y2", "path", "frame")
 LONGEST = 200  # bytes of a name; file systems take 255, and numbers and suffixes come behind it
 CROP_GAIN, CROP_PAD = 1.02, 10  # a crop is so many times the box, and so many pixels, larger
 
@@ -49,8 +49,8 @@ class Outputs:
         self.folder = folder
         self.images, self.txt, self.conf, self.table, self.crops = images, txt, conf, table, crops
         self.labels = 0
-        self._names: dict[str, str] = {}  # input → name of its outputs, unique in this run
-        self._taken: set[str] = set()
+        self.names = OutputNames()
+        self.failed: dict[str, str] = {}  # input → why something of it could not be written
         self._videos: dict[str, tuple[Any, tuple[int, int]]] = {}  # input → writer, (width, height)
         self._csv: Any = None
 
@@ -61,11 +61,24 @@ class Outputs:
             detections: the image and its boxes.
             drawn: the annotated image, where images are written.
 
-        Raises:
-            OSError: if something cannot be written.
+        What cannot be written costs this input alone: nothing further of it is written, and `failed` says why.
         """
+        import cv2
+
+        path = detections.frame.path
+        if path in self.failed:
+            return
+        try:
+            self._write(detections, drawn)
+        except (OSError, cv2.error) as error:
+            self.failed[path] = " ".join(str(error).split())[:300]
+            writer, _ = self._videos.pop(path, (None, None))
+            if writer is not None:
+                writer.release()
+
+    def _write(self, detections: FrameDetections, drawn: np.ndarray | None) -> None:
         frame = detections.frame
-        name = self._name(frame)
+        name = self.names.of(frame)
         if drawn is not None and self.images:
             self._write_image(drawn, frame, name)
         stem = Path(name).stem if frame.number is None else f"{Path(name).stem}_{frame.number}"
@@ -88,6 +101,12 @@ class Outputs:
         if self._csv is not None:
             self._csv.close()
             self._csv = None
+        renamed = self.names.renamed()
+        if renamed and self.folder.is_dir():
+            with (self.folder / "outputs.csv").open(
+                "w", newline="", encoding="utf-8", errors="backslashreplace"
+            ) as file:
+                csv.writer(file).writerows([("output", "input"), *renamed.items()])
 
     def finish_videos(self) -> None:
         """Finish the videos that are open."""
@@ -99,22 +118,6 @@ class Outputs:
         folder = self.folder.joinpath(*parts)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-    def _name(self, frame: Frame) -> str:
-        """Return the input's output name: its own, made safe, and unique by stem (labels have no suffix)."""
-        if frame.path not in self._names:
-            own = Path(safe_name(Path(without_query(frame.path)).name, "image"))
-            video = frame.kind != "image"
-            suffix = ".mp4" if video else own.suffix if own.suffix.lower() in WRITABLE else ".jpg"
-            known = own.suffix.lower() in WRITABLE or video or suffix == ".jpg"
-            stem = own.stem if known and own.suffix else own.name
-            unique, number = stem, 1
-            while unique in self._taken:
-                number += 1
-                unique = f"{stem}-{number}"
-            self._taken.add(unique)
-            self._names[frame.path] = unique + suffix
-        return self._names[frame.path]
 
     def _write_image(self, drawn: np.ndarray, frame: Frame, name: str) -> None:
         import cv2
@@ -128,17 +131,9 @@ class Outputs:
         if frame.path not in self._videos:
             if frame.kind == "video":  # files come one after the other, streams side by side
                 self.finish_videos()
-            self._videos[frame.path] = (self._open_video(self._folder() / name, frame.fps, size), size)
+            self._videos[frame.path] = (open_video(self._folder() / name, frame.fps, size), size)
         writer, first = self._videos[frame.path]
         writer.write(drawn if size == first else cv2.resize(drawn, first))
-
-    def _open_video(self, path: Path, fps: float, size: tuple[int, int]) -> Any:
-        import cv2
-
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
-        if not writer.isOpened():
-            raise OSError(f"{path}: cannot be written as a video of {size[0]}×{size[1]} at {fps:.3g} fps")
-        return writer
 
     def _write_labels(self, detections: FrameDetections, path: Path) -> None:
         height, width = detections.image.shape[:2]
@@ -163,7 +158,14 @@ class Outputs:
         for box, score, number in zip(detections.boxes, detections.scores, detections.classes, strict=True):
             corners = [f"{value:.2f}" for value in box.tolist()]
             rows.writerow(
-                [Path(frame.path).name, detections.name(number), f"{float(score):.4f}", *corners, frame.number or ""]
+                [
+                    Path(frame.path).name,
+                    detections.name(number),
+                    f"{float(score):.4f}",
+                    *corners,
+                    frame.path,
+                    frame.number or "",
+                ]
             )
 
     def _write_crops(self, detections: FrameDetections, stem: str) -> None:
@@ -173,7 +175,9 @@ class Outputs:
             crop = cut_out(detections.image, box)
             if crop.size:
                 folder = self._folder("crops", safe_name(detections.name(class_number), f"class{int(class_number)}"))
-                cv2.imwrite(str(folder / f"{stem}{'' if number == 1 else number}.jpg"), crop)
+                path = folder / f"{crop_stem(stem, number)}.jpg"
+                if not cv2.imwrite(str(path), crop):
+                    raise OSError(f"{path}: cannot be written")
 
 
 def cut_out(image: np.ndarray, box: np.ndarray) -> np.ndarray:

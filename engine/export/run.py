@@ -14,6 +14,7 @@ from engine.datasets.splits import data_name
 from engine.errors import RunFailed, UsageError
 from engine.export.parity import CONF_THRES, IOU_THRES, MAX_DET, compare_with_checkpoint
 from engine.model_loading import load_weights
+from engine.runtime.image_size import size_of
 from engine.runtime.log import LOGGER
 from engine.training.run_state import current_commit, plain_state
 from engine.trusted_files import remember
@@ -42,6 +43,7 @@ def export_model(options: Namespace) -> list[Path]:
     if options.half and options.int8:
         raise UsageError("--half and --int8 exclude each other: choose one")
     stride = int(detector.stride.max())
+    options.imgsz = size_of(detector, None) if options.imgsz is None else options.imgsz
     if options.imgsz % stride:
         raise UsageError(f"--imgsz {options.imgsz} is not a multiple of {stride}; write {_next(options.imgsz, stride)}")
     source = Path(str(options.weights))
@@ -51,6 +53,7 @@ def export_model(options: Namespace) -> list[Path]:
     if options.reparameterize:
         deployed = reparameterize(detector, options.tolerance)
         stem = f"{stem}-deploy"
+        deployed.trained_imgsz = detector.trained_imgsz
         written.append(_save(deployed, folder / f"{stem}.pt", source))
         LOGGER.info(f"{written[-1]}: {_millions(detector)} → {_millions(deployed)} parameters; {deployed.agreement}")
         detector = deployed
@@ -189,6 +192,7 @@ def _save(detector: Any, path: Path, source: Path) -> Path:
             "commit": current_commit(),
             "made from": source.name,
             "form": "deploy",
+            **({"imgsz": detector.trained_imgsz} if detector.trained_imgsz else {}),
         },
     }
     save_checkpoint(path, content)

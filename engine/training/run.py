@@ -20,6 +20,7 @@ from engine.runtime import distributed
 from engine.runtime.devices import check_device, check_processes
 from engine.runtime.fonts import prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
+from engine.runtime.image_size import rounded
 from engine.runtime.log import LOGGER
 from engine.training import hyperparameters
 from engine.training.model_summary import model_line
@@ -83,6 +84,7 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
         names, splits = load_data(options.data, SPLITS, options.data_root, options.download, options.single_cls)
         info = describe(names, splits, options.single_cls)
         model = _continued(resume_from, info) if resume_from is not None else start_model(options, info)
+    options.imgsz = rounded(options.imgsz, int(max(model.stride)))
     hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})
     fingerprints = _fingerprints(options, info, splits, hyp)
     if resume_from is not None:

@@ -4,7 +4,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
+from engine.backends.select import exported_size
+from engine.cli.run_folder import DIGITS_WEIGHTS, run_folder
 from engine.cli.val_flags import val_parser
 from engine.datasets.record_dataset import describe
 from engine.datasets.splits import data_name, load_data
@@ -13,6 +14,7 @@ from engine.model_loading import load_weights
 from engine.runtime.devices import check_device, check_runtime
 from engine.runtime.fonts import prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
+from engine.runtime.image_size import size_of
 from engine.runtime.log import LOGGER
 from engine.validation.validator import Validator
 
@@ -58,6 +60,7 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     split = "val" if options.task == "speed" else options.task
     model = load_weights(options.weights, options)
     check_runtime(model, options.device, options.half, options.dnn)
+    options.imgsz = exported_size(model, options.imgsz) if isinstance(model, str) else size_of(model, options.imgsz)
     names, splits = load_data(options.data, (split,), options.data_root, options.download, options.single_cls)
     _check_classes(model, names, options)
     folder = run_folder(options.project, options.name, options.exist_ok)
@@ -95,8 +98,7 @@ def _fill_in(options: Namespace) -> None:
         LOGGER.info(f"no --weights: measuring {DIGITS_WEIGHTS.name}")
     if options.data is None:
         options.data = "digits"
-        options.imgsz = DIGITS_SIZE if getattr(options, "demo", False) else options.imgsz
-        LOGGER.info(f"no --data: measuring on data/digits.yaml at {options.imgsz} px")
+        LOGGER.info("no --data: measuring on data/digits.yaml")
 
 
 def _on_gpu() -> bool:

@@ -43,6 +43,8 @@ class Detector(DetectionModel):
         SpecError: if a layer cannot be constructed, or maps do not fit once they are run.
     """
 
+    trained_imgsz: int | None = None  # pixels of the longer side in training, where the checkpoint says
+
     def __init__(
         self,
         spec: ModelSpec,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ class OfficialCheckpoint:
     `yaml` is the model description in the file, or None; `names` the class names by index (empty if the file has none);
     `nc` their number (0 if unknown); `stride` the head's strides in pixels (empty if unknown). `kind` is "yolov5",
     "yolov7", "ultralytics" or, for tensors that look like none of them, "other". `module_types` maps each module's
-    prefix ("model.24", "" for the whole) to its class name and is empty for plain state dicts.
+    prefix ("model.24", "" for the whole) to its class name and is empty for plain state dicts. `imgsz` is the size in
+    pixels that it was trained at, or None.
     """
 
     state: dict[str, torch.Tensor]
@@ -53,6 +54,22 @@ class OfficialCheckpoint:
     kind: str = "other"
     module_types: dict[str, str] = field(default_factory=dict)
     stride: tuple[float, ...] = ()
+    imgsz: int | None = None
+
+
+def image_size(value: Any) -> int | None:
+    """A stored image size, if it can be one; None for anything else."""
+    return value if type(value) is int and 32 <= value <= 16384 else None
+
+
+def _trained_size(root: Any) -> int | None:
+    """The image size among the flags that YOLOv5 (`opt`) and ultralytics (`train_args`) keep in their files."""
+    for key in ("opt", "train_args"):
+        flags = root.get(key) if isinstance(root, dict) else None
+        flags = flags.state if isinstance(flags, Instance) else flags
+        if isinstance(flags, dict) and image_size(flags.get("imgsz")):
+            return image_size(flags["imgsz"])
+    return None
 
 
 def read_official(path: str | Path) -> OfficialCheckpoint:
@@ -74,7 +91,7 @@ def read_official(path: str | Path) -> OfficialCheckpoint:
     with open_torch_file(path, stand_ins=True) as file:
         found = _find_model(file)
         if isinstance(found, Instance):
-            return _from_module(file, found)
+            return replace(_from_module(file, found), imgsz=_trained_size(file.root))
         return _from_state({key: _float(file.tensor(ref)) for key, ref in found.items()})
 
 

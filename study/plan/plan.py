@@ -10,6 +10,7 @@ import yaml
 from data import Dataset, load_dataset, read_config
 from data.files import file_hash
 from engine.errors import UsageError
+from engine.runtime.image_size import STRIDE, rounded
 from models import read_spec
 from models.build import read_source
 from models.catalog.mechanisms import load_plugin
@@ -121,7 +122,7 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False, plug
         load_plugin(file)
     models, matches, refused = resolve_models(spec, weights, len(dataset.names))
     return Plan(
-        spec=spec,
+        spec=_with_size(spec, models),
         folder=folder,
         names=dataset.names,
         models=models,
@@ -135,6 +136,14 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False, plug
         plugins=files,
         warnings=warnings + refused + _doubts(spec),
     )
+
+
+def _with_size(spec: StudySpec, models: Mapping[str, ModelSpec]) -> StudySpec:
+    """Return the study with its image size rounded up for all models, once: runs, counts and times are of one size."""
+    asked = train_options(spec.train, spec.file)["imgsz"]
+    heads = [(model, name) for model in models.values() for name in model.head.reads]
+    size = rounded(asked, max(int(model.layer(name).stride or STRIDE) for model, name in heads), f"{spec.file}: imgsz")
+    return spec if size == asked else replace(spec, train={**spec.train, "imgsz": size})
 
 
 def resolve_models(

@@ -21,7 +21,7 @@ TRAIN |= {"optimizer": "SGD", "workers": 8, "name": "exp", "exist_ok": False, "c
 TRAIN |= {"patience": 100, "freeze": [0], "save_period": -1, "seed": 0, "project": "runs/train"}
 VAL = {
     "batch_size": 32,
-    "imgsz": 640,
+    "imgsz": None,  # the checkpoint's
     "conf_thres": 0.001,
     "iou_thres": 0.6,
     "max_det": 300,
@@ -29,7 +29,7 @@ VAL = {
     "workers": 8,
 }
 VAL |= {"augment": False, "save_txt": False, "save_conf": False, "save_json": False, "half": False, "dnn": False}
-DETECT = {"imgsz": [640], "conf_thres": 0.25, "iou_thres": 0.45, "max_det": 1000, "view_img": False, "save_txt": False}
+DETECT = {"imgsz": None, "conf_thres": 0.25, "iou_thres": 0.45, "max_det": 1000, "view_img": False, "save_txt": False}
 DETECT |= {"save_csv": False, "save_conf": False, "save_crop": False, "nosave": False, "classes": None, "vid_stride": 1}
 DETECT |= {"agnostic_nms": False, "augment": False, "visualize": False, "line_thickness": 3, "hide_labels": False}
 DETECT |= {"hide_conf": False, "half": False, "dnn": False, "project": "runs/detect"}

@@ -15,7 +15,7 @@ from engine.detection.predictor import Predictor
 class Slow:
     """A model that takes as long as its image says, and notes how many calls there are at a time."""
 
-    label, names, stride, size, batch, finished = "slow", {0: "thing"}, 32, None, None, False
+    label, names, stride, size, imgsz, batch, finished = "slow", {0: "thing"}, 32, None, 640, None, False
 
     def __init__(self, replicas):
         self.replicas, self.lock, self.now, self.most = replicas, threading.Lock(), 0, 0

@@ -222,3 +222,31 @@ def test_a_camera_that_cannot_be_opened_is_named_among_several(tmp_path):
     streams.write_text("/dev/no-such-camera-1\n/dev/no-such-camera-2\n")
     with pytest.raises(UsageError, match=r"the stream /dev/no-such-camera-1 cannot be opened"):
         open_source(str(streams), 1, 1)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["https://www.youtube.com/watch?v=x", "https://youtu.be/x", "http://m.youtube.com/shorts/x", "https://vimeo.com/1"],
+)
+def test_pages_of_videos_are_no_streams(source):
+    with pytest.raises(UsageError, match="is a page, not a stream; download the video"):
+        open_source(source)
+
+
+def test_folders_in_a_folder_are_named_and_files_read_once(tmp_path):
+    for name in ("a.png", "cat/1.png", "dog/1.png", ".hidden/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        assert cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))
+    reader = open_source([str(tmp_path), str(tmp_path / "cat"), str(tmp_path / "a.png")])
+    assert reader.files == [str(tmp_path / "a.png"), str(tmp_path / "cat" / "1.png")]
+    assert [name for name, _ in reader.report.notes] == [str(tmp_path / "dog")]
+
+
+def test_a_list_that_windows_wrote(tmp_path):
+    (tmp_path / "pics").mkdir()
+    assert cv2.imwrite(str(tmp_path / "pics" / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "list.txt").write_text("pics\\a.png\r\n", encoding="utf-16")
+    assert list_files(str(tmp_path / "list.txt")) == [str(tmp_path / "pics" / "a.png")]
+    (tmp_path / "gbk.txt").write_bytes("细胞.png\n".encode("gbk"))
+    with pytest.raises(UsageError, match="line 1 is not UTF-8; save it as UTF-8"):
+        list_files(str(tmp_path / "gbk.txt"))

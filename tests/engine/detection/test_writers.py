@@ -43,7 +43,7 @@ def test_the_table_has_pixels_and_yolov5s_columns(tmp_path):
     outputs.close()
     rows = list(csv.reader((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()))
     assert rows[0][:3] == ["Image Name", "Prediction", "Confidence"]
-    assert rows[1] == ["b.jpg", "cat", "0.7500", "16.00", "12.00", "48.00", "36.00", ""]
+    assert rows[1] == ["b.jpg", "cat", "0.7500", "16.00", "12.00", "48.00", "36.00", "a/b.jpg", ""]
     assert rows[2][0] == "c.mp4"
     assert rows[2][-1] == "7"
 
@@ -147,3 +147,61 @@ def test_thin_images_are_written(tmp_path, size):
 )
 def test_safe_names(text, name):
     assert safe_name(text, "otherwise") == name
+
+
+@pytest.mark.parametrize("fps", [211.222, 143.999, 119.997, 90.123, 66.667, 1000 / 7, 655.359, 999.97])
+def test_any_frame_rate_is_written_as_near_as_the_container_can(tmp_path, fps):
+    outputs = Outputs(tmp_path)
+    for number in (1, 2, 3):
+        write(outputs, BOX, Frame("film.mp4", "video", number, 3, fps))
+    outputs.close()
+    assert not outputs.failed
+    assert cv2.VideoCapture(str(tmp_path / "film.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(fps, abs=0.06)
+
+
+@pytest.mark.parametrize("size", [(91, 161), (90, 161), (91, 160), (5, 7)])
+def test_odd_sizes_of_video_are_kept(tmp_path, size):
+    outputs = Outputs(tmp_path)
+    for number in (1, 2, 3):
+        write(outputs, BOX, Frame("film.avi", "video", number, 3, 12.5), size)
+    outputs.close()
+    capture = cv2.VideoCapture(str(tmp_path / "film.avi"))
+    shape = [int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)]
+    assert shape == list(size)
+    assert sum(capture.grab() for _ in range(9)) == 3
+
+
+@pytest.mark.parametrize("blocked", ["a.jpg", "labels", "crops"])
+def test_what_cannot_be_written_costs_one_input(tmp_path, blocked):
+    outputs = Outputs(tmp_path, txt=True, crops=True, table=True)
+    if blocked == "a.jpg":
+        (tmp_path / blocked).mkdir()
+        expected = ["a.jpg"]
+    else:
+        (tmp_path / blocked).write_bytes(b"")
+        expected = ["a.jpg", "b.jpg"]
+    for path in ("a.jpg", "b.jpg"):
+        write(outputs, BOX, Frame(path))
+    outputs.close()
+    assert list(outputs.failed) == expected
+    assert all(blocked in reason for reason in outputs.failed.values())
+    assert (tmp_path / "b.jpg").is_file()
+
+
+def test_crops_of_all_frames_are_files_of_their_own(tmp_path):
+    outputs = Outputs(tmp_path, images=False, crops=True)
+    boxes = np.repeat(np.array(BOX, np.float32), 12, 0)
+    for number in range(1, 13):
+        write(outputs, boxes, Frame("film.mp4", "video", number, 12, 5.0))
+    assert len(list((tmp_path / "crops" / "cat").iterdir())) == 144
+
+
+def test_the_table_and_a_list_lead_back_to_the_input(tmp_path):
+    outputs = Outputs(tmp_path, table=True)
+    for path in ("dog/1.jpg", "cat/1.jpg"):
+        write(outputs, BOX, Frame(path))
+    outputs.close()
+    rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["Image Name"], row["path"]) for row in rows] == [("1.jpg", "dog/1.jpg"), ("1.jpg", "cat/1.jpg")]
+    names = list(csv.reader((tmp_path / "outputs.csv").read_text(encoding="utf-8").splitlines()))
+    assert names == [["output", "input"], ["1.jpg", "dog/1.jpg"], ["1-2.jpg", "cat/1.jpg"]]

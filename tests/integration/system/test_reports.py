@@ -1,13 +1,16 @@
 """Inputs from public bug reports, each with its right value."""
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 from data import DataError, doctor, load_dataset
 from engine.datasets.splits import load_data
+from engine.detection.sources import open_source
 from engine.errors import UsageError
 
 
@@ -84,3 +87,46 @@ def test_one_class(reports: Path) -> None:
 def test_messages_name_the_true_cause(reports: Path, case: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         load_dataset(reports / case / "data.yaml")
+
+
+def test_a_video_of_an_odd_rate_and_the_one_after_it(reports: Path, root: Path, tmp_path: Path) -> None:
+    source = reports / "02-video-frame-rate"
+    command = [sys.executable, "detect.py", "--source", source, "--img", "64", "--device", "cpu", "--project", tmp_path]
+    done = subprocess.run(list(map(str, command)), cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "exp").iterdir()) == ["fps211.mp4", "z-good.mp4"]
+    assert cv2.VideoCapture(str(tmp_path / "exp" / "fps211.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(
+        211.22, abs=0.01
+    )
+
+
+def test_names_of_outputs(reports: Path, root: Path, tmp_path: Path) -> None:
+    pics = reports / "10-names-of-outputs" / "pics"
+    command = [
+        sys.executable,
+        "detect.py",
+        "--source",
+        pics,
+        pics / "dog",
+        pics / "cat",
+        "--save-csv",
+        "--conf",
+        "0.01",
+    ]
+    command += ["--save-txt", "--img", "320", "--device", "cpu", "--project", tmp_path]
+    done = subprocess.run(list(map(str, command)), cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "exp"
+    images = {path.name for path in run.iterdir() if path.suffix == ".jpg"}
+    assert images == {"a&b.jpg", "a:b.jpg", "img [1].jpg", "1.jpg", "1-2.jpg"}
+    labels = {path.stem for path in (run / "labels").iterdir()} if (run / "labels").is_dir() else set()
+    assert labels <= {Path(name).stem for name in images}
+    listed = dict(csv.reader((run / "outputs.csv").read_text(encoding="utf-8").splitlines()))
+    assert {listed["1.jpg"], listed["1-2.jpg"]} == {str(pics / "dog" / "1.jpg"), str(pics / "cat" / "1.jpg")}
+
+
+@pytest.mark.parametrize("name", ["b.flv", "b.MTS", "anim.gif"])
+def test_kinds_of_video(reports: Path, name: str) -> None:
+    reader = open_source(str(reports / "16-video-kinds" / name))
+    kinds = [frame.kind for _, _, frames in reader for frame in frames]
+    assert kinds == ["video"] * 12

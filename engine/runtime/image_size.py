@@ -1,0 +1,49 @@
+"""Choose the size that a model looks at: what was asked for, or what it was trained at, rounded up once."""
+
+from typing import Any
+
+from engine.runtime.log import LOGGER
+
+USUAL, LARGE = 640, 1280  # pixels; large for models with maps of stride 64 (P6)
+STRIDE = 32  # images are multiples of it, whatever a model's own stride
+
+
+def rounded(imgsz: int, stride: int, flag: str = "--imgsz") -> int:
+    """Round a size up to a multiple of the model's stride, and say so.
+
+    Args:
+        imgsz: pixels of the longer side.
+        stride: the model's largest one in pixels.
+        flag: what to call it in the notice.
+    """
+    step = max(int(stride), STRIDE)
+    size = -(-imgsz // step) * step
+    if size != imgsz:
+        LOGGER.info(f"{flag} {imgsz}: taken as {size}, a multiple of {step}")
+    return size
+
+
+def usual_size(trained: int | None, stride: float) -> int:
+    """Return the size to take where none is asked for.
+
+    Args:
+        trained: size that the checkpoint was trained at; None where it does not say.
+        stride: the model's largest one in pixels.
+    """
+    return trained or (LARGE if stride >= 64 else USUAL)
+
+
+def size_of(model: Any, asked: int | None) -> int:
+    """Return the size for a Detector: what was asked for, else its checkpoint's, rounded; say which.
+
+    Args:
+        model: a Detector.
+        asked: --imgsz, or None.
+    """
+    stride = int(max(model.stride))
+    if asked is not None:
+        return rounded(asked, stride)
+    trained = getattr(model, "trained_imgsz", None)
+    size = rounded(usual_size(trained, stride), stride)
+    LOGGER.info(f"image size: {size} px, {'as in training' if trained else 'the checkpoint names none'}")
+    return size

@@ -1,0 +1,40 @@
+"""The size of images: rounded up once, and as in training unless told otherwise."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from engine.backends.base import TRAINED, stored_size
+from engine.runtime.image_size import rounded, size_of, usual_size
+
+
+@pytest.mark.parametrize(
+    ("asked", "stride", "expected"),
+    [
+        (400, 32, 416), (150, 32, 160), (300, 32, 320), (500, 32, 512), (720, 32, 736), (1080, 32, 1088),
+        (640, 32, 640), (1, 32, 32), (400, 64, 448), (400, 16, 416),  # never below multiples of 32
+    ],
+)  # fmt: skip
+def test_sizes_are_rounded_up(asked: int, stride: int, expected: int, caplog: pytest.LogCaptureFixture) -> None:
+    assert rounded(asked, stride) == expected
+
+
+@pytest.mark.parametrize(
+    ("trained", "stride", "asked", "expected"),
+    [(320, 32, None, 320), (320, 32, 480, 480), (None, 32, None, 640), (None, 64, None, 1280), (960, 64, None, 960)],
+)
+def test_the_checkpoints_size_unless_told_otherwise(
+    trained: int | None, stride: int, asked: int | None, expected: int
+) -> None:
+    model = SimpleNamespace(trained_imgsz=trained, stride=torch.tensor([8.0, stride]))
+    assert size_of(model, asked) == expected
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "-5", "9" * 400, "1e3"])
+def test_a_damaged_stored_size_is_none(text: str) -> None:
+    assert stored_size({TRAINED: text}, 32) == 640 == usual_size(None, 32)
+
+
+def test_a_stored_size_is_used() -> None:
+    assert stored_size({TRAINED: "320"}, 32) == 320
