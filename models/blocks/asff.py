@@ -46,7 +46,7 @@ class _Enlarge(nn.Module):
         return out
 
 
-class _Fusion(nn.Module):
+class Fusion(nn.Module):
     """Bring levels to the size and channels of one, weigh them at each position, sum and convolve.
 
     Args:
@@ -90,10 +90,10 @@ class _Fusion(nn.Module):
 
 
 @register_block(_fusion(2))
-class ASFF2(_Fusion):
+class ASFF2(Fusion):
     """Fuse two levels."""
 
 
 @register_block(_fusion(3))
-class ASFF3(_Fusion):
+class ASFF3(Fusion):
     """Fuse three levels."""

@@ -56,7 +56,7 @@ def total(maps: Sequence[Tensor], weights: Tensor) -> Tensor:
     return summed
 
 
-class _WeightedConcat(nn.Module):
+class WeightedConcat(nn.Module):
     """Join maps, each times its normalised weight.
 
     Args:
@@ -85,12 +85,12 @@ class _WeightedConcat(nn.Module):
 
 
 @register_block(_weighted_concat(2))
-class BiFPN_Concat2(_WeightedConcat):
+class BiFPN_Concat2(WeightedConcat):
     """Join two maps by learned weights; these are not kept above 0, as in the forks."""
 
 
 @register_block(_weighted_concat(3))
-class BiFPN_Concat3(_WeightedConcat):
+class BiFPN_Concat3(WeightedConcat):
     """Join three maps by learned weights; these are not kept above 0, as in the forks."""
 
     def __init__(self, dimension: int = 1, n: int = 3) -> None:
@@ -98,13 +98,13 @@ class BiFPN_Concat3(_WeightedConcat):
 
 
 @register_block(_weighted_concat())
-class BiFPN_Concat(_WeightedConcat):
+class BiFPN_Concat(WeightedConcat):
     """Join any number of maps by learned weights, which are kept above 0 by ReLU as in the paper."""
 
     relu = True
 
 
-class _WeightedAdd(nn.Module):
+class WeightedAdd(nn.Module):
     """Sum maps of equal channels by normalised weights, activate, and convolve 1 × 1 with a bias.
 
     Args:
@@ -132,12 +132,12 @@ class _WeightedAdd(nn.Module):
 
 
 @register_block(weighted_sum(2))
-class BiFPN_Add2(_WeightedAdd):
+class BiFPN_Add2(WeightedAdd):
     """Sum two maps by learned weights, then activate and convolve."""
 
 
 @register_block(weighted_sum(3))
-class BiFPN_Add3(_WeightedAdd):
+class BiFPN_Add3(WeightedAdd):
     """Sum three maps by learned weights, then activate and convolve."""
 
     def __init__(self, c1: int, c2: int, n: int = 3) -> None:

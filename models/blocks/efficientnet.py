@@ -90,7 +90,7 @@ class InvertedBlock(nn.Module):
         return x + out if self.adds else out
 
 
-class _Stage(nn.Module):
+class Stage(nn.Module):
     """Inverted blocks one after the other; the first one strides and changes the channels.
 
     Args:
@@ -122,12 +122,12 @@ class _Stage(nn.Module):
 
 
 @register_block(_stage)
-class MBConv(_Stage):
+class MBConv(Stage):
     """A stage of inverted bottlenecks: 1 × 1, depthwise 3 × 3, squeeze-and-excitation, 1 × 1."""
 
 
 @register_block(_stage)
-class FusedMBConv(_Stage):
+class FusedMBConv(Stage):
     """A stage of fused inverted bottlenecks: 3 × 3, 1 × 1."""
 
     fused = True

@@ -11,7 +11,18 @@ from typing import Any
 from torch import nn
 
 from attention.attended import Attended, append_attention, plain_class
-from models.blocks import elan, repconv, yolov7
+from models.blocks import (
+    asff,
+    bifpn,
+    efficientnet,
+    elan,
+    light,
+    repconv,
+    slim_neck,
+    space_to_depth,
+    yolov7,
+    yolov7_tiny,
+)
 from models.upstream.layers import block as blocks
 from models.upstream.layers import conv as convolutions
 
@@ -23,6 +34,8 @@ UNITS: dict[type[nn.Module], str] = {
     blocks.PSABlock: "ffn.-1",
     blocks.ABlock: "mlp.-1",
     elan.ConvStack: "-1",
+    efficientnet.InvertedBlock: "block.-1",
+    light.MobileNetV3_InvertedResidual: "conv.-1",
 }
 # torchvision's, by name: importing it takes seconds, and a model without its stages does not.
 TORCHVISION_UNITS = {
@@ -33,9 +46,23 @@ TORCHVISION_UNITS = {
 # Blocks whose units are plain layers of their child `m`.
 _PLAIN_UNITS = (blocks.C1, blocks.RepC3)
 # Blocks whose output convolution is not simply their highest cvN.
-OUTPUTS: dict[type[nn.Module], str] = {blocks.C1: "m.-1", blocks.RepC3: "cv3", convolutions.Focus: "conv"}
+OUTPUTS: dict[type[nn.Module], str] = {
+    blocks.C1: "m.-1",
+    blocks.RepC3: "cv3",
+    convolutions.Focus: "conv",
+    asff.Fusion: "conv",
+    bifpn.Concat_bifpn: "conv",
+    bifpn.WeightedAdd: "conv",
+    efficientnet.Stage: "blocks.-1.block.-1",
+    space_to_depth.SPDConv: "conv",
+    yolov7_tiny.Yolov7_Tiny_E_ELAN: "conv5",
+    yolov7_tiny.Yolov7_Tiny_SPP: "conv4",
+}
 # Blocks that join or sum branches at the end, so that no single convolution makes their output.
-_BRANCHED = (blocks.ADown, yolov7.DownC, yolov7.MPConv, elan.EELAN)
+_BRANCHED = (
+    *(blocks.ADown, yolov7.DownC, yolov7.MPConv, elan.EELAN),
+    *(slim_neck.GSConv, slim_neck.GSBottleneck, light.Shuffle_Block),
+)
 
 
 # What can get attention on its output, by its own class, and its output channels.

@@ -2,6 +2,8 @@
 
 import copy
 import io
+import random
+import re
 import warnings
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.errors import SpecError
 from models.network.detector import Detector
 from models.spec.model_spec import read_spec
 from tests.models.blocks.rows import DEFORMABLE, ROWS, description
@@ -112,3 +115,69 @@ def test_attention_stands_after_it_and_starts_as_the_identity(name: str) -> None
     assert attended.spec.layer("2+SE").channels == channels
     with torch.no_grad():
         torch.testing.assert_close(attended(IMAGE)[0], plain(IMAGE)[0], rtol=0, atol=0)
+
+
+# Blocks with an inside → where attention goes after their output and in each of their units.
+INSIDE = {
+    "BiFPN_Add2": (["conv"], ["conv"]),
+    "Concat_bifpn": (["conv"], ["conv"]),
+    "SPDConv": (["conv"], ["conv"]),
+    "VoVGSCSP": (["cv3"], ["cv3"]),
+    "MBConv": (["blocks.1.block.8"], ["blocks.0.block.8", "blocks.1.block.8"]),
+    "FusedMBConv": (["blocks.1.block.4"], ["blocks.0.block.4", "blocks.1.block.4"]),
+    "CNeB": (["cv3"], ["cv3"]),
+    "C3HB": (["cv3"], ["cv3"]),
+    "C3C2": (["cv1"], ["m.0.cv2", "m.1.cv2"]),
+    "BottleneckCSPF": (["cv4"], ["m.0.cv2", "m.1.cv2"]),
+    "BottleneckCSP2": (["cv3"], ["m.0.cv2", "m.1.cv2"]),
+    "SPPCSP": (["cv7"], ["cv7"]),
+    "MobileNetV3_InvertedResidual": (["conv.8"], ["conv.8"]),
+    "Yolov7_Tiny_E_ELAN": (["conv5"], ["conv5"]),
+    "Yolov7_Tiny_SPP": (["conv4"], ["conv4"]),
+    "nn.Conv2d": ([""], [""]),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_attention_goes_inside_and_starts_as_the_identity(name: str) -> None:
+    row = ROWS[name][0]
+    plain = detector(row)
+    for where, places in zip(("last", "each"), INSIDE[name], strict=True):
+        attended = detector(row, attention=[{"module": "SE", "inside": 2, "where": where, "identity": True}])
+        expected = [f"model.2.{place}.attention".replace("..", ".") for place in places]
+        assert attended.attention_names() == expected
+        assert set(plain.state_dict()) <= set(attended.state_dict())
+        with torch.no_grad():
+            torch.testing.assert_close(attended(IMAGE)[0], plain(IMAGE)[0], rtol=0, atol=0)
+            torch.testing.assert_close(attended.fuse()(IMAGE)[0], plain(IMAGE)[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["GSConv", "GSBottleneck", "Shuffle_Block"])
+def test_blocks_whose_output_no_convolution_makes_alone(name: str) -> None:
+    with pytest.raises(SpecError, match="joined from branches, so no convolution makes it alone; use at"):
+        detector(ROWS[name][0], attention=[{"module": "SE", "inside": 2}])
+
+
+# What a hand might write in place of an argument.
+STRAY = [0, -1, 1, 2, 3, 7, 16, 48, 64, 70_000, 1e9, 1.5, "a", "nn.SiLU()", None, True, [], [1, 2], {"a": 1}]
+
+
+def test_wrong_arguments_end_in_one_line() -> None:
+    chosen = random.Random(0)
+    messages = []
+    for number in range(600):
+        row = ROWS[chosen.choice(sorted(ROWS))][0]
+        some = [chosen.choice(STRAY) if chosen.random() < 0.4 else arg for arg in row[3]]
+        args = some if chosen.random() < 0.6 else [chosen.choice(STRAY) for _ in range(chosen.randint(0, 6))]
+        sources = chosen.choice([row[0], row[0], -1, [-1, 0], [-1]])
+        stray = [sources, chosen.choice([1, 1, 2]), row[2], args]
+        try:
+            spec = read_spec(description(stray))
+            if number % 3 == 0:
+                Detector(spec)
+        except SpecError as error:
+            messages.append(str(error))
+    assert len(messages) > 200
+    assert not [text for text in messages if "\n" in text]
+    where = "row 2 |row 4 .*check kernels and paddings|layers do not fit one another"
+    assert not [text for text in messages if not re.search(where, text)]
