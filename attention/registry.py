@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
+from attention.timm_names import from_timm
+
 T = TypeVar("T")
 Entry = TypeVar("Entry")
 
@@ -128,7 +130,7 @@ def construct(name: str, channels: int, **kwargs: Any) -> nn.Module:
     Args:
         name: a name or an alias.
         channels: C of input and output.
-        **kwargs: options of the mechanism.
+        **kwargs: options of the mechanism; timm's rd_ratio, rd_channels and gate_layer are taken for ours.
 
     Returns:
         The module.
@@ -137,13 +139,14 @@ def construct(name: str, channels: int, **kwargs: Any) -> nn.Module:
         ValueError: for an unknown name, an unknown option or a value that the mechanism cannot take.
     """
     cls, allowed = ATTENTION[name], options(name)
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+        raise ValueError(f"{name}: channels={channels!r}, expected a whole number of at least 1")
+    kwargs = from_timm(name, channels, kwargs, allowed)
     for key in kwargs:
         if key not in allowed:
             near = get_close_matches(key, allowed, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"{name} has no option {key!r}; {hint}it takes {', '.join(allowed) or 'no options'}")
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-        raise ValueError(f"{name}: channels={channels!r}, expected a whole number of at least 1")
     try:
         return cls(channels, **kwargs)
     except TypeError as error:

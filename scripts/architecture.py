@@ -18,7 +18,7 @@ PACKAGES = ("attention", "data", "metrics", "models", "engine", "study")
 LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "": (("attention", "data", "metrics"), ("models",), ("engine",), ("study",)),
     "attention": (
-        ("older_torch",),
+        ("older_torch", "timm_names"),
         ("registry", "flops", "attended"),
         ("layers",),
         ("mechanisms", "identity_start"),

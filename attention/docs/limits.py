@@ -1,7 +1,7 @@
 """What a mechanism cannot do, with the reason; the tests skip nothing else, and the documentation shows this table."""
 
-# name → {property: reason}. Properties: channels (a divisor of C), onnx, trace, compile, deterministic-cuda, fold (a
-# normalisation that stays at inference).
+# name → {property: reason}. Properties: channels (a divisor of C), opset (the lowest of ONNX, else 11), onnx, trace,
+# compile, deterministic-cuda, fold (a normalisation that stays at inference).
 LIMITS: dict[str, dict[str, str]] = {
     "AIFI": {"channels": "4: sine and cosine of the row and of the column get a quarter each"},
     "CoT": {"fold": "the normalisation follows the local mixing, whose weights come from the image"},
@@ -19,8 +19,14 @@ LIMITS: dict[str, dict[str, str]] = {
         "onnx": "height and width are fixed at export: the size of a region follows from them",
         "trace": "height and width are fixed at tracing: the size of a region follows from them",
     },
-    "DeformableLKA": {"deterministic-cuda": "grid_sample has no deterministic backward on CUDA; on a CPU it has"},
-    "DeformableAttention": {"deterministic-cuda": "grid_sample has no deterministic backward on CUDA; on a CPU it has"},
+    "DeformableLKA": {
+        "deterministic-cuda": "grid_sample has no deterministic backward on CUDA; on a CPU it has",
+        "opset": "16: the first that can sample a map between its positions",
+    },
+    "DeformableAttention": {
+        "deterministic-cuda": "grid_sample has no deterministic backward on CUDA; on a CPU it has",
+        "opset": "16: the first that can sample a map between its positions",
+    },
 }
 
 
@@ -34,3 +40,15 @@ def divisor_of_channels(name: str) -> int:
         1 where any C works.
     """
     return int(LIMITS.get(name, {}).get("channels", "1:").split(":")[0])
+
+
+def lowest_opset(name: str) -> int:
+    """Return the lowest operator set of ONNX that a mechanism can be written in.
+
+    Args:
+        name: canonical name of a mechanism.
+
+    Returns:
+        11 for most; this project writes no lower one.
+    """
+    return int(LIMITS.get(name, {}).get("opset", "11:").split(":")[0])

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 Run = Callable[[Tensor], Tensor]
 
 
-def onnx(module: nn.Module, example: Tensor, *, dynamic: bool = False) -> bytes:
+def onnx(module: nn.Module, example: Tensor, *, dynamic: bool = False, opset: int = 18) -> bytes:
     """Export to ONNX.
 
     Args:
         module: in eval mode.
         example: (B, C, H, W).
         dynamic: leave B, H and W free.
+        opset: operator set.
 
     Returns:
         The content of an ONNX file with input "x".
@@ -30,7 +31,7 @@ def onnx(module: nn.Module, example: Tensor, *, dynamic: bool = False) -> bytes:
             module,
             (example,),
             file,  # type: ignore[arg-type] # this exporter takes files too
-            opset_version=18,
+            opset_version=opset,
             dynamo=False,
             input_names=["x"],
             output_names=["y"],

@@ -84,5 +84,5 @@ class BiLevelRouting(nn.Module):
         """Indices of the chosen regions, (B, R, k); all maps (B, R, n, C), padding 0."""
         count = inside.float().sum(2)
         means = [part.detach().float().mean(2) * (part.shape[2] / count) for part in (query, key)]
-        likeness = torch.einsum("bic,bjc->bij", means[0], means[1])
+        likeness = means[0] @ means[1].transpose(1, 2)
         return likeness.topk(min(self.top_k, likeness.shape[2]), 2).indices

@@ -49,13 +49,13 @@ class CrissCross(nn.Module):
         height = x.shape[2]
         with full_precision(x):
             query, key, value = upcast(query), upcast(key), upcast(value)
-            column = torch.einsum("bchw,bcgw->bhwg", query, key)  # (B, H, W, H)
+            column = (query.permute(0, 3, 2, 1) @ key.permute(0, 3, 1, 2)).transpose(1, 2)  # (B, H, W, H)
             itself = one_hot(height, query)[:, None] > 0  # counted in the row only
             column = column.masked_fill(itself, float("-inf"))
-            row = torch.einsum("bchw,bchv->bhwv", query, key)  # (B, H, W, W)
+            row = query.permute(0, 2, 3, 1) @ key.permute(0, 2, 1, 3)  # (B, H, W, W)
             weights = torch.cat((column, row), 3).softmax(3)
-            from_column = torch.einsum("bhwg,bcgw->bchw", weights[..., :height], value)
-            from_row = torch.einsum("bhwv,bchv->bchw", weights[..., height:], value)
+            from_column = (weights[..., :height].transpose(1, 2) @ value.permute(0, 3, 2, 1)).permute(0, 3, 2, 1)
+            from_row = (weights[..., height:] @ value.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
             gathered = self.gamma * (from_column + from_row)
         return x + gathered.to(x.dtype)
 

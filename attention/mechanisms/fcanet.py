@@ -89,5 +89,6 @@ class FcaNet(nn.Module):
             rows = _waves(self.of_rows, self.size, wide) @ pooling_matrix(x.shape[2], self.size, wide)  # (groups, H)
             columns = _waves(self.of_columns, self.size, wide) @ pooling_matrix(x.shape[3], self.size, wide)
         waves = (rows.unsqueeze(2) * columns.unsqueeze(1)).to(x.dtype)  # (groups, H, W)
-        pooled = torch.einsum("bgchw,ghw->bgc", split_axis(x, 1, (waves.shape[0], -1)), waves).flatten(1)
+        grouped = split_axis(x.flatten(2), 1, (waves.shape[0], -1))  # (B, groups, c, H·W)
+        pooled = (grouped @ waves.flatten(1)[None, :, :, None]).flatten(1)
         return gate_channels(x, self.gate(self.fc2(self.act(self.fc1(pooled)))))

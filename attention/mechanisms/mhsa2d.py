@@ -69,8 +69,15 @@ class MHSA2D(nn.Module):
         """Append the position terms: (B, heads, N, d) → (B, heads, N, d + H + W), both."""
         batch, height, width = x.shape[0], x.shape[2], x.shape[3]  # of x: exporters take other sizes for constants
         grid = split_axis(query, 2, (height, width))
-        rows = torch.einsum("bhyxd,ykd->bhyxk", grid, self._relative(self.rows, height).to(query.dtype))
-        columns = torch.einsum("bhyxd,xkd->bhyxk", grid, self._relative(self.columns, width).to(query.dtype))
+        of_rows, of_columns = (
+            self._relative(table, size).to(query.dtype) for table, size in ((self.rows, height), (self.columns, width))
+        )
+        if torch.onnx.is_in_onnx_export():  # which knows einsum from operator set 12 on only
+            rows = grid @ of_rows.transpose(1, 2)[None, None]
+            columns = (grid.transpose(2, 3) @ of_columns.transpose(1, 2)[None, None]).transpose(2, 3)
+        else:
+            rows = torch.einsum("bhyxd,ykd->bhyxk", grid, of_rows)
+            columns = torch.einsum("bhyxd,xkd->bhyxk", grid, of_columns)
         in_row = one_hot(height, key)[:, None].expand(height, width, height)
         in_column = one_hot(width, key)[None].expand(height, width, width)
         places = torch.cat((in_row, in_column), -1).flatten(0, 1)[None, None]  # (1, 1, N, H + W)

@@ -68,8 +68,9 @@ class MSDA(nn.Module):
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, dilation: int) -> Tensor:
         """Attend within windows; all (B, heads, d, H, W)."""
         keys = neighbours(key, self.kernel_size, dilation)
-        logits = torch.stack([(query * shifted).sum(2) for shifted in keys], 2)  # (B, heads, k², H, W)
-        weights = upcast(logits * self.width**-0.5).softmax(2).to(value.dtype)
+        scaled = upcast(query) * self.width**-0.5  # a sum of d products may leave the range of half precision
+        logits = torch.stack([(scaled * shifted).sum(2) for shifted in keys], 2)  # (B, heads, k², H, W)
+        weights = logits.softmax(2).to(value.dtype)
         out = torch.zeros_like(value)
         for place, shifted in enumerate(neighbours(value, self.kernel_size, dilation)):
             out = out + weights[:, :, place].unsqueeze(2) * shifted

@@ -12,6 +12,7 @@ from engine.backends.write import write_format
 from engine.cli.export_flags import FORMATS
 from engine.datasets.splits import data_name
 from engine.errors import RunFailed, UsageError
+from engine.export.opset import check_opset
 from engine.export.parity import CONF_THRES, IOU_THRES, MAX_DET, compare_with_checkpoint
 from engine.model_loading import load_weights
 from engine.runtime.image_size import size_of
@@ -86,6 +87,7 @@ def export_format(detector: Any, name: str, target: Path, options: Namespace, in
     """
     _check_options(name, options)
     _check_layers(detector, name)
+    check_opset(detector, name, options)
     images = int8.images if int8 else None
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         try:

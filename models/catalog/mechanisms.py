@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from attention import ATTENTION, IdentityStart, build_attention
+from attention.registry import options as attention_options
 from models.catalog.heads import HEADS
 from models.catalog.registry import BLOCKS
 from models.errors import SpecError, short
@@ -78,6 +79,18 @@ def options(name: str) -> list[str]:
         parameters = inspect.signature(ATTENTION[name]).parameters
         return [key for key in parameters if key != "channels"]
     return [key for key in inspect.signature(_library_class(name)).parameters if key not in {DOTTED[name], "kwargs"}]
+
+
+def option_example(name: str) -> str:
+    """Return how an option of a mechanism is written, for messages: "such as {kernel_size: 7}"."""
+    if name not in ATTENTION:
+        return f"such as {{{next(iter(options(name)), 'option')}: value}}"
+    defaults = {key: value for key, value in attention_options(name).items() if isinstance(value, int | float | str)}
+    if not defaults:
+        return f"but {ATTENTION.canonical(name)} takes none that one number or word could mean"
+    key = "kernel_size" if "kernel_size" in defaults else next(iter(defaults))
+    value = defaults[key]
+    return f"such as {{{key}: {str(value).lower() if isinstance(value, bool) else value}}}"
 
 
 def build_mechanism(name: str, channels: int, *, identity: bool = False, **kwargs: Any) -> nn.Module:

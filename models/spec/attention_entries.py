@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.catalog.mechanisms import canonical
+from models.catalog.mechanisms import canonical, option_example
 from models.errors import SpecError, short
 from models.spec.layer import Attention
 from models.spec.yaml_reader import parse_yaml
@@ -171,7 +171,7 @@ def _mechanism(entry: Mapping[Any, Any], origin: str, identity: bool) -> Attenti
         raise SpecError(f"{origin}: {error}") from None
     args = entry.get("args") if entry.get("args") is not None else {}
     if not isinstance(args, Mapping) or not all(isinstance(key, str) for key in args):
-        raise SpecError(f"{origin}: args is {short(args)}, expected options by name such as {{kernel_size: 7}}")
+        raise SpecError(f"{origin}: args is {short(args)}, expected options by name, {option_example(name)}")
     starts, repeat = entry.get("identity", identity), entry.get("repeat", 1)
     if not isinstance(starts, bool):
         raise SpecError(f"{origin}: identity is {short(starts)}, expected true or false")

@@ -11,7 +11,7 @@ from attention import ATTENTION
 from models import blocks as _blocks  # noqa: F401 - fills the registry
 from models.catalog.channel_rules import Call, Reads, Rule, Scale
 from models.catalog.heads import HEADS, is_head
-from models.catalog.mechanisms import canonical, is_mechanism
+from models.catalog.mechanisms import canonical, is_mechanism, option_example
 from models.catalog.registry import BLOCKS
 from models.catalog.ultralytics_layers import STOCK
 from models.errors import short, suggestion
@@ -200,7 +200,7 @@ def row_attention(row: Row, reads: Reads, context: RowContext) -> Attention:
         rest = rest[1:]
     if rest:
         raise ValueError(
-            f"options of an attention row are written by name, such as {{kernel_size: 7}}; found {short(rest[0])}"
+            f"options of an attention row are written by name, {option_example(row.module)}; found {short(rest[0])}"
         )
     identity = options.pop("identity", context.identity)
     if not isinstance(identity, bool):

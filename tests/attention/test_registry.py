@@ -67,3 +67,17 @@ def test_identity_wraps_only_what_does_not_start_there() -> None:
     assert isinstance(build_attention("SE", 16, identity=True), IdentityStart)
     assert type(build_attention("SE", 16, gate="2sigmoid", identity=True)) is ATTENTION["SE"]
     assert type(build_attention("SE", 16)) is ATTENTION["SE"]
+
+
+def test_timms_names_of_options_are_synonyms() -> None:
+    assert build_attention("SE", 64, rd_ratio=1 / 8).fc1.out_features == 8
+    for width in (1, 3, 6, 7, 64):
+        assert build_attention("SE", 64, rd_channels=width).fc1.out_features == width
+        assert build_attention("NonLocal", 100, rd_channels=width).g.out_channels == width
+    assert build_attention("CBAM", 64, rd_ratio=0.25, gate_layer="2sigmoid").starts_at_identity
+    with pytest.raises(ValueError, match="SE: rd_ratio and reduction say the same"):
+        build_attention("SE", 64, rd_ratio=0.5, reduction=2)
+    with pytest.raises(ValueError, match="SE: rd_channels=0, expected a positive number"):
+        build_attention("SE", 64, rd_channels=0)
+    with pytest.raises(ValueError, match="SimAM has no option 'rd_ratio'"):
+        build_attention("SimAM", 64, rd_ratio=0.5)

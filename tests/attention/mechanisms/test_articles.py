@@ -93,12 +93,14 @@ def test_skattention_takes_the_articles_state_dict_as_it_is() -> None:
         close(ours.train(mode)(x), (weights * maps).sum(0))
 
 
-def test_skdilated_is_the_article_with_the_softmax_that_it_forgot() -> None:
+@pytest.mark.parametrize("softmax", [True, False])
+def test_skdilated_is_the_article_with_the_softmax_that_it_forgot(softmax: bool) -> None:
     c = 64
     near, far = nn.Conv2d(c, c, 3, padding=1), nn.Conv2d(c, c, 3, padding=2, dilation=2)
     w1, w2, x = torch.randn(4, c), torch.randn(2 * c, 4), torch.randn(2, c, 9, 7)
     a, b = near(x), far(x)
-    z = (F.relu((a + b).mean((2, 3)) @ w1.t()) @ w2.t()).view(2, 2, c).softmax(1)[..., None, None]
+    z = (F.relu((a + b).mean((2, 3)) @ w1.t()) @ w2.t()).view(2, 2, c)
+    z = (z.softmax(1) if softmax else z)[..., None, None]
     weights = {"near.conv.weight": near.weight, "near.conv.bias": near.bias, "fc1.weight": w1, "fc2.weight": w2}
     weights |= {"far.conv.weight": far.weight, "far.conv.bias": far.bias}
-    close(take(build_attention("SKDilated", c), weights)(x), z[:, 0] * a + z[:, 1] * b)
+    close(take(build_attention("SKDilated", c, softmax=softmax), weights)(x), z[:, 0] * a + z[:, 1] * b)

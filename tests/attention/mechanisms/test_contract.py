@@ -153,6 +153,20 @@ def test_half_precision(name: str, dtype: torch.dtype, scale: float) -> None:
 
 
 @every
+@pytest.mark.parametrize("channels", [64, 256])
+def test_float16_holds_large_activations_or_the_page_says_bfloat16(name: str, channels: int) -> None:
+    torch.manual_seed(0)
+    module = build_attention(name, channels).eval()
+    x = torch.nn.functional.silu(torch.randn(1, channels, 20, 20))
+    x = x * (100 / x.square().mean().sqrt())
+    with torch.no_grad():
+        with torch.autocast("cpu", dtype=torch.float16):
+            autocast = module(x)
+        whole = module.half()(x.half())
+    assert (autocast.isfinite().all() and whole.isfinite().all()) or "bfloat16" in (ATTENTION[name].__doc__ or "")
+
+
+@every
 @pytest.mark.parametrize("identity", [False, True], ids=["plain", "identity"])
 def test_a_training_step_under_autocast(name: str, identity: bool) -> None:
     module = randomised(name, 32, identity=identity)

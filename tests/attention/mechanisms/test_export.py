@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from attention import ATTENTION, build_attention
 from attention.docs import runtimes
-from attention.docs.limits import LIMITS
+from attention.docs.limits import LIMITS, lowest_opset
 
 NAMES = ATTENTION.names()
 C = 32
@@ -77,6 +77,19 @@ def test_runtimes_of_the_engines_export(name: str, runtime: str) -> None:
         pytest.skip(f"{runtime} is not installed")
     module = Followed(ready(name)).eval()
     check(runtimes.RUNTIMES[runtime](runtimes.onnx(module, EXAMPLE, dynamic=True)), module, inputs(name, "onnx"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", [11, 13, 16, 18, 20])
+@pytest.mark.parametrize("name", NAMES)
+def test_onnx_in_every_operator_set_that_can_hold_it(name: str, opset: int) -> None:
+    module = build_attention(name, C).eval()
+    if opset < lowest_opset(name):
+        with pytest.raises(torch.onnx.errors.UnsupportedOperatorError):
+            runtimes.onnx(module, EXAMPLE, dynamic=True, opset=opset)
+        return
+    file = runtimes.onnx(module, EXAMPLE, dynamic=True, opset=opset)
+    check(runtimes.onnx_runtime(file), module, inputs(name, "onnx"))
 
 
 @pytest.mark.slow

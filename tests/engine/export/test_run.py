@@ -51,6 +51,25 @@ def test_a_file_that_suppresses_by_itself(name, tmp_path, shared):
     assert parity.detections > 0
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--opset", "99"], "--opset 99: PyTorch writes the sets 7 to 20"),
+        (["--opset", "13", "--attention", "DeformableAttention@neck.P3"], "--opset 13: DeformableAttention needs 16"),
+        (["--opset", "10", "--attention", "SE@neck.P3"], "--opset 10: SE needs 11 or higher; write --opset 11"),
+    ],
+)
+def test_an_operator_set_that_cannot_hold_the_model_is_one_line(argv, message, tmp_path, capsys):
+    export(tmp_path, "onnx", *argv, code=2)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_a_low_operator_set_holds_what_it_can(tmp_path):
+    assert export(tmp_path, "onnx", "--opset", "11", "--attention", "SKDilated@neck.P3").is_file()
+
+
 def test_a_file_says_how_its_model_was_described(tmp_path):
     import onnx
 
