@@ -13,6 +13,7 @@ from models.heads.yolov5 import AnchorHead
 from models.heads.yolov7 import PlainHead
 from models.losses.yolov5 import AnchorLoss
 from models.losses.yolov7 import V7Loss
+from models.network.module_settings import apply_module_settings
 from models.network.parser import parse
 from models.network.routes import kept_outputs
 from models.spec.model_spec import ModelSpec
@@ -61,6 +62,7 @@ class Detector(DetectionModel):
         self.inplace = True
         self.task = "detect"
         self.model, self.routes = parse(spec, seed)
+        apply_module_settings(self, spec)
         self.save = kept_outputs(self.routes)
         head: Any = self.model[-1]
         head.inplace = True

@@ -1,6 +1,5 @@
 """ModelSpec → nn.Sequential whose children carry the layers' names."""
 
-import re
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -19,27 +18,10 @@ from models.errors import SpecError
 from models.network.attention_inside import insert_attention
 from models.network.routes import Route, annotate, routes_of
 from models.network.size_limits import MAX_PARAMETERS, check_size
+from models.spec.activations import activation
 from models.spec.layer import Attention, Layer
 from models.spec.model_spec import ModelSpec
 from models.upstream.layers import SPPF, Conv, Detect
-
-ACTIVATIONS = {
-    "SiLU": nn.SiLU,
-    "ReLU": nn.ReLU,
-    "ReLU6": nn.ReLU6,
-    "LeakyReLU": nn.LeakyReLU,
-    "Hardswish": nn.Hardswish,
-    "GELU": nn.GELU,
-    "Mish": nn.Mish,
-    "ELU": nn.ELU,
-    "Identity": nn.Identity,
-}
-
-
-_ACTIVATION = re.compile(
-    r"\s*(?:torch\.)?(?:nn\.)?(?P<name>\w+)"
-    r"(?:\(\s*(?:(?:negative_slope\s*=\s*)?(?P<value>\d*\.?\d+(?:e-?\d+)?))?\s*,?\s*(?:inplace\s*=\s*(?:True|False))?\s*\))?\s*"
-)
 
 # What constructors of layers raise on arguments that they cannot take.
 _MISTAKES = (
@@ -198,21 +180,3 @@ def _activate(module: nn.Module, spec: ModelSpec) -> None:
     for child in module.modules():
         if getattr(child, "act", None) is Conv.default_act:
             child.act = chosen
-
-
-def activation(text: str, label: str) -> nn.Module:
-    """Return the activation that a YAML names, such as "nn.SiLU()" or "torch.nn.LeakyReLU(0.1)"; nothing is evaluated.
-
-    Raises:
-        SpecError: listing the known ones.
-    """
-    match = _ACTIVATION.fullmatch(text) if len(text) < 100 else None
-    if match is None or match["name"] not in ACTIVATIONS:
-        raise SpecError(f"{label}: activation {text[:100]!r} is not known; there are {', '.join(ACTIVATIONS)}")
-    name, value = match["name"], match["value"]
-    if value is not None:
-        if name != "LeakyReLU":
-            raise SpecError(f"{label}: activation {text!r}: a number goes with LeakyReLU only; write nn.{name}()")
-        return nn.LeakyReLU(float(value), inplace=True)
-    cls = ACTIVATIONS[name]
-    return cls(inplace=True) if cls in (nn.SiLU, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardswish, nn.Mish) else cls()

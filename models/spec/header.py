@@ -9,6 +9,7 @@ from typing import Any
 from models.catalog.channel_rules import Scale
 from models.catalog.heads import HEADS, on_anchors
 from models.errors import SpecError, short
+from models.spec.module_settings import read_module_settings
 from models.spec.resolve import RowContext
 from models.spec.row import Row, split_rows
 
@@ -17,7 +18,7 @@ MAX_CLASSES = 100_000
 # What a model YAML of YOLOv5, YOLOv7 or ultralytics says; other keys are left alone unless they look misspelt.
 KEYS = frozenset(
     "nc names ch channels scales scale depth_multiple width_multiple anchors activation act inplace backbone head "
-    "identity name end2end reg_max kpt_shape task yaml_file".split()
+    "identity name end2end reg_max kpt_shape task yaml_file batch_norm modules".split()
 )
 
 
@@ -63,6 +64,7 @@ def read_settings(data: Mapping[str, Any], label: str) -> Settings:
     identity = data.get("identity", False)
     if not isinstance(identity, bool):
         raise SpecError(f"{label}: identity is {short(identity)}, expected true or false")
+    read_module_settings(data, label)
     rows = split_rows(data, label)
     anchors = _anchors(data, rows[-1], label)
     context = RowContext(nc, [list(level) for level in anchors] if anchors else None, ch, scale, identity)

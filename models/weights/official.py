@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from models.errors import CheckpointError
+from models.weights.pickled_modules import PickledLayer, activation_settings, norm_settings, pickled_layers
 from models.weights.safe_pickle.torch_file import TorchFile, open_torch_file
 from models.weights.safe_pickle.values import Instance, TensorRef
 from models.weights.safetensors_file import read_safetensors
@@ -43,8 +44,9 @@ class OfficialCheckpoint:
     `yaml` is the model description in the file, or None; `names` the class names by index (empty if the file has none);
     `nc` their number (0 if unknown); `stride` the head's strides in pixels (empty if unknown). `kind` is "yolov5",
     "yolov7", "ultralytics" or, for tensors that look like none of them, "other". `module_types` maps each module's
-    prefix ("model.24", "" for the whole) to its class name and is empty for plain state dicts. `imgsz` is the size in
-    pixels that it was trained at, or None.
+    prefix ("model.24", "" for the whole) to its class name and is empty for plain state dicts, as are `layers`, and
+    `norms` and `activations`: eps and momentum of each batch normalisation and the text of each activation, by prefix.
+    `imgsz` is the size in pixels that it was trained at, or None.
     """
 
     state: dict[str, torch.Tensor]
@@ -55,6 +57,9 @@ class OfficialCheckpoint:
     module_types: dict[str, str] = field(default_factory=dict)
     stride: tuple[float, ...] = ()
     imgsz: int | None = None
+    layers: tuple[PickledLayer, ...] = ()
+    norms: dict[str, tuple[float, float]] = field(default_factory=dict)
+    activations: dict[str, str] = field(default_factory=dict)
 
 
 def image_size(value: Any) -> int | None:
@@ -156,6 +161,9 @@ def _from_module(file: TorchFile, root: Instance) -> OfficialCheckpoint:
         kind=_kind(root, types),
         module_types=types,
         stride=_stride(file, head, root),
+        layers=pickled_layers(modules),
+        norms=norm_settings(modules),
+        activations=activation_settings(modules),
     )
 
 

@@ -2,7 +2,8 @@
 
 The two lists of layers are aligned like two texts (the heaviest common subsequence): a pair needs the same type and
 weighs more with equal arguments, equal tensor shapes and corresponding inputs. Inputs correspond through the alignment
-itself, so it is refined until it stays.
+itself, so it is refined until it stays. Layers of different words pair too, unless
+both are plain blocks, where all their tensors agree in order and shape: forks spell one layer differently.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from models.alignment import heaviest_pairs
+from models.catalog.registry import BLOCKS
+from models.catalog.ultralytics_layers import STOCK
+from models.weights.transfer.pair_tensors import signature
 
 Shapes = Mapping[str, tuple[int, ...]]  # a layer's tensors: name within the layer → shape
 
-_SAME_TYPE, _SAME_ARGS, _SAME_SHAPES, _SAME_READS, _READS_THROUGH = 4.0, 2.0, 4.0, 2.0, 1.5
+_SAME_TYPE, _OTHER_WORD, _SAME_ARGS, _SAME_SHAPES, _SAME_READS, _READS_THROUGH = 4.0, 1.0, 2.0, 4.0, 2.0, 1.5
 _ROUNDS = 4
 
 
@@ -77,6 +81,10 @@ def is_head(module: str) -> bool:
     return "Detect" in module
 
 
+def _is_plain(module: str) -> bool:
+    return module in BLOCKS or module in STOCK
+
+
 def _same_base(source: Sequence[LayerLike], target: Sequence[LayerLike]) -> bool:
     base = [{layer.name: layer.module for layer in layers if "+" not in layer.name} for layers in (source, target)]
     return base[0] == base[1]
@@ -90,12 +98,19 @@ def _likeness(
 ) -> dict[tuple[int, int], float]:
     """The weight of every admissible pair (source position, target position) but for what the layers read."""
     scores: dict[tuple[int, int], float] = {}
+    old_forms = [signature(source_shapes.get(layer.name, {})) for layer in source]
+    new_forms = [signature(target_shapes.get(layer.name, {})) for layer in target]
     for i, old in enumerate(source):
         for j, new in enumerate(target):
+            same_form = old_forms[i] == new_forms[j]
             if old.module == new.module or (is_head(old.module) and is_head(new.module)):
-                shapes = _agreement(source_shapes.get(old.name, {}), target_shapes.get(new.name, {}))
+                shapes = (
+                    1.0 if same_form else _agreement(source_shapes.get(old.name, {}), target_shapes.get(new.name, {}))
+                )
                 same_args = tuple(old.args) == tuple(new.args)
                 scores[i, j] = _SAME_TYPE + _SAME_ARGS * same_args + _SAME_SHAPES * shapes
+            elif same_form and new_forms[j] and not (_is_plain(old.module) and _is_plain(new.module)):
+                scores[i, j] = _OTHER_WORD + _SAME_SHAPES
     return scores
 
 

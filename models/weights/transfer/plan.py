@@ -16,6 +16,8 @@ import torch
 
 from models.weights.transfer.align_layers import LayerLike, Shapes, align_layers, is_head
 from models.weights.transfer.class_rows import ClassMap, head_rows, map_classes, shared_names
+from models.weights.transfer.converted import converted, reversed_axis
+from models.weights.transfer.pair_tensors import pair_left_overs
 from models.weights.transfer.report import TransferReport
 
 _OFFICIAL_ANCHORS, _OUR_ANCHORS = "anchors", "anchor_wh"  # one buffer, in strides; the engine reserves the first name
@@ -48,6 +50,7 @@ def plan_transfer(
     else:
         pairs = align_layers(source_layers, target_layers, old, new)
     plan = _Plan(old, new, pairs, map_classes(source_names, target_names), target_names)
+    plan.pair_spellings(target_layers)
     plan.kept_anchors = _changed_heads(source_layers or (), target_layers, pairs)
     for name, tensors in new.items():
         for rest, shape in tensors.items():
@@ -70,7 +73,7 @@ def apply_transfer(
         for key, (origin, rows) in report.copies.items():
             target, source = target_state[key], source_state[origin]
             if rows is None:
-                target.copy_(source)
+                target.copy_(converted(source, tuple(target.shape), report.axes.get(key)))
                 continue
             old, new = (torch.tensor(index, device=target.device) for index in (rows.old, rows.new))
             target.index_copy_(rows.dim, new, source.to(target).index_select(rows.dim, old))
@@ -91,6 +94,21 @@ class _Plan:
         self.report = TransferReport(layers=dict(pairs))
         self.kept_anchors: frozenset[str] = frozenset()
         self.used: set[str] = set()
+        self.spellings: dict[str, dict[str, str]] = {}
+
+    def pair_spellings(self, layers: Sequence[LayerLike]) -> None:
+        """Pair the tensors of layers that the source spells otherwise, in order and by shape."""
+        for layer in layers:
+            partner = self.pairs.get(layer.name)
+            if partner is None or is_head(layer.module):
+                continue
+            found = pair_left_overs(self.old.get(partner, {}), self.new.get(layer.name, {}))
+            if found:
+                self.spellings[layer.name] = found
+                for rest in found:
+                    axis = reversed_axis(layer, rest, self.new[layer.name])
+                    if axis is not None:
+                        self.report.axes[_key(layer.name, rest)] = axis
 
     def place(self, layer: str, rest: str, shape: tuple[int, ...]) -> None:
         """Decide for one tensor."""
@@ -102,6 +120,9 @@ class _Plan:
             return
         tensors = self.old.get(partner, {})
         there = _OFFICIAL_ANCHORS if rest == _OUR_ANCHORS and rest not in tensors else rest
+        if there not in tensors and rest in self.spellings.get(layer, {}):
+            self._take_spelling(key, _key(partner, self.spellings[layer][rest]))
+            return
         if there not in tensors:
             self._absent(key, layer, rest)
             return
@@ -112,6 +133,11 @@ class _Plan:
             report.reasons[key] = "anchors of the new description kept"
             return
         self._copy(key, origin, rest, (tensors[there], shape), self._anchors(layer))
+
+    def _take_spelling(self, key: str, origin: str) -> None:
+        self.used.add(origin)
+        self.report.copies[key] = (origin, None)
+        self.report.transferred.append(key)
 
     def _absent(self, key: str, layer: str, rest: str) -> None:
         if any(part.startswith("attention") for part in rest.split(".")):

@@ -32,6 +32,7 @@ class TransferReport:
     reasons: dict[str, str] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
     copies: dict[str, tuple[str, RowCopy | None]] = field(default_factory=dict, repr=False)
+    axes: dict[str, int] = field(default_factory=dict, repr=False)  # to reverse, where the source's order is another
     numbers: tuple[int, int] = (0, 0)  # elements transferred whole, elements in all
     attention: set[str] = field(default_factory=set, repr=False)  # new tensors that are attention's
     source_total: int = 0  # tensors of the checkpoint that say something of their own
