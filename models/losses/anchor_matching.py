@@ -6,6 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.losses.constants import constant
+
+# Which neighbour a centre leans to: the cell itself, left, upper, right, lower.
+LEAN = (0, 0, 1, 0, 0, 1, -1, 0, 0, -1)
+
 
 class Matches(NamedTuple):
     """Positives of one level, each a row.
@@ -55,19 +60,14 @@ def match_anchors(
         Published with YOLOv5; described in Wang et al., YOLOv7, arXiv:2207.02696, §4.1 (there with reach 1.0 for
         auxiliary heads).
     """
-    na = anchors.shape[1]
-    n = targets.shape[0]
-    anchor_index = torch.arange(na, device=targets.device).view(na, 1).expand(na, n)
-    target_index = torch.arange(n, device=targets.device).view(1, n).expand(na, n)
-    # Which neighbour a centre leans to: the cell itself, left, upper, right, lower.
-    lean = torch.tensor([[0, 0], [1, 0], [0, 1], [-1, 0], [0, -1]], device=targets.device, dtype=targets.dtype) * reach
+    lean = constant(LEAN, targets).view(-1, 2) * reach
     matches = []
     for level, (height, width) in enumerate(shapes):
-        size = targets.new_tensor([width, height])
+        size = constant((width, height), targets)
         centre, wh = targets[:, 2:4] * size, targets[:, 4:6] * size
         relative = wh[None] / anchors[level][:, None]
         fits = torch.maximum(relative, 1 / relative).amax(2) < ratio  # (na, n)
-        a, t = anchor_index[fits], target_index[fits]
+        a, t = fits.nonzero(as_tuple=True)
         centre, wh, image, cls = centre[t], wh[t], targets[t, 0].long(), targets[t, 1].long()
         inverse = size - centre
         near = (centre % 1 < reach) & (centre > 1)

@@ -5,12 +5,14 @@ together; a block of them at a time, so that memory stays bounded however crowde
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from models.losses.anchor_matching import Matches
+from models.losses.constants import constant
 
 MAX_PAIRS = 1 << 21  # pairs of target and candidate held at once: 8 MiB a float32 tensor
 IOU_WEIGHT = 3.0
@@ -84,7 +86,7 @@ def assign(
     order = targets[:, 0].long().argsort(stable=True)
     order = order[columns.number[targets[order, 0].long()] > 0]  # targets of images with candidates
     image, cls = targets[order, 0].long(), targets[order, 1].long()
-    box = corners(targets[order, 2:] * targets.new_tensor([*size, *size])).T
+    box = corners(targets[order, 2:] * constant((*size, *size), targets)).T
     owner, claims = _claims(candidates, columns, image, cls, box, top)
     contested = (claims > 1).nonzero().squeeze(1)
     if len(contested):
@@ -116,7 +118,8 @@ def _candidates(raw: Sequence[Tensor], matches: Sequence[Matches], strides: Sequ
 
 def _by_image(image: Tensor, images: int) -> _Rows:
     """Group rows that are sorted by image."""
-    number = torch.bincount(image, minlength=images)
+    # Counted without torch.bincount, for which the host waits.
+    number = torch.zeros(images, dtype=torch.long, device=image.device).index_add_(0, image, torch.ones_like(image))
     first = (number.cumsum(0) - number)[:, None]
     place = torch.arange(int(number.max()), device=image.device)
     table = first + torch.minimum(place, (number - 1).clamp(min=0)[:, None])
@@ -131,12 +134,15 @@ def _claims(
     Returns:
         For each candidate, a target that claims it (M,) and how many do (M,).
     """
-    owner = torch.zeros_like(candidates.order)
+    total = len(candidates.order)
+    owner = torch.zeros(total + 1, dtype=torch.long, device=box.device)  # the last place takes what is not claimed
     claims = torch.zeros_like(candidates.order)
     boxes = candidates.box[:, columns.table]  # (4, B, most)
     base = candidates.base[columns.table]
     logit = candidates.logit[:, columns.table]  # (nc, B, most)
     most = columns.table.shape[1]
+    top = min(top, most)
+    rank = torch.arange(top, device=box.device)
     block = max(MAX_PAIRS // most, 1)
     for first in range(0, len(image), block):
         rows = slice(first, first + block)
@@ -144,16 +150,15 @@ def _claims(
         iou = _iou(boxes[:, where], box[:, rows, None])
         padding = ~columns.valid[where]
         iou.masked_fill_(padding, 0)
-        number = iou.topk(min(top, most), 1).values.sum(1).int().clamp(min=1)
+        number = iou.topk(top, 1).values.sum(1).int().clamp(min=1)
         cost = _cost(iou, base[where], logit[cls[rows], where])
         cost.masked_fill_(padding, torch.inf)
-        for k in number.unique().tolist():  # at most `top` of them
-            row = (number == k).nonzero()
-            place = cost[row[:, 0]].topk(k, 1, largest=False).indices
-            column = columns.table[where[row], place].flatten()
-            owner[column] = (row + first).expand(-1, k).flatten()
-            claims.index_add_(0, column, torch.ones_like(column))
-    return owner, claims
+        column = columns.table[where].gather(1, cost.topk(top, 1, largest=False).indices)
+        claimed = rank < number[:, None]  # of the cheapest `top`, as many as the target gets
+        claims.index_add_(0, column.flatten(), claimed.long().flatten())
+        row = torch.arange(first, first + len(where), device=box.device)[:, None].expand_as(column)
+        owner[column.where(claimed, total)] = row
+    return owner[:-1], claims
 
 
 def _cheapest(candidates: _Candidates, contested: Tensor, rows: _Rows, cls: Tensor, box: Tensor) -> Tensor:
@@ -173,12 +178,18 @@ def _chosen(
     matches: Sequence[Matches], targets: Tensor, taken: Tensor, served: Tensor, raw: Sequence[Tensor]
 ) -> list[Matches]:
     """Return the matches of each level with their targets, from positions among all matches and target numbers."""
+    sizes = [len(match.image) for match in matches]
+    ends = constant(tuple(accumulate(sizes)), taken)
+    level = torch.bucketize(taken, ends, right=True)
+    order = level.argsort(stable=True)
+    counts = (level == torch.arange(len(sizes), device=level.device)[:, None]).sum(1).tolist()
     chosen, first = [], 0
-    for match, p in zip(matches, raw, strict=True):
-        here = (taken >= first) & (taken < first + len(match.image))
-        index, target = taken[here] - first, served[here]
+    for match, p, index, target in zip(
+        matches, raw, taken[order].split(counts), served[order].split(counts), strict=True
+    ):
+        index = index - first
         y, x = match.y[index], match.x[index]
-        grid = targets.new_tensor([p.shape[3], p.shape[2], p.shape[3], p.shape[2]])
+        grid = constant((p.shape[3], p.shape[2], p.shape[3], p.shape[2]), targets)
         xywh = targets[target, 2:] * grid
         box = torch.cat((xywh[:, :2] - torch.stack((x, y), 1), xywh[:, 2:]), 1)
         cls = targets[target, 1].long()

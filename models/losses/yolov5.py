@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from models.losses.anchor_matching import Matches, match_anchors
+from models.losses.constants import constant
 from models.upstream.layers import bbox_iou
 
 HYP: dict[str, float] = {
@@ -110,7 +111,7 @@ class AnchorLoss:
         """Return mean cross-entropy with the positive weight that `weight` names, focal if asked for."""
         gamma = self.hyp["fl_gamma"]
         positive = self.hyp[weight]
-        pos_weight = logits.new_tensor([positive]) if positive != 1 else None
+        pos_weight = constant((positive,), logits) if positive != 1 else None
         if not gamma:
             return cross_entropy(logits, target, pos_weight=pos_weight)
         loss = cross_entropy(logits, target, pos_weight=pos_weight, reduction="none")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.losses.anchor_matching import Matches, match_anchors
 from models.losses.simota import assign, corners
@@ -32,6 +32,10 @@ class V7Loss(AnchorLoss):
     """
 
     defaults: Mapping[str, float] = V7_HYP
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.strides = [float(stride) for stride in self.head.stride]  # the head's own are on the device
 
     def __call__(self, preds: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss.
@@ -62,11 +66,11 @@ class V7Loss(AnchorLoss):
         candidates = match_anchors(targets, head.anchor_wh.float(), shapes, self.hyp["anchor_t"], reach)
         if not self.hyp["loss_ota"]:
             return candidates
-        height, width = (int(size * head.stride[0]) for size in shapes[0])
+        height, width = (int(size * self.strides[0]) for size in shapes[0])
         if self.hyp["ota_height_only"]:
             width = height
         top = TOP_IOUS_WITH_AUXILIARY if hasattr(head, "m2") else TOP_IOUS
-        return assign(lead, candidates, targets, [float(s) for s in head.stride], (width, height), top)
+        return assign(lead, candidates, targets, self.strides, (width, height), top)
 
     def overlap(self, boxes: Tensor, targets: Tensor) -> Tensor:
         """Return the CIoU (n,) of boxes (n, 4) and targets (n, 4), both centre and size in cells.
