@@ -65,6 +65,16 @@ def _attended_class(base: type[nn.Module]) -> type[nn.Module]:
     return _CLASSES[base]
 
 
+def change_plain_class(module: nn.Module, new: type[nn.Module]) -> None:
+    """Give a module another class of the same attributes, in place; attention on its output stays.
+
+    Args:
+        module: any module.
+        new: its class from now on, leaving attention aside.
+    """
+    module.__class__ = _attended_class(new) if isinstance(module, Attended) else new
+
+
 def _blank(base: type[nn.Module]) -> nn.Module:
     cls = _attended_class(base)
     return cls.__new__(cls)

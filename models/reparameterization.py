@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.blocks.repconv import RepConv
 from models.errors import SpecError
+from models.full_precision import without_tf32
 from models.heads.yolov7 import ImplicitHead
 from models.network.detector import Detector
 from models.spec.attention_entries import FORMS
@@ -138,7 +139,8 @@ def compare_detectors(one: Detector, other: Detector, tolerance: float, size: tu
 @torch.no_grad()
 def _run(detector: Detector, image: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
     work = deepcopy(detector).float().eval()
-    decoded, raw = work(image.to(next(work.parameters()).device))
+    with without_tf32():
+        decoded, raw = work(image.to(next(work.parameters()).device))
     return decoded, raw
 
 

@@ -118,6 +118,8 @@ def _devices(text: str) -> list[str]:
 
     names = [name.strip() for name in text.replace("cuda:", "").split(",") if name.strip()]
     for name in names:
+        if name == "mps" and torch.backends.mps.is_available():
+            continue
         if name != "cpu" and not (name.isdigit() and int(name) < torch.cuda.device_count()):
             raise UsageError(f"--device {text}: there are {torch.cuda.device_count()} GPUs here; try --device cpu")
     return names or (["0"] if torch.cuda.is_available() else ["cpu"])

@@ -11,6 +11,7 @@ from engine.backends.onnx_cache import cached_file, discard, export_onnx, store
 from engine.errors import UsageError
 from engine.model_loading import load_weights
 from engine.runtime.image_size import STRIDE, USUAL, rounded
+from engine.runtime.gpu_probe import amd_gpu, installed_build
 from engine.runtime.log import LOGGER
 from engine.trusted_files import SUFFIXES
 
@@ -22,6 +23,9 @@ def gpu_possible(device: str) -> bool:
     name = str(device).strip().lower()
     if name:
         return name != "cpu"
+    build = installed_build()
+    if build is not None and build.rocm:
+        return amd_gpu()
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int(0)

@@ -14,6 +14,7 @@ from torch import nn
 
 from attention.fuse import remove_closed
 from engine.runtime.image_size import usual_size
+from engine.runtime.devices import device_name, memory_format
 from engine.runtime.log import LOGGER
 from models.upstream.inference import AutoBackend, class_activation_map, select_device
 
@@ -30,6 +31,9 @@ class TorchBackend:
         augment: test-time augmentation.
         replicas: copies of the model for parallel calls, on CPUs; the threads are shared out among them, since threads
             of one call wait for each other at the end of every layer.
+
+    Attributes:
+        on_device: whether `call_filtered` is the way: images go to a GPU as bytes, and few rows come back.
     """
 
     size: tuple[int, int] | None = None
@@ -43,7 +47,8 @@ class TorchBackend:
         detector = detector.to(self.device).eval().fuse(verbose=False)
         for line in remove_closed(detector.model, "model"):
             LOGGER.info(line)
-        self.detector = detector.to(memory_format=torch.channels_last, dtype=self.type)
+        self.memory_format = memory_format(self.device)
+        self.detector = detector.to(memory_format=self.memory_format, dtype=self.type)
         self.names = {int(number): str(name) for number, name in detector.names.items()}
         self.stride = int(detector.stride.max())
         self.imgsz = usual_size(getattr(detector, "trained_imgsz", None), self.stride)
@@ -53,8 +58,9 @@ class TorchBackend:
         self.free: SimpleQueue[Any] = SimpleQueue()  # the replicas that no call uses
         for replica in range(self.replicas):
             self.free.put(_replica(self.detector) if replica else self.detector)
+        self.on_device = self.device.type != "cpu" and not self.finished
         self.augment = augment
-        where = "the CPU" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
+        where = "the CPU" if self.device.type == "cpu" else device_name(self.device)
         self.label = f"PyTorch {torch.__version__.split('+')[0]} on {where}"
 
     @torch.inference_mode()
@@ -63,6 +69,21 @@ class TorchBackend:
         with self._borrowed_replica() as detector:
             output = detector(self._tensor(images), augment=self.augment)
             return first_tensor(output).float().cpu().numpy()  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def call_filtered(self, images: np.ndarray, conf_thres: float) -> list[np.ndarray]:
+        """Run the model, and bring back those rows only that count: for each image (m, 4 + nc).
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB.
+            conf_thres: score above which the best class of a row must be.
+        """
+        with self._borrowed_replica() as detector:
+            output = first_tensor(detector(self._tensor(images), augment=self.augment)).float()
+        image, place = (output[:, 4:].amax(1) > conf_thres).nonzero(as_tuple=True)
+        rows = torch.cat((image[:, None].to(output.dtype), output[image, :, place]), 1).cpu().numpy()
+        ends = np.searchsorted(rows[:, 0], np.arange(1, len(images)))
+        return np.split(np.ascontiguousarray(rows[:, 1:]), ends)
 
     @contextmanager
     def _borrowed_replica(self) -> Iterator[Any]:
@@ -81,8 +102,12 @@ class TorchBackend:
             self.free.put(detector)
 
     def _tensor(self, images: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(images).to(self.device, self.type)
-        return tensor.contiguous(memory_format=torch.channels_last)
+        tensor = torch.from_numpy(images)
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
+        tensor = tensor.to(self.device, self.type)
+        tensor = tensor / 255 if images.dtype == np.uint8 else tensor
+        return tensor.contiguous(memory_format=self.memory_format)
 
     def write_heat_maps(self, images: np.ndarray, paths: list[str], folder: Path, conf_thres: float) -> None:
         """Write heat maps of what the model looks at.
@@ -93,12 +118,13 @@ class TorchBackend:
             folder: to write to.
             conf_thres: confidence above which boxes are looked at.
         """
-        handle = self.detector.model[-1].register_forward_hook(_as_stock_head)
-        try:
-            model = AutoBackend(self.detector, device=self.device, fuse=False, verbose=False)
-            class_activation_map(model, self._tensor(images), paths, folder, conf=conf_thres)
-        finally:
-            handle.remove()
+        with self._borrowed_replica() as detector:  # a call in another thread would meet the hooks and the gradients
+            handle = detector.model[-1].register_forward_hook(_as_stock_head)
+            try:
+                model = AutoBackend(detector, device=self.device, fuse=False, verbose=False)
+                class_activation_map(model, self._tensor(images), paths, folder, conf=conf_thres)
+            finally:
+                handle.remove()
 
 
 def _replica(detector: nn.Module) -> nn.Module:

@@ -33,7 +33,7 @@ def detect_parser() -> Parser:
         help="image, video, folder, glob, .txt list, webcam number, or rtsp/http address",
     )
     group.add_argument(
-        "--data", default=None, metavar="YAML", help="data set whose class names an exported model without names takes"
+        "--data", default=None, metavar="YAML", help="data set whose class names are shown instead of the model's"
     )
     group.add_argument(
         "--data-root", default=None, metavar="DIR", help="where that data set lies, if not where its YAML says"

@@ -99,6 +99,9 @@ def train_parser() -> Parser:
     group.add_argument("--workers", type=non_negative_int, default=8, help="loader processes at most")
     group.add_argument("--amp", choices=["auto", "off", "bf16", "fp16"], default="auto", help="arithmetic of training")
     group.add_argument(
+        "--compile", action="store_true", help="compile the model by torch.compile: minutes at first, then faster steps"
+    )
+    group.add_argument(
         "--sync-bn", action="store_true", help="with torchrun on GPUs: batch statistics over all processes"
     )
     group.add_argument("--noautoanchor", action="store_true", help="keep the anchors of the model")

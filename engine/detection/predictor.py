@@ -74,7 +74,9 @@ class Predictor:
         few = self.source.images is not None and self.source.images <= FEW_IMAGES
         replicas = 1 if self.source.mode == "stream" or few else min(REPLICAS, environment.threads())
         self.backend = open_backend(self.options, self.weights, self.source.images, replicas)
+        self._take_names()
         self._check_classes()
+        self.on_device = getattr(self.backend, "on_device", False)
         self.size = self._size()
         if self.backend.batch and self.source.bs != self.backend.batch:
             self.source.bs = self.backend.batch
@@ -86,6 +88,28 @@ class Predictor:
             with closing(prefetch(self._detections(prepared), ahead)) as detections:
                 for batch in detections:
                     yield from batch
+
+    def _take_names(self) -> None:
+        """Take the class names of --data.
+
+        Raises:
+            UsageError: if that data set has another number of classes than the model.
+            DataError: if it cannot be read.
+        """
+        if not self.options.data:
+            return
+        from data import read_config
+
+        named = read_config(self.options.data, self.options.data_root).names
+        if named is None:
+            raise UsageError(f"--data {self.options.data}: lists no class names; add them under names, or leave it out")
+        names = dict(enumerate(named))
+        if len(names) != len(self.backend.names):
+            raise UsageError(
+                f"--data {self.options.data}: has {len(names)} classes, the model has {len(self.backend.names)}; "
+                "leave it out, or give the data set that the model was trained on"
+            )
+        self.backend.names = names
 
     def _check_classes(self) -> None:
         names = self.backend.names
@@ -123,7 +147,7 @@ class Predictor:
             read = time.perf_counter() - start
             self.watch.add("read", read, len(images))
             size = canvas_size(images, self.size, self.backend.stride, tight=self.backend.size is None)
-            inputs, letterboxes = letterbox(images, size)
+            inputs, letterboxes = letterbox(images, size, self.on_device)
             prepared = time.perf_counter() - start - read
             self.watch.add("prepare", prepared, len(images))
             frames = [
@@ -142,11 +166,11 @@ class Predictor:
                 )
             yield detections
 
-    def _outputs(self, batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, np.ndarray]]:
+    def _outputs(self, batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, Any]]:
         """Run the model on as many batches at a time as it has replicas, one more waiting; keep their order."""
         replicas = self.backend.replicas
         with ThreadPoolExecutor(replicas) as pool:
-            running: deque[tuple[_Batch, Future[np.ndarray]]] = deque()
+            running: deque[tuple[_Batch, Future[Any]]] = deque()
             for batch in batches:
                 running.append((batch, pool.submit(self._output, batch)))
                 if len(running) > replicas:
@@ -155,7 +179,7 @@ class Predictor:
             for batch, output in running:
                 yield batch, output.result()
 
-    def _output(self, batch: _Batch) -> np.ndarray:
+    def _output(self, batch: _Batch) -> Any:
         start = time.perf_counter()
         output = self._run(batch.inputs)
         seconds, count = time.perf_counter() - start, len(batch.images)
@@ -163,15 +187,17 @@ class Predictor:
         self.watch.add("model", seconds, count)
         return output
 
-    def _run(self, inputs: np.ndarray) -> np.ndarray:
-        """Run the model on as many images as it takes."""
+    def _run(self, inputs: np.ndarray) -> np.ndarray | list[np.ndarray]:
+        """Run the model on as many images as it takes; return its output, or the rows of each image that count."""
+        if self.on_device:
+            return self.backend.call_filtered(inputs, self.options.conf_thres)  # type: ignore[no-any-return]
         missing = (self.backend.batch or len(inputs)) - len(inputs)
         if missing > 0:
             filled = np.concatenate([inputs, np.zeros((missing, *inputs.shape[1:]), inputs.dtype)])
             return self.backend(filled)[: len(inputs)]  # type: ignore[no-any-return]
         return self.backend(inputs)  # type: ignore[no-any-return]
 
-    def _boxes(self, output: np.ndarray, batch: _Batch) -> list[FrameDetections]:
+    def _boxes(self, output: np.ndarray | list[np.ndarray], batch: _Batch) -> list[FrameDetections]:
         options = self.options
         if self.backend.finished:
             rows_by_image = [_passing(rows, options.conf_thres, options.classes)[: options.max_det] for rows in output]
@@ -180,7 +206,7 @@ class Predictor:
                 image_nms(
                     rows, options.conf_thres, options.iou_thres, options.max_det, options.classes, options.agnostic_nms
                 )
-                for rows in filter_by_confidence(output, options.conf_thres)
+                for rows in (output if isinstance(output, list) else filter_by_confidence(output, options.conf_thres))
             ]
         detections = []
         for rows, image, frame, letterboxed in zip(

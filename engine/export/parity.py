@@ -12,6 +12,7 @@ from engine.backends.verified import compare_outputs
 from engine.ops.letterbox import letterbox
 from engine.ops.nms_numpy import filter_by_confidence, image_nms
 from metrics.iou import iou_matrix
+from models.full_precision import without_tf32
 
 TOLERANCE = (0.1, 1e-3)  # pixels, and score from 0 to 1
 HALF_TOLERANCE = (4.0, 0.03)  # the same in 16 bits, where a coordinate of 640 is known to half a pixel before decoding
@@ -80,7 +81,8 @@ def compare_with_checkpoint(detector: Any, backend: Backend, imgsz: int, batch: 
     """
     images = sample_batch(backend.size or (imgsz, imgsz), backend.batch or max(batch, 2))
     expected = TorchBackend(deepcopy(detector).float(), "cpu")(images)
-    output = backend(images)
+    with without_tf32():
+        output = backend(images)
     tolerance = HALF_TOLERANCE if half else TOLERANCE
     truth = [_detections(rows) for rows in filter_by_confidence(expected, CONF_THRES)]
     count = sum(map(len, truth))

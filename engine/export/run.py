@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from engine.backends.base import Backend
 from engine.backends.write import write_format
 from engine.cli.export_flags import FORMATS
@@ -98,7 +100,7 @@ def export_format(detector: Any, name: str, target: Path, options: Namespace, in
                 images,
                 int8.quantize_onnx if int8 else None,
                 imgsz=options.imgsz,
-                device=options.device or "cpu",
+                device=_device(name, options.device),
                 batch=options.batch_size,
                 dynamic=options.dynamic,
                 opset=options.opset,
@@ -118,6 +120,19 @@ def export_format(detector: Any, name: str, target: Path, options: Namespace, in
         made.replace(path)
     remember(path)
     return path
+
+
+def _device(name: str, asked: str) -> str:
+    """Return where a format is written: a TensorRT engine on the GPU that it is for, all else on the CPU.
+
+    Raises:
+        UsageError: for a TensorRT engine without an NVIDIA GPU.
+    """
+    if name != "tensorrt":
+        return asked or "cpu"
+    if not torch.cuda.is_available() or torch.version.hip or asked.lower() == "cpu":
+        raise UsageError("--include tensorrt: an engine is made on the NVIDIA GPU that will run it; none is used here")
+    return asked or "0"
 
 
 def _check_options(name: str, options: Namespace) -> None:

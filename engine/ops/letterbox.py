@@ -55,15 +55,18 @@ def _inside(image: np.ndarray, size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def letterbox(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, list[Letterbox]]:
+def letterbox(
+    images: Sequence[np.ndarray], size: tuple[int, int], as_bytes: bool = False
+) -> tuple[np.ndarray, list[Letterbox]]:
     """Letterbox images onto canvases of one size.
 
     Args:
         images: (h, w, 3) uint8 BGR each.
         size: height and width of the canvas.
+        as_bytes: leave the numbers as they are; a quarter of the memory to move to a GPU.
 
     Returns:
-        (B, 3, H, W) float32 RGB in 0–1, and where each image lies.
+        (B, 3, H, W) RGB, float32 in 0–1 or uint8 in 0–255, and where each image lies.
     """
     canvases, letterboxes = [], []
     for image in images:
@@ -77,4 +80,6 @@ def letterbox(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.n
             image = cv2.copyMakeBorder(image, *border, cv2.BORDER_CONSTANT, value=GREY)
         canvases.append(image)
         letterboxes.append(Letterbox(own_height, own_width, width / own_width, height / own_height, left, top))
+    if as_bytes:
+        return cv2.dnn.blobFromImages(canvases, swapRB=True, ddepth=cv2.CV_8U), letterboxes
     return cv2.dnn.blobFromImages(canvases, 1 / 255, swapRB=True), letterboxes

@@ -1,5 +1,10 @@
 """Check --device, and the flags that only some devices and formats have."""
 
+import importlib.util
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,7 +34,10 @@ def check_device(device: str, several: bool = False) -> None:
         raise UsageError(
             f"--device {device}: one process works on one device; give one of {', '.join(names)}{all_of_them}"
         )
-    if not names or names[0].startswith(OTHER_DEVICES):
+    if not names:
+        return
+    if names[0].startswith(OTHER_DEVICES):
+        _check_other_device(device, names[0].partition(":")[0])
         return
     count = torch.cuda.device_count()
     if names[0] != "cuda" and not names[0].isdigit():
@@ -76,6 +84,53 @@ def check_runtime(model: Any, device: str, half: bool, dnn: bool) -> None:
     exported = isinstance(model, str)
     if dnn and not (exported and model.endswith(".onnx")):
         raise UsageError("--dnn is for ONNX files; leave it out, or give --weights MODEL.onnx")
-    on_cpu = str(device).lower() == "cpu" or not torch.cuda.is_available()
+    name = str(device).lower()
+    on_cpu = name == "cpu" or (not name.startswith(OTHER_DEVICES) and not torch.cuda.is_available())
     if half and on_cpu and not exported:
-        LOGGER.info("--half: PyTorch computes in full precision on this device; the flag has no effect")
+        LOGGER.info("--half: PyTorch computes in full precision on CPUs; the flag has no effect")
+
+
+def _check_other_device(device: str, kind: str) -> None:
+    """Refuse a kind of device that this machine, or this PyTorch, has not; ultralytics would take the CPU instead.
+
+    Raises:
+        UsageError: in these cases.
+    """
+    there: dict[str, Callable[[], bool]] = {
+        "cpu": lambda: True,
+        "mps": torch.backends.mps.is_available,
+        "xpu": lambda: hasattr(torch, "xpu") and torch.xpu.is_available(),
+        "npu": lambda: importlib.util.find_spec("torch_npu") is not None,
+    }
+    if not there[kind]():
+        needs = {"mps": "a Mac with an Apple chip", "xpu": "an Intel GPU", "npu": "an Ascend NPU with torch_npu"}[kind]
+        raise UsageError(f"--device {device}: needs {needs} that PyTorch can use; try --device cpu")
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Return the order of a map's numbers that convolutions like on a device.
+
+    Channels last on CPUs and on CUDA; not on Windows' CUDA, where ultralytics measured it slower, and not on Apple's
+    GPUs, where it found wrong results.
+    """
+    likes = device.type == "cpu" or (device.type == "cuda" and sys.platform != "win32")
+    return torch.channels_last if likes else torch.contiguous_format
+
+
+def device_name(device: torch.device) -> str:
+    """Return what a device is, for people and for records: the GPU's or the processor's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return processor_name()
+    return {"mps": "Apple GPU", "xpu": "Intel GPU", "npu": "Ascend NPU"}.get(device.type, device.type)
+
+
+def processor_name() -> str:
+    """Return the processor's name as the system tells it, or its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine() or "CPU"

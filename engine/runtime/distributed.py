@@ -86,7 +86,7 @@ def joined(here: ProcessRank, device: str) -> Iterator[None]:
     on_cpu = device == "cpu"
     if not on_cpu:
         torch.cuda.set_device(int(device))
-    settings: dict[str, Any] = {"backend": "gloo" if on_cpu else "nccl", "timeout": TIMEOUT}
+    settings: dict[str, Any] = {"backend": _collectives(on_cpu), "timeout": TIMEOUT}
     store = _agents_store()
     if store is not None:
         settings |= {"store": _fresh(store, here), "rank": here.rank, "world_size": here.world}
@@ -96,8 +96,13 @@ def joined(here: ProcessRank, device: str) -> Iterator[None]:
         leave()
     finally:
         # After an error others may never answer; NCCL would wait for them, and gloo aborts the process if left open.
-        if on_cpu:
+        if _collectives(on_cpu) == "gloo":
             leave()
+
+
+def _collectives(on_cpu: bool) -> str:
+    """Return the library for collectives; gloo moves GPUs' tensors too, slower, where NCCL is missing (Windows)."""
+    return "gloo" if on_cpu or not dist.is_nccl_available() else "nccl"
 
 
 def leave() -> None:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from engine.training.precision import Precision
-from models.upstream.training import autocast
 
 LISTED = 3  # images named in a message
 
@@ -29,10 +28,14 @@ class Origin(NamedTuple):
     dtype: torch.dtype
 
 
+def gradient_norm(model: nn.Module) -> Tensor:
+    """Return the norm of all gradients together, which is finite if they all are."""
+    return torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+
+
 def gradients_finite(model: nn.Module) -> bool:
     """Return whether all gradients are finite."""
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    return bool(torch.nn.utils.get_total_norm(gradients).isfinite())
+    return bool(gradient_norm(model).isfinite())
 
 
 def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str, Tensor], precision: Precision) -> str:
@@ -50,7 +53,7 @@ def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str
     """
     if not image.isfinite().all():
         return f"the images given to the model are not finite: {_names(files, ~_finite_by_image(image))}"
-    origin = find_origin(model, image, precision.half)
+    origin = find_origin(model, image, precision.dtype)
     if origin is None:
         wrong = [name for name, value in terms.items() if not torch.isfinite(value)]
         if wrong:
@@ -59,7 +62,7 @@ def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str
         where = f"the gradient of {_layer(model, last[-1])}" if last else "a gradient"
         return f"loss and layers are finite, {where} is not"
     text = f"{_layer(model, origin.name)} is not finite for {_names(files, origin.images)}"
-    if precision.half and find_origin(model, image, False) is None:
+    if precision.half and find_origin(model, image, None) is None:
         attention = any(_inside(origin.name, name) for name in model.attention_names())
         return (
             f"{text}, but is in full precision: {'attention' if attention else 'this layer'} leaves the range of "
@@ -70,10 +73,16 @@ def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str
 
 
 @torch.no_grad()
-def find_origin(model: nn.Module, image: Tensor, half: bool) -> Origin | None:
-    """Run a forward pass and return the first module that makes something not finite, None if there is none."""
+def find_origin(model: nn.Module, image: Tensor, dtype: torch.dtype | None) -> Origin | None:
+    """Run a forward pass and return the first module that makes something not finite, None if there is none.
+
+    Args:
+        model: the Detector.
+        image: (B, 3, H, W).
+        dtype: what autocast computes in; None where it is off.
+    """
     origins: list[Origin] = []
-    with _watching(model, origins), autocast(half, device=image.device.type):
+    with _watching(model, origins), torch.autocast(image.device.type, dtype=dtype, enabled=dtype is not None):
         model(image)
     return origins[0] if origins else None
 

@@ -10,11 +10,13 @@ import torch
 
 from engine.errors import RunFailed
 from engine.runtime import distributed
+from engine.runtime.devices import memory_format
 from engine.runtime.log import LOGGER
 from engine.training import divergence
 from engine.training.precision import Precision
 from models.upstream.training import DetectionTrainer, unwrap_model
 
+MAX_NORM = 10.0  # to which gradients are clipped, as in YOLOv5
 MIN_WARMUP = 100  # batches, as in YOLOv5
 RETRY_STRIDE = 7919  # between the seeds of attempts at one epoch after a divergence
 
@@ -41,6 +43,8 @@ class EpochTrainer(DetectionTrainer):
     frozen: set[str]
     nominal_accumulate: int
     trouble: str = ""
+    _norm: torch.Tensor | None = None  # of the gradients about to be used
+    _skipped = 0  # steps of this epoch that fp16's scaler did not take
 
     def _get_warmup_iterations(self, num_batches: int) -> int:
         """Return YOLOv5's warm-up, at least 100 batches, but never more than half the run.
@@ -73,7 +77,7 @@ class EpochTrainer(DetectionTrainer):
         torch.manual_seed((seed * 1_000_003 + self.epoch) * self.process.world + self.process.rank)
         self.train_loader.sampler.seed = seed
         self.train_loader.sampler.set_epoch(self.epoch)
-        self._batch = self._pending = 0
+        self._batch = self._pending = self._skipped = 0
         self.trouble = ""
         if self.process.world > 1:
             self._agree(model)
@@ -90,7 +94,7 @@ class EpochTrainer(DetectionTrainer):
         if self.args.multi_scale:
             random.seed(int(np.random.SeedSequence((self.args.seed, self.epoch, self._batch)).generate_state(1)[0]))
         batch = super().preprocess_batch(batch)
-        batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        batch["img"] = batch["img"].contiguous(memory_format=memory_format(self.device))
         self._seen = batch
         return batch
 
@@ -109,17 +113,35 @@ class EpochTrainer(DetectionTrainer):
             self.stop = True  # ends the epoch, which _handle_nan_recovery begins anew
             return
         if stepping:
-            super().optimizer_step()
+            self._step()
             self._pending = 0
+        if self._batch == batches and self._skipped:
+            LOGGER.info(f"fp16: {self._skipped} steps of epoch {self.epoch + 1} skipped, their gradients overflowed")
         if self._batch == batches and self.tloss is not None:
             self.tloss = distributed.averaged(self.tloss)
 
+    def _step(self) -> None:
+        """Clip the gradients and step, as stock does, but for their norm: `_diverged` has computed it."""
+        if self._norm is None:  # fp16's scaler first has to unscale them
+            self.scaler.unscale_(self.optimizer)
+            self._norm = divergence.gradient_norm(self.model)
+        torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), MAX_NORM, self._norm)
+        before = self.scaler.get_scale() if self.scaler.is_enabled() else 0.0
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self._skipped += self.scaler.is_enabled() and self.scaler.get_scale() < before
+        self.optimizer.zero_grad()
+        if self.ema:
+            self.ema.update(self.model)
+
     def _diverged(self, stepping: bool) -> bool:
         """Notice a loss, or gradients about to be used, that are not finite; fp16's scaler skips such steps itself."""
-        wrong = not self.loss.isfinite()
-        if not wrong and stepping and not self.scaler.is_enabled():
-            wrong = not divergence.gradients_finite(self.model)
-        if not distributed.any_of(wrong, self.device):
+        finite = self.loss.isfinite()
+        self._norm = None
+        if stepping and not self.scaler.is_enabled():
+            self._norm = divergence.gradient_norm(self.model)
+            finite = finite & self._norm.isfinite()
+        if not distributed.any_of(not finite, self.device):
             return False
         files = [Path(file).name for file in self._seen["im_file"]]
         model = unwrap_model(self.model)

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+import torch
 from torch import nn
 
 from engine.errors import UsageError
@@ -90,3 +91,22 @@ def parameter_groups(model: Any, lr: float, decay: float, attention_factor: floa
 
 def _attention_prefixes(model: Any) -> tuple[str, ...]:
     return tuple(f"{name}." for name in model.attention_names())
+
+
+def make_optimizer(
+    groups: list[dict[str, Any]], name: str, lr: float, momentum: float, device: torch.device, scaled: bool
+) -> torch.optim.Optimizer:
+    """Make one of YOLOv5's optimizers; on CUDA one kernel works on all tensors.
+
+    Args:
+        groups: from `parameter_groups`.
+        name: SGD, Adam or AdamW.
+        lr: learning rate.
+        momentum: of SGD; Adam's beta1.
+        device: of the parameters.
+        scaled: whether fp16's scaler stands above it: a fused one then skips steps unseen, and they are counted.
+    """
+    fused = True if device.type == "cuda" and not scaled else None
+    if name == "SGD":
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=True, fused=fused)
+    return getattr(torch.optim, name)(groups, lr=lr, betas=(momentum, 0.999), fused=fused)  # type: ignore[no-any-return]

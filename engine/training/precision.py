@@ -27,6 +27,11 @@ class Precision:
         """Tell whether autocast is on."""
         return self.name != "fp32"
 
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Return what autocast computes in; None where it is off."""
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.name)
+
 
 def cpu_flags() -> frozenset[str]:
     """Return the processor's feature flags; empty where the system does not tell."""

@@ -1,7 +1,6 @@
 """Train a detector: train.py as a function, and `train` for Python programs."""
 
 import shlex
-import signal
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from engine.runtime.fonts import prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.image_size import rounded
 from engine.runtime.log import LOGGER
+from engine.runtime.signals import terminating_as_interrupt
 from engine.training import hyperparameters
 from engine.training.model_summary import model_line
 from engine.training.resume import check_unchanged, continue_run, fingerprint, resume_after_restart
@@ -80,6 +80,8 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
         device = options.device  # perhaps that of the run to continue; several processes are connected by now
         check_device(device)
     check_processes(here, device, options.batch_size, options.sync_bn)
+    if options.compile and here.world > 1:
+        raise UsageError("--compile: works in one process; leave it out with torchrun")
     with distributed.in_turn(here):
         names, splits = load_data(options.data, SPLITS, options.data_root, options.download, options.single_cls)
         info = describe(names, splits, options.single_cls)
@@ -208,6 +210,7 @@ def _overrides(options: Namespace, hyp: hyperparameters.Hyp) -> dict[str, Any]:
         "amp": False,  # decided by engine/training/precision.py; stock's check would fetch a model
         "val": not options.noval,
         "plots": not options.noplots,
+        "compile": options.compile,
         "iou": 0.6,  # of NMS in validation, as YOLOv5
         "close_mosaic": 0,  # YOLOv5 never closes it; a hyperparameter file may
         "cls_pw": 0.0,  # means something else there; the loss's own stands in Detector.hyp
@@ -246,18 +249,13 @@ def _check_anchors(trainer: DetectorTrainer, options: Namespace) -> None:
 def _stopping_cleanly(trainer: DetectorTrainer) -> Iterator[None]:
     """Turn SIGTERM and Ctrl-C into an end that says how to continue."""
 
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
+        with terminating_as_interrupt():
+            yield
     except KeyboardInterrupt:
         if trainer.last.exists():
             LOGGER.info(f"\nstopped; continue with: python train.py --resume {trainer.last}")
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _report(trainer: DetectorTrainer) -> None:

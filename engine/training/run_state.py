@@ -126,8 +126,12 @@ def restore(trainer: Any, content: dict[str, Any]) -> None:
     training = content["training"]
     model = unwrap_model(trainer.model)
     model.load_state_dict(training["live"])
+    fused = [group.get("fused") for group in trainer.optimizer.param_groups]  # of this device, not of the run's first
     trainer.optimizer.load_state_dict(training["optimizer"])
-    trainer.scaler.load_state_dict(training["scaler"])
+    for group, value in zip(trainer.optimizer.param_groups, fused, strict=True):
+        group["fused"] = value
+    if training["scaler"]:  # empty where the run computed without one, on another device or in another precision
+        trainer.scaler.load_state_dict(training["scaler"])
     trainer.ema = ModelEMA(trainer.model)  # validation made inference tensors of the old one, which cannot be updated
     trainer.ema.ema.load_state_dict(content["weights"])
     trainer.ema.ema.criterion = None  # validation makes one that counts in its own process only

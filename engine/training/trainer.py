@@ -13,16 +13,20 @@ from engine.datasets.loader import EpochSampler, make_loader
 from engine.datasets.record_dataset import RecordDataset
 from engine.errors import RunFailed
 from engine.runtime import distributed
+from engine.runtime.devices import memory_format
 from engine.runtime.log import LOGGER
 from engine.training.dense_gradients import keep_gradients_dense
 from engine.training.epoch_loop import EpochTrainer
 from engine.training.model_summary import device_line, training_line
-from engine.training.parameter_groups import frozen_names, frozen_rows, parameter_groups
+from engine.training.parameter_groups import frozen_names, frozen_rows, make_optimizer, parameter_groups
 from engine.training.precision import choose
 from engine.training.run_state import restore, write_checkpoints, write_table
+from engine.training.sync_batchnorm import synchronize_batchnorms
 from engine.validation.distributed_validator import SharedValidator
 from models.errors import CheckpointError
 from models.upstream.training import unwrap_model
+
+FIRST_SCALE = 1024.0  # of fp16's gradients; PyTorch's own, 65536, wastes a run's first steps: they overflow
 
 
 class DetectorTrainer(EpochTrainer):
@@ -94,7 +98,7 @@ class DetectorTrainer(EpochTrainer):
     def set_model_attributes(self) -> None:
         """Give the model its classes and settings, and weights the memory order that convolutions like."""
         super().set_model_attributes()
-        self.model.to(memory_format=torch.channels_last)
+        self.model.to(memory_format=memory_format(self.device))
         if self.device.type == "cpu":
             keep_gradients_dense(self.model)
 
@@ -146,6 +150,7 @@ class DetectorTrainer(EpochTrainer):
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks, info=self.info
         )
         validator.workers = self.loader_workers
+        validator.dtype = None if self.device.type == "cpu" else self.precision.dtype
         return validator
 
     def _build_train_pipeline(self) -> None:
@@ -165,16 +170,26 @@ class DetectorTrainer(EpochTrainer):
         self.nominal_accumulate = int(self.accumulate)
         self.accumulate = 1
         self.options["batch_size"] = self.batch_size  # what -1 came to, for a run that is continued
+        self._use_precision()
+        self.scaler = torch.amp.GradScaler(
+            self.device.type, init_scale=FIRST_SCALE, enabled=self.precision.name == "fp16"
+        )
+
+    def _use_precision(self) -> None:
+        """Tell stock's loop what to compute in; it has decided otherwise before."""
         self.amp = self.precision.half
         self.args.amp = "bf16" if self.precision.name == "bf16" and self.device.type == "cuda" else self.amp
-        scaling = self.precision.name == "fp16"
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaling)
+
+    def auto_batch(self) -> int:
+        """Return the batch size that fits the memory (--batch-size -1) in the precision that training will have."""
+        self._use_precision()
+        return int(super().auto_batch())
 
     def _connect(self, model: torch.nn.Module) -> None:
         """Let the processes average their gradients; from here on stock's loop knows how many there are."""
         self.world_size = self.process.world
         if self.options["sync_bn"]:
-            torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            synchronize_batchnorms(model)
         settings: dict[str, Any] = {"find_unused_parameters": True}
         settings |= buffers_left_alone()  # _agree copies them, once an epoch
         if self.device.type != "cpu":
@@ -201,10 +216,7 @@ class DetectorTrainer(EpochTrainer):
             iterations: kept for the signature.
         """
         groups = parameter_groups(unwrap_model(model), lr, decay, self.options["attention_lr"])
-        if name == "SGD":
-            optimizer: torch.optim.Optimizer = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=True)
-        else:
-            optimizer = getattr(torch.optim, name)(groups, lr=lr, betas=(momentum, 0.999))
+        optimizer = make_optimizer(groups, name, lr, momentum, self.device, scaled=self.precision.name == "fp16")
         sizes = ", ".join(f"{len(g['params'])} {g['part']} {g['param_group']}" for g in groups)
         LOGGER.info(
             f"optimizer: {name}, lr {lr:g}, momentum {momentum:g}, decay of weights {decay:g}; tensors: {sizes}"
@@ -288,7 +300,7 @@ def _worker_count(wanted: int, device: torch.device) -> int:
     """Return how many loader processes help: on CPUs they would only take the cores from the model."""
     from models.upstream.environment import usable_cores
 
-    cores = usable_cores()
+    cores = max(1, usable_cores() // distributed.process_rank().local_world)  # which this machine's processes share
     if device.type == "cpu":
         return min(wanted, max(0, cores // 4))
     return min(wanted, cores)

@@ -33,5 +33,7 @@ class SharedValidator(Validator):
             model: a Detector.
         """
         self.dataloader = loader
+        self.args.compile = False  # for one pass it would take longer than it saves
+        self.args.quantize = None  # in training's own precision, `dtype`, not with weights in fp16
         with patches.single_process():
             return self(model=model)

@@ -12,6 +12,7 @@ from engine.datasets.loader import make_loader
 from engine.datasets.record_dataset import RecordDataset
 from engine.errors import UsageError
 from engine.ops.nms_torch import non_max_suppression
+from engine.runtime.devices import memory_format
 from engine.runtime.threads import BackgroundWorker
 from models.build import load_model
 from models.upstream import patches
@@ -47,6 +48,7 @@ class Validator(DetectionValidator):
         super().__init__(*args, **kwargs)
         self.info = info
         self.keep_boxes = keep_boxes
+        self.dtype: torch.dtype | None = None  # what training's forward pass computes in, on GPUs; None: full precision
         self.workers = 0  # loader processes; ultralytics sets its own setting to 0 on CPUs
         self.boxes: list[np.ndarray] = []  # (n, 7): record, class, x, y, width, height in pixels, score
         self.background = BackgroundWorker(2 * MAX_PENDING)
@@ -54,10 +56,11 @@ class Validator(DetectionValidator):
 
     def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
         """Validate, see BaseValidator; a data set of ours takes the place of the YAML that stock would read."""
-        if trainer is not None:
-            return super().__call__(trainer, model, **kwargs)
-        with patches.dataset_described_by(self.info or {}):
-            return super().__call__(trainer, model, **kwargs)
+        with patches.validating_in(self.dtype):
+            if trainer is not None:
+                return super().__call__(trainer, model, **kwargs)
+            with patches.dataset_described_by(self.info or {}):
+                return super().__call__(trainer, model, **kwargs)
 
     def build_dataset(self, img_path: Any, mode: str = "val", batch: int | None = None) -> RecordDataset:
         """Build the data set of one split.
@@ -97,9 +100,17 @@ class Validator(DetectionValidator):
         return make_loader(dataset, batch_size, self.workers, None, self.device)
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device, as 0–1, in the memory format that convolutions like."""
-        batch = super().preprocess(batch)
-        batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        """Move a batch to the device, as 0–1, in the memory format that convolutions like.
+
+        In half precision where the model is; during training autocast converts by itself.
+        """
+        waiting = self.device.type in ("cpu", "mps")  # type: ignore[attr-defined]
+        for key, value in batch.items():
+            if isinstance(value, torch.Tensor):
+                batch[key] = value.to(self.device, non_blocking=not waiting)
+        half = self.args.quantize == 16 and not self.training
+        image = (batch["img"].half() if half else batch["img"].float()) / 255
+        batch["img"] = image.contiguous(memory_format=memory_format(image.device))
         return batch
 
     def init_metrics(self, model: torch.nn.Module) -> None:
@@ -191,13 +202,13 @@ class Validator(DetectionValidator):
 
     def _keep(self, pred: dict[str, torch.Tensor], image: dict[str, Any], numbers: dict[str, int]) -> None:
         scaled = self.scale_preds(pred, image)
-        corners = scaled["bboxes"].double().cpu().numpy()
+        corners = scaled["bboxes"].cpu().double().numpy()  # not every GPU has float64
         rows = np.empty((len(corners), 7))
         rows[:, 0] = numbers[image["im_file"]]
         rows[:, 1] = 0 if self.args.single_cls else scaled["cls"].cpu().numpy()
         rows[:, 2:4] = corners[:, :2]
         rows[:, 4:6] = corners[:, 2:] - corners[:, :2]
-        rows[:, 6] = scaled["conf"].double().cpu().numpy()
+        rows[:, 6] = scaled["conf"].cpu().double().numpy()
         self.boxes.append(rows)
 
     def get_stats(self) -> dict[str, Any]:

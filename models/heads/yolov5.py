@@ -97,9 +97,10 @@ class AnchorHead(Detect):
         for level, logits in enumerate(raw):
             batch, _, height, width, _ = logits.shape
             p = logits.permute(0, 4, 1, 2, 3).float().sigmoid()  # (B, no, na, H, W)
-            stride, anchors = self.stride[level], self.anchor_wh[level].float()
-            cells_x = torch.arange(width, device=p.device, dtype=p.dtype) - 0.5
-            cells_y = (torch.arange(height, device=p.device, dtype=p.dtype) - 0.5).view(-1, 1)
+            # type_as: a trace would keep the device of `device=`, and then run nowhere else.
+            stride, anchors = self.stride[level].type_as(p), self.anchor_wh[level].float()
+            cells_x = torch.arange(width, device=p.device, dtype=p.dtype).type_as(p) - 0.5
+            cells_y = (torch.arange(height, device=p.device, dtype=p.dtype).type_as(p) - 0.5).view(-1, 1)
             x = (p[:, 0:1] * 2 + cells_x) * stride
             y = (p[:, 1:2] * 2 + cells_y) * stride
             wh = (p[:, 2:4] * 2) ** 2 * (anchors * stride).t().view(1, 2, -1, 1, 1)

@@ -92,7 +92,8 @@ class AnchorLoss:
         if self.shares is None:
             return [(1.0, 1.0)] * len(raw)
         counts = [(len(match.image), p[..., 4].numel()) for p, match in zip(raw, matches, strict=True)]
-        shares = self.shares(torch.tensor(counts, device=raw[0].device, dtype=torch.float64).flatten())
+        dtype = torch.float32 if raw[0].device.type == "mps" else torch.float64  # which Apple's GPUs have not
+        shares = self.shares(torch.tensor(counts, device=raw[0].device, dtype=dtype).flatten())
         return [tuple(level) for level in shares.float().view(-1, 2)]
 
     def overlap(self, boxes: Tensor, targets: Tensor) -> Tensor:

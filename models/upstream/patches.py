@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -118,6 +118,20 @@ def swapped(module: ModuleType, name: str, replacement: Any) -> Iterator[None]:
 def dataset_described_by(info: dict) -> Any:
     """Return a context in which ultralytics' validator takes `info` for the data set instead of reading a YAML."""
     return swapped(validator_module, "check_det_dataset", lambda *args, **kwargs: info)
+
+
+def validating_in(dtype: torch.dtype | None) -> Any:
+    """Return a context in which ultralytics' validator runs the model under autocast to `dtype`; None: as it likes.
+
+    Left to itself it takes fp16 on GPUs, whatever the model was trained in.
+    """
+    if dtype is None:
+        return nullcontext()
+
+    def autocast(enabled: Any, device: str = "cuda") -> Any:
+        return torch.autocast(device, dtype=dtype)
+
+    return swapped(validator_module, "autocast", autocast)
 
 
 def quantized_by(function: Callable[..., str]) -> Any:

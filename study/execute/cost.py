@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from attention.flops import count_flops
+from engine.runtime.devices import device_name, memory_format
 from engine.training.precision import choose
 from models import build_model
 from models.spec.model_spec import ModelSpec
@@ -88,9 +89,11 @@ def measure_costs(
         variant → cost, and how it was measured.
     """
     where = torch.device(f"cuda:{device}" if device.isdigit() else device or "cpu")
-    machine = torch.cuda.get_device_name(where) if where.type == "cuda" else "CPU"
+    machine = "CPU" if where.type == "cpu" else device_name(where)
     setting = {"imgsz": imgsz, "rounds": rounds, "device": machine, "threads": torch.get_num_threads()}
-    key = content_hash([{name: dict(spec.yaml) for name, spec in models.items()}, setting, torch.__version__])
+    key = content_hash(
+        [{name: dict(spec.yaml) for name, spec in models.items()}, setting, device_name(where), torch.__version__]
+    )
     known = read_json(file)
     if known is not None and known.get("key") == key:
         costs = {
@@ -103,7 +106,7 @@ def measure_costs(
     for name, spec in models.items():
         model = build_model(spec.yaml)
         counts[name] = parameters_and_flops(model, imgsz)
-        built[name] = model.to(where).to(memory_format=torch.channels_last)
+        built[name] = model.to(where).to(memory_format=memory_format(where))
     latency = interleaved(built, torch.rand(1, 3, imgsz, imgsz, device=where), rounds)
     costs = {name: Cost(*counts[name], tuple(latency[name])) for name in models}
     write_json(file, {"key": key, "setting": setting, "costs": {name: asdict(cost) for name, cost in costs.items()}})
@@ -121,7 +124,7 @@ def interleaved(models: Mapping[str, Any], image: torch.Tensor, rounds: int) -> 
     Returns:
         name → milliseconds, one a round.
     """
-    image = image.contiguous(memory_format=torch.channels_last)
+    image = image.contiguous(memory_format=memory_format(image.device))
     order, random = list(models), Random(0)  # noqa: S311 - an order, no secret
     times: dict[str, list[float]] = {name: [] for name in models}
     with torch.inference_mode():
@@ -142,6 +145,8 @@ def interleaved(models: Mapping[str, Any], image: torch.Tensor, rounds: int) -> 
 def _settle(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def probe_seconds(spec: ModelSpec, options: Mapping[str, Any], device: str) -> tuple[float, float]:
@@ -157,7 +162,7 @@ def probe_seconds(spec: ModelSpec, options: Mapping[str, Any], device: str) -> t
         images is left out: a few percent at usual sizes.
     """
     where = torch.device(f"cuda:{device}" if device.isdigit() else device or "cpu")
-    model = build_model(spec.yaml).to(where).to(memory_format=torch.channels_last).train()
+    model = build_model(spec.yaml).to(where).to(memory_format=memory_format(where)).train()
     size, precision = options["imgsz"], choose(options["amp"], where)
     batch = min(options["batch_size"], PROBE_BATCH) if options["batch_size"] > 0 else PROBE_BATCH
     content = _batch(batch, size, len(model.names), where)
@@ -197,7 +202,7 @@ def _batch(images: int, size: int, classes: int, device: torch.device) -> dict[s
     centers = 0.3 + 0.4 * torch.rand(objects, 2, generator=draw)
     sizes = 0.1 + 0.3 * torch.rand(objects, 2, generator=draw)
     batch = {
-        "img": torch.rand(images, 3, size, size, generator=draw).contiguous(memory_format=torch.channels_last),
+        "img": torch.rand(images, 3, size, size, generator=draw).contiguous(memory_format=memory_format(device)),
         "batch_idx": torch.arange(images).repeat_interleave(OBJECTS).float(),
         "cls": torch.randint(0, classes, (objects, 1), generator=draw).float(),
         "bboxes": torch.cat((centers, sizes), 1),

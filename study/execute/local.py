@@ -1,7 +1,6 @@
 """Run a plan: processes side by side, nothing done twice, failures recorded."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.folders import ROOT
+from engine.runtime.signals import terminating_as_interrupt
 from models.upstream.environment import threads as usable_threads
 from study.execute.worker import BUSY
 from study.plan.plan import Plan
@@ -226,14 +226,10 @@ def headline(run: Run) -> str:
 def _ending_children(slots: list[Slot]) -> Iterator[None]:
     """End the processes when this one is interrupted; they stop within a batch and can be continued."""
 
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
+        with terminating_as_interrupt():
+            yield
     finally:
-        signal.signal(signal.SIGTERM, before)
         for slot in slots:
             if slot.process is not None and slot.process.poll() is None:
                 slot.process.terminate()

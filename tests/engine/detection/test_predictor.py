@@ -10,6 +10,7 @@ import pytest
 from engine.cli.detect_flags import detect_parser
 from engine.detection import predictor
 from engine.detection.predictor import Predictor
+from engine.errors import UsageError
 
 
 class Slow:
@@ -72,3 +73,34 @@ def test_replicas_are_for_many_images(count, mode, replicas, monkeypatch):
     monkeypatch.setattr(predictor, "open_backend", opened)
     Predictor(detect_parser().parse_args([]), None).open("anything")
     assert asked == [replicas]
+
+
+def opened(monkeypatch, *flags):
+    monkeypatch.setattr(predictor, "open_backend", lambda *args: Slow(1))
+    finder = Predictor(detect_parser().parse_args(["--imgsz", "32", *flags]), None)
+    finder.open([np.zeros((32, 32, 3), np.uint8)])
+    return finder
+
+
+def test_data_gives_the_names_of_the_classes(monkeypatch, tmp_path):
+    path = tmp_path / "data.yaml"
+    path.write_text("train: .\nval: .\nnames: [gadget]\n")
+    assert opened(monkeypatch, "--data", str(path)).backend.names == {0: "gadget"}
+    path.write_text("train: .\nval: .\nnames: [gadget, gizmo]\n")
+    with pytest.raises(UsageError, match="has 2 classes, the model has 1"):
+        opened(monkeypatch, "--data", str(path))
+
+
+def test_a_model_on_a_gpu_gets_bytes_and_gives_back_the_rows_that_count(monkeypatch):
+    class OnDevice(Slow):
+        on_device = True
+
+        def call_filtered(self, images, conf_thres):
+            assert images.dtype == np.uint8
+            assert conf_thres == 0.25
+            return [np.array([[16.0, 16.0, 8.0, 8.0, value / 100]], np.float32) for value in images[:, 0, 0, 0]]
+
+    monkeypatch.setattr(predictor, "open_backend", lambda *args: OnDevice(1))
+    finder = Predictor(detect_parser().parse_args(["--imgsz", "32"]), None)
+    finder.open([np.full((32, 32, 3), value, np.uint8) for value in (50, 90)])
+    assert [float(one.scores[0]) for one in finder()] == pytest.approx([0.5, 0.9])

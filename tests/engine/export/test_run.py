@@ -10,6 +10,7 @@ import torch
 from engine.backends.base import installed
 from engine.cli.main import main
 from engine.cli.run_folder import DIGITS_WEIGHTS
+from engine.errors import UsageError
 from engine.export import run as exporter
 from engine.export.parity import Parity, compare_with_checkpoint, sample_batch
 from models import load_model
@@ -171,3 +172,16 @@ def test_what_openvino_once_got_wrong_or_refused(name):
     from benchmarks.exports import cell, detector
 
     assert cell(detector(name), "openvino", 320).holds
+
+
+@pytest.mark.parametrize(("name", "asked", "device"), [("onnx", "", "cpu"), ("onnx", "0", "0"), ("tensorrt", "", "0")])
+def test_an_engine_is_made_on_the_gpu_without_being_told(name, asked, device, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.version.hip", None)
+    assert exporter._device(name, asked) == device
+
+
+def test_an_engine_without_a_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UsageError, match="--include tensorrt: an engine is made on the NVIDIA GPU"):
+        exporter._device("tensorrt", "")

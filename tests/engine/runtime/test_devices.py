@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from engine.errors import UsageError
-from engine.runtime.devices import check_device, check_processes, check_runtime
+from engine.runtime import devices
+from engine.runtime.devices import check_device, check_processes, check_runtime, device_name, memory_format
 from engine.runtime.distributed import ProcessRank
 
 
@@ -64,3 +65,49 @@ def test_dnn_is_for_onnx(model):
     with pytest.raises(UsageError, match="--dnn is for ONNX files"):
         check_runtime(model, "cpu", False, True)
     check_runtime("model.onnx", "cpu", False, True)
+
+
+@pytest.mark.parametrize(("device", "needs"), [("mps", "a Mac"), ("xpu:0", "an Intel GPU"), ("npu", "an Ascend NPU")])
+def test_other_kinds_of_devices_that_are_not_there(device, needs, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: False)
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=f"--device {device}: needs {needs}.*; try --device cpu"):
+        check_device(device)
+
+
+def test_apples_gpu_is_taken_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    check_device("mps")
+
+
+@pytest.mark.parametrize(("device", "said"), [("cpu", True), ("", True), ("mps", False), ("xpu", False)])
+def test_half_is_said_to_have_no_effect_only_where_it_has_none(device, said, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    texts = []
+    monkeypatch.setattr(devices.LOGGER, "info", texts.append)
+    check_runtime(object(), device, True, False)
+    assert [("no effect" in text) for text in texts] == [True] * said
+
+
+@pytest.mark.parametrize(
+    ("device", "platform", "expected"),
+    [
+        ("cpu", "linux", torch.channels_last),
+        ("cpu", "win32", torch.channels_last),
+        ("cuda", "linux", torch.channels_last),
+        ("cuda", "win32", torch.contiguous_format),
+        ("mps", "darwin", torch.contiguous_format),
+        ("xpu", "linux", torch.contiguous_format),
+    ],
+)
+def test_the_order_of_numbers_in_memory(device, platform, expected, monkeypatch):
+    monkeypatch.setattr(devices.sys, "platform", platform)
+    assert memory_format(torch.device(device)) == expected
+
+
+def test_every_kind_of_device_has_a_name(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card {device.index}")
+    assert device_name(torch.device("cuda", 1)) == "card 1"
+    assert device_name(torch.device("mps")) == "Apple GPU"
+    assert device_name(torch.device("cpu"))

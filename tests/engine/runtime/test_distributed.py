@@ -103,3 +103,11 @@ def test_whole_validation_batches_are_dealt_out():
 
     parts = [list(make_loader(Numbers(), 4, 0, None, torch.device("cpu"), rank, 2)) for rank in range(2)]
     assert parts == [[[0, 1, 2, 3], [8, 9]], [[4, 5, 6, 7]]]
+
+
+@pytest.mark.parametrize(
+    ("on_cpu", "nccl", "library"), [(True, True, "gloo"), (False, True, "nccl"), (False, False, "gloo")]
+)
+def test_gpus_without_nccl_are_joined_by_gloo(on_cpu, nccl, library, monkeypatch):
+    monkeypatch.setattr(distributed.dist, "is_nccl_available", lambda: nccl)
+    assert distributed._collectives(on_cpu) == library

@@ -44,7 +44,7 @@ def attention_name(detector):
 
 
 def test_a_sound_model_has_no_origin(detector, image):
-    assert find_origin(detector, image, True) is None
+    assert find_origin(detector, image, torch.bfloat16) is None
 
 
 def test_layer_and_image_are_named(detector, image):

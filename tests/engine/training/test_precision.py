@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from engine.errors import UsageError
-from engine.training.precision import choose
+from engine.training.precision import Precision, choose
 
 CPU = torch.device("cpu")
 NATIVE, OLD = frozenset({"avx2", "avx512_bf16"}), frozenset({"avx2"})
@@ -29,3 +29,8 @@ def test_on_a_cpu(wanted, flags, name, reason):
 def test_fp16_on_a_cpu_names_the_alternative():
     with pytest.raises(UsageError, match="use --amp bf16 or auto"):
         choose("fp16", CPU, NATIVE)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("fp32", None), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_the_dtype_of_a_precision(name, dtype):
+    assert Precision(name, "").dtype is dtype

@@ -9,10 +9,14 @@ import pytest
 import torch
 import yaml
 from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.models.yolo.detect import DetectionTrainer
 
 from engine.cli.train_flags import train_parser
 from engine.errors import RunFailed, UsageError
+from engine.training import trainer as trainer_module
+from engine.training.precision import Precision
 from engine.training.run import _overrides, train
+from engine.training.run_state import restore
 from engine.training.trainer import DetectorTrainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -57,7 +61,7 @@ def counted(epochs, batches, nominal, warmup_epochs=3.0):
     trainer = DetectorTrainer.__new__(DetectorTrainer)
     trainer.train_loader, trainer.epochs, trainer.nominal_accumulate = range(batches), epochs, nominal
     trainer.args, trainer.tloss = SimpleNamespace(warmup_epochs=warmup_epochs), None
-    trainer._diverged = lambda stepping: False
+    trainer._diverged, trainer._step = lambda stepping: False, lambda: None
     for epoch in range(epochs):
         trainer.epoch, trainer._batch, trainer._pending = epoch, 0, 0
         taken = []
@@ -273,3 +277,52 @@ def test_a_run_that_goes_on_with_other_loader_processes_ends_the_same(data, tmp_
     assert cut.train_loader.num_workers == 2
     expected, found = (trainer.model.state_dict() for trainer in (whole, cut))
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+
+
+def test_processes_on_one_machine_share_its_cores(monkeypatch):
+    monkeypatch.setattr("models.upstream.environment.usable_cores", lambda: 16)
+    gpu = torch.device("cuda")
+    assert trainer_module._worker_count(8, gpu) == 8
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert trainer_module._worker_count(8, gpu) == 4
+    assert trainer_module._worker_count(8, torch.device("cpu")) == 1
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "amp"), [("bf16", "cuda", "bf16"), ("fp16", "cuda", True), ("fp32", "cuda", False)]
+)
+def test_the_batch_size_is_tried_in_the_precision_of_training(precision, device, amp, monkeypatch):
+    tried = []
+    trainer = DetectorTrainer.__new__(DetectorTrainer)
+    trainer.precision, trainer.device = Precision(precision, ""), torch.device(device)
+    trainer.amp, trainer.args = False, SimpleNamespace(amp=False)  # as stock has decided
+    monkeypatch.setattr(DetectionTrainer, "auto_batch", lambda self: tried.append(self.args.amp) or 4)
+    assert trainer.auto_batch() == 4
+    assert tried == [amp]
+
+
+def stateful(scaler):
+    """A trainer of which `restore` puts back the optimizer and the scaler."""
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    stopper = SimpleNamespace()
+    return SimpleNamespace(model=model, optimizer=optimizer, scaler=scaler, stopper=stopper)
+
+
+def test_a_run_without_a_scaler_goes_on_with_one():
+    trainer = stateful(torch.amp.GradScaler("cpu", init_scale=8.0, enabled=True))
+    training = {
+        "live": trainer.model.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "scaler": torch.amp.GradScaler("cpu", enabled=False).state_dict(),
+        "ema_updates": 3,
+        "best_fitness": 0.5,
+        "stopper": {},
+        "results": [],
+    }
+    training["optimizer"]["param_groups"][0]["fused"] = True  # as it was on another device
+    restore(trainer, {"training": training, "weights": trainer.model.state_dict()})
+    assert trainer.scaler.get_scale() == 8.0
+    assert trainer.ema.updates == 3
+    assert trainer.optimizer.param_groups[0]["fused"] is None

@@ -146,3 +146,13 @@ def test_anchors_follow_the_order_of_the_strides() -> None:
     straight = build_model({**data, "scale": "n"}).model[-1].anchor_wh
     flipped = build_model({**data, "scale": "n", "anchors": data["anchors"][::-1]}).model[-1].anchor_wh
     assert torch.equal(straight, flipped)
+
+
+@pytest.mark.filterwarnings("ignore")  # tracing is old
+def test_a_trace_is_not_bound_to_the_device_on_which_it_was_made(tmp_path):
+    model = build_model("yolov5n", nc=2).eval()
+    model.model[-1].export = True
+    traced = torch.jit.trace(model, torch.rand(1, 3, 64, 64))
+    graph = str(traced.inlined_graph)
+    # What `arange` makes on the device of the trace is taken to that of the maps.
+    assert graph.count("aten::type_as") >= graph.count("aten::arange") > 0

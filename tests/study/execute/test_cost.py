@@ -68,6 +68,9 @@ def test_costs_are_kept_until_something_changes(tmp_path: Path, monkeypatch: pyt
     assert len(built) == 1
     measure_costs(models, 32, 3, "cpu", file)
     assert len(built) == 2
+    monkeypatch.setattr("study.execute.cost.device_name", lambda device: "another processor")
+    measure_costs(models, 32, 3, "cpu", file)
+    assert len(built) == 3
 
 
 def test_latency_is_compared_round_by_round() -> None:
