@@ -10,8 +10,8 @@ from engine.backends.base import Backend, installed
 from engine.backends.onnx_cache import cached_file, discard, export_onnx, store
 from engine.errors import UsageError
 from engine.model_loading import load_weights
-from engine.runtime.image_size import STRIDE, USUAL, rounded
 from engine.runtime.gpu_probe import amd_gpu, installed_build
+from engine.runtime.image_size import STRIDE, USUAL, rounded
 from engine.runtime.log import LOGGER
 from engine.trusted_files import SUFFIXES
 

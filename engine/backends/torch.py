@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from attention.fuse import remove_closed
-from engine.runtime.image_size import usual_size
 from engine.runtime.devices import device_name, memory_format
+from engine.runtime.image_size import usual_size
 from engine.runtime.log import LOGGER
 from models.upstream.inference import AutoBackend, class_activation_map, select_device
 

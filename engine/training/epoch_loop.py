@@ -66,6 +66,16 @@ class EpochTrainer(DetectionTrainer):
             return super()._get_memory(fraction)  # type: ignore[no-any-return]
         return psutil.Process().memory_info().rss / 2**30  # type: ignore[no-any-return]
 
+    def _use_precision(self) -> None:
+        """Tell stock's loop what to compute in; it has decided otherwise before."""
+        self.amp = self.precision.half
+        self.args.amp = "bf16" if self.precision.name == "bf16" and self.device.type == "cuda" else self.amp
+
+    def auto_batch(self) -> int:
+        """Return the batch size that fits the memory (--batch-size -1) in the precision that training will have."""
+        self._use_precision()
+        return int(super().auto_batch())
+
     def _model_train(self) -> None:
         """Begin an epoch: reset what must not depend on earlier ones."""
         self.model.train()

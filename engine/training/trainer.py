@@ -175,16 +175,6 @@ class DetectorTrainer(EpochTrainer):
             self.device.type, init_scale=FIRST_SCALE, enabled=self.precision.name == "fp16"
         )
 
-    def _use_precision(self) -> None:
-        """Tell stock's loop what to compute in; it has decided otherwise before."""
-        self.amp = self.precision.half
-        self.args.amp = "bf16" if self.precision.name == "bf16" and self.device.type == "cuda" else self.amp
-
-    def auto_batch(self) -> int:
-        """Return the batch size that fits the memory (--batch-size -1) in the precision that training will have."""
-        self._use_precision()
-        return int(super().auto_batch())
-
     def _connect(self, model: torch.nn.Module) -> None:
         """Let the processes average their gradients; from here on stock's loop knows how many there are."""
         self.world_size = self.process.world
