@@ -13,9 +13,9 @@ from torch import Tensor
 
 from models.blocks.repconv import RepConv
 from models.errors import SpecError
-from models.full_precision import without_tf32
 from models.heads.yolov7 import ImplicitHead
 from models.network.detector import Detector
+from models.network.full_precision import without_tf32
 from models.spec.attention_entries import FORMS
 from models.spec.layer import IMAGE, Layer
 from models.spec.model_spec import ModelSpec, read_spec

@@ -12,7 +12,7 @@ from engine.backends.verified import compare_outputs
 from engine.ops.letterbox import letterbox
 from engine.ops.nms_numpy import filter_by_confidence, image_nms
 from metrics.iou import iou_matrix
-from models.full_precision import without_tf32
+from models.network.full_precision import without_tf32
 
 TOLERANCE = (0.1, 1e-3)  # pixels, and score from 0 to 1
 HALF_TOLERANCE = (4.0, 0.03)  # the same in 16 bits, where a coordinate of 640 is known to half a pixel before decoding

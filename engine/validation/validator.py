@@ -44,6 +44,9 @@ class Validator(DetectionValidator):
         per_class: print a row for each class.
     """
 
+    device: Any
+    names: Any  # class number → name
+
     def __init__(self, *args: Any, info: dict | None = None, keep_boxes: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.info = info
@@ -104,7 +107,7 @@ class Validator(DetectionValidator):
 
         In half precision where the model is; during training autocast converts by itself.
         """
-        waiting = self.device.type in ("cpu", "mps")  # type: ignore[attr-defined]
+        waiting = self.device.type in ("cpu", "mps")
         for key, value in batch.items():
             if isinstance(value, torch.Tensor):
                 batch[key] = value.to(self.device, non_blocking=not waiting)

@@ -3,7 +3,7 @@
 import torch
 
 from models import build_model
-from models.full_precision import without_tf32
+from models.network.full_precision import without_tf32
 from models.reparameterization import compare_detectors
 
 
