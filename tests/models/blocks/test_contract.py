@@ -134,6 +134,7 @@ INSIDE = {
     "MobileNetV3_InvertedResidual": (["conv.8"], ["conv.8"]),
     "Yolov7_Tiny_E_ELAN": (["conv5"], ["conv5"]),
     "Yolov7_Tiny_SPP": (["conv4"], ["conv4"]),
+    "CSPStage": (["conv3"], ["conv3"]),
     "nn.Conv2d": ([""], [""]),
 }
 
