@@ -95,6 +95,7 @@ def start_model(options: Namespace, info: dict[str, Any]) -> Any:
     if options.transfer_report and not options.weights:
         raise UsageError("--transfer-report says what is taken over from --weights; there are none")
     weights = resolve_weights(options.weights, options.download) if options.weights else None
+    _warn_of_stale_references(options.cfg)
     model = build_model(
         options.cfg or str(weights),
         nc=info["nc"],
@@ -119,6 +120,27 @@ def start_model(options: Namespace, info: dict[str, Any]) -> Any:
             left = [*report.missing, *report.lost]
             raise UsageError(f"--strict-transfer: {len(left)} unchanged tensors were not taken over, first {left[0]}")
     return model
+
+
+def _warn_of_stale_references(cfg: str | None) -> None:
+    """Say which references of a hand-edited YAML still count rows as the file that it was made from does."""
+    from engine.runtime.log import LOGGER
+    from models.build import CHECKPOINTS
+    from models.errors import SpecError
+    from models.lint.nearest_base import stale_references
+
+    if not cfg or Path(cfg).suffix in CHECKPOINTS:
+        return
+    try:
+        base, lines = stale_references(cfg)
+    except SpecError:  # building the model says it
+        return
+    for line in lines:
+        LOGGER.warning(f"{cfg} {line}")
+    if lines:
+        LOGGER.warning(
+            f"{cfg}: rows were inserted by hand; python -m models.lint {cfg} --base {base} says what was meant"
+        )
 
 
 def load_plugins(options: Namespace) -> None:

@@ -18,6 +18,7 @@ CFG = ROOT / "cfg"
 _ULTRALYTICS = "ultralytics/"
 # yolov5s, yolov5n6, yolo11x, yolov8n-ghost-p2: family, version, scale letter, rest
 _SCALED = re.compile(r"^(yolov?\d+)([nstmblxceu])(6?)(.*)$")
+_PARTS = re.compile(r"([^-]*)(-p6)?(.*)")  # of a family's file: yolov5, -p6, -v5.0
 _MAX_CHAIN = 20
 MAX_ENTRIES = 500
 
@@ -184,8 +185,8 @@ def known_names() -> list[str]:
         data = read_yaml(path)
         scales = data.get("scales")
         if isinstance(scales, dict) and scales:
-            stem = path.stem.removesuffix("-p6")
-            names += [f"{stem}{letter}{'6' if path.stem.endswith('-p6') else ''}" for letter in scales]
+            family, p6, rest = _PARTS.fullmatch(path.stem).groups()  # type: ignore[union-attr]
+            names += [f"{family}{letter}{'6' if p6 else ''}{rest}" for letter in scales]
         else:
             names.append(path.stem)
     return names
