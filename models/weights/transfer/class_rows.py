@@ -9,6 +9,8 @@ from dataclasses import dataclass
 Shape = tuple[int, ...]
 
 _ANCHOR_ROWS = re.compile(r"(m|m2|im)\.\d+\.(weight|bias|implicit)")  # anchors × (4 box, objectness, classes)
+# Class branches of decoupled heads: anchors × classes. Those of 256 channels are cut across classes, see their class.
+_BRANCH_ROWS = re.compile(r"(m_cls\.\d+\.1|m\.\d+\.c3|im_cls\.\d+)\.(weight|bias|implicit)")
 _STOCK_ROWS = re.compile(r"(one2one_)?cv3\.\d+\.2\.(weight|bias)")  # classes
 _BOX_ROWS = 5
 
@@ -74,6 +76,8 @@ def head_rows(rest: str, old: Shape, new: Shape, anchors: int, classes: ClassMap
     """
     if anchors and _ANCHOR_ROWS.fullmatch(rest):
         groups, fixed, dim = anchors, _BOX_ROWS, 1 if rest.endswith("implicit") else 0
+    elif anchors and _BRANCH_ROWS.fullmatch(rest):
+        groups, fixed, dim = anchors, 0, 1 if rest.endswith("implicit") else 0
     elif not anchors and _STOCK_ROWS.fullmatch(rest):
         groups, fixed, dim = 1, 0, 0
     else:

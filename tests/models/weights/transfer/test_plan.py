@@ -423,3 +423,16 @@ def test_moved_rows_are_reported_as_lost() -> None:
     assert report.lost == ["model.0.w"]
     assert not report.complete
     assert "1 could have been kept but their layers moved" in report.summary()
+
+
+def test_rows_of_a_decoupled_head() -> None:
+    classes = map_classes({0: "cat", 1: "dog"}, {0: "dog", 1: "bird", 2: "cat"})
+    # Three anchors of two classes become three of three: dog and cat of each anchor are known.
+    rows = head_rows("m_cls.1.1.weight", (6, 16, 1, 1), (9, 16, 1, 1), 3, classes)
+    assert rows is not None
+    assert dict(zip(rows.new, rows.old, strict=True)) == {0: 1, 2: 0, 3: 3, 5: 2, 6: 5, 8: 4}
+    assert not rows.complete
+    assert head_rows("m.0.c3.bias", (6,), (9,), 3, classes) is not None
+    assert head_rows("im_cls.0.implicit", (1, 6, 1, 1), (1, 9, 1, 1), 3, classes) is not None
+    for other in ("m.0.cls_preds.weight", "m_cls.1.0.conv.weight", "m_reg.0.weight"):
+        assert head_rows(other, (6, 16, 1, 1), (9, 16, 1, 1), 3, classes) is None
