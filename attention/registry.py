@@ -1,7 +1,8 @@
 """Map names to constructors: a small registry, and the one of the attention mechanisms."""
 
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
@@ -12,16 +13,27 @@ from attention.timm_names import from_timm
 T = TypeVar("T")
 Entry = TypeVar("Entry")
 
+# What names of one thing differ by: SEAttention, SE_Block, se_layer, SEModule; NONLocalBlock2D.
+_FILLING = re.compile(r"attention|attn|att|block|layer|module|nchw|2d|[^a-z0-9]")
+
+
+def bare_name(name: str) -> str:
+    """Return a name without what spellings of one thing differ by: case, `_`, Attention, Block, Layer, Module."""
+    return _FILLING.sub("", name.lower())
+
 
 class Registry(Generic[T]):
     """A dictionary that is filled by a decorator, refuses duplicates and suggests near names on a miss.
 
     Args:
         kind: what the entries are, as it reads in messages ("attention mechanism").
+        loose: whether another spelling of a name (SE_Block for SE) finds the entry too, where it means one entry only.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, loose: bool = False) -> None:
         self.kind = kind
+        self.loose = loose
+        self._bare: dict[str, set[str]] = {}
         self._entries: dict[str, T] = {}
         self._aliases: dict[str, str] = {}
 
@@ -41,10 +53,12 @@ class Registry(Generic[T]):
 
         def enter(entry: Entry) -> Entry:
             for new in (name, *aliases):
-                if new in self:
+                if self.is_spelt(new):
                     raise ValueError(f"{self.kind} {new!r} is registered already, as {self.canonical(new)!r}")
             self._entries[name] = entry  # type: ignore[assignment]
             self._aliases.update(dict.fromkeys(aliases, name))
+            for new in (name, *aliases):
+                self._bare.setdefault(bare_name(new), set()).add(name)
             return entry
 
         return enter
@@ -73,10 +87,20 @@ class Registry(Generic[T]):
             return name
         if name in self._aliases:
             return self._aliases[name]
-        by_lower = {known.lower(): known for known in (*self._aliases, *self._entries)}
-        near = [by_lower[found] for found in get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.6)]
+        if self.loose and len(self._other_spelling(name)) == 1:
+            return next(iter(self._other_spelling(name)))
+        near = near_names(str(name), (*self._entries, *self._aliases))
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.names())}"
         raise ValueError(f"unknown {self.kind} {name!r}; {hint}")
+
+    def is_spelt(self, name: object) -> bool:
+        """Whether an entry or alias has exactly this name."""
+        return name in self._entries or name in self._aliases
+
+    def _other_spelling(self, name: object) -> set[str]:
+        """Return the entries that a name means once what spellings differ by is left out."""
+        bare = bare_name(name) if isinstance(name, str) else ""
+        return self._bare.get(bare, set()) if bare else set()
 
     def get(self, name: str) -> T:
         """Return the entry of a name or alias; same as indexing.
@@ -96,7 +120,7 @@ class Registry(Generic[T]):
         return self.get(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries or name in self._aliases
+        return self.is_spelt(name) or (self.loose and len(self._other_spelling(name)) == 1)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -105,7 +129,30 @@ class Registry(Generic[T]):
         return len(self._entries)
 
 
-ATTENTION: Registry[type[nn.Module]] = Registry("attention mechanism")
+def near_names(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.6) -> list[str]:
+    """Return the known names nearest to a name, compared without what spellings of one thing differ by.
+
+    Args:
+        name: what was written.
+        known: what there is.
+        count: how many at most.
+        cutoff: likeness from 0 to 1 that a near name needs.
+    """
+    by_bare: dict[str, str] = {}
+    for word in known:
+        by_bare.setdefault(bare_name(word) or word.lower(), word)
+    bare = bare_name(name) or name.lower()
+    return [by_bare[found] for found in get_close_matches(bare, by_bare, n=count, cutoff=cutoff)]
+
+
+ATTENTION: Registry[type[nn.Module]] = Registry("attention mechanism", loose=True)
+
+
+# Aliases that mean a mechanism with an option of its own.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "PSA_s": {"order": "sequential"},
+    "SequentialPolarizedSelfAttention": {"order": "sequential"},
+}
 
 
 def options(name: str) -> dict[str, Any]:
@@ -148,6 +195,6 @@ def construct(name: str, channels: int, **kwargs: Any) -> nn.Module:
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"{name} has no option {key!r}; {hint}it takes {', '.join(allowed) or 'no options'}")
     try:
-        return cls(channels, **kwargs)
+        return cls(channels, **{**VARIANTS.get(name, {}), **kwargs})
     except TypeError as error:
         raise ValueError(f"{name}: an option has a value of the wrong type ({error})") from error

@@ -13,7 +13,7 @@ from models.network.detector import Detector
 from models.reparameterization import PLAIN, deploy_spec, reparameterize
 from models.spec.attention_entries import starting
 from models.spec.model_spec import ModelSpec, read_spec
-from models.weights.checkpoint import is_ours, read_checkpoint
+from models.weights.checkpoint import description_in, is_ours, read_checkpoint
 from models.weights.official import image_size, read_official
 from models.weights.transfer.plan import TransferReport, apply_transfer, plan_transfer
 from models.weights.yolov5_names import to_ours
@@ -54,7 +54,7 @@ def read_source(path: str | Path) -> Source:
     path = Path(path)
     if is_ours(path):
         content = read_checkpoint(path)
-        spec, reason = _described(content["spec"], path)
+        spec, reason = _described(description_in(content), path)
         size = image_size(content["provenance"].get("imgsz"))
         return Source(path, content["weights"], content["names"], spec, content.get("hyp") or {}, reason, size)
     official = read_official(path)

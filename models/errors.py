@@ -1,8 +1,7 @@
 """Errors of this package that mean: the user's input is wrong, and the message says what to change."""
 
-import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 _MOST = 2000
 
@@ -27,15 +26,6 @@ def short(value: object) -> str:
     """Return a value as it reads in a message."""
     text = str(value) if isinstance(value, list | tuple | dict) else repr(value)
     return text if len(text) <= 120 else text[:117] + "…"
-
-
-def suggestion(word: str, known: Sequence[str]) -> str:
-    """Return "; did you mean X?" where a known word is near, else where to look."""
-    lowered = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.6)
-    if near:
-        return f"; did you mean {' or '.join(lowered[name] for name in near)}?"
-    return "; blocks and mechanisms are listed in docs/yaml.md"
 
 
 def guarded(run: Callable[[], None]) -> int:

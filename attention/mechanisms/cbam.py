@@ -11,7 +11,7 @@ from attention.layers.pooling import axis_max_mean, planes, pool_max_mean
 from attention.registry import ATTENTION
 
 
-@ATTENTION.register("CBAM")
+@ATTENTION.register("CBAM", "CbamNet")
 class CBAM(nn.Module):
     """Gate channels, then positions, by pooled statistics of the map itself.
 

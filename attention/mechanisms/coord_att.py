@@ -21,6 +21,7 @@ class CoordAtt(nn.Module):
         channels: C of input and output, ≥ 1.
         reduction: r; the hidden width is max(C // r, min_hidden).
         min_hidden: smallest hidden width (8 as the authors).
+        bias: whether W₁, W_h and W_w have biases (the authors' have).
         gate: sigmoid, 2sigmoid or 1+tanh, for both gates; the last two start as the identity.
 
     Shape:
@@ -34,12 +35,20 @@ class CoordAtt(nn.Module):
         coordatt.py. Differs: nothing.
     """
 
-    def __init__(self, channels: int, reduction: float = 32, *, min_hidden: int = 8, gate: str = "sigmoid") -> None:
+    def __init__(
+        self,
+        channels: int,
+        reduction: float = 32,
+        *,
+        min_hidden: int = 8,
+        bias: bool = True,
+        gate: str = "sigmoid",
+    ) -> None:
         super().__init__()
         hidden = reduced_channels(channels, reduction, min_hidden)
-        self.squeeze = ConvNorm(channels, hidden, dims=1, bias=True, act=nn.Hardswish())
-        self.rows = nn.Conv1d(hidden, channels, 1)
-        self.columns = nn.Conv1d(hidden, channels, 1)
+        self.squeeze = ConvNorm(channels, hidden, dims=1, bias=bias, act=nn.Hardswish())
+        self.rows = nn.Conv1d(hidden, channels, 1, bias=bias)
+        self.columns = nn.Conv1d(hidden, channels, 1, bias=bias)
         self.gate = make_gate(gate)
         self.starts_at_identity = gate != "sigmoid"
         if self.starts_at_identity:

@@ -32,7 +32,7 @@ class OffsetNet(nn.Module):
         return self.out(F.gelu(self.norm(self.conv(x).permute(0, 2, 3, 1))))
 
 
-@ATTENTION.register("DeformableAttention", "DAT", "DAttention")
+@ATTENTION.register("DeformableAttention", "DAT", "DAttention", "DAttentionBaseline")
 class DeformableAttention(nn.Module):
     """Sample keys and values where the image itself points, shared by all queries, and attend to the samples.
 

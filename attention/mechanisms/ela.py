@@ -14,7 +14,7 @@ from attention.registry import ATTENTION
 VARIANTS = {"T": (5, 1, 32), "B": (7, 1, 16), "S": (5, 8, 16), "L": (7, 8, 16)}
 
 
-@ATTENTION.register("ELA")
+@ATTENTION.register("ELA", "EfficientLocalization")
 class ELA(nn.Module):
     """Gate rows and columns by 1-D convolutions of the strip means; no channel is squeezed.
 

@@ -25,7 +25,7 @@ def _waves(frequencies: Tensor, size: int, like: Tensor) -> Tensor:
     return angles.cos() * (energy / size).sqrt().unsqueeze(1)
 
 
-@ATTENTION.register("FcaNet", "FCA")
+@ATTENTION.register("FcaNet", "FCA", "MultiSpectral")
 class FcaNet(nn.Module):
     """Squeeze-and-excitation where groups of channels are pooled by different cosine waves instead of the mean.
 

@@ -7,7 +7,7 @@ from attention.layers.strip_convs import StripConvs
 from attention.registry import ATTENTION
 
 
-@ATTENTION.register("MSCA")
+@ATTENTION.register("MSCA", "SegNext")
 class MSCA(nn.Module):
     """Multiply the map by large-kernel convolutions of itself; no gate function bounds the factor.
 

@@ -7,10 +7,10 @@ from attention.layers.checks import one_of, reduced_channels
 from attention.layers.gating import gate_channels, gate_positions
 from attention.layers.pooling import average
 from attention.layers.tensor_ops import full_precision, split_axis, upcast
-from attention.registry import ATTENTION
+from attention.registry import ATTENTION, VARIANTS
 
 
-@ATTENTION.register("PolarizedSelfAttention", "PSA_p")
+@ATTENTION.register("PolarizedSelfAttention", "PSA_p", "ParallelPolarizedSelfAttention", *VARIANTS)
 class PolarizedSelfAttention(nn.Module):
     """A channel gate from attention-pooled positions and a position gate from attention-pooled channels.
 

@@ -9,7 +9,7 @@ from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
 
 
-@ATTENTION.register("SCSE", "scSE")
+@ATTENTION.register("SCSE", "scSE", "ChannelSpatialSE")
 class SCSE(nn.Module):
     """Gate channels as SE does and positions by one 1 × 1 convolution, and combine both results.
 

@@ -9,7 +9,7 @@ from attention.layers.tensor_ops import split_axis, upcast
 from attention.registry import ATTENTION
 
 
-@ATTENTION.register("SGE")
+@ATTENTION.register("SGE", "SpatialGroupEnhance")
 class SGE(nn.Module):
     """In each group of channels, favour the positions whose vector resembles the group's mean vector.
 

@@ -8,7 +8,7 @@ from attention.layers.tensor_ops import keep_format, shuffle_channels, split_axi
 from attention.registry import ATTENTION
 
 
-@ATTENTION.register("ShuffleAttention", "SANet")
+@ATTENTION.register("ShuffleAttention", "SANet", "sa_layer")
 class ShuffleAttention(nn.Module):
     """Gate half of each group by its channel means and half by its normalised map, then shuffle the parts.
 

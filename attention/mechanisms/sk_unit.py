@@ -10,7 +10,7 @@ from attention.layers.pooling import pool_mean
 from attention.registry import ATTENTION
 
 
-@ATTENTION.register("SKUnit", "SelectiveKernel")
+@ATTENTION.register("SKUnit", "SelectiveKernel", "SKConv")
 class SKUnit(Merging):
     """Look with small and with dilated kernels and let the image choose among them, channel by channel.
 

@@ -11,7 +11,7 @@ from attention.layers.tensor_ops import split_axis
 from attention.registry import ATTENTION
 
 
-@ATTENTION.register("SplitAttention", "SplAt", "ResNeSt")
+@ATTENTION.register("SplitAttention", "SplAt", "ResNeSt", "SplAtConv2d")
 class SplitAttention(Merging):
     """Compute several feature maps from groups of the input and mix them per channel by their common statistics.
 

@@ -150,8 +150,9 @@ def _fill_in(options: Namespace) -> None:
 def _continued(content: dict[str, Any], info: dict[str, Any]) -> Any:
     """Return the model of a run to continue; the trainer loads its tensors."""
     from models import build_model
+    from models.weights.checkpoint import description_in
 
-    return build_model(content["spec"], nc=info["nc"], names=info["names"])
+    return build_model(description_in(content), nc=info["nc"], names=info["names"])
 
 
 def _fingerprints(

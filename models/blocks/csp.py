@@ -169,3 +169,39 @@ class SPPCSP(nn.Module):
         joined = torch.cat((self.cv6(self.cv5(pooled)), self.cv2(x)), 1)
         out: Tensor = self.cv7(self.act(self.bn(joined)))
         return out
+
+
+@register_block(scaled(repeats=True))
+class NarrowC3(nn.Module):
+    """C3 with bottlenecks of e 0.5 instead of 1, which C3CBAM, C3SE and their like have in most forks.
+
+    Args:
+        c1: channels read.
+        c2: channels returned.
+        n: how many bottlenecks.
+        shortcut: whether they add their input.
+        g: groups of their 3 × 3 convolutions; the forks' classes take it and leave it at 1, and so does this one.
+        e: width of the branches over c2.
+
+    Shape:
+        input (B, c1, H, W); output (B, c2, H, W).
+
+    Source:
+        Jocher et al., YOLOv5 (C3); the width inside is Bottleneck's default, which forks' C3CBAM, C3SE, C3CA keep.
+    """
+
+    def __init__(self, c1: int, c2: int, n: int = 1, shortcut: bool = True, g: int = 1, e: float = 0.5) -> None:
+        from models.upstream.layers import block
+
+        super().__init__()
+        hidden = int(c2 * e)
+        self.cv1 = convolution(c1, hidden)
+        self.cv2 = convolution(c1, hidden)
+        self.cv3 = convolution(2 * hidden, c2)
+        units = (block.Bottleneck(hidden, hidden, shortcut, 1, k=((1, 1), (3, 3)), e=0.5) for _ in range(n))
+        self.m = nn.Sequential(*units)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Join the bottlenecks' output and the branch past them."""
+        out: Tensor = self.cv3(torch.cat((self.m(self.cv1(x)), self.cv2(x)), 1))
+        return out

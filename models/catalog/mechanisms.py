@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from attention import ATTENTION, IdentityStart, build_attention
+from attention.registry import near_names
 from attention.registry import options as attention_options
 from models.catalog.heads import HEADS
 from models.catalog.registry import BLOCKS
@@ -32,6 +33,9 @@ DOTTED: dict[str, str] = {
     "torch.nn.InstanceNorm2d": "num_features",
     "torch.nn.GroupNorm": "num_channels",
     "torchvision.ops.SqueezeExcitation": "input_channels",
+    "ultralytics.nn.modules.conv.CBAM": "c1",
+    "ultralytics.nn.modules.conv.ChannelAttention": "channels",
+    "ultralytics.nn.modules.conv.SpatialAttention": "",
     "timm.layers.SEModule": "channels",
     "timm.layers.EffectiveSEModule": "channels",
     "timm.layers.EcaModule": "channels",
@@ -67,9 +71,8 @@ def canonical(name: str) -> str:
     if "." in name:
         near = difflib.get_close_matches(name, DOTTED, n=3, cutoff=0.5) or sorted(DOTTED)
         raise ValueError(f"'{name}' is not on the list of library modules; did you mean {' or '.join(near[:3])}?")
-    lowered = {known.lower(): known for known in (*ATTENTION.names(), *ATTENTION.aliases())}
-    found = difflib.get_close_matches(name.lower(), list(lowered), n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(lowered[word] for word in found)}?" if found else "docs/attention lists them;"
+    found = near_names(name, (*ATTENTION.names(), *ATTENTION.aliases()))
+    hint = f"did you mean {' or '.join(found)}?" if found else "docs/attention lists them;"
     raise ValueError(f"unknown attention mechanism '{name}'; {hint} (one of your own needs --plugin FILE)")
 
 

@@ -1,11 +1,11 @@
 """Blocks of our own, by the name that a model YAML uses; ultralytics' are in `models/catalog/ultralytics_layers.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from torch import nn
 
-from attention.registry import Registry
+from attention.registry import Registry, near_names
 from models.catalog.channel_rules import Rule
 
 T = TypeVar("T", bound=type[nn.Module])
@@ -37,3 +37,10 @@ def register_block(rule: Rule, *aliases: str) -> Callable[[T], T]:
         return cls
 
     return decorate
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean X?" where a known word is near, else where to look."""
+    near = near_names(word, known)
+    hint = f"did you mean {' or '.join(near)}?" if near else "blocks and mechanisms are listed in docs/yaml.md"
+    return f"; {hint}"

@@ -5,20 +5,23 @@ attention that was put behind it. Nothing needs to resolve for that, so broken f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from models.catalog.channel_rules import Reads
-from models.catalog.mechanisms import is_mechanism
+from models.catalog.dialects import is_word
 from models.errors import SpecError
 from models.lint.pair_rows import Pairing, absolute, pair_rows
+from models.spec.attention_row import read_attention
 from models.spec.base_files import describe
 from models.spec.header import Settings, read_settings
 from models.spec.layer import Layer
-from models.spec.resolve import resolve_rows, row_attention
+from models.spec.resolve import literal, resolve_rows
 from models.spec.row import Row
 
 
@@ -158,31 +161,23 @@ def _check_resolution(settings: Settings, report: Report) -> None:
     except SpecError as error:
         row = settings.rows[len(layers)]
         message = str(error).removeprefix(f"{row.origin}: ")
-        if is_mechanism(row.module) and _hand_written(row):
+        if is_word(row.module) and "is not the number of channels" in message:
             kind = "channels"
         else:
             kind = "unknown" if "unknown module" in message or "not on the list" in message else "error"
         if kind != "error" or all(finding.row != row.index for finding in report.findings):
             report.findings.append(Finding(row.index, kind, message))
-    for row, layer in zip(settings.rows, layers, strict=False):
-        if layer.attention and _hand_written(row) and row.args[0] != layer.channels:  # type: ignore[index]
-            text = f"{row.args[0]} channels are written, but the map has {layer.channels} "  # type: ignore[index]
-            text += f"(width {settings.context.scale.width:g}): leave them out, they are inferred"
-            report.findings.append(Finding(row.index, "channels", text))
-
-
-def _hand_written(row: Row) -> bool:
-    """Whether channels stand in a row of attention."""
-    return isinstance(row.args, list) and bool(row.args) and type(row.args[0]) is int
+    report.notes += [f"row {layer.name}: {layer.note}" for layer in layers if layer.note]
 
 
 def _overlay(
     new: Settings, old: Settings, pairing: Pairing, base: str | Path | Mapping[str, Any], wrong: bool
 ) -> dict[str, Any] | None:
     """Return the overlay that says the same; where references are wrong, what was most likely meant."""
-    if not pairing.inserted or any(not is_mechanism(new.rows[i].module) for i in pairing.inserted):
+    if not pairing.inserted or any(not is_word(new.rows[i].module) for i in pairing.inserted):
         return None
     entries: list[dict[str, Any]] = []
+    channels = _channels(old)
     for index in pairing.inserted:
         row, root = new.rows[index], pairing.root_of.get(index)
         if root is None or root < 0:
@@ -196,22 +191,50 @@ def _overlay(
         else:
             chosen = [pairing.old_of[i] for i in through]
             entry["between"] = [root, chosen[0] if len(chosen) == 1 else chosen]
-        entry.update(_options(row, new))
-        entries.append(entry)
+        options = _options(row, new, channels.get(root))
+        if options is None:
+            return None
+        entries.append({**entry, **options})
     return {"base": str(base) if not isinstance(base, Mapping) else "BASE", "attention": entries}
 
 
-def _options(row: Row, settings: Settings) -> dict[str, Any]:
-    """Return the options and the number of an attention row as an entry says them."""
-    bare = [arg for arg in row.args if isinstance(arg, Mapping)] if isinstance(row.args, list) else row.args
-    reads = Reads((1,), (None,), False)
-    plain = Row(row.index, row.section, row.source, row.number, row.module, bare, row.alias, row.origin)
-    attention = row_attention(plain, reads, settings.context)
-    found: dict[str, Any] = {"args": dict(attention.kwargs)} if attention.kwargs else {}
-    if attention.identity:
+def _channels(settings: Settings) -> dict[int, int]:
+    """Return the channels of each row that resolves and gives one map."""
+    layers: list[Layer] = []
+    with suppress(SpecError):
+        resolve_rows(settings.rows, settings.context, layers)
+    return {int(layer.name): layer.channels for layer in layers if isinstance(layer.channels, int)}
+
+
+def _options(row: Row, settings: Settings, channels: int | None) -> dict[str, Any] | None:
+    """Return what an attention row says besides its place, as an entry says it; None where no entry can."""
+    context = settings.context
+    try:
+        reading = read_attention(
+            row,
+            Reads((channels or 0,), (None,), False),
+            context.scale,
+            context.dialect,
+            partial(literal, context=context),
+        )
+    except ValueError:  # channels that are another map's; what the row says by name is still meant
+        named = [arg for arg in row.args if isinstance(arg, Mapping)] if isinstance(row.args, list) else row.args
+        plain = replace(row, args=named)
+        reading = read_attention(
+            plain, Reads((1,), (None,), False), context.scale, context.dialect, partial(literal, context=context)
+        )
+    if reading.structure.block:
+        return None
+    found: dict[str, Any] = {}
+    if reading.structure.name != "paper":
+        found["dialect"] = reading.structure.name
+    if reading.options:
+        found["args"] = dict(reading.options)
+    if reading.identity or (reading.identity is None and context.identity):
         found["identity"] = True
-    if attention.repeats > 1:
-        found["repeat"] = attention.repeats
+    repeats = context.scale.repeats(row.number)
+    if repeats > 1:
+        found["repeat"] = repeats
     return found
 
 

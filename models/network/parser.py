@@ -69,7 +69,7 @@ def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, tuple[Route, .
     routes = routes_of(spec)
     parameters = 0
     for layer, route in zip(spec.layers, routes, strict=True):
-        module = _construct(layer, spec, seed)
+        module = construct(layer, spec, seed)
         parameters += sum(p.numel() for p in module.parameters())
         if parameters > MAX_PARAMETERS:
             raise SpecError(f"{layer.origin}: the model has more than {MAX_PARAMETERS:,} parameters so far")
@@ -78,7 +78,12 @@ def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, tuple[Route, .
     return nn.Sequential(modules), routes
 
 
-def _construct(layer: Layer, spec: ModelSpec, seed: int) -> nn.Module:
+def construct(layer: Layer, spec: ModelSpec, seed: int) -> nn.Module:
+    """Construct one layer with the attention inside it.
+
+    Raises:
+        SpecError: naming file and row, if its arguments do not fit.
+    """
     origin, make = layer.origin, partial(_plain, layer, spec)
     try:
         check_size(layer, make)

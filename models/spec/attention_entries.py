@@ -5,14 +5,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from attention.registry import VARIANTS
+from models.catalog.dialect_table import Structure
+from models.catalog.dialects import structure_named
 from models.catalog.mechanisms import canonical, option_example
 from models.errors import SpecError, short
 from models.spec.layer import Attention
 from models.spec.yaml_reader import parse_yaml
 
 FORMS = ("at", "inside", "between")
-KEYS = ("module", *FORMS, "where", "args", "name", "identity", "repeat")
-_OWN_KEYS = ("identity", "repeat", "name")  # of the entry; in the braces of a command line they stand among options
+KEYS = ("module", *FORMS, "where", "args", "dialect", "name", "identity", "repeat")
+_OWN_KEYS = (
+    "identity",
+    "repeat",
+    "name",
+    "dialect",
+)  # of the entry; in the braces of a command line they stand among options
 
 # SE{reduction: 8}@inside/last:neck.C3,backbone.C3[0]
 _TEXT = re.compile(
@@ -166,15 +174,32 @@ def _mechanism(entry: Mapping[Any, Any], origin: str, identity: bool) -> Attenti
     if not isinstance(module, str):
         raise SpecError(f"{origin}: module is {short(module)}, expected a mechanism such as CBAM")
     try:
-        name = canonical(module)
+        structure = _structure(module, entry.get("dialect"))
     except ValueError as error:
         raise SpecError(f"{origin}: {error}") from None
     args = entry.get("args") if entry.get("args") is not None else {}
     if not isinstance(args, Mapping) or not all(isinstance(key, str) for key in args):
-        raise SpecError(f"{origin}: args is {short(args)}, expected options by name, {option_example(name)}")
+        raise SpecError(
+            f"{origin}: args is {short(args)}, expected options by name, {option_example(structure.module)}"
+        )
     starts, repeat = entry.get("identity", identity), entry.get("repeat", 1)
     if not isinstance(starts, bool):
         raise SpecError(f"{origin}: identity is {short(starts)}, expected true or false")
     if isinstance(repeat, bool) or not isinstance(repeat, int) or not 1 <= repeat <= 100:
         raise SpecError(f"{origin}: repeat is {short(repeat)}, expected an integer from 1 to 100")
-    return Attention(name, dict(args), starts, repeat, origin)
+    return Attention(structure.module, {**structure.options, **args}, starts, repeat, origin)
+
+
+def _structure(module: str, dialect: object) -> Structure:
+    """Return what a name means in an entry: this project's mechanism, or what its `dialect` says.
+
+    Raises:
+        ValueError: if there is no such mechanism or dialect, or it is a block rather than attention on a map.
+    """
+    if dialect is None:
+        name = canonical(module)
+        return Structure("paper", name, VARIANTS.get(module, {}))
+    structure = structure_named(module, str(dialect))
+    if structure.block:
+        raise ValueError(f"dialect {short(dialect)} of {module} is a block; it can stand as a row only")
+    return structure

@@ -24,8 +24,7 @@ MAX_ENTRIES = 500
 
 # What an overlay may say besides `base` and `attention`; it wins over the base.
 OVERLAY_KEYS = frozenset(
-    {"base", "attention", "identity", "name", "nc", "names", "scale", "anchors", "activation", "inplace", "ch", "head"}
-    | {"batch_norm", "modules"}
+    "base attention identity dialect name nc names scale anchors activation inplace ch head batch_norm modules".split()
 )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.catalog.heads import HEADS, on_anchors
-from models.errors import SpecError, short, suggestion
+from models.catalog.registry import suggestion
+from models.errors import SpecError, short
 
 
 def replace_head(data: Mapping[str, Any], asked: object, where: str) -> tuple[list[Any], str]:

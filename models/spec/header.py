@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from models.catalog.channel_rules import Scale
+from models.catalog.dialects import Dialect, read_dialect
+from models.catalog.fused_words import split_fused
 from models.catalog.heads import HEADS, on_anchors
 from models.errors import SpecError, short
 from models.spec.module_settings import read_module_settings
@@ -18,7 +20,7 @@ MAX_CLASSES = 100_000
 # What a model YAML of YOLOv5, YOLOv7 or ultralytics says; other keys are left alone unless they look misspelt.
 KEYS = frozenset(
     "nc names ch channels scales scale depth_multiple width_multiple anchors activation act inplace backbone head "
-    "identity name end2end reg_max kpt_shape task yaml_file batch_norm modules".split()
+    "identity dialect name end2end reg_max kpt_shape task yaml_file batch_norm modules".split()
 )
 
 
@@ -67,8 +69,18 @@ def read_settings(data: Mapping[str, Any], label: str) -> Settings:
     read_module_settings(data, label)
     rows = split_rows(data, label)
     anchors = _anchors(data, rows[-1], label)
-    context = RowContext(nc, [list(level) for level in anchors] if anchors else None, ch, scale, identity)
+    dialect = _dialect(data, rows, anchors is None, label)
+    context = RowContext(nc, [list(level) for level in anchors] if anchors else None, ch, scale, identity, dialect)
     return Settings(rows, context, anchors, _activation(data, label))
+
+
+def _dialect(data: Mapping[str, Any], rows: list[Row], free_of_anchors: bool, label: str) -> Dialect:
+    """Return what the file's words of attention mean, as its head and its `dialect` say."""
+    family = "ultralytics" if free_of_anchors else "yolov7" if rows[-1].module.startswith("I") else "yolov5"
+    try:
+        return read_dialect(data.get("dialect"), family, lambda word: split_fused(word) is not None, len(rows))
+    except ValueError as error:
+        raise SpecError(f"{label}: {error}") from None
 
 
 def _check_keys(data: Mapping[str, Any], label: str) -> None:

@@ -60,6 +60,8 @@ class Layer:
         alias: a second name for selectors.
         attention: set where the layer is an attention mechanism.
         inside: mechanisms within the block, in the order written.
+        note: what a row written as forks write it was understood as; "" for this project's own notation.
+        dialect: which of the structures that the row's word may mean was built; "" for a word of one meaning.
         placed: "at" or "between" for attention that an entry placed, None for a row of the base.
         origin: file and row, for messages.
     """
@@ -76,6 +78,8 @@ class Layer:
     attention: Attention | None = None
     inside: tuple[InnerAttention, ...] = ()
     placed: str | None = None
+    note: str = ""
+    dialect: str = ""
     origin: str = ""
 
     @property

@@ -15,6 +15,7 @@ from models.spec.header import read_settings
 from models.spec.layer import Layer
 from models.spec.placement import apply_entries
 from models.spec.resolve import RowContext, resolve_rows
+from models.spec.row import Row
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def resolve(
     if anchors is not None:
         _check_anchor_head(layers, anchors)
     entries = read_entries(places, context.identity)
-    plain = _plain(data, context.nc, context.channels, entries)
+    plain = _plain(data, layers, context, entries)
     placed = apply_entries(layers, entries)
     return ModelSpec(
         label=label,
@@ -133,17 +134,22 @@ def resolve(
         scale=context.scale,
         activation=settings.activation,
         yaml=plain,
-        warnings=(*notes, *_warnings(rows, layers, context)),
+        warnings=(*notes, *_warnings(rows, layers)),
     )
 
 
-def _plain(data: Mapping[str, Any], nc: int, ch: int, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return the description that a checkpoint stores."""
+def _plain(
+    data: Mapping[str, Any], layers: Sequence[Layer], context: RowContext, entries: Sequence[Entry]
+) -> dict[str, Any]:
+    """Return the description that a checkpoint stores; what its words mean is said row by row."""
     kept = {
         str(key): value for key, value in data.items() if key not in {"attention", "yaml_file", "channels", "names"}
     }
     kept = deepcopy(kept)  # the caller may go on with its own
-    kept.update({"nc": nc, "ch": ch})
+    kept.update({"nc": context.nc, "ch": context.channels})
+    chosen = {index: layer.dialect for index, layer in enumerate(layers) if layer.dialect}
+    if chosen:
+        kept["dialect"] = {key: name for key, name in context.dialect.chosen.items() if key == "default"} | chosen
     if entries:
         kept["attention"] = [entry.to_dict() for entry in entries]
     return kept
@@ -167,12 +173,9 @@ def _check_anchor_head(layers: Sequence[Layer], anchors: Sequence[Sequence[float
         )
 
 
-def _warnings(rows: Sequence[Any], layers: Sequence[Layer], context: RowContext) -> list[str]:
-    """Name the rows in which channels of an attention were written by hand."""
-    found = []
-    for row, layer in zip(rows, layers, strict=True):
-        if layer.attention and isinstance(row.args, list) and row.args and isinstance(row.args[0], int):
-            found.append(f"{row.origin}: channels are inferred; {row.args[0]} can be left out")
+def _warnings(rows: Sequence[Row], layers: Sequence[Layer]) -> list[str]:
+    """Say what rows that are written as forks write them were understood as, and what the head is worth knowing for."""
+    found = [f"{row.origin}: {layer.note}" for row, layer in zip(rows, layers, strict=True) if layer.note]
     note = HEADS[layers[-1].module].note
     if note:
         found.append(f"{layers[-1].origin}: {note}")

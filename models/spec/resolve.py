@@ -3,19 +3,25 @@
 import ast
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from attention import ATTENTION
 from models import blocks as _blocks  # noqa: F401 - fills the registry
 from models.catalog.channel_rules import Call, Reads, Rule, Scale
+from models.catalog.dialect_table import STRUCTURES
+from models.catalog.dialects import Dialect, is_word, structures
+from models.catalog.fused_words import split_fused
 from models.catalog.heads import HEADS, is_head
-from models.catalog.mechanisms import canonical, is_mechanism, option_example
-from models.catalog.registry import BLOCKS
+from models.catalog.mechanisms import canonical
+from models.catalog.registry import BLOCKS, suggestion
 from models.catalog.ultralytics_layers import STOCK
-from models.errors import short, suggestion
-from models.spec.layer import IMAGE, Attention, Layer
+from models.errors import short
+from models.spec.attention_row import Reading, attention_of, read_attention
+from models.spec.fused_row import FusedRow, read_fused, within_block
+from models.spec.layer import IMAGE, Layer
 from models.spec.row import Row
 
 MAX_UNITS = 5000  # repetitions of all rows together; the largest model in use has 200
@@ -42,6 +48,7 @@ class RowContext:
     channels: int
     scale: Scale
     identity: bool = False
+    dialect: Dialect = field(default_factory=Dialect)
 
 
 def resolve_rows(rows: Sequence[Row], context: RowContext, into: list[Layer] | None = None) -> list[Layer]:
@@ -94,26 +101,74 @@ def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, context: RowCon
             if len(channels) > MAX_LEVELS:
                 raise ValueError(f"reads {len(channels)} maps, expected at most {MAX_LEVELS}")
             return Layer(args=args, number=1, call=Call((*args, channels), (), None), **common)
-        if row.module not in BLOCKS and row.module not in STOCK and is_mechanism(row.module):
-            attention = row_attention(row, reads, context)
-            channels_in, stride = reads.one()
-            call = Call((), channels_in, stride, attention.repeats)
-            return Layer(
-                args=(dict(attention.kwargs),), number=attention.repeats, call=call, attention=attention, **common
-            )
-        rule = find_rule(row.module)
+        if row.module not in BLOCKS and (row.module not in STOCK or _means_attention(row, context)):
+            if is_word(row.module):
+                return _attention_layer(row, reads, context, common)
+            fused = split_fused(row.module)
+            if fused is not None:
+                read = read_fused(row, fused, context.dialect, context.identity, partial(literal, context=context))
+                return _fused_layer(row, read, reads, context, common)
         if not isinstance(row.args, list):
+            find_rule(row.module)
             raise ValueError(f"arguments are {short(row.args)}, expected a list such as [64, 3, 2]")
         args = tuple(literal(arg, context) for arg in row.args)
-        if row.module in STOCK and row.module != "nn.Upsample":
-            _refuse_text(args)
-        number = context.scale.repeats(row.number)
-        call = rule(_conv_arguments(args) if row.module == "Conv" else args, number, reads, context.scale)
-        if call.stride is not None and not 1 <= call.stride <= MAX_STRIDE:
-            raise ValueError(f"its map would have stride {call.stride}; expected 1 to {MAX_STRIDE} pixels of the image")
-        return Layer(args=args, number=number, call=call, **common)
+        return Layer(args=args, **_block(row.module, args, row, reads, context), **common)
     except (ValueError, TypeError, OverflowError) as error:
         raise row.error(error) from None
+
+
+def _means_attention(row: Row, context: RowContext) -> bool:
+    """Whether a word of ultralytics' blocks means attention in this file: PSA in one of YOLOv5's family."""
+    if row.module not in STRUCTURES:
+        return False
+    named = isinstance(row.args, list) and bool(row.args) and isinstance(row.args[-1], dict)
+    said = context.dialect.said(row.module, row.index)
+    return named or bool(said) or context.dialect.family not in ("ultralytics", "paper")
+
+
+def _attention_layer(row: Row, reads: Reads, context: RowContext, common: dict[str, Any]) -> Layer:
+    """Resolve a row of attention; some of its words may mean a block that holds attention."""
+    reading: Reading = read_attention(row, reads, context.scale, context.dialect, partial(literal, context=context))
+    if reading.structure.block:
+        return _fused_layer(row, within_block(row, reading, context.identity), reads, context, common)
+    repeats = context.scale.repeats(row.number)
+    attention = attention_of(reading, repeats, context.identity, row.origin)
+    channels, stride = reads.one()
+    call = Call((), channels, stride, repeats)
+    return Layer(
+        args=(dict(attention.kwargs),),
+        number=repeats,
+        call=call,
+        attention=attention,
+        note=reading.note,
+        dialect=reading.structure.name if len(structures(row.module)) > 1 else "",
+        **common,
+    )
+
+
+def _fused_layer(row: Row, read: FusedRow, reads: Reads, context: RowContext, common: dict[str, Any]) -> Layer:
+    """Resolve a row of a block with attention inside it."""
+    args = tuple(literal(arg, context) for arg in read.args)
+    return Layer(
+        args=args,
+        inside=() if read.inside is None else (read.inside,),
+        note=read.note,
+        dialect=read.dialect,
+        **_block(read.block, args, row, reads, context),
+        **{**common, "module": read.block},
+    )
+
+
+def _block(module: str, args: tuple[Any, ...], row: Row, reads: Reads, context: RowContext) -> dict[str, Any]:
+    """Return the number and the call of a block with these arguments."""
+    rule = find_rule(module)
+    if module in STOCK and module != "nn.Upsample":
+        _refuse_text(args)
+    number = context.scale.repeats(row.number)
+    call = rule(_conv_arguments(args) if module == "Conv" else args, number, reads, context.scale)
+    if call.stride is not None and not 1 <= call.stride <= MAX_STRIDE:
+        raise ValueError(f"its map would have stride {call.stride}; expected 1 to {MAX_STRIDE} pixels of the image")
+    return {"number": number, "call": call}
 
 
 def _refuse_text(args: Sequence[Any]) -> None:
@@ -177,36 +232,6 @@ def head_arguments(row: Row, context: RowContext) -> tuple[Any, ...]:
     if len(args) > 2 or (len(args) == 2 and not HEADS[row.module].on_anchors):
         raise ValueError(f"has {len(args)} arguments, expected [nc, anchors], or [nc] for a head free of anchors")
     return args
-
-
-def row_attention(row: Row, reads: Reads, context: RowContext) -> Attention:
-    """Read an attention row: [], [{options}], {options}, or the old habit of writing the channels first.
-
-    Raises:
-        ValueError: for any other stray argument, saying what to write.
-    """
-    channels, _ = reads.one()
-    options: dict[str, Any] = {}
-    rest = [row.args] if isinstance(row.args, dict) else list(row.args)
-    if rest and isinstance(rest[0], int) and not isinstance(rest[0], bool):
-        if rest[0] != channels and context.scale.channels(rest[0]) != channels:
-            raise ValueError(
-                f"{rest[0]} is not the number of channels ({channels}), which is inferred: "
-                "write [] or an option by name"
-            )
-        rest = rest[1:]
-    if rest and isinstance(rest[0], dict):
-        options = dict(rest[0])
-        rest = rest[1:]
-    if rest:
-        raise ValueError(
-            f"options of an attention row are written by name, {option_example(row.module)}; found {short(rest[0])}"
-        )
-    identity = options.pop("identity", context.identity)
-    if not isinstance(identity, bool):
-        raise ValueError(f"identity is {short(identity)}, expected true or false")
-    repeats = context.scale.repeats(row.number)
-    return Attention(canonical(row.module), options, identity, repeats, row.origin)
 
 
 def literal(arg: object, context: RowContext) -> Any:

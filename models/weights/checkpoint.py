@@ -87,6 +87,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return data
 
 
+def description_in(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the model description of a checkpoint of ours, as `read_checkpoint` returns its contents."""
+    return {"dialect": "paper", **content["spec"]}  # before there were dialects, every word meant ours
+
+
 def is_ours(path: str | Path) -> bool:
     """Whether the file is a checkpoint of ours of any version; False for anything else, also what cannot be read."""
     path = Path(path)

@@ -96,8 +96,8 @@ def test_messages_say_what_to_write() -> None:
     assert messages[3].endswith("the head reads other layers than the base's")
     relative = [f.message for f in find("26-relative").findings]
     assert relative[0].startswith("-12 is row 5 (Conv), in the base it is row 4 (C3), now row 4: write -13")
-    channels = find("channels-before-width-scaling").findings[0].message
-    assert channels == "1024 channels are written, but the map has 256 (width 0.25): leave them out, they are inferred"
+    channels = find("channels-before-width-scaling").notes[0]
+    assert channels.startswith("row 10: 1024 is the channels, which are inferred; SE is built as forks (no biases, ")
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,17 @@ MISTAKES: dict[str, tuple[int, Any, str]] = {
     "name twice": (4, [-1, 1, "C3", [16], "stem"], "the name 'stem' is taken by row 2"),
     "name of two words": (4, [-1, 1, "C3", [16], "a b"], "is no plain word"),
     "stray channels": (4, [-1, 1, "SE", [99]], r"99 is not the number of channels \(16\), which is inferred"),
-    "options by position": (4, [-1, 1, "CBAM", [16, 7]], r"written by name, such as \{kernel_size: 7\}; found 7"),
-    "options by position of SE": (4, [-1, 1, "SE", [16, 7]], r"written by name, such as \{reduction: 16\}; found 7"),
+    "options by position": (
+        4,
+        [-1, 1, "CBAM", [16, [7], 7]],
+        r"written by name, such as \{kernel_size: 7\}; found \[7\]; by position it takes \[channels, kernel_size\] or "
+        r"\[channels, reduction, kernel_size\]; CBAM takes reduction, kernel_size, min_hidden",
+    ),
+    "options by position of SE": (
+        4,
+        [-1, 1, "SE", [16, "few"]],
+        r"written by name, such as \{reduction: 16\}; found 'few'",
+    ),
     "options by position of MSCA": (4, [-1, 1, "MSCA", [16, 7]], r"MSCA takes none that one number or word could mean"),
     "identity": (4, [-1, 1, "SE", {"identity": 1}], "identity is 1, expected true or false"),
     "library": (4, [-1, 1, "timm.layers.EcaModul", []], "did you mean timm.layers.EcaModule"),
