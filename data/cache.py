@@ -11,7 +11,7 @@ from data.image_probe import ImageMetadata, probe_all
 from data.records import Issue
 
 _WORTHWHILE = 500  # images from which on remembering their headers saves time
-_VERSION = 2  # of what is remembered about an image
+_VERSION = 3  # of what is remembered about an image
 
 
 def write_atomically(file: Path, content: bytes) -> None:

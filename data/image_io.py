@@ -4,6 +4,7 @@ An image is (h, w, 3) uint8 in OpenCV's order BGR, as shown: turned by its EXIF 
 alpha dropped without blending, grey repeated, CMYK as OpenCV turns it into BGR, of several frames the first.
 """
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ MAX_PIXELS = 100_000_000  # of an image, 300 MB once decoded; a file of some kil
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
-def decode(content: bytes | np.ndarray, grey_eighth: bool = False) -> np.ndarray | None:
+def decode(content: bytes | np.ndarray, grey_eighth: bool = False, stretch: bool = False) -> np.ndarray | None:
     """Decode an image by the rule above.
 
     Args:
         content: bytes of the file.
         grey_eighth: decode an eighth of the size in grey, (h, w) uint8: a fifth of the time for a JPEG.
+        stretch: spread the values of an image of more than 8 bits from its least to its greatest, instead of taking the
+            high 8 of 16.
 
     Returns:
         (h, w, 3) uint8 BGR; None if OpenCV cannot decode it.
@@ -34,6 +38,7 @@ def decode(content: bytes | np.ndarray, grey_eighth: bool = False) -> np.ndarray
     if not data.size:
         return None
     flags = cv2.IMREAD_REDUCED_GRAYSCALE_8 if grey_eighth else cv2.IMREAD_COLOR
+    flags |= cv2.IMREAD_ANYDEPTH if stretch else 0
     try:
         image = cv2.imdecode(data, flags)
         if image is None and data[:2].tobytes() == JPEG_START:
@@ -41,14 +46,65 @@ def decode(content: bytes | np.ndarray, grey_eighth: bool = False) -> np.ndarray
             image = cv2.imdecode(np.append(data, np.frombuffer(JPEG_END, np.uint8)), flags)
     except cv2.error:  # more pixels than it allows, for example
         return None
-    return image
+    if image is None and is_heif(data[:12].tobytes()):
+        return _decode_heif(data.tobytes())
+    return stretched(image) if stretch and image is not None else image
 
 
-def read(path: str | Path, grey_eighth: bool = False) -> np.ndarray | None:
+def read(path: str | Path, grey_eighth: bool = False, stretch: bool = False) -> np.ndarray | None:
     """Read an image file, whatever characters its name has; see `decode`. None if it cannot be read."""
     try:
-        return decode(np.fromfile(path, np.uint8), grey_eighth)
+        return decode(np.fromfile(path, np.uint8), grey_eighth, stretch)
     except OSError:
+        return None
+
+
+def stretched(image: np.ndarray) -> np.ndarray:
+    """Spread the values of an image of more than 8 bits over 0 … 255; one of 8 bits stays as it is."""
+    if image.dtype == np.uint8:
+        return image
+    values = np.nan_to_num(image.astype(np.float32), posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    scale = 255 / (high - low) if high > low else 0.0
+    return ((values - low) * scale).round().astype(np.uint8)
+
+
+def greatest_value(path: str | Path) -> tuple[str, float] | None:
+    """Return type and greatest value of an image as it is stored, for example ("uint16", 4095); None if unreadable."""
+    import cv2
+
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    except (OSError, cv2.error):
+        return None
+    return None if image is None else (str(image.dtype), float(np.nan_to_num(image).max()))
+
+
+def is_heif(head: bytes) -> bool:
+    """Tell by a file's first 12 bytes whether it is a HEIC or HEIF image, as phones write them."""
+    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
+
+
+def register_heif() -> bool:
+    """Let Pillow open HEIC images, where pillow-heif is installed; tell whether it is."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def _decode_heif(content: bytes) -> np.ndarray | None:
+    """Decode a HEIC image by pillow-heif; None without it, and for what it cannot decode."""
+    from PIL import Image
+
+    if not register_heif():
+        return None
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return from_pillow(image) if image.width * image.height <= MAX_PIXELS else None
+    except Exception:  # noqa: BLE001 - decoders raise anything on hostile files
         return None
 
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from data import image_io
 from data.image_io import MAX_PIXELS
 from data.records import Issue
 
-SUFFIXES = frozenset(".bmp .dib .jpe .jpeg .jpg .jp2 .mpo .pbm .pgm .png .pnm .ppm .tif .tiff .webp .avif .gif".split())
+SUFFIXES = frozenset(
+    ".bmp .dib .jpe .jpeg .jpg .jp2 .mpo .pbm .pgm .png .pnm .ppm .tif .tiff .webp .avif .gif .heic .heif".split()
+)
 _OWN_SUFFIXES = {  # by Pillow's name of the format, the usual one first
     "JPEG": (".jpg", ".jpeg", ".jpe", ".mpo"),
     "MPO": (".jpg", ".jpeg", ".jpe", ".mpo"),
@@ -20,7 +22,10 @@ _OWN_SUFFIXES = {  # by Pillow's name of the format, the usual one first
     "BMP": (".bmp", ".dib"),
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
+    "HEIF": (".heic", ".heif"),
 }
+_DARK = 1 << 14  # below this value an image of 16 bits is dark: its high 8 bits reach a quarter of the scale
+NO_HEIF = "is a HEIC image; to read it: pip install pillow-heif"
 _JPEG = ("JPEG", "MPO")
 _TAIL = 4096  # bytes at the end of a JPEG among which its end marker is looked for
 NOT_UTF8 = "has a name that is not UTF-8; rename it"
@@ -117,8 +122,12 @@ def _probe(path: Path, decode: bool = True) -> ImageMetadata:
 def _probe_with_pillow(path: Path, decode: bool) -> ImageMetadata:
     from PIL import Image
 
+    with path.open("rb") as file:
+        if image_io.is_heif(file.read(12)) and not image_io.register_heif():
+            return _unusable(path, "unreadable", NO_HEIF)
     with Image.open(path) as image:
         file_format, (width, height) = image.format or "?", image.size
+        deep, several = _is_deep(image), _has_frames(image)
         if width * height > MAX_PIXELS:
             raise Image.DecompressionBombError
         orientation = Image.Image.getexif(image).get(0x0112)  # a PNG's own getexif decodes the whole image
@@ -131,6 +140,7 @@ def _probe_with_pillow(path: Path, decode: bool) -> ImageMetadata:
     if shown == (height, width) != (width, height):
         text = f"EXIF orientation {orientation}: used as shown, {height}×{width}"
         notes.append(Issue(path, None, "exif-rotated", text, "used"))
+    notes += _remarks(path, deep, several)
     if path.suffix.lower() not in _OWN_SUFFIXES.get(file_format, (path.suffix.lower(),)):
         notes.append(Issue(path, None, "wrong-suffix", f"is a {file_format} file", "used"))
     if file_format in _JPEG and not _ends_properly(path):
@@ -138,6 +148,30 @@ def _probe_with_pillow(path: Path, decode: bool) -> ImageMetadata:
             return _unusable(path, "truncated", "the JPEG data stop before the end of the image")
         notes.append(Issue(path, None, "no-end-marker", "JPEG without an end marker, otherwise complete", "used"))
     return ImageMetadata(shown[0], shown[1], tuple(notes))
+
+
+def _is_deep(image: Any) -> bool:
+    """Whether an image has more than 8 bits a channel, by its header."""
+    return image.mode.startswith(("I", "F")) or any("16" in str(tile[3]) for tile in image.tile[:1])
+
+
+def _has_frames(image: Any) -> bool:
+    """Whether a file has several images of which one is read; the second of an MPO is for stereo displays only."""
+    return image.format in ("GIF", "PNG", "TIFF", "WEBP") and bool(getattr(image, "is_animated", False))
+
+
+def _remarks(path: Path, deep: bool, several: bool) -> list[Issue]:
+    """What is used, but not as one would expect."""
+    remarks = []
+    if several:
+        remarks.append(Issue(path, None, "several-frames", "holds several frames or pages", "the first used"))
+    stored = image_io.greatest_value(path) if deep else None
+    if stored is not None and stored[0] != "uint8" and (stored[0] != "uint16" or stored[1] < _DARK):
+        kind, value = stored
+        shown = f"at most {int(value) >> 8} of 255" if kind == "uint16" else "cut to whole numbers"
+        text = f"stores {kind} up to {value:.6g}, which is seen as 8 bits, {shown}; --stretch spreads the values"
+        remarks.append(Issue(path, None, "deep", text, "used"))
+    return remarks
 
 
 def _shown_size(path: Path, file_format: str, width: int, height: int) -> tuple[int, int] | None:

@@ -1,16 +1,18 @@
 """Flags of detect.py: YOLOv5's names and defaults, and our own. No heavy imports."""
 
+from engine.cli.older_flags import DETECT_V5, DETECT_V7
 from engine.cli.parser import (
     Parser,
     add_attention_flags,
     add_model_flags,
     add_run_flags,
+    add_stretch_flag,
     fraction,
     non_negative_int,
     positive_int,
 )
 
-DETECT_REPLACED = {
+DETECT_REPLACED = DETECT_V5 | {
     "--update": "checkpoints of ours need no update; leave it out",
     "--save-format": "labels are written as x y w h (normalised); --save-csv has pixel corners",
 }
@@ -22,6 +24,7 @@ def detect_parser() -> Parser:
         prog="detect.py",
         description="Find objects in images, videos and streams. Without any argument: digits in test images.",
         replaced=DETECT_REPLACED,
+        replaced_v7=DETECT_V7,
     )
     add_model_flags(parser, "checkpoint or exported model", exported=True)
     add_attention_flags(parser)
@@ -39,6 +42,7 @@ def detect_parser() -> Parser:
         "--data-root", default=None, metavar="DIR", help="where that data set lies, if not where its YAML says"
     )
     group.add_argument("--vid-stride", type=positive_int, default=1, help="every N-th frame of a video")
+    add_stretch_flag(group)
     group = parser.add_argument_group("detection")
     group.add_argument(
         "--imgsz",

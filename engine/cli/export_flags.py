@@ -1,6 +1,15 @@
 """Flags of export.py. No heavy imports."""
 
-from engine.cli.parser import Parser, add_attention_flags, add_model_flags, fraction, positive_float, positive_int
+from engine.cli.older_flags import EXPORT_V5, EXPORT_V7
+from engine.cli.parser import (
+    Parser,
+    add_attention_flags,
+    add_model_flags,
+    any_case,
+    fraction,
+    positive_float,
+    positive_int,
+)
 
 # Formats, and what ultralytics' exporter calls them.
 FORMATS = {
@@ -16,14 +25,21 @@ FORMATS = {
 
 def export_parser() -> Parser:
     """Return the parser of export.py."""
-    parser = Parser(prog="export.py", description="Write the deploy form of a checkpoint, or files for other runtimes.")
+    parser = Parser(
+        prog="export.py",
+        description="Write the deploy form of a checkpoint, or files for other runtimes.",
+        replaced=EXPORT_V5,
+        replaced_v7=EXPORT_V7,
+    )
     add_model_flags(parser, "checkpoint")
     add_attention_flags(parser)
     parser.add_argument("--reparameterize", action="store_true", help="training form → deploy form, as FILE-deploy.pt")
     parser.add_argument(
         "--tolerance", type=positive_float, default=2e-3, help="what a logit of the deploy form may differ by"
     )
-    parser.add_argument("--include", nargs="+", choices=list(FORMATS), default=[], help="formats to write")
+    parser.add_argument(
+        "--include", nargs="+", type=any_case(*FORMATS), choices=list(FORMATS), default=[], help="formats to write"
+    )
     size = "pixels of a side; by default as the checkpoint was trained"
     parser.add_argument("--imgsz", "--img", "--img-size", type=positive_int, default=None, help=size)
     parser.add_argument("--batch-size", "--batch", type=positive_int, default=1)

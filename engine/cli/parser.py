@@ -28,9 +28,15 @@ def _hyperparameters() -> frozenset[str]:
 class Parser(argparse.ArgumentParser):
     """Parse flags; what is wrong is a UsageError of one line, which names the replacement of a flag of YOLOv5."""
 
-    def __init__(self, prog: str, description: str, replaced: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        prog: str,
+        description: str,
+        replaced: dict[str, str] | None = None,
+        replaced_v7: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(prog, description=description, allow_abbrev=False, formatter_class=_Formatter)
-        self.replaced = replaced or {}
+        self.replaced, self.replaced_v7 = replaced or {}, replaced_v7 or {}
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving."""
@@ -47,6 +53,8 @@ class Parser(argparse.ArgumentParser):
             flag = argument.split("=")[0]
             if flag in self.replaced:
                 raise UsageError(f"{flag} is a flag of YOLOv5 that has no meaning here: {self.replaced[flag]}")
+            if flag in self.replaced_v7:
+                raise UsageError(f"{flag} is a flag of YOLOv7 that has no meaning here: {self.replaced_v7[flag]}")
             if flag.lstrip("-").replace("-", "_") in _hyperparameters():
                 raise UsageError(
                     f"{flag} is a hyperparameter: copy cfg/hyp/v5-low.yaml, set {flag.lstrip('-').replace('-', '_')} "
@@ -57,6 +65,16 @@ class Parser(argparse.ArgumentParser):
             hint = f"; did you mean {near[0]}?" if near and flag.startswith("-") else ""
             raise UsageError(f"unknown argument '{argument}'{hint} (`{self.prog} --help` lists the flags)")
         return options
+
+
+def any_case(*names: str) -> Callable[[str], str]:
+    """Return an argparse type that takes names whatever their case, and leaves others to the check of choices."""
+    known = {name.lower(): name for name in names}
+
+    def parse(text: str) -> str:
+        return known.get(text.lower(), text)
+
+    return parse
 
 
 def _number_type(convert: Callable[[str], Any], fits: Callable[[Any], bool], expected: str) -> Callable[[str], Any]:
@@ -125,6 +143,16 @@ def add_data_flags(parser: Parser) -> None:
         "--data-root", default=None, metavar="DIR", help="where the data set lies, if not where its YAML says"
     )
     group.add_argument("--single-cls", action="store_true", help="treat all classes as one")
+    add_stretch_flag(group)
+
+
+def add_stretch_flag(group: Any) -> None:
+    """Add the flag that says how images of more than 8 bits are seen."""
+    group.add_argument(
+        "--stretch",
+        action="store_true",
+        help="spread the values of 16-bit images over the 8 bits that are seen (in training and after it alike)",
+    )
 
 
 def add_run_flags(parser: Parser, task: str) -> None:

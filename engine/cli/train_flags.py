@@ -1,11 +1,13 @@
 """Flags of train.py: YOLOv5's names and defaults, and our own. No heavy imports."""
 
+from engine.cli.older_flags import TRAIN_V5, TRAIN_V7
 from engine.cli.parser import (
     Parser,
     add_attention_flags,
     add_data_flags,
     add_model_flags,
     add_run_flags,
+    any_case,
     any_int,
     batch_size_or_auto,
     fraction,
@@ -15,7 +17,7 @@ from engine.cli.parser import (
 )
 
 # Flags of YOLOv5 that mean nothing here, and what does the job instead.
-TRAIN_REPLACED = {
+TRAIN_REPLACED = TRAIN_V5 | {
     "--evolve": "compare hyperparameter files with study.py",
     "--evolve_population": "compare hyperparameter files with study.py",
     "--resume_evolve": "compare hyperparameter files with study.py",
@@ -38,13 +40,16 @@ def train_parser() -> Parser:
         prog="train.py",
         description="Train a detector. Without any argument: fine-tune yolov5n on the digits for a few epochs.",
         replaced=TRAIN_REPLACED,
+        replaced_v7=TRAIN_V7,
     )
     add_model_flags(
         parser, "start from this checkpoint (ours, or an official YOLOv5/YOLOv7 .pt); '' starts from scratch"
     )
     add_data_flags(parser)
     group = add_attention_flags(parser)
-    group.add_argument("--train-only", choices=["attention"], default=None, help="freeze everything else")
+    group.add_argument(
+        "--train-only", type=any_case("attention"), choices=["attention"], default=None, help="freeze everything else"
+    )
     group.add_argument(
         "--attention-lr",
         type=positive_float,
@@ -73,12 +78,16 @@ def train_parser() -> Parser:
         "--cache",
         nargs="?",
         const="ram",
+        type=any_case("auto", "ram", "off"),
         choices=["auto", "ram", "off"],
         default=None,
         help="ram keeps images in memory, off never does, auto (the default) where they fit easily",
     )
     group.add_argument("--multi-scale", action="store_true", help="vary the size of each batch by 50 %%")
-    group.add_argument("--optimizer", choices=["SGD", "Adam", "AdamW"], default="SGD", help="as in YOLOv5")
+    optimizers = ["SGD", "Adam", "AdamW"]
+    group.add_argument(
+        "--optimizer", type=any_case(*optimizers), choices=optimizers, default="SGD", help="as in YOLOv5"
+    )
     group.add_argument("--cos-lr", action="store_true", help="cosine learning rate instead of linear")
     group.add_argument("--label-smoothing", type=fraction, default=0.0, help="0 takes labels as certain")
     group.add_argument(
@@ -97,7 +106,8 @@ def train_parser() -> Parser:
     group.add_argument("--save-period", type=any_int, default=-1, help="keep a checkpoint every N epochs")
     group.add_argument("--seed", type=non_negative_int, default=0, help="of everything random")
     group.add_argument("--workers", type=non_negative_int, default=8, help="loader processes at most")
-    group.add_argument("--amp", choices=["auto", "off", "bf16", "fp16"], default="auto", help="arithmetic of training")
+    kinds = ["auto", "off", "bf16", "fp16"]
+    group.add_argument("--amp", type=any_case(*kinds), choices=kinds, default="auto", help="arithmetic of training")
     group.add_argument(
         "--compile", action="store_true", help="compile the model by torch.compile: minutes at first, then faster steps"
     )

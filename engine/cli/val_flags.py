@@ -1,5 +1,6 @@
 """Flags of val.py: YOLOv5's names and defaults, and our own. No heavy imports."""
 
+from engine.cli.older_flags import VAL_V5, VAL_V7
 from engine.cli.parser import (
     Parser,
     add_attention_flags,
@@ -11,7 +12,7 @@ from engine.cli.parser import (
     positive_int,
 )
 
-VAL_REPLACED = {
+VAL_REPLACED = VAL_V5 | {
     "--save-hybrid": "use --save-txt --save-conf",
 }
 
@@ -22,6 +23,7 @@ def val_parser() -> Parser:
         prog="val.py",
         description="Measure a detector on a data set. Without any argument: the digits weights on the digits.",
         replaced=VAL_REPLACED,
+        replaced_v7=VAL_V7,
     )
     add_model_flags(parser, "checkpoint or exported model", exported=True)
     add_attention_flags(parser)

@@ -96,13 +96,15 @@ class RecordDataset(YOLODataset):
     Args:
         records: the images of one split.
         cache: "auto" keeps the images in memory where they fit easily, "ram" where they fit at all, "off" never.
+        stretch: spread the values of images of more than 8 bits.
         kwargs: as for YOLODataset.
     """
 
-    def __init__(self, records: Sequence[Any], *, cache: str = "off", **kwargs: Any) -> None:
+    def __init__(self, records: Sequence[Any], *, cache: str = "off", stretch: bool = False, **kwargs: Any) -> None:
         if not len(records):
             raise UsageError("the data set has no usable image in this split")
         self.records = list(records)
+        self.stretch = stretch
         super().__init__(img_path="", cache=None, **kwargs)
         self.plain_transforms = self.transforms
         if self.augment:
@@ -151,7 +153,7 @@ class RecordDataset(YOLODataset):
         """
         if self.ims[i] is not None:
             return self.ims[i], self.im_hw0[i], self.im_hw[i]
-        image = image_io.read(self.im_files[i])
+        image = image_io.read(self.im_files[i], stretch=self.stretch)
         if image is None:
             raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more")
         height, width = image.shape[:2]

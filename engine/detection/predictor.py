@@ -68,7 +68,7 @@ class Predictor:
             UsageError: if the source does not exist, or a flag does not fit the model.
             CheckpointError: if the weights cannot be read.
         """
-        self.source = open_source(source, self.options.batch_size, self.options.vid_stride)
+        self.source = open_source(source, self.options.batch_size, self.options.vid_stride, self.options.stretch)
         if self.options.backend in ("auto", "torch"):
             self.options.device = without_unusable_gpu(self.options.device)
         few = self.source.images is not None and self.source.images <= FEW_IMAGES

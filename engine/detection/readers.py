@@ -28,11 +28,13 @@ class FileReader:
         files: paths and web addresses.
         batch: images at once; a batch never spans two videos.
         vid_stride: every N-th frame of videos.
+        stretch: spread the values of images of more than 8 bits.
     """
 
     mode = "files"
 
-    def __init__(self, files: list[str], batch: int = 1, vid_stride: int = 1) -> None:
+    def __init__(self, files: list[str], batch: int = 1, vid_stride: int = 1, stretch: bool = False) -> None:
+        self.stretch = stretch
         self.files, self.bs, self.vid_stride = files, batch, vid_stride
         self.report = SourceReport()
         self._videos: dict[str, bool] = {}
@@ -111,12 +113,12 @@ class FileReader:
             return None
         properties = probe(path, decode=False)  # it is decoded below
         for issue in properties.issues:
-            if properties.width and issue.kind != "exif-rotated":
+            if properties.width and issue.kind not in ("exif-rotated", "deep" if self.stretch else ""):
                 self.report.notes.append((file, issue.message))
         if not properties.width:
             self._skip(file, "; ".join(issue.message for issue in properties.issues))
             return None
-        return self._decoded(file, image_io.read(path))
+        return self._decoded(file, image_io.read(path, stretch=self.stretch))
 
     def _decoded(self, file: str, image: np.ndarray | None) -> np.ndarray | None:
         if image is None:
@@ -135,7 +137,7 @@ class FileReader:
         if len(content) > MAX_DOWNLOAD:
             self._skip(address, f"is larger than {MAX_DOWNLOAD >> 20} MB")
             return None
-        return self._decoded(address, image_io.decode(content))
+        return self._decoded(address, image_io.decode(content, stretch=self.stretch))
 
     def _video(self, file: str) -> Iterator[tuple[Frame, np.ndarray]]:
         """Yield a video's frames; a video that breaks off ends there, with a note."""

@@ -11,7 +11,7 @@ from engine.errors import UsageError
 PAGES = ("youtube.com", "youtu.be", "youtube-nocookie.com", "bilibili.com", "vimeo.com", "twitch.tv")
 
 
-def open_source(source: Any, batch: int = 1, vid_stride: int = 1) -> Any:
+def open_source(source: Any, batch: int = 1, vid_stride: int = 1, stretch: bool = False) -> Any:
     """Open a source of images: return the reader that fits it.
 
     Args:
@@ -19,6 +19,7 @@ def open_source(source: Any, batch: int = 1, vid_stride: int = 1) -> Any:
             `engine.detection.readers.MemoryReader`.
         batch: images at once.
         vid_stride: every N-th frame of videos.
+        stretch: spread the values of images of more than 8 bits.
 
     Raises:
         UsageError: if there is no such source.
@@ -30,7 +31,7 @@ def open_source(source: Any, batch: int = 1, vid_stride: int = 1) -> Any:
             raise UsageError(f"--source {name}: the screen is no source here; record it and give the video")
         if is_live(name):
             return StreamReader(name, vid_stride)
-        return _files([name], batch, vid_stride)
+        return _files([name], batch, vid_stride, stretch)
     if isinstance(source, list | tuple) and source and all(isinstance(entry, str | Path) for entry in source):
         live = next((str(entry) for entry in source if is_live(str(entry))), None)
         if live is not None:
@@ -38,7 +39,7 @@ def open_source(source: Any, batch: int = 1, vid_stride: int = 1) -> Any:
                 f"--source {live}: is a camera or stream, which stands alone; write several into a file "
                 "cameras.streams, one a line, and give that"
             )
-        return _files([str(entry) for entry in source], batch, vid_stride)
+        return _files([str(entry) for entry in source], batch, vid_stride, stretch)
     return MemoryReader(source, batch)
 
 
@@ -56,10 +57,10 @@ def _refuse_pages(name: str) -> None:
         )
 
 
-def _files(sources: list[str], batch: int, vid_stride: int) -> FileReader:
+def _files(sources: list[str], batch: int, vid_stride: int, stretch: bool) -> FileReader:
     """Return a reader of files, each of them once, with a note for every folder in them that is not searched."""
     files = dict.fromkeys(file for source in sources for file in list_files(source))
-    reader = FileReader(list(files), batch, vid_stride)
+    reader = FileReader(list(files), batch, vid_stride, stretch)
     known = {Path(source).expanduser().resolve() for source in sources}
     for folder in dict.fromkeys(folder for source in sources for folder in subfolders(source)):
         if Path(folder).resolve() not in known:

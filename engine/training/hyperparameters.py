@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.folders import ROOT
 from engine.errors import UsageError
+from engine.runtime.log import LOGGER
 from models.spec.yaml_reader import read_yaml
 
 FOLDER = ROOT / "cfg" / "hyp"
@@ -15,6 +16,14 @@ ENGINE_KEYS = frozenset(
     "lr0 lrf momentum weight_decay warmup_epochs warmup_momentum warmup_bias_lr hsv_h hsv_s hsv_v degrees translate "
     "scale shear perspective flipud fliplr mosaic mixup copy_paste close_mosaic nbs".split()
 )
+ORIGINAL_NAMES = {  # of the same files in YOLOv5 v7.0 and in YOLOv7
+    "hyp.scratch-low": "v5-low",
+    "hyp.scratch-med": "v5-med",
+    "hyp.scratch-high": "v5-high",
+    "hyp.scratch.p5": "v7-p5",
+    "hyp.scratch.p6": "v7-p6",
+    "hyp.scratch.tiny": "v7-tiny",
+}
 UNUSED_KEYS = frozenset({"iou_t"})  # stands in YOLOv5's files, read by neither YOLOv5 nor this program
 
 
@@ -40,6 +49,10 @@ def find(name: str) -> Path:
     for path in (Path(name), FOLDER / name, FOLDER / f"{name}.yaml"):
         if path.is_file():
             return path
+    own = ORIGINAL_NAMES.get(Path(name).name.removesuffix(".yaml"))
+    if own is not None:
+        LOGGER.info(f"--hyp {name}: there is no such file; it is called {own} here")
+        return FOLDER / f"{own}.yaml"
     shipped = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
     raise UsageError(f"--hyp {name}: no such file, and no such name in {FOLDER} (there: {shipped})")
 

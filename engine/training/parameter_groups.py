@@ -35,7 +35,8 @@ def frozen_names(model: Any, rows: Collection[int], train_only_attention: bool) 
     last = max(int(name) for name in known if name.isdigit())
     for row in rows:
         if row > last:
-            raise UsageError(f"--freeze {row}: the base's last row is {last}")
+            asked = len(rows) if len(rows) > 1 and sorted(rows) == list(range(len(rows))) else row  # see frozen_rows
+            raise UsageError(f"--freeze {asked}: the base's last row is {last}")
     prefixes = tuple(f"model.{row}." for row in rows)
     frozen = {
         name for name in names if prefixes and name.startswith(prefixes) and not name.startswith(attention or "\0")

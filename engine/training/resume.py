@@ -49,12 +49,21 @@ def continue_run(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
 
 
 def _read(options: Namespace) -> tuple[Path, dict[str, Any]]:
-    from models.weights.checkpoint import read_checkpoint
+    from models.errors import CheckpointError
+    from models.weights.checkpoint import is_ours, read_checkpoint
 
     path = latest_checkpoint(options.project) if options.resume is True else Path(options.resume)
+    path = path / "weights" / "last.pt" if path.is_dir() else path
     if not path.is_file():
         raise UsageError(f"--resume {path}: there is no such file; give RUN/weights/last.pt")
-    content = read_checkpoint(path)
+    try:
+        content = read_checkpoint(path)
+    except CheckpointError:
+        if is_ours(path):  # damaged, say
+            raise
+        raise UsageError(
+            f"--resume {path}: holds no run; give RUN/weights/last.pt, or start a new run with --weights {path}"
+        ) from None
     training = content.get("training")
     if training is None:
         raise UsageError(

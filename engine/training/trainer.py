@@ -114,6 +114,7 @@ class DetectorTrainer(EpochTrainer):
         return RecordDataset(
             img_path.records,
             cache=self.options["cache"] or "auto",
+            stretch=self.options.get("stretch", False),
             data=self.data,
             imgsz=self.args.imgsz,
             augment=train,

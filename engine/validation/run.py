@@ -72,6 +72,7 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     )
     if not options.noplots:
         prepare_plots(names, getattr(model, "names", {}))
+    validator.stretch = options.stretch
     validator.workers = options.workers if _on_gpu() else 0
     validator(model=model)
     if options.task == "speed":

@@ -52,6 +52,7 @@ class Validator(DetectionValidator):
         self.info = info
         self.keep_boxes = keep_boxes
         self.dtype: torch.dtype | None = None  # what training's forward pass computes in, on GPUs; None: full precision
+        self.stretch = False  # values of images of more than 8 bits
         self.workers = 0  # loader processes; ultralytics sets its own setting to 0 on CPUs
         self.boxes: list[np.ndarray] = []  # (n, 7): record, class, x, y, width, height in pixels, score
         self.background = BackgroundWorker(2 * MAX_PENDING)
@@ -83,6 +84,7 @@ class Validator(DetectionValidator):
             )
         return RecordDataset(
             img_path.records,
+            stretch=self.stretch,
             data=self.data,
             imgsz=sizes[0],
             augment=False,

@@ -25,7 +25,7 @@ RESERVED = frozenset(
     "device plugin".split()
 )
 WITH_OFF = ("amp", "cache")  # flags of which a value is off, which YAML reads as false
-MEASURED = ("imgsz", "single_cls")  # what the numbers are measured at: alike for all variants
+MEASURED = ("imgsz", "single_cls", "stretch")  # what the numbers are measured at: alike for all variants
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,63}")
 _MOST_SEEDS, _MOST_VARIANTS = 1000, 500
 

@@ -56,3 +56,39 @@ def test_odd_files_are_as_opencv_reads_them(shared: Path) -> None:
         expected, image = cv2.imread(str(path)), image_io.read(path)
         assert (image is None) == (expected is None), path
         assert image is None or np.array_equal(image, expected), path
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(("low", "high"), [(0, 4095), (80, 2224), (0, 65535), (1000, 1001)])
+def test_stretched_values_reach_from_black_to_white(tmp_path: Path, suffix: str, low: int, high: int) -> None:
+    deep = np.linspace(low, high, 12 * 16).round().astype(np.uint16).reshape(12, 16)
+    path = tmp_path / f"x.{suffix}"
+    assert cv2.imwrite(str(path), deep)
+    image = image_io.read(path, stretch=True)
+    assert image is not None
+    expected = np.round((deep.astype(np.float64) - low) / (high - low) * 255)
+    assert (image.min(), image.max(), image.shape) == (0, 255, (12, 16, 3))
+    assert np.abs(image[..., 0] - expected).max() <= 1
+
+
+def test_stretching_leaves_8_bits_and_flat_images_alone(tmp_path: Path, pixels: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "x.png"), pixels)
+    np.testing.assert_array_equal(image_io.read(tmp_path / "x.png", stretch=True), pixels)
+    assert not image_io.stretched(np.full((4, 4, 3), 700, np.uint16)).any()
+    assert image_io.stretched(np.array([[[np.nan, np.inf, 1.0]]], np.float32)).tolist() == [[[0, 0, 255]]]
+
+
+def test_heic_needs_pillow_heif(shared: Path) -> None:
+    path = shared / "reports" / "15-heic" / "images" / "train" / "h0.heic"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    assert image_io.is_heif(path.read_bytes()[:12])
+    image = image_io.read(path)
+    assert (image is not None) == image_io.register_heif()
+    assert image is None or image.ndim == 3
+
+
+def test_what_only_begins_like_heic() -> None:
+    assert image_io.decode(b"\0\0\0\x18ftypheic" + b"\0" * 100) is None
+    assert not image_io.is_heif(b"\0\0\0\x1cftypavif")
+    assert not image_io.is_heif(b"")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import load_dataset
+from data import image_io, load_dataset
 from data.image_probe import probe, probe_all, proper_suffix, sniff
 
 
@@ -230,3 +230,36 @@ def test_sources_stay_as_they_are(shared: Path, tmp_path: Path) -> None:
     assert before == after
     accounted = {record.path for record in dataset} | {issue.file for issue in dataset.issues}
     assert {path for path in before if path.suffix != ".csv"} <= accounted
+
+
+@pytest.mark.parametrize(("high", "noted"), [(4095, True), (16383, True), (16384, False), (65535, False)])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_an_image_of_16_bits_that_is_seen_dark_is_noted(tmp_path: Path, suffix: str, high: int, noted: bool) -> None:
+    path = tmp_path / f"x.{suffix}"
+    assert cv2.imwrite(str(path), np.linspace(0, high, 64).astype(np.uint16).reshape(8, 8))
+    for decode in (True, False):
+        metadata = probe(path, decode)
+        assert (metadata.width, metadata.height) == (8, 8)
+        assert [issue.kind for issue in metadata.issues] == (["deep"] if noted else [])
+    if noted:
+        assert f"up to {high}" in metadata.issues[0].message
+        assert f"at most {high >> 8} of 255" in metadata.issues[0].message
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
+def test_several_frames_in_an_image_are_noted(tmp_path: Path, kind: str) -> None:
+    frames = [Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (0, 90, 200)]
+    path = tmp_path / f"x.{kind.lower()}"
+    frames[0].save(path, kind, save_all=True, append_images=frames[1:])
+    assert [issue.kind for issue in probe(path).issues] == ["several-frames"]
+    frames[0].save(path, kind)
+    assert not probe(path).issues
+
+
+def test_heic_is_read_or_named_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "x.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 200)
+    metadata = probe(path)
+    assert metadata.width == 0
+    if not image_io.register_heif():
+        assert metadata.issues[0].message == "is a HEIC image; to read it: pip install pillow-heif"

@@ -3,6 +3,7 @@
 import pytest
 
 from engine.cli.detect_flags import DETECT_REPLACED, detect_parser
+from engine.cli.export_flags import export_parser
 from engine.cli.train_flags import TRAIN_REPLACED, train_parser
 from engine.cli.val_flags import VAL_REPLACED, val_parser
 from engine.errors import UsageError
@@ -114,3 +115,35 @@ def test_a_hyperparameter_as_a_flag_names_the_file():
     assert str(caught.value) == (
         "--lr0 is a hyperparameter: copy cfg/hyp/v5-low.yaml, set lr0 there, and give the copy as --hyp FILE"
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "flag", "text"),
+    [
+        (train_parser, "--adam", "YOLOv5 that has no meaning here: use --optimizer Adam"),
+        (train_parser, "--notest", "YOLOv5 that has no meaning here: use --noval"),
+        (train_parser, "--v5-metric", "YOLOv7 that has no meaning here: leave it out"),
+        (val_parser, "--no-trace", "YOLOv7 that has no meaning here: leave it out"),
+        (detect_parser, "--no-trace", "YOLOv7 that has no meaning here: leave it out"),
+        (export_parser, "--grid", "YOLOv7 that has no meaning here: leave it out"),
+        (export_parser, "--end2end", "YOLOv7 that has no meaning here: use --nms"),
+    ],
+)
+def test_older_flags_name_their_true_replacement(make, flag, text):
+    with pytest.raises(UsageError, match=f"^{flag} is a flag of {text}"):
+        make().parse_args([flag])
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "value"),
+    [
+        (["--optimizer", "adam"], "optimizer", "Adam"),
+        (["--optimizer", "ADAMW"], "optimizer", "AdamW"),
+        (["--optimizer", "sgd"], "optimizer", "SGD"),
+        (["--amp", "BF16"], "amp", "bf16"),
+        (["--cache", "RAM"], "cache", "ram"),
+        (["--train-only", "Attention"], "train_only", "attention"),
+    ],
+)
+def test_names_are_taken_in_any_case(argv, name, value):
+    assert getattr(train_parser().parse_args(argv), name) == value

@@ -81,3 +81,23 @@ def test_gains_are_scaled_as_in_yolov5():
     # 4 levels, 20 classes, 320 px: box 3/4; cls 20/80 * 3/4; obj (320/640)^2 * 3/4
     scaled = scaled_loss({"box": 0.05, "cls": 0.5, "obj": 1.0, "anchor_t": 4.0}, 4, 20, 320)
     assert scaled == pytest.approx({"box": 0.0375, "cls": 0.09375, "obj": 0.1875, "anchor_t": 4.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("hyp.scratch-low.yaml", "v5-low"),
+        ("data/hyps/hyp.scratch-high.yaml", "v5-high"),
+        ("hyp.scratch-med", "v5-med"),
+        ("data/hyp.scratch.p5.yaml", "v7-p5"),
+        ("hyp.scratch.tiny.yaml", "v7-tiny"),
+    ],
+)
+def test_the_original_names_of_the_files_are_known(name, own):
+    assert find(name) == FOLDER / f"{own}.yaml"
+
+
+def test_a_file_of_that_name_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hyp.scratch-low.yaml").write_text("lr0: 0.5\n")
+    assert find("hyp.scratch-low.yaml").resolve() == tmp_path / "hyp.scratch-low.yaml"

@@ -107,3 +107,9 @@ def test_frozen_parameters_are_left_out(plain):
         assert id(plain.model[0].conv.weight) not in ids
     finally:
         plain.model[0].conv.weight.requires_grad = True
+
+
+@pytest.mark.parametrize(("freeze", "named"), [([100], 100), ([26], 26), ([3, 99], 99)])
+def test_the_number_that_was_given_is_named(plain, freeze, named):
+    with pytest.raises(UsageError, match=f"--freeze {named}: the base's last row is 24"):
+        frozen_names(plain, frozen_rows(freeze), False)

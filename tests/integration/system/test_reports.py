@@ -9,6 +9,7 @@ import cv2
 import pytest
 
 from data import DataError, doctor, load_dataset
+from data.image_io import register_heif
 from engine.datasets.splits import load_data
 from engine.detection.sources import open_source
 from engine.errors import UsageError
@@ -130,3 +131,23 @@ def test_kinds_of_video(reports: Path, name: str) -> None:
     reader = open_source(str(reports / "16-video-kinds" / name))
     kinds = [frame.kind for _, _, frames in reader for frame in frames]
     assert kinds == ["video"] * 12
+
+
+def test_deep_images_are_noted_and_can_be_stretched(reports: Path) -> None:
+    folder = reports / "14-deep-pictures"
+    reader = open_source(str(folder))
+    assert [image.max() for _, images, _ in reader for image in images] == [8, 8]
+    assert [text for _, text in reader.report.notes if "at most 8 of 255" in text and "--stretch" in text] != []
+    reader = open_source(str(folder), stretch=True)
+    assert [image.max() for _, images, _ in reader for image in images] == [255, 255]
+    assert not reader.report.notes
+
+
+def test_heic_is_read_or_named(reports: Path) -> None:
+    _, splits = load_data(reports / "15-heic" / "data.yaml", ("train", "val"))
+    train = splits["train"]
+    if register_heif():
+        assert (len(train), sum(map(len, train.records))) == (6, 6)
+    else:
+        named = [issue.file.name for issue in train.issues if "pip install pillow-heif" in issue.message]
+        assert named == ["h0.heic", "h1.heic", "h2.heic", "h3.heic"]
