@@ -1,72 +1,23 @@
 """Build a detector from a YAML, or load one from a checkpoint."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from models.catalog.heads import meant
-from models.errors import CheckpointError, SpecError
+from models.errors import CheckpointError
 from models.network.detector import Detector
 from models.reparameterization import PLAIN, deploy_spec, reparameterize
+from models.source import Source, read_source
 from models.spec.attention_entries import starting
 from models.spec.model_spec import ModelSpec, read_spec
-from models.weights.checkpoint import description_in, is_ours, read_checkpoint
-from models.weights.official import image_size, read_official
 from models.weights.transfer.plan import TransferReport, apply_transfer, plan_transfer
 from models.weights.yolov5_names import to_ours
 from models.weights.yolov7_names import from_flat, has_blocks, is_flat, to_flat
 
 CHECKPOINTS = (".pt", ".pth", ".safetensors")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A checkpoint of any readable kind, in our terms.
-
-    Attributes:
-        path: the file.
-        state: tensors under our names.
-        names: class names; empty where the file has none.
-        spec: the model it describes; None where it describes none that can be read.
-        hyp: loss gains and thresholds it was trained with.
-        reason: why spec is None.
-        trained_imgsz: size in pixels that it was trained at; None where the file does not say.
-    """
-
-    path: Path
-    state: Mapping[str, Tensor]
-    names: Mapping[int, str]
-    spec: ModelSpec | None
-    hyp: Mapping[str, Any]
-    reason: str = ""
-    trained_imgsz: int | None = None
-
-
-def read_source(path: str | Path) -> Source:
-    """Read a checkpoint: ours, official YOLOv5 or YOLOv7, ultralytics', or plain tensors. Nothing in it is executed.
-
-    Raises:
-        CheckpointError: if the file is missing, damaged, or of another task.
-    """
-    path = Path(path)
-    if is_ours(path):
-        content = read_checkpoint(path)
-        spec, reason = _described(description_in(content), path)
-        size = image_size(content["provenance"].get("imgsz"))
-        return Source(path, content["weights"], content["names"], spec, content.get("hyp") or {}, reason, size)
-    official = read_official(path)
-    description = official.yaml
-    if description is not None and official.nc:
-        description = {**description, "nc": official.nc}
-    if description is not None and official.kind == "yolov7":
-        description = _of_yolov7(description)
-    if description is not None:
-        description = _with_head_of(description, official.state)
-    spec, reason = _described(description, path)
-    return Source(path, to_ours(official.state), official.names, spec, {}, reason, official.imgsz)
 
 
 def build_model(
@@ -122,7 +73,7 @@ def transfer(source: Source, detector: Detector) -> TransferReport:
     target = detector.state_dict()
     source = _in_form_of(source, detector)
     report = plan_transfer(
-        source.spec.layers if source.spec else None,
+        source.spec.layers if source.spec else source.layers or None,
         detector.spec.layers,
         source.state,
         {key: tuple(value.shape) for key, value in target.items()},
@@ -206,29 +157,24 @@ def load_exactly(detector: Detector, state: Mapping[str, Tensor], label: str) ->
         if keys:
             more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
             found = f"{', '.join(keys[:3])}{more}"
-            raise CheckpointError(f"{label}: the checkpoint {what} {found}; it belongs to another model")
+            raise CheckpointError(f"{label}: the checkpoint {what} {found}; {_where(detector, keys[0])}")
     detector.load_state_dict(state, strict=False)
 
 
-def _of_yolov7(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a deploy file's description with its head named as ours: there, `Detect` is YOLOv5's too."""
-    *rows, head = description.get("head") or [[]]
-    if len(head) == 4 and head[2] == "Detect":
-        head = [*head[:2], "PlainDetect", head[3]]
-    return {**description, "head": [*rows, head]}
-
-
-def _with_head_of(description: dict[str, Any], state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return a description whose head is the one that the tensors show, where its word has several meanings."""
-    backbone, head = description.get("backbone"), description.get("head")
-    if not isinstance(backbone, list) or not isinstance(head, list) or not head:
-        return description
-    *rows, last = head
-    if not isinstance(last, list) or len(last) != 4 or not isinstance(last[2], str):
-        return description
-    prefix = f"model.{len(backbone) + len(rows)}."
-    found = meant(last[2], {key.removeprefix(prefix) for key in state if key.startswith(prefix)})
-    return {**description, "head": [*rows, [*last[:2], found, last[3]]]}
+def _where(detector: Detector, key: str) -> str:
+    """Say which row a tensor belongs to, and what to do."""
+    _, _, rest = key.partition(".")
+    layers = {layer.name: layer for layer in detector.spec.layers}
+    layer = layers.get(rest.partition(".")[0])
+    if layer is None:
+        return "the description has no such row; give the description that it was trained with as --cfg"
+    used = [layer.attention] if layer.attention else [inner.attention for inner in layer.inside]
+    if used:
+        return (
+            f"its row {layer.name}, {layer.module}, is built otherwise than any {layer.module} that is known here: "
+            "give its class as --plugin FILE, or take the other layers with --cfg and --weights"
+        )
+    return f"its row {layer.name}, {layer.module}, is built otherwise: give the description that it was trained with"
 
 
 def _in_form_of(source: Source, detector: Detector) -> Source:
@@ -249,21 +195,11 @@ def _in_form_of(source: Source, detector: Detector) -> Source:
     found = sum(key.startswith("model.") for key in renamed)
     if 2 * found <= len(renamed) or not renamed:
         return source  # another family
-    return replace(source, spec=None, state=renamed)
+    return replace(source, spec=None, layers=(), state=renamed)
 
 
 def _shapes(detector: Detector) -> dict[str, tuple[int, ...]]:
     return {key: tuple(value.shape) for key, value in detector.state_dict().items()}
-
-
-def _described(description: Mapping[str, Any] | None, path: Path) -> tuple[ModelSpec | None, str]:
-    """Return the model that a checkpoint describes, or why there is none."""
-    if description is None:
-        return None, "it holds tensors but no model description"
-    try:
-        return read_spec({**description, "yaml_file": str(path), "name": description.get("name", path.stem)}), ""
-    except SpecError as error:
-        return None, f"its model description cannot be used ({error})"
 
 
 def _description(source: Source) -> Mapping[str, Any]:

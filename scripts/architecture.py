@@ -53,8 +53,10 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("blocks",),
         ("spec",),
         ("network", "lint", "weights"),
-        ("reparameterization", "autoanchor"),
+        ("reparameterization", "autoanchor", "forks"),
+        ("source",),
         ("build",),
+        ("adopt",),
     ),
     "engine": (
         ("errors",),

@@ -1,0 +1,1 @@
+"""Turn a fork's model description and checkpoint into this project's."""
