@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from attention import IdentityStart, build_attention
+from attention import IdentityStart
 from engine.errors import UsageError
 from models import build_model, read_spec
+from models.catalog.mechanisms import build_mechanism
 from models.network.attention_inside import places
 from models.spec.layer import Attention, Layer
 from models.spec.model_spec import ModelSpec
@@ -128,7 +129,7 @@ class _Maker:
         """Return an entry of the attention section, without its position, for blocks in place of a mechanism."""
         target, starts = 0, attention.identity
         for c in channels:
-            module = build_attention(attention.module, c, identity=attention.identity, **attention.kwargs)
+            module = build_mechanism(attention.module, c, identity=attention.identity, **attention.kwargs)
             inner = module.attention if isinstance(module, IdentityStart) else module  # the control has its own gate
             target += sum(parameter.numel() for parameter in inner.parameters())
             starts = starts or bool(getattr(module, "starts_at_identity", False))

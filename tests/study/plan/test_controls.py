@@ -64,6 +64,19 @@ def test_mechanisms_without_size_are_refused_by_name() -> None:
             control(read_spec("yolov5n", [f"{name}@neck.P3"]), "v")
 
 
+def test_mechanisms_of_libraries_have_controls() -> None:
+    # 64 channels squeezed to max(64 // 16, 8) = 8 and back, both convolutions with a bias.
+    size = 64 * 8 + 8 + 8 * 64 + 64
+    spec = read_spec("yolov5n", ["torchvision.ops.SqueezeExcitation@neck.P3"], identity=True)
+    yaml, (match,) = control(spec, "v")
+    assert match.target == size
+    assert abs(match.got - size) <= max(0.02 * size, match.step)
+    entry = yaml["attention"][0]
+    assert (entry["module"], entry["identity"]) == (BLOCK, True)
+    with pytest.raises(UsageError, match=r"no control for 'v': torch\.nn\.SiLU at 64 channels: 0 parameters are too few"):
+        control(read_spec("yolov5n", ["nn.SiLU@neck.P3"]), "v")
+
+
 @pytest.mark.parametrize(
     "attention",
     [
