@@ -7,6 +7,7 @@ import numpy as np
 
 from metrics import bootstrap_ap, image_resamples
 from study.analysis.intervals import Floats, Interval, bootstrap_intervals
+from study.analysis.learned import has_learned, without_verdict
 from study.analysis.results import Results
 from study.analysis.statistics import Comparison, compare_with_baseline
 from study.plan.variants import BASELINE, CONTROL
@@ -60,12 +61,15 @@ def analyse(results: Results, metric: str, which: str = "last", resample: bool =
         if len(shared) >= 2:
             own[name] = {seed: values[name][seed] - of_control[seed] for seed in shared}
     zero = dict.fromkeys([seed for differences in own.values() for seed in differences], 0.0)
+    learned = {name: has_learned(results, name, which) for name in values}
+    beside_base = {name: learned[name] or learned.get(BASELINE, False) for name in values}
+    beside_control = {name: learned[name] or learned[f"{name}{CONTROL}"] for name in own}
     return Analysis(
         metric=metric,
         which=which,
-        baseline=compare_with_baseline(base, variants) if variants else {},
-        controls=compare_with_baseline(base, controls) if controls else {},
-        own=compare_with_baseline(zero, own) if own else {},
+        baseline=without_verdict(compare_with_baseline(base, variants), beside_base) if variants else {},
+        controls=without_verdict(compare_with_baseline(base, controls), beside_base) if controls else {},
+        own=without_verdict(compare_with_baseline(zero, own), beside_control) if own else {},
         bootstrap=_bootstrap(results, comparable, metric, which) if resample and metric in RESAMPLED else {},
     )
 

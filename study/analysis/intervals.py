@@ -24,6 +24,7 @@ class Verdict(str, Enum):
     GAIN = "gain"
     LOSS = "loss"
     NONE = "no detectable effect"
+    UNLEARNED = "nothing was learned, the budget is too short"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Build the report's tables, for Markdown and HTML alike; the first of them holds the verdicts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -16,7 +16,8 @@ from study.plan.variants import BASELINE
 from study.report.templating import render
 
 MISSING = "–"
-TONES = {Verdict.GAIN: "gain", Verdict.LOSS: "loss", Verdict.NONE: "none"}
+CHANGED = " (not the identity at the start)"
+TONES = {Verdict.GAIN: "gain", Verdict.LOSS: "loss", Verdict.NONE: "none", Verdict.UNLEARNED: "none"}
 
 
 @dataclass(frozen=True)
@@ -120,14 +121,23 @@ def verdict_text(comparison: Comparison | None) -> str:
     return comparison.verdict.value
 
 
-def verdict_cell(comparison: Comparison | None) -> Cell:
-    """Return the verdict with its colour."""
+def verdict_cell(comparison: Comparison | None, remark: str = "") -> Cell:
+    """Return the verdict with its colour, and what has to stand beside it."""
     tone = "" if comparison is None else TONES[comparison.verdict]
-    return Cell(verdict_text(comparison), None if comparison is None else comparison.interval.mean, tone)
+    return Cell(verdict_text(comparison) + remark, None if comparison is None else comparison.interval.mean, tone)
 
 
-def verdict_table(results: Results, analysis: Analysis, costs: dict[str, Cost]) -> Table:
-    """Build the first table, the verdicts: what a reader came for."""
+def verdict_table(
+    results: Results, analysis: Analysis, costs: dict[str, Cost], changed: Mapping[str, Sequence[str]]
+) -> Table:
+    """Build the first table, the verdicts: what a reader came for.
+
+    Args:
+        results: of the study.
+        analysis: of the metric that decides.
+        costs: of each variant.
+        changed: variant → its attention that does not start as the identity on pretrained weights.
+    """
     rows = []
     base = costs[BASELINE]
     for name in ordered(results):
@@ -138,11 +148,11 @@ def verdict_table(results: Results, analysis: Analysis, costs: dict[str, Cost]) 
         rows.append(
             (
                 Cell(name),
-                Cell("reference") if reference else verdict_cell(comparison),
+                Cell("reference") if reference else verdict_cell(comparison, CHANGED if changed.get(name) else ""),
                 Cell(MISSING) if comparison is None else _difference(comparison),
-                Cell(MISSING) if comparison is None else Cell(f"{comparison.p_holm:.3f}", comparison.p_holm),
+                _p_cell(comparison),
                 Cell(f"{points(mean(values))} ± {points(deviation(values))}", mean(values)),
-                Cell(MISSING) if own is None else _difference(own, f"{own.verdict.value}: "),
+                _against_control(own),
                 Cell(f"{added:+,}", added),
                 Cell(MISSING, 0.0) if reference else Cell(f"{late:+.1f}", late),
             )
@@ -164,6 +174,19 @@ def verdict_table(results: Results, analysis: Analysis, costs: dict[str, Cost]) 
         "families, each with 95 % confidence for all of it together.",
     )
     return Table("verdict", head, tuple(rows), notes, kind="cards")
+
+
+def _p_cell(comparison: Comparison | None) -> Cell:
+    """Return the corrected p, nothing where there was nothing to compare."""
+    if comparison is None or comparison.verdict is Verdict.UNLEARNED:
+        return Cell(MISSING)
+    return Cell(f"{comparison.p_holm:.3f}", comparison.p_holm)
+
+
+def _against_control(own: Comparison | None) -> Cell:
+    if own is None or own.verdict is Verdict.UNLEARNED:
+        return Cell(MISSING)
+    return _difference(own, f"{own.verdict.value}: ")
 
 
 def _difference(comparison: Comparison, prefix: str = "") -> Cell:

@@ -22,7 +22,8 @@ from study.plan.variants import BASELINE, CONTROL
 from study.report.comparison_table import mean, ordered
 
 # Okabe & Ito's colours, which the colour-blind tell apart.
-COLOURS = {Verdict.GAIN: "#0072b2", Verdict.LOSS: "#d55e00", Verdict.NONE: "#666666"}
+GREY = "#666666"
+COLOURS = {Verdict.GAIN: "#0072b2", Verdict.LOSS: "#d55e00", Verdict.NONE: GREY, Verdict.UNLEARNED: GREY}
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#882255")
 WIDTH = 4.4  # inches; 72 pixels each on the page
 # Text stays text; ids do not depend on the time, so that equal reports are equal files.

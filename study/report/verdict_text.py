@@ -1,12 +1,14 @@
 """Say in plain English what came out: an answer for every variant, and what the report's terms mean."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from markupsafe import Markup
 
 from study.analysis.comparisons import Analysis
 from study.analysis.intervals import Verdict
+from study.analysis.learned import LEAST_AP50
 from study.analysis.results import Results
 from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, added_latency
@@ -14,6 +16,7 @@ from study.plan.variants import BASELINE, CONTROL
 from study.report.comparison_table import TONES, ordered, points, span
 from study.report.templating import render
 
+LISTED = 4  # places of attention that are named
 TERMS = {
     "points": "AP as a percentage: a difference of 1 point is 0.01 of AP.",
     "AP, AP50": "average precision as COCO defines it: AP over overlaps (IoU) from 0.50 to 0.95, AP50 at 0.50.",
@@ -22,6 +25,9 @@ TERMS = {
     "gain, loss": "the whole interval of the mean difference lies on one side of zero.",
     "no detectable effect": "the interval holds zero. It does not say that there is no effect, only that one that is "
     "smaller than the number given would usually be missed.",
+    "nothing was learned": f"variant and baseline stay below {100 * LEAST_AP50:g} point of AP50 with every seed: a "
+    "difference between them says nothing about attention.",
+    "not the identity at the start": "the variant changes what the pretrained detector computes before any training.",
     "interval": "where the true mean difference lies with 95 % confidence, for all variants of the study together: the "
     "more variants, the wider (Holm's method). p (Holm) is the same test's p-value; below 0.05 is a gain or a loss.",
     "control": "the variant with plain convolutions in place of attention, at the same positions and with as many "
@@ -55,8 +61,20 @@ class Answer:
         return render("answer.html.jinja", answer=self)
 
 
-def answers(results: Results, analysis: Analysis, costs: Mapping[str, Cost]) -> list[Answer]:
-    """Say for every variant, controls left out, whether it helps and what it costs."""
+def answers(
+    results: Results,
+    analysis: Analysis,
+    costs: Mapping[str, Cost],
+    changed: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> list[Answer]:
+    """Say for every variant, controls left out, whether it helps and what it costs.
+
+    Args:
+        results: of the study.
+        analysis: of the metric that decides.
+        costs: of each variant.
+        changed: variant → its attention that does not start as the identity on pretrained weights.
+    """
     answered = []
     flagged = {variant.name for variant in results.plan.spec.variants if variant.train}
     for name in ordered(results):
@@ -69,7 +87,8 @@ def answers(results: Results, analysis: Analysis, costs: Mapping[str, Cost]) -> 
             continue
         causes = ["the added size"] if costs[name].parameters > costs[BASELINE].parameters else []
         causes += ["its own training flags"] if name in flagged and causes else []
-        parts = [_difference(comparison, analysis.metric), _against(own), _conclusion(comparison, own, causes), cost]
+        parts = [_difference(comparison, analysis.metric), _against(own), _conclusion(comparison, own, causes)]
+        parts += [_start(changed.get(name, ())), cost]
         verdict = comparison.verdict
         answered.append(Answer(name, verdict.value, TONES[verdict], " ".join(filter(None, parts))))
     return answered
@@ -80,6 +99,11 @@ def _difference(comparison: Comparison, metric: str) -> str:
         points(v, True) for v in (comparison.interval.mean, comparison.corrected.low, comparison.corrected.high)
     )
     seeds = len(comparison.seeds)
+    if comparison.verdict is Verdict.UNLEARNED:
+        return (
+            f"AP50 stays below {100 * LEAST_AP50:g} point with and without it, so there is nothing to compare yet: "
+            "give the runs more epochs (budget), start from weights, or train on larger images (imgsz)."
+        )
     if comparison.constant:
         return f"{metric} differs by {mean} with all {seeds} seeds alike, which leaves nothing to judge it by."
     where = f"the true difference probably lies between {low} and {high}"
@@ -93,7 +117,7 @@ def _difference(comparison: Comparison, metric: str) -> str:
 
 
 def _against(own: Comparison | None) -> str:
-    if own is None:
+    if own is None or own.verdict is Verdict.UNLEARNED:
         return ""
     what = {
         Verdict.GAIN: "it is better",
@@ -111,11 +135,24 @@ def _conclusion(comparison: Comparison, own: Comparison | None, causes: list[str
     other = " or ".join(causes)
     if own is None:
         return f"Without a control, the gain may come from {other} alone."
+    if own.verdict is Verdict.UNLEARNED:
+        return ""
     return {
         Verdict.GAIN: "So attention itself helps, not only the added size.",
         Verdict.LOSS: "So plain convolutions of that size would help more.",
         Verdict.NONE: f"So the gain may come from {other} alone.",
     }[own.verdict]
+
+
+def _start(changed: Sequence[str]) -> str:
+    """Say that a variant changed the pretrained detector before it was trained, which its verdict is about too."""
+    if not changed:
+        return ""
+    shown = ", ".join(changed[:LISTED]) + (f" and {len(changed) - LISTED} more" if len(changed) > LISTED else "")
+    return (
+        f"It does not start as the identity on the pretrained weights ({shown}), so the verdict is about that start "
+        "too; identity: true keeps the detector as it is."
+    )
 
 
 def _cost(cost: Cost, base: Cost) -> str:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from study.analysis.comparisons import Analysis, analyse
+from study.analysis.intervals import Verdict
 from study.analysis.results import WHICH, Results, gather
 from study.execute.cost import Cost, disturbed, measure_costs
 from study.execute.local import Outcome, log_tail
 from study.plan.plan import Plan
 from study.plan.run import write_whole
+from study.plan.starts import changed_starts
 from study.plan.study_spec import METRICS
 from study.plan.variants import BASELINE
 from study.report.comparison_table import Table, ordered, verdict_table
@@ -55,11 +57,12 @@ def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
         analyse(results, metric, which, resample=which == "last") for metric in plan.spec.metrics for which in WHICH
     ]
     main = analyses[0]
-    warnings = [*plan.warnings, *_shortfalls(plan, results, outcome, costs)]
-    said = answers(results, main, costs)
+    warnings = [*_unlearned(main), *plan.warnings, *_shortfalls(plan, results, outcome, costs)]
+    changed = changed_starts(plan)
+    said = answers(results, main, costs, changed)
     write_whole(plan.folder / "study.yaml", spec_text(plan) + "\n")
     write_whole(plan.folder / "results.csv", results_csv(results, costs))
-    tables = _tables(results, analyses, costs, setting)
+    tables = _tables(results, analyses, costs, setting, changed)
     write_whole(plan.folder / "report.md", _markdown(plan, results, said, warnings, tables))
     write_whole(plan.folder / "report.html", _page(plan, results, main, costs, said, warnings, tables, outcome).html())
     lines = [f"{answer.name}: {answer.verdict}. {answer.text}" for answer in said]
@@ -92,6 +95,14 @@ def _plain(value: float) -> str:
     return f"{value:.6f}" if math.isfinite(value) else ""
 
 
+def _unlearned(analysis: Analysis) -> list[str]:
+    """Return the first thing to know of a study whose models learned nothing."""
+    compared = list(analysis.baseline.values())
+    if not compared or any(comparison.verdict is not Verdict.UNLEARNED for comparison in compared):
+        return []
+    return [f"{Verdict.UNLEARNED.value.capitalize()}: no verdict can be given."]
+
+
 def _shortfalls(plan: Plan, results: Results, outcome: Outcome, costs: dict[str, Cost]) -> list[str]:
     """Return what is missing in this report."""
     shortfalls = [f"{run.label} failed: {error}" for run, error in outcome.failed.items()]
@@ -111,13 +122,17 @@ def _shortfalls(plan: Plan, results: Results, outcome: Outcome, costs: dict[str,
 
 
 def _tables(
-    results: Results, analyses: list[Analysis], costs: dict[str, Cost], setting: dict[str, Any]
+    results: Results,
+    analyses: list[Analysis],
+    costs: dict[str, Cost],
+    setting: dict[str, Any],
+    changed: dict[str, tuple[str, ...]],
 ) -> dict[str, list[Table]]:
     """Return title → tables, the verdict first."""
     first = analyses[0]
     controls = control_table(results)
     return {
-        "Verdict": [verdict_table(results, first, costs)],
+        "Verdict": [verdict_table(results, first, costs, changed)],
         "Every comparison": [spread_table(results), *map(comparison_table, [results] * len(analyses), analyses)],
         "Where it gains and loses": [size_table(results, "last"), class_table(results, "last")],
         "Kinds of error": [error_table(results, "last")],

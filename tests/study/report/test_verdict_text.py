@@ -1,11 +1,12 @@
 """Answers in plain words, for every way a study can end."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from study.analysis.learned import without_verdict
 from study.analysis.statistics import compare_with_baseline
 from study.execute.cost import Cost
 from study.report.verdict_text import Answer, answers
@@ -21,6 +22,8 @@ def answer(
     to_control: tuple[float, ...] | None = None,
     costs: Mapping[str, Cost] = COSTS,
     train: Mapping[str, Any] | None = None,
+    learned: bool = True,
+    changed: Mapping[str, Sequence[str]] | None = None,
 ) -> Answer:
     """Return what is said of differences over four seeds."""
     spec = SimpleNamespace(variants=[SimpleNamespace(name="v", train=train or {})])
@@ -28,8 +31,9 @@ def answer(
     compared = compare_with_baseline(BASE, {"v": {seed: BASE[seed] + step for seed, step in enumerate(to_baseline)}})
     zero: Mapping[Hashable, float] = dict.fromkeys(range(4), 0.0)
     own = {} if to_control is None else compare_with_baseline(zero, {"v": dict(enumerate(to_control))})
-    analysis: Any = SimpleNamespace(metric="AP", baseline=compared, own=own)
-    (found,) = answers(results, analysis, costs)
+    both = [without_verdict(comparisons, dict.fromkeys(comparisons, learned)) for comparisons in (compared, own)]
+    analysis: Any = SimpleNamespace(metric="AP", baseline=both[0], own=both[1])
+    (found,) = answers(results, analysis, costs, changed or {})
     return found
 
 
@@ -77,6 +81,27 @@ def test_flags_of_its_own_are_another_cause_of_a_gain() -> None:
     assert "Without a control, the gain may come from the added size or its own training flags alone." in found
     assert "So the gain may come from the added size or its own" in answer(UP, LEVEL, train={"attention_lr": 5}).text
     assert "So attention itself helps" in answer(UP, UP, train={"attention_lr": 5}).text  # the control has them too
+
+
+@pytest.mark.parametrize("steps", [UP, DOWN, LEVEL])
+def test_models_that_learned_nothing_get_no_verdict(steps: tuple[float, ...]) -> None:
+    found = answer(steps, UP, learned=False)
+    assert found.verdict == "nothing was learned, the budget is too short"
+    assert found.tone == "none"
+    assert found.text.startswith("AP50 stays below 1 point with and without it, so there is nothing to compare yet")
+    assert "control" not in found.text
+    assert "true difference" not in found.text
+
+
+def test_a_start_that_changes_the_detector_is_said_beside_the_verdict() -> None:
+    places = [f"CBAM after {row}" for row in (4, 6, 9, 13, 17, 20)]
+    said = (
+        "It does not start as the identity on the pretrained weights (CBAM after 4, CBAM after 6, CBAM after 9, CBAM "
+    )
+    assert (
+        said + "after 13 and 2 more), so the verdict is about that start too" in answer(UP, changed={"v": places}).text
+    )
+    assert "start" not in answer(UP).text
 
 
 @pytest.mark.parametrize("difference", [0.0, 0.1])
