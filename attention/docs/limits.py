@@ -19,6 +19,7 @@ LIMITS: dict[str, dict[str, str]] = {
         "onnx": "height and width are fixed at export: the size of a region follows from them",
         "trace": "height and width are fixed at tracing: the size of a region follows from them",
     },
+    "ACmix": {"deterministic-cuda": "mirrored padding has no deterministic backward on CUDA; on a CPU it has"},
     "DeformableLKA": {
         "deterministic-cuda": "grid_sample has no deterministic backward on CUDA; on a CPU it has",
         "opset": "16: the first that can sample a map between its positions",

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, odd, positive
 from attention.layers.initial_values import small_normal
+from attention.layers.positions import resized_table
 from attention.layers.tensor_ops import (
     from_tokens,
     full_precision,
     keep_format,
-    resize_matrix,
     split_axis,
     tokens,
     upcast,
@@ -74,14 +74,6 @@ class FocusedLinear(nn.Module):
         self.scale = nn.Parameter(torch.zeros(channels))
         self.table = nn.Parameter(torch.zeros(channels, table, table)) if table else None
 
-    def _positions(self, x: Tensor, table: Tensor) -> Tensor:
-        """(C, H, W), of x (B, C, H, W)."""
-        rows, columns = (resize_matrix(size, table.shape[1], table) for size in x.shape[2:])
-        # A product of two matrices at a time: OpenVINO loses the sizes of others.
-        across = (table.flatten(0, 1) @ columns.t()).reshape(*table.shape[:2], x.shape[3])
-        down = across.transpose(1, 2).flatten(0, 1) @ rows.t()
-        return down.reshape(table.shape[0], x.shape[3], x.shape[2]).transpose(1, 2)
-
     def _focused(self, z: Tensor) -> Tensor:
         """(B, C, N) → the same."""
         length = z.norm(dim=1, keepdim=True)
@@ -94,7 +86,7 @@ class FocusedLinear(nn.Module):
         with full_precision(x):
             scale = F.softplus(upcast(self.scale)).unsqueeze(1)
             if self.table is not None:
-                key = upcast(key) + self._positions(x, upcast(self.table))
+                key = upcast(key) + resized_table(upcast(self.table), x)
             q, k = (
                 split_axis(self._focused((torch.relu(upcast(part).flatten(2)) + 1e-6) / scale), 1, (self.heads, -1))
                 for part in (query, key)

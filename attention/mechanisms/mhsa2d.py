@@ -53,7 +53,8 @@ class MHSA2D(nn.Module):
     def _relative(self, table: Tensor, size: int) -> Tensor:
         """Entries for all pairs along one axis, (size of query, size of key, d)."""
         at = torch.arange(size, device=table.device)
-        offset = (at[None, :] - at[:, None]).clamp(1 - self.max_size, self.max_size - 1)
+        # Clamped as float: operator set 11 of ONNX clamps no whole numbers.
+        offset = (at[None, :] - at[:, None]).float().clamp(1 - self.max_size, self.max_size - 1).long()
         return table[offset + self.max_size - 1]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def test_the_registry_is_complete() -> None:
     tier3 = "LCT FcaNet SRM PyramidSqueeze BiLevelRouting DeformableAttention OutlookAttention"
     asked_for = (
         "SpatialAttention LSKA AIFI PSA iRMB CascadedGroupAttention SEAM MultiSEAM CAFM SHSA DeformableLKA CloAtt"
-        " FocusedLinear SCSA EfficientAdditive MSDA"
+        " FocusedLinear SCSA EfficientAdditive MSDA EffectiveSE MCA Mona TSSA PolaFormer ACmix"
     )
     assert {*f"{tier1} {tier2} {tier3} {asked_for} PlainConv".split()} == set(NAMES)
     assert ATTENTION["EMA"] is ATTENTION["EfficientMultiScale"]
@@ -283,6 +283,9 @@ def test_exactly_the_six_take_dims() -> None:
         ("CloAtt", {"local": 2}, "local=2, expected a number from 0 to 1"),
         ("FocusedLinear", {"focus": 0}, "focus=0, expected a positive number"),
         ("SCSA", {"kernels": (3, 5)}, r"kernels=\(3, 5\), expected four odd sizes"),
+        ("MCA", {"channel_kernel": 4}, "channel_kernel=4 is even, expected an odd number such as 5"),
+        ("Mona", {"dropout": 1}, "dropout=1, expected a number from 0 to below 1"),
+        ("PolaFormer", {"alpha": -1}, "alpha=-1, expected a number of at least 0"),
         ("MSDA", {"dilations": ()}, r"dilations=\(\), expected a list such as \[1, 2, 3\]"),
     ],
 )

@@ -108,11 +108,35 @@ def scsa(ref: Ref, m: Any, x: Tensor) -> Tensor:
     return placed * col(ref.sigmoid(o.mean(2)))
 
 
+def effective(ref: Ref, m: Any, x: Tensor) -> Tensor:
+    z = ref.linear(m.fc, x.mean((2, 3)))
+    return x * col((z + 3).clamp(0, 6) / 6)
+
+
+def collaborative(ref: Ref, m: Any, x: Tensor) -> Tensor:
+    def gate(block: Any, axis: int) -> Tensor:
+        rest = x.transpose(1, axis).flatten(2)  # (B, L, everything else)
+        mean = rest.mean(2)
+        deviation = ((rest - mean[..., None]).square().sum(2) / (rest.shape[2] - 1)).sqrt()
+        a, b = ref.sigmoid(block.weight)
+        pooled = (mean + deviation) / 2 + a * mean + b * deviation
+        factors = ref.sigmoid(ref.conv(block.conv, pooled[:, None])[:, 0])
+        return factors[:, :, None, None].transpose(1, axis)
+
+    gates = [gate(m.rows, 2), gate(m.columns, 3)]
+    gates += [] if m.channels is None else [gate(m.channels, 1)]
+    return sum(x * g for g in gates) / len(gates)
+
+
 CASES: list[tuple[Any, str, int, tuple[int, int], dict[str, Any]]] = [
     (spatial, "SpatialAttention", 16, (7, 10), {}),
     (spatial, "SpatialAttention", 8, (5, 6), {"kernel_size": 3, "norm": False}),
     (lska, "LSKA", 16, (7, 10), {}),
     (lska, "LSKA", 8, (12, 15), {"kernel_size": 23}),
+    (effective, "EffectiveSE", 24, (7, 10), {}),
+    (collaborative, "MCA", 64, (7, 10), {}),
+    (collaborative, "MCA", 16, (5, 6), {"kernel_size": 5, "channel_kernel": 7}),
+    (collaborative, "MCA", 16, (5, 6), {"spatial": False}),
     (seam, "SEAM", 16, (7, 10), {}),
     (seam, "SEAM", 32, (5, 6), {"depth": 2, "reduction": 8}),
     (multi_seam, "MultiSEAM", 16, (15, 10), {}),

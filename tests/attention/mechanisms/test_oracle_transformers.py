@@ -180,21 +180,26 @@ def clo(ref: Ref, m: Any, x: Tensor) -> Tensor:
     return ref.conv(m.out, torch.cat(parts, 1))
 
 
+def resized(table: Tensor, height: int, width: int) -> Tensor:
+    """A table (C, s, s) at every position of a map, linearly between its entries."""
+    side = table.shape[1]
+    out = torch.zeros(table.shape[0], height, width, dtype=table.dtype)
+    for i in range(height):
+        for j in range(width):
+            y, z = (min(max((at + 0.5) * side / n - 0.5, 0), side - 1) for at, n in ((i, height), (j, width)))
+            for row in range(side):
+                for column in range(side):
+                    share = max(1 - abs(y - row), 0) * max(1 - abs(z - column), 0)
+                    if share:
+                        out[:, i, j] = out[:, i, j] + share * table[:, row, column]
+    return out
+
+
 def focused(ref: Ref, m: Any, x: Tensor) -> Tensor:
-    _, c, h, w = x.shape
+    _, _, h, w = x.shape
     q, k, v = ref.conv(m.qkv, x).chunk(3, 1)
     if m.table is not None:
-        side = m.table.shape[1]
-        table = torch.zeros(c, h, w, dtype=x.dtype)
-        for i in range(h):
-            for j in range(w):
-                y, z = (min(max((at + 0.5) * side / n - 0.5, 0), side - 1) for at, n in ((i, h), (j, w)))
-                for row in range(side):
-                    for column in range(side):
-                        share = max(1 - abs(y - row), 0) * max(1 - abs(z - column), 0)
-                        if share:
-                            table[:, i, j] = table[:, i, j] + share * m.table[:, row, column]
-        k = k + table
+        k = k + resized(m.table, h, w)
     scale = torch.log(1 + m.scale.exp())[:, None, None]
 
     def phi(z: Tensor) -> Tensor:
@@ -232,6 +237,71 @@ def dilated(ref: Ref, m: Any, x: Tensor) -> Tensor:
     return ref.conv(m.out, torch.cat(out, 1))
 
 
+def acmix(ref: Ref, m: Any, x: Tensor) -> Tensor:
+    b, c, h, w = x.shape
+    count, d, half = m.heads, c // m.heads, m.kernel_size // 2
+    q, k, v = (ref.conv(layer, x) for layer in (m.query, m.key, m.value))
+    rows, columns = (torch.linspace(-1, 1, n, dtype=x.dtype) if n > 1 else -torch.ones(1).double() for n in (h, w))
+    p = torch.stack((columns[None].expand(h, w), rows[:, None].expand(h, w)))
+    pe = torch.einsum("oi,ihw->ohw", m.position.weight[:, :, 0, 0], p)
+
+    def mirror(at: int, size: int) -> int:
+        while not 0 <= at < size:
+            at = -at if at < 0 else 2 * (size - 1) - at
+            if size == 1:
+                return 0
+        return at
+
+    attended = torch.zeros(b, count, d, h, w, dtype=x.dtype)
+    qh, kh, vh = (y.reshape(b, count, d, h, w) for y in (q, k, v))
+    reach = range(-half, half + 1)
+    for i in range(h):
+        for j in range(w):
+            at = [(mirror(i + dy, h), mirror(j + dx, w)) for dy in reach for dx in reach]
+            keys = torch.stack([kh[..., y, z] + pe[:, i, j] - pe[:, y, z] for y, z in at], 2)  # (b, heads, k², d)
+            weights = ref.softmax(torch.einsum("bhd,bhkd->bhk", qh[..., i, j], keys) / sqrt(d), 2)
+            values = torch.stack([vh[..., y, z] for y, z in at], 2)
+            attended[..., i, j] = torch.einsum("bhk,bhkd->bhd", weights, values)
+    parts = torch.cat([y.reshape(b, count, d, h * w) for y in (q, k, v)], 1)
+    nine = torch.einsum("bpdn,op->bdon", parts, m.mix.weight[:, :, 0]).reshape(b, -1, h, w)
+    return m.alpha * attended.reshape(x.shape) + m.beta * ref.conv(m.conv, nine)
+
+
+def mona(ref: Ref, m: Any, x: Tensor) -> Tensor:
+    last = x.permute(0, 2, 3, 1)
+    normed = ref.standardise(last, 3) * m.norm.weight + m.norm.bias
+    z = ref.linear(m.down, normed * m.normed + last * m.raw).permute(0, 3, 1, 2)
+    u = z + sum(ref.conv(conv, z) for conv in m.local) / 3
+    adapted = ref.gelu(u + ref.conv(m.project, u)).permute(0, 2, 3, 1)
+    return x + ref.linear(m.up, adapted).permute(0, 3, 1, 2)
+
+
+def tssa(ref: Ref, m: Any, x: Tensor) -> Tensor:
+    w = heads(ref.conv(m.embed, x), m.heads)
+    length = w.square().sum(2, keepdim=True).sqrt()
+    pi = ref.softmax((w / length).square().sum(3) * m.temperature, 1)
+    share = pi / (pi.sum(2, keepdim=True) + 1e-8)
+    moments = torch.einsum("bhn,bhnd->bhd", share, w.square())
+    return ref.conv(m.out, joined(-w * pi[..., None] / (1 + moments[:, :, None]), x))
+
+
+def pola(ref: Ref, m: Any, x: Tensor) -> Tensor:
+    h, w = x.shape[2:]
+    q, g = ref.conv(m.query_gate, x).chunk(2, 1)
+    k, v = ref.conv(m.key_value, x).chunk(2, 1)
+    if m.table is not None:
+        k = k + resized(m.table, h, w)
+    scale, power = torch.log(1 + m.scale.exp())[:, None, None], 1 + m.alpha * ref.sigmoid(m.power)
+    q, k, values = (heads(y, m.heads) for y in (q / scale, k / scale, v))
+    plus, minus = (lambda y: ref.relu(y) ** power), (lambda y: ref.relu(-y) ** power)
+    same = torch.einsum("bhid,bhjd->bhij", plus(q), plus(k)) + torch.einsum("bhid,bhjd->bhij", minus(q), minus(k))
+    other = torch.einsum("bhid,bhjd->bhij", minus(q), plus(k)) + torch.einsum("bhid,bhjd->bhij", plus(q), minus(k))
+    first, second = values.split((m.first, values.shape[3] - m.first), 3)
+    out = torch.cat([s @ y / (s.sum(3, keepdim=True) + h * w * 1e-6) for s, y in ((same, first), (other, second))], 3)
+    local = torch.cat([ref.conv(m.local, part) for part in v.chunk(m.heads, 1)], 1)
+    return ref.conv(m.out, (joined(out, x) + local) * g)
+
+
 CASES: list[tuple[Any, str, int, tuple[int, int], dict[str, Any]]] = [
     (aifi, "AIFI", 16, (5, 7), {"hidden": 24}),
     (aifi, "AIFI", 24, (6, 4), {"hidden": 24, "norm_first": True, "heads": 3}),
@@ -255,6 +325,14 @@ CASES: list[tuple[Any, str, int, tuple[int, int], dict[str, Any]]] = [
     (focused, "FocusedLinear", 24, (5, 6), {"heads": 3, "focus": 4, "table": 0, "kernel_size": 3}),
     (additive, "EfficientAdditive", 24, (5, 6), {}),
     (additive, "EfficientAdditive", 16, (7, 6), {"heads": 2}),
+    (acmix, "ACmix", 16, (5, 6), {}),
+    (acmix, "ACmix", 12, (2, 7), {"heads": 3, "kernel_size": 5, "conv_kernel": 5}),
+    (mona, "Mona", 24, (7, 10), {"dropout": 0}),
+    (mona, "Mona", 12, (5, 6), {"hidden": 8, "dropout": 0}),
+    (tssa, "TSSA", 24, (7, 10), {}),
+    (tssa, "TSSA", 16, (5, 6), {"heads": 2, "qkv_bias": True}),
+    (pola, "PolaFormer", 16, (5, 6), {"table": 4}),
+    (pola, "PolaFormer", 15, (5, 6), {"heads": 3, "alpha": 2, "table": 0, "kernel_size": 3, "qkv_bias": True}),
     (dilated, "MSDA", 24, (7, 10), {"heads": 6}),
     (dilated, "MSDA", 16, (5, 6), {"heads": 4, "qkv_bias": True}),
     (dilated, "MSDA", 12, (5, 6), {"heads": 2, "kernel_size": 5, "dilations": (2, 1)}),
