@@ -13,10 +13,15 @@ from guard import possible  # noqa: E402
 
 sys.path.pop(0)
 # Files of the suite, and what the pretended machine is like.
-RUNS = {
-    "test_losses.py": [],
-    "test_mechanisms.py": [],
-}
+RUNS: list[tuple[str, list[str]]] = [
+    ("test_losses.py", []),
+    ("test_mechanisms.py", []),
+    ("test_training.py", []),
+    ("test_detection.py", []),
+    ("test_small_memory.py", ["--fits", "3"]),
+    ("test_other_device.py", ["--devices", "2"]),
+    ("test_other_device.py", ["--no-float64"]),
+]
 
 pytestmark = [
     pytest.mark.skipif(bool(possible()), reason=possible()),
@@ -24,9 +29,9 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("file", RUNS)
-def test_suite(file, root):
-    command = [sys.executable, str(HERE / "pretended"), *RUNS[file], "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+@pytest.mark.parametrize(("file", "flags"), RUNS)
+def test_suite(file, flags, root):
+    command = [sys.executable, str(HERE / "pretended"), *flags, "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     run = subprocess.run([*command, str(HERE / "suite" / file)], cwd=root, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-4000:]
     assert "passed" in run.stdout
