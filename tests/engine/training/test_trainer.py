@@ -17,6 +17,7 @@ from engine.training import trainer as trainer_module
 from engine.training.precision import Precision
 from engine.training.run import _overrides, train
 from engine.training.run_state import restore
+from models.weights.checkpoint import read_checkpoint
 from engine.training.trainer import DetectorTrainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -326,3 +327,32 @@ def test_a_run_without_a_scaler_goes_on_with_one():
     assert trainer.scaler.get_scale() == 8.0
     assert trainer.ema.updates == 3
     assert trainer.optimizer.param_groups[0]["fused"] is None
+
+
+@pytest.mark.slow
+def test_a_compiled_model_trains_and_is_saved_as_a_plain_one(data, tmp_path, monkeypatch):
+    modes = []
+
+    def compiled(model, device, mode):
+        modes.append(mode)
+        return torch.compile(model, backend="eager") if mode else model
+
+    monkeypatch.setattr("ultralytics.engine.trainer.attempt_compile", compiled)
+    plain = train(**options(data, tmp_path, epochs=1, name="plain"))
+    trainer = train(**options(data, tmp_path, epochs=1, name="compiled", compile=True))
+    assert modes == [False, True]
+    assert type(trainer.model).__name__ == "OptimizedModule"
+    state, expected = (read_checkpoint(one.last)["weights"] for one in (trainer, plain))
+    assert list(state) == list(expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(state[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_compiling_is_for_one_process(monkeypatch):
+    from engine.runtime.distributed import ProcessRank
+    from engine.training.run import _run_in_process
+
+    monkeypatch.setattr("engine.training.run._fill_in", lambda options: None)
+    flags = train_parser().parse_args(["--compile", "--cfg", "yolov5n", "--weights", ""])
+    with pytest.raises(UsageError, match="--compile: works in one process"):
+        _run_in_process(flags, ProcessRank(world=2), "cpu")
