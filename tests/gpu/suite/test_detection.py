@@ -44,7 +44,7 @@ def test_boxes_are_the_cpus(digits, tmp_path, gpu):
 
 def test_three_hundred_images(digits, tmp_path, waits):
     image = cv2.imread(str(next(digits.iterdir())))
-    many = tmp_path / "many"
+    many = tmp_path / "copies"
     many.mkdir()
     for number in range(300):
         cv2.imwrite(str(many / f"{number:03}.png"), image)
@@ -53,7 +53,7 @@ def test_three_hundred_images(digits, tmp_path, waits):
     found = list(boxes(folder).values())
     assert len(found) == 300
     assert all(np.array_equal(rows, found[0]) for rows in found)
-    calls = [text for text in seen if "engine/backends" in text]
+    calls = [text for text in seen if "engine/backends" in text and not text.startswith("to device")]  # the model is
     assert len(calls) <= 6 * 3, "\n".join(calls)  # each batch: how many rows count, and those rows
 
 
