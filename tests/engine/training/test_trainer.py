@@ -17,8 +17,8 @@ from engine.training import trainer as trainer_module
 from engine.training.precision import Precision
 from engine.training.run import _overrides, train
 from engine.training.run_state import restore
-from models.weights.checkpoint import read_checkpoint
 from engine.training.trainer import DetectorTrainer
+from models.weights.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

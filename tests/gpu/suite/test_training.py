@@ -21,7 +21,7 @@ def forward_passes(monkeypatch):
     plain = Detector._predict_once
 
     def watched(self, x, *args, **kwargs):
-        if x.is_cuda:
+        if x.is_cuda and len(x) > 1:  # a single image is ultralytics' warm-up
             dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else None
             seen.add((self.training, dtype, next(self.parameters()).dtype))
         return plain(self, x, *args, **kwargs)
