@@ -78,7 +78,7 @@ def _of_yolov7(description: Mapping[str, Any]) -> dict[str, Any]:
     return {**description, "head": [*rows, head]}
 
 
-def _with_head_of(description: dict[str, Any], state: Mapping[str, Tensor]) -> dict[str, Any]:
+def _with_head_of(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> Mapping[str, Any]:
     """Return a description whose head is the one that the tensors show, where its word has several meanings."""
     backbone, head = description.get("backbone"), description.get("head")
     if not isinstance(backbone, list) or not isinstance(head, list) or not head:

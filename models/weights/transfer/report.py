@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from models.weights.transfer.class_rows import RowCopy
+
+_NAMED = 12  # tensors that a summary names for one reason; to_dict has all
 
 
 @dataclass
@@ -53,8 +56,11 @@ class TransferReport:
         for title, names in (("new", self.new), ("missing", self.missing), ("left out or in part", self.mismatched)):
             for reason, count in Counter(self.reasons[name] for name in names).most_common():
                 lines.append(f"  {count} {title}: {reason}")
-        for reason, count in Counter(self.reasons[f"checkpoint:{name}"] for name in self.unused).most_common():
-            lines.append(f"  {count} of the checkpoint unused: {reason}")
+        unused: dict[str, list[str]] = {}
+        for name in self.unused:
+            unused.setdefault(self.reasons[f"checkpoint:{name}"], []).append(name)
+        for reason, names in sorted(unused.items(), key=lambda item: -len(item[1])):
+            lines.append(f"  {len(names)} of the checkpoint unused: {reason}: {_listed(names)}")
         if self.lost:
             lines.append(
                 f"  {len(self.lost)} could have been kept but their layers moved: {', '.join(self.lost[:3])} …"
@@ -85,3 +91,9 @@ class TransferReport:
             "reasons": dict(self.reasons),
             "layers": dict(self.layers),
         }
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names, the first of them where there are many."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
