@@ -1,5 +1,6 @@
 """Run study.py: a spec on the command line → runs, measurements, report."""
 
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -9,9 +10,11 @@ from engine.cli import main as command_line
 from engine.cli.parser import Parser
 from engine.errors import UsageError
 from engine.runtime.paths import RUNS
+from engine.runtime.signals import terminating_as_interrupt
 from models.upstream.environment import threads as usable_threads
 
 MOST_LISTED = 12
+INTERRUPTED = 130  # exit code
 
 
 def study_parser() -> Parser:
@@ -50,7 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done; 1 if a run failed; 2 if the input is wrong; 130 interrupted.
     """
     command_line.COMMANDS["study"] = (study_parser, "study.cli:run_study")
-    return command_line.main("study", argv)
+    with terminating_as_interrupt():
+        code = command_line.main("study", argv)
+    if code == INTERRUPTED:
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        again = shlex.join(["python", "study.py", *arguments])
+        sys.stderr.write(f"study.py: finished epochs are kept; to go on, run the same command again: {again}\n")
+    return code
 
 
 def run_study(options: Namespace) -> None:
