@@ -69,6 +69,8 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
     try:
         options = make_parser().parse_args(arguments)
         options.demo = not arguments
+        if command == "train":
+            options.epochs_given = any(argument.split("=")[0] == "--epochs" for argument in arguments)
         _check_checkout()
         module, function = target.split(":")
         getattr(import_module(module), function)(options)

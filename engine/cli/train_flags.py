@@ -65,7 +65,9 @@ def train_parser() -> Parser:
     )
     group = parser.add_argument_group("training")
     group.add_argument("--hyp", default="v5-low", metavar="YAML", help="hyperparameters: a file, or a name in cfg/hyp/")
-    group.add_argument("--epochs", type=positive_int, default=100, help="passes over the training images")
+    group.add_argument(
+        "--epochs", type=positive_int, default=100, help="passes over the training images; with --resume: more of them"
+    )
     group.add_argument("--batch-size", "--batch", type=batch_size_or_auto, default=16, help="-1 fits the memory")
     group.add_argument(
         "--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of the longer side"

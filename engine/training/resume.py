@@ -16,16 +16,20 @@ CHANGEABLE = frozenset({"device", "workers", "cache"})  # flags that do not chan
 FINDING = frozenset("resume project name exist_ok plugin demo".split())  # which run is meant, and what it may run
 
 
-def continue_run(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
+def continue_run(options: Namespace, epochs: int | None = None) -> tuple[Namespace, dict[str, Any], Path]:
     """Return the flags, the state and the folder of the run to continue.
 
     The first process reads the file; the others, perhaps on other machines, get its content from there.
+
+    Args:
+        options: flags of train.py.
+        epochs: --epochs where it was given: a run that was planned for fewer goes on to them.
 
     Raises:
         UsageError: if there is none, or it is finished.
         CheckpointError: if its file cannot be read.
     """
-    path, content = distributed.from_first(lambda: _read(options))
+    path, content = distributed.from_first(lambda: _read(options, epochs))
     training = content["training"]
     usual = vars(train_parser().parse_args([]))
     saved = Namespace(**{**usual, **training["options"]})
@@ -40,15 +44,22 @@ def continue_run(options: Namespace) -> tuple[Namespace, dict[str, Any], Path]:
     given = {name: asked[name] for name in usual.keys() - FINDING if asked[name] != usual[name]}
     for name in CHANGEABLE & set(given):
         setattr(saved, name, given[name])
+    planned = training["epochs"]
+    if epochs is not None and epochs > planned:
+        saved.epochs = epochs
+        LOGGER.info(
+            f"--epochs {epochs}: the run was planned for {planned}; learning rate and closing of mosaic go on "
+            f"from epoch {training['epoch'] + 2} as in a run of {epochs}"
+        )
     ignored = sorted(name for name in set(given) - CHANGEABLE if given[name] != getattr(saved, name))
     if ignored:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
         LOGGER.warning(f"--resume goes on with the run's own flags: {flags} ignored; to change them start a new run")
-    LOGGER.info(f"continuing {path.parents[1]} after {training['epoch'] + 1} of {training['epochs']} epochs")
+    LOGGER.info(f"continuing {path.parents[1]} after {training['epoch'] + 1} of {saved.epochs} epochs")
     return saved, content, path.parents[1]
 
 
-def _read(options: Namespace) -> tuple[Path, dict[str, Any]]:
+def _read(options: Namespace, epochs: int | None) -> tuple[Path, dict[str, Any]]:
     from models.errors import CheckpointError
     from models.weights.checkpoint import is_ours, read_checkpoint
 
@@ -69,25 +80,35 @@ def _read(options: Namespace) -> tuple[Path, dict[str, Any]]:
         raise UsageError(
             f"--resume {path}: holds weights only; give the run's last.pt, or start anew with --weights {path}"
         )
-    if _finished(training):
-        raise UsageError(
-            f"--resume {path}: the run is finished ({training['epoch'] + 1} of {training['epochs']} epochs); "
-            f"to train further start a new run with --weights {path}"
-        )
+    if _finished(training, epochs):
+        done, planned = training["epoch"] + 1, training["epochs"]
+        if done < planned:
+            how = f"its --patience ended it; to train further start a new run with --weights {path}"
+        else:
+            how = f"to train it further add --epochs N with N above {planned}, or start a new run with --weights {path}"
+        raise UsageError(f"--resume {path}: the run is finished ({done} of {planned} epochs); {how}")
     return path.resolve(), content
 
 
-def _finished(training: dict[str, Any]) -> bool:
-    return bool(training["stopped"] or training["epoch"] + 1 >= training["epochs"])
+def _finished(training: dict[str, Any], epochs: int | None = None) -> bool:
+    """Tell whether nothing is left to do: it stopped early, or has done what was planned and is asked for."""
+    done = training["epoch"] + 1
+    if done >= training["epochs"]:
+        return done >= (epochs or 0)
+    return bool(training["stopped"])
 
 
-def resume_after_restart(options: Namespace) -> None:
+def resume_after_restart(options: Namespace, epochs: int | None = None) -> None:
     """Let the flags name the run that was begun before torchrun restarted the processes.
+
+    Args:
+        options: flags of train.py.
+        epochs: --epochs where it was given.
 
     Raises:
         SystemExit: with code 0, if that run had done its last epoch.
     """
-    state = distributed.from_first(_begun)
+    state = distributed.from_first(lambda: _begun(epochs if options.resume else None))
     if state is None:
         return
     folder, resumable, finished = state
@@ -98,7 +119,7 @@ def resume_after_restart(options: Namespace) -> None:
     options.resume = str(folder / "weights" / "last.pt") if resumable else False
 
 
-def _begun() -> tuple[Path, bool, bool] | None:
+def _begun(epochs: int | None) -> tuple[Path, bool, bool] | None:
     """Return the folder of the run before a restart, whether it can be continued, and whether it is finished."""
     from models.weights.checkpoint import read_checkpoint
 
@@ -108,7 +129,7 @@ def _begun() -> tuple[Path, bool, bool] | None:
     last = Path(name) / "weights" / "last.pt"
     if not last.is_file():
         return Path(name), False, False
-    return Path(name), True, _finished(read_checkpoint(last)["training"])
+    return Path(name), True, _finished(read_checkpoint(last)["training"], epochs)
 
 
 def fingerprint(content: Any) -> str:

@@ -49,6 +49,7 @@ def train(**options: Any) -> DetectorTrainer:
             raise UsageError(f"train() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
         setattr(settings, name, value)
     settings.demo = not options
+    settings.epochs_given = "epochs" in options
     return run_training(settings)
 
 
@@ -71,9 +72,10 @@ def run_training(options: Namespace) -> DetectorTrainer:
 
 def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: str) -> DetectorTrainer:
     resume_from, folder = None, None
-    resume_after_restart(options)
+    epochs = options.epochs if vars(options).pop("epochs_given", False) else None
+    resume_after_restart(options, epochs)
     if options.resume:
-        options, resume_from, folder = continue_run(options)
+        options, resume_from, folder = continue_run(options, epochs)
     else:
         _fill_in(options)
     if here.world == 1:

@@ -1,0 +1,123 @@
+"""A finished run goes on beyond its plan, and such a run is itself exactly resumable."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from engine.cli.train_flags import train_parser
+from engine.errors import UsageError
+from engine.training import resume
+from engine.training.run import train
+from engine.training.trainer import DetectorTrainer
+from models.weights.checkpoint import read_checkpoint
+
+
+class Cut(Exception):
+    """Stands for a kill."""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Four images with a bright square, for training and validation alike."""
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        image = rng.integers(0, 50, (64, 64, 3), np.uint8)
+        image[16:48, 16:48] = 220
+        for kind in ("images", "labels"):
+            (tmp_path / "data" / kind).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "data" / "images" / f"{number}.png"), image)
+        (tmp_path / "data" / "labels" / f"{number}.txt").write_text("0 .5 .5 .5 .5\n")
+    path = tmp_path / "data" / "data.yaml"
+    path.write_text("train: images\nval: images\nnames: [square]\n")
+    return path
+
+
+def begun(data: Path, project: Path, epochs: int) -> Path:
+    """Train a run of so many epochs; return its last.pt."""
+    flags = {"data": str(data), "cfg": "yolov5n", "weights": "", "imgsz": 32, "batch_size": 2, "workers": 0}
+    flags |= {"noplots": True, "device": "cpu", "amp": "off", "noautoanchor": True}
+    return Path(train(**flags, project=str(project), epochs=epochs).last)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_longer_run_that_is_cut_ends_as_one_that_is_not(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = (begun(data, tmp_path / name, 1) for name in ("whole", "cut"))
+    with pytest.raises(
+        UsageError, match=r"finished \(1 of 1 epochs\); to train it further add --epochs N with N above 1"
+    ):
+        train(resume=str(cut))
+    train(resume=str(whole), epochs=3)
+    with monkeypatch.context() as patch:
+        validate = DetectorTrainer.validate
+
+        def cut_in_the_third(trainer: DetectorTrainer) -> object:
+            if trainer.epoch == 2:
+                raise Cut
+            return validate(trainer)
+
+        patch.setattr(DetectorTrainer, "validate", cut_in_the_third)
+        with pytest.raises(Cut):
+            train(resume=str(cut.parents[1]), epochs=3)
+    train(resume=str(cut))
+    ends = [read_checkpoint(path) for path in (whole, cut)]
+    assert [end["training"]["epochs"] for end in ends] == [3, 3]
+    assert all(torch.equal(ends[0]["weights"][key], value) for key, value in ends[1]["weights"].items())
+    live = [end["training"]["live"] for end in ends]
+    assert all(torch.equal(live[0][key], value) for key, value in live[1].items())
+    rows = [[{k: v for k, v in row.items() if k != "time"} for row in end["training"]["results"]] for end in ends]
+    assert rows[0] == rows[1]
+    assert [row["epoch"] for row in rows[0]] == [1, 2, 3]
+
+
+def content(epoch: int, epochs: int, stopped: bool = False) -> dict:
+    return {"training": {"epoch": epoch - 1, "epochs": epochs, "stopped": stopped, "options": {"epochs": epochs}}}
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Let a last.pt hold some state."""
+
+    def store(**state: object) -> Namespace:
+        file = tmp_path / "run" / "weights" / "last.pt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        monkeypatch.setattr("models.weights.checkpoint.read_checkpoint", lambda path: content(**state))
+        options = train_parser().parse_args(["--resume", str(tmp_path / "run")])
+        options.demo = False
+        return options
+
+    return store
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "epochs"),
+    [
+        ({"epoch": 3, "epochs": 5}, None, 5),
+        ({"epoch": 3, "epochs": 5}, 9, 9),
+        ({"epoch": 3, "epochs": 5}, 4, 5),  # fewer than planned: ignored, and said
+        ({"epoch": 5, "epochs": 5}, 100, 100),  # the default, but given
+    ],
+)
+def test_the_epochs_of_a_run_that_goes_on(stored, state: dict, asked: int | None, epochs: int) -> None:
+    options = stored(**state)
+    options.epochs = asked or 100
+    assert resume.continue_run(options, asked)[0].epochs == epochs
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "text"),
+    [
+        ({"epoch": 5, "epochs": 5, "stopped": True}, None, "add --epochs N with N above 5"),
+        ({"epoch": 5, "epochs": 5, "stopped": True}, 5, "add --epochs N with N above 5"),
+        ({"epoch": 3, "epochs": 5, "stopped": True}, 9, "its --patience ended it"),
+    ],
+)
+def test_a_run_that_cannot_go_on(stored, state: dict, asked: int | None, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        resume.continue_run(stored(**state), asked)
