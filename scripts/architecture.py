@@ -68,7 +68,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("detection",),
         ("validation",),
         ("training",),
-        ("export",),
+        ("export", "inspection"),
     ),
     "study": (("plan",), ("execute", "analysis"), ("report",), ("cli",)),
 }

@@ -81,7 +81,7 @@ def open_backend(options: Namespace, weights: Any, images: int | None, replicas:
 
 def _open_exported(options: Namespace, path: str, replicas: int) -> Backend:
     """Open an exported model."""
-    for flag in ("augment", "visualize"):
+    for flag in ("augment", "maps"):
         if getattr(options, flag):
             raise UsageError(f"--{flag} looks inside the model: give the checkpoint instead of {path}")
     kind = "onnx" if path.endswith(".onnx") else "openvino" if path.endswith("_openvino_model") else "other"
@@ -135,7 +135,7 @@ RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # what reads ONNX fi
 
 def _needs_torch(options: Namespace, weights: Any) -> str:
     """Return why only PyTorch can do what is asked, or nothing."""
-    for flag in ("augment", "visualize"):
+    for flag in ("augment", "maps"):
         if getattr(options, flag):
             return f"--{flag} works in PyTorch only"
     if options.cfg or options.attention or options.plugin:

@@ -1,10 +1,9 @@
-"""Run models in PyTorch: for GPUs, for --augment and --visualize, and where nothing else is wanted or fits."""
+"""Run models in PyTorch: for GPUs, for --augment and --maps, and where nothing else is wanted or fits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from itertools import chain
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,9 +15,7 @@ from attention.fuse import remove_closed
 from engine.runtime.devices import device_name, memory_format
 from engine.runtime.image_size import usual_size
 from engine.runtime.log import LOGGER
-from models.upstream.inference import AutoBackend, class_activation_map, select_device
-
-FLOOR = 1e-6  # of a probability, so that its logit is finite
+from models.upstream.inference import select_device
 
 
 class TorchBackend:
@@ -109,23 +106,6 @@ class TorchBackend:
         tensor = tensor / 255 if images.dtype == np.uint8 else tensor
         return tensor.contiguous(memory_format=self.memory_format)
 
-    def write_heat_maps(self, images: np.ndarray, paths: list[str], folder: Path, conf_thres: float) -> None:
-        """Write heat maps of what the model looks at.
-
-        Args:
-            images: as for a call.
-            paths: of the images; the heat maps are named after them.
-            folder: to write to.
-            conf_thres: confidence above which boxes are looked at.
-        """
-        with self._borrowed_replica() as detector:  # a call in another thread would meet the hooks and the gradients
-            handle = detector.model[-1].register_forward_hook(_as_stock_head)
-            try:
-                model = AutoBackend(detector, device=self.device, fuse=False, verbose=False)
-                class_activation_map(model, self._tensor(images), paths, folder, conf=conf_thres)
-            finally:
-                handle.remove()
-
 
 def _replica(detector: nn.Module) -> nn.Module:
     """Copy a detector without its tensors, which both use: heads remember the last shape they saw."""
@@ -138,11 +118,3 @@ def first_tensor(output: Any) -> torch.Tensor:
     while not isinstance(output, torch.Tensor):
         output = output[0]
     return output
-
-
-def _as_stock_head(module: nn.Module, inputs: Any, output: Any) -> Any:
-    """Give ultralytics' heat maps the class logits in the form that they expect."""
-    decoded, raw = output
-    if isinstance(raw, dict):
-        return output
-    return decoded, {"scores": torch.logit(decoded[:, 4:].clamp(FLOOR, 1 - FLOOR))}

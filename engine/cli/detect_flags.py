@@ -79,6 +79,25 @@ def detect_parser() -> Parser:
     group.add_argument("--line-thickness", type=positive_int, default=3, help="pixels")
     group.add_argument("--hide-labels", action="store_true", help="draw boxes without classes")
     group.add_argument("--hide-conf", action="store_true", help="draw boxes without confidences")
-    group.add_argument("--visualize", action="store_true", help="write heat maps of what the model looks at")
+    group = parser.add_argument_group("maps of what the model does inside")
+    group.add_argument(
+        "--maps",
+        nargs="+",
+        choices=["gates", "cam", "features"],
+        default=[],
+        help="gate values of attention; what speaks for the boxes (needs grad-cam); features",
+    )
+    group.add_argument(
+        "--layer",
+        nargs="+",
+        default=[],
+        metavar="SELECTOR",
+        help="of which layers: CBAM, neck.P3, a row; all attention, or what the head reads, if not given",
+    )
+    group.add_argument(
+        "--class", dest="map_classes", nargs="+", default=[], metavar="NAME", help="with cam: of which classes' boxes"
+    )
+    group.add_argument("--pdf", action="store_true", help="write the maps of images as PDF too")
+    group.add_argument("--visualize", action="store_true", help="as in YOLOv5: the same as --maps features")
     add_run_flags(parser, "detect")
     return parser

@@ -1,5 +1,6 @@
 """Run an entry script's command line: errors of the user become one line and exit code 2. No heavy imports."""
 
+import argparse
 import importlib.util
 import io
 import sys
@@ -33,6 +34,22 @@ INPUT_ERRORS = (
 
 def _input_errors() -> tuple[type[BaseException], ...]:
     return tuple(getattr(sys.modules[module], name) for module, name in INPUT_ERRORS if module in sys.modules)
+
+
+def _with_maps(options: argparse.Namespace, target: str) -> str:
+    """Return what does the work: where maps of a detector's inside are wanted, what stands above detection.
+
+    Raises:
+        UsageError: if flags of maps are given without --maps.
+    """
+    if getattr(options, "visualize", False) and not options.maps:
+        options.maps = ["features"]
+    if getattr(options, "maps", None):
+        return "engine.inspection.run:run_with_maps"
+    for flag, name in (("--layer", "layer"), ("--class", "map_classes"), ("--pdf", "pdf")):
+        if getattr(options, name, None):
+            raise UsageError(f"{flag} says what maps to write: add --maps gates, cam or features")
+    return target
 
 
 def _check_checkout() -> None:
@@ -72,7 +89,7 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
         if command == "train":
             options.epochs_given = any(argument.split("=")[0] == "--epochs" for argument in arguments)
         _check_checkout()
-        module, function = target.split(":")
+        module, function = _with_maps(options, target).split(":")
         getattr(import_module(module), function)(options)
     except KeyboardInterrupt:
         sys.stderr.write(f"{command}.py: interrupted\n")

@@ -3,11 +3,10 @@
 import time
 from argparse import Namespace
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,9 @@ AHEAD = 4  # batches in each queue; one for streams, whose newest image counts
 REPLICAS = 4  # batches in the model at a time where there are many; the threads are shared out among them
 
 
+Observer = Callable[[np.ndarray, Sequence[Letterbox], Sequence[FrameDetections]], None]
+
+
 @dataclass
 class _Batch:
     """Hold one batch between the stages of the pipeline."""
@@ -48,7 +50,7 @@ class Predictor:
         weights: path of a checkpoint or exported model, official name, or a Detector.
 
     Attributes:
-        folder: where --visualize writes; nothing is shown without one.
+        observer: called with the inputs, letterboxes and detections of every batch, in order; None for nobody.
         source: its reader, once opened; `source.report` counts what was read and lists what was skipped.
         backend: the model, once opened.
         watch: where the time went.
@@ -56,7 +58,7 @@ class Predictor:
 
     def __init__(self, options: Namespace, weights: Any) -> None:
         self.options, self.weights = options, weights
-        self.folder: Path | None = None
+        self.observer: Observer | None = None
         self.watch = Stopwatch()
         self.source: Any = None
         self.backend: Any = None
@@ -160,10 +162,9 @@ class Predictor:
         for batch, output in self._outputs(batches):
             with self.watch.measure("suppress", len(batch.images)):
                 detections = self._boxes(output, batch)
-            if self.options.visualize and self.folder is not None:
-                self.backend.write_heat_maps(
-                    batch.inputs, [s.path for s in batch.frames], self.folder, self.options.conf_thres
-                )
+            if self.observer is not None:
+                with self.watch.measure("maps", len(batch.images)):
+                    self.observer(batch.inputs, batch.letterboxes, detections)
             yield detections
 
     def _outputs(self, batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, Any]]:

@@ -2,7 +2,7 @@
 
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,12 @@ def _results(predictor: Predictor, source: Any) -> Iterator[Any]:
             yield entry.results()
 
 
-def run_detection(options: Namespace) -> None:
+def run_detection(options: Namespace, observe: Callable[[Any, Path], Any] | None = None) -> None:
     """Run detection as detect.py's flags ask.
+
+    Args:
+        options: the flags.
+        observe: backend and run folder → an observer of every batch (see `Predictor`), with a `close`.
 
     Raises:
         UsageError: if a flag or the source is wrong, or nothing in the source can be used.
@@ -73,7 +77,7 @@ def run_detection(options: Namespace) -> None:
         options.source = options.source[0]
     predictor = Predictor(options, options.weights)
     predictor.open(options.source)
-    folder = predictor.folder = run_folder(options.project, options.name, options.exist_ok)
+    folder = run_folder(options.project, options.name, options.exist_ok)
     outputs = Outputs(
         folder,
         images=not options.nosave,
@@ -83,8 +87,11 @@ def run_detection(options: Namespace) -> None:
         crops=options.save_crop,
     )
     try:
+        predictor.observer = observe(predictor.backend, folder) if observe else None
         _detect_and_write(predictor, options, outputs)
     finally:
+        if predictor.observer is not None:
+            predictor.observer.close()  # type: ignore[attr-defined]
         if not any(folder.iterdir()):
             folder.rmdir()
 

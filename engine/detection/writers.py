@@ -95,6 +95,10 @@ class Outputs:
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         return path
 
+    def path_of(self, frame: Frame) -> Path:
+        """Return where an input's image is written."""
+        return self._folder() / self._name(frame)
+
     def close(self) -> None:
         """Finish open videos and the table."""
         self.finish_videos()

@@ -2,11 +2,10 @@
 
 from ultralytics.engine.results import Results
 from ultralytics.nn.autobackend import AutoBackend
-from ultralytics.utils.plotting import class_activation_map
 from ultralytics.utils.torch_utils import select_device
 
 from models.upstream.patches import apply
 
-__all__ = ["AutoBackend", "Results", "class_activation_map", "select_device"]
+__all__ = ["AutoBackend", "Results", "select_device"]
 
 apply()

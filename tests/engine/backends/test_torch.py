@@ -1,4 +1,4 @@
-"""PyTorch as a backend: several images while heat maps are drawn, and rows filtered before they come back."""
+"""PyTorch as a backend: several images while maps are drawn, and rows filtered before they come back."""
 
 from argparse import Namespace
 
@@ -9,6 +9,7 @@ import torch
 from engine.backends.torch import TorchBackend
 from engine.cli.detect_flags import detect_parser
 from engine.detection.predictor import Predictor
+from engine.inspection.observer import MapObserver
 from engine.ops.nms_numpy import filter_by_confidence
 from models import build_model
 
@@ -19,12 +20,13 @@ def images():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_heat_maps_of_several_images(images, tmp_path):
-    options = detect_parser().parse_args(["--imgsz", "64", "--visualize", "--backend", "torch", "--device", "cpu"])
+def test_maps_of_several_images(images, tmp_path):
+    options = detect_parser().parse_args(["--imgsz", "64", "--maps", "features", "--backend", "torch"])
+    options.device = "cpu"
     finder = Predictor(options, build_model("yolov5n", nc=2).eval())
     finder.open(list(images))
-    finder.folder = tmp_path
-    plain = Predictor(Namespace(**{**vars(options), "visualize": False}), build_model("yolov5n", nc=2).eval())
+    finder.observer = MapObserver(build_model("yolov5n", nc=2), torch.device("cpu"), tmp_path, options)
+    plain = Predictor(Namespace(**{**vars(options), "maps": []}), build_model("yolov5n", nc=2).eval())
     plain.open(list(images))
     for mine, expected in zip(finder(), plain(), strict=True):
         np.testing.assert_array_equal(mine.boxes, expected.boxes)
