@@ -97,7 +97,7 @@ class Outputs:
 
     def path_of(self, frame: Frame) -> Path:
         """Return where an input's image is written."""
-        return self._folder() / self._name(frame)
+        return self._folder() / self.names.of(frame)
 
     def close(self) -> None:
         """Finish open videos and the table."""
