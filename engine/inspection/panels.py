@@ -130,8 +130,10 @@ def sheet_row(title: str, subtitle: str, panels: list[np.ndarray]) -> np.ndarray
 
 
 def stacked(rows: list[np.ndarray]) -> np.ndarray:
-    """Return rows of any width below one another."""
+    """Return rows of any width below one another; both sides are even, as videos want them."""
     width = max(row.shape[1] for row in rows)
-    return np.concatenate(
+    width += width % 2
+    sheet = np.concatenate(
         [cv2.copyMakeBorder(row, 0, 0, 0, width - row.shape[1], cv2.BORDER_CONSTANT, value=GROUND) for row in rows]
     )
+    return cv2.copyMakeBorder(sheet, 0, sheet.shape[0] % 2, 0, 0, cv2.BORDER_CONSTANT, value=GROUND)

@@ -74,7 +74,8 @@ def cam_sheet(view: ImageView, values: np.ndarray, layers: list[str]) -> np.ndar
         panels.captioned(view.boxes(), "detections"),
         panels.captioned(view.over(values, 1.0), "what speaks for them"),
     ]
-    return panels.sheet_row(f"class-activation map at layers {', '.join(layers)}", about, drawn)
+    row = panels.sheet_row(f"class-activation map at layers {', '.join(layers)}", about, drawn)
+    return panels.stacked([row])
 
 
 def feature_sheet(view: ImageView, features: list[tuple[str, np.ndarray]]) -> np.ndarray:
