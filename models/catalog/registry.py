@@ -42,5 +42,9 @@ def register_block(rule: Rule, *aliases: str) -> Callable[[T], T]:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean X?" where a known word is near, else where to look."""
     near = near_names(word, known)
-    hint = f"did you mean {' or '.join(near)}?" if near else "blocks and mechanisms are listed in docs/yaml.md"
+    hint = (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else "docs/yaml.md lists what there is, and a fork's own class is brought by --plugin FILE"
+    )
     return f"; {hint}"
