@@ -8,10 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from models.errors import CheckpointError
+from models.forks.norms import take_norms
 from models.network.detector import Detector
 from models.reparameterization import PLAIN, deploy_spec, reparameterize
 from models.source import Source, read_source
 from models.spec.attention_entries import starting
+from models.spec.base_files import describe
 from models.spec.model_spec import ModelSpec, read_spec
 from models.weights.transfer.plan import TransferReport, apply_transfer, plan_transfer
 from models.weights.yolov5_names import to_ours
@@ -58,6 +60,8 @@ def build_model(
         cfg = _description(source if same and source else read_source(cfg))
         if identity is not None:
             attention, identity = starting(attention, identity), None
+    elif source is not None:
+        cfg = _as_trained(cfg, source)
     spec = read_spec(cfg, attention, nc=nc, ch=ch, identity=identity)
     if names is None and source is not None and len(source.names) == spec.nc:
         names = source.names
@@ -66,6 +70,22 @@ def build_model(
         transfer(source, detector)
         detector.trained_imgsz = source.trained_imgsz
     return detector
+
+
+def _as_trained(cfg: str | Path | Mapping[str, Any], source: Source) -> str | Path | Mapping[str, Any]:
+    """Return a description with what the checkpoint shows of its words and modules, if the checkpoint has its rows.
+
+    What the description says itself stands.
+    """
+    if source.spec is None:
+        return cfg
+    description, shown = describe(cfg), source.spec.yaml
+    if description.entries or any(description.data.get(key) != shown.get(key) for key in ("backbone", "head")):
+        return cfg
+    learned = {key: shown[key] for key in ("dialect", "batch_norm", "activation", "modules") if key in shown}
+    if not set(learned) - set(description.data):
+        return cfg
+    return {**learned, **description.data, "yaml_file": description.label}
 
 
 def transfer(source: Source, detector: Detector) -> TransferReport:
@@ -81,6 +101,9 @@ def transfer(source: Source, detector: Detector) -> TransferReport:
         detector.names,
     )
     apply_transfer(report, source.state, target)
+    said = source.spec.yaml.get("batch_norm") if source.spec else None
+    origins = [(key, origin) for key, (origin, _) in report.copies.items()]
+    take_norms(detector, origins, source.norms, tuple(said) if said else None)
     detector.transfer_report = report
     return report
 

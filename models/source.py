@@ -1,7 +1,7 @@
 """Read a checkpoint of any kind that this project knows, in its own terms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Source:
         reason: why spec is None.
         trained_imgsz: size in pixels that it was trained at; None where the file does not say.
         layers: of a foreign file as it names them, with or without a spec.
+        norms: eps and momentum of a foreign file's batch normalisations, by path.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Source:
     reason: str = ""
     trained_imgsz: int | None = None
     layers: Sequence[PickledLayer] = ()
+    norms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def read_source(path: str | Path, description: Mapping[str, Any] | None = None) -> Source:
@@ -67,7 +69,9 @@ def read_source(path: str | Path, description: Mapping[str, Any] | None = None) 
     if description is not None:
         description = _with_head_of(description, official.state)
     found = adapt_checkpoint(official, description, to_ours(official.state), path)
-    return Source(path, found.state, official.names, found.spec, {}, found.reason, official.imgsz, found.layers)
+    return Source(
+        path, found.state, official.names, found.spec, {}, found.reason, official.imgsz, found.layers, found.norms
+    )
 
 
 def _of_yolov7(description: Mapping[str, Any]) -> dict[str, Any]:

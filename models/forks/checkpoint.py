@@ -5,7 +5,7 @@ the settings of their normalisations and activations; where that does not decide
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,14 @@ class ForkCheckpoint:
         state: tensors, those of attention under our names where they correspond.
         layers: the layers as the file names them, also where there is no spec; empty for plain tensors.
         reason: why spec is None.
+        norms: eps and momentum of each batch normalisation, by path under our names.
     """
 
     spec: ModelSpec | None
     state: Mapping[str, Tensor]
     layers: Sequence[PickledLayer] = ()
     reason: str = ""
+    norms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def adapt_checkpoint(
@@ -64,9 +66,11 @@ def adapt_checkpoint(
         spec = read_spec(whole)
         state, paths = _renamed(spec, state)
         whole = with_settings(spec, whole, official, paths, state)
-        return ForkCheckpoint(read_spec(whole), state, layers)
+        norms = {paths.get(path, path): norm for path, norm in official.norms.items()}
+        return ForkCheckpoint(read_spec(whole), state, layers, norms=norms)
     except SpecError as error:
-        return ForkCheckpoint(None, state, layers, f"its model description cannot be used ({error})")
+        reason = f"its model description cannot be used ({error})"
+        return ForkCheckpoint(None, state, layers, reason, official.norms)
 
 
 def _in_words_of(description: Mapping[str, Any], layers: Sequence[PickledLayer]) -> tuple[PickledLayer, ...]:

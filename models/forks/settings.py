@@ -42,8 +42,10 @@ def with_settings(
         modules |= {path: list(value) for path, value in renamed.items() if f"{path}.running_mean" in state}
     other = _other_activations(spec, official)
     if other and spec.activation is None and len(set(other.values())) == 1:
-        result["activation"] = next(iter(other.values()))
-        other = _other_activations(read_spec(result), official)
+        everywhere = result | {"activation": next(iter(other.values()))}
+        rest = _other_activations(read_spec(everywhere), official)
+        if len(rest) < len(other):
+            result, other = everywhere, rest
     modules |= other
     if modules:
         result["modules"] = modules

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from models import CheckpointError, build_model, load_model
 from models.build import read_source
@@ -62,24 +63,29 @@ def test_a_checkpoint_of_ours_keeps_what_the_fork_computes(name: str, folder: Pa
 
 @pytest.mark.parametrize(("name", "change"), [("coordatt", "batch_norm"), ("cbam", "dialect")])
 def test_what_is_read_beside_the_tensors_matters(name: str, change: str, folder: Path) -> None:
-    """Without the fork's eps, or with another structure under the same word, the outputs are others."""
+    """With the authors' eps, or with another structure under the same word, the outputs are others."""
     source = read_source(folder / f"{name}.pt")
     assert source.spec is not None
-    description = {key: value for key, value in source.spec.yaml.items() if key != change}
-    if change == "dialect":
-        description["dialect"] = {9: "paper"}
-    detector = build_model(description, weights=source).eval()
+    other: dict[str, Any] = {"dialect": {9: "paper"}} if change == "dialect" else {}
+    detector = build_model({**source.spec.yaml, **other}, weights=source).eval()
+    if change == "batch_norm":
+        norm: Any = detector.get_submodule("model.9.squeeze.bn")
+        assert (norm.eps, norm.momentum) == (0.001, 0.03)
+        norm.eps = 1e-5
     boxes, _ = differences(detector, reference(name))
     assert boxes > PIXELS
 
 
-def test_every_tensor_goes_to_the_same_model_under_a_base_with_entries(folder: Path) -> None:
-    """The fork's own row, written as an entry on the base, takes the fork's tensors."""
+@pytest.mark.parametrize("said", [True, False])
+def test_every_tensor_goes_to_the_same_model_under_a_base_with_entries(said: bool, folder: Path) -> None:
+    """The fork's own row, written as an entry on the base, takes the fork's tensors and their eps, said or not."""
     source = read_source(folder / "coordatt.pt")
     assert source.spec is not None
     whole = {key: value for key, value in source.spec.yaml.items() if key != "dialect"}
     base = {**whole, "backbone": [row for row in whole["backbone"] if row[2] != "CoordAtt"]}
     base["head"] = [[_before(row[0], 9), *row[1:]] for row in whole["head"]]
+    if not said:
+        del base["batch_norm"]
     detector = build_model(base, attention=["CoordAtt@8"], weights=source, names=source.names).eval()
     report: Any = detector.transfer_report
     assert not report.new
@@ -89,6 +95,18 @@ def test_every_tensor_goes_to_the_same_model_under_a_base_with_entries(folder: P
     boxes, scores = differences(detector, reference("coordatt"))
     assert boxes < PIXELS
     assert scores < SCORE
+
+
+def test_a_forks_own_yaml_as_cfg_is_built_as_the_checkpoint_shows(folder: Path, tmp_path: Path) -> None:
+    for name in ("coordatt", "c3cbam"):
+        content = reference(name)
+        (tmp_path / "fork.yaml").write_text(yaml.safe_dump(content["yaml"]))
+        detector = build_model(tmp_path / "fork.yaml", weights=folder / f"{name}.pt").eval()
+        report: Any = detector.transfer_report
+        assert len(report.transferred) == report.total
+        boxes, scores = differences(detector, content)
+        assert boxes < PIXELS
+        assert scores < SCORE
 
 
 def _before(source: Any, row: int) -> Any:
@@ -151,3 +169,39 @@ def test_settings_of_single_modules(folder: Path, tmp_path: Path) -> None:
     assert detector.spec.yaml["modules"] == {"model.3.bn": [1e-5, 0.1]}
     assert detector.get_submodule("model.3.bn").eps == 1e-5
     assert detector.get_submodule("model.4.cv1.act").negative_slope == 0.1
+
+
+def test_the_activation_of_a_block_of_older_releases(tmp_path: Path) -> None:
+    """BottleneckCSP had LeakyReLU between its branches up to release 5.0, SiLU in ultralytics' class."""
+    content = reference("yolov5s-v5.0")
+    part = {"backbone": [[-1, 1, "Focus", [16, 3]], [-1, 1, "BottleneckCSP", [16]]], "scales": {"s": [1.0, 1.0]}}
+    description = {"nc": 3, "anchors": [[8, 8, 16, 16]], **part, "head": [[[1], 1, "Detect", ["nc", "anchors"]]]}
+    made = build_model(description)
+    modules: list[list[Any]] = [["", "models.yolo.Model"]]
+    for prefix, module in made.named_modules(remove_duplicate=False):
+        if not prefix:
+            continue
+        kind = type(module)
+        word = (
+            f"{kind.__module__}.{kind.__name__}"
+            if kind.__module__.startswith("torch.")
+            else f"models.common.{kind.__name__}"
+        )
+        attributes: dict[str, Any] = {"eps": 0.001, "momentum": 0.03} if "BatchNorm" in word else {}
+        if prefix == "model.1.act":
+            word, attributes = "torch.nn.modules.activation.LeakyReLU", {"negative_slope": 0.1}
+        if prefix == "model.2":
+            attributes = {"nc": 3}
+        parameters = {name: list(value.shape) for name, value in module.named_parameters(recurse=False)}
+        buffers = {
+            name.replace("anchor_wh", "anchors"): list(value.shape)
+            for name, value in module.named_buffers(recurse=False)
+        }
+        modules.append([prefix, word, attributes, parameters, buffers])
+    anchors = made.state_dict()["model.2.anchor_wh"].tolist()
+    content |= {"yaml": description, "modules": modules, "not_filled": {"model.2.anchors": anchors}, "stride": [2.0]}
+    write(content, tmp_path / "old.pt")
+    detector = load_model(tmp_path / "old.pt")
+    assert detector.get_submodule("model.1.act").negative_slope == 0.1
+    assert type(detector.get_submodule("model.0.conv.act")) is torch.nn.SiLU
+    assert detector.spec.yaml["modules"] == {"model.1.act": "nn.LeakyReLU(0.1)"}
