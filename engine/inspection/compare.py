@@ -1,0 +1,188 @@
+"""`python -m engine.inspection.compare A.pt B.pt --source IMAGES`: what two models find differently, image by image."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from data.errors import DataError
+from engine.cli.detect_flags import detect_parser
+from engine.cli.parser import Parser, fraction, positive_int
+from engine.cli.run_folder import run_folder
+from engine.datasets.splits import load_data
+from engine.detection.predictor import Predictor
+from engine.detection.result import FrameDetections
+from engine.errors import UsageError
+from engine.inspection.box_changes import SAME_IOU, UNMOVED_IOU, Boxes, ImageChanges, Tally, compare_boxes
+from engine.runtime.log import LOGGER
+from engine.runtime.paths import RUNS
+from models.errors import CheckpointError, SpecError
+
+COLOURS = {"same": (150, 150, 150), "lost": (32, 32, 192), "gained": (55, 127, 26), "moved": (0, 160, 230)}  # BGR
+SIDE = 640  # pixels of an image on the page at most
+
+
+def compare_parser() -> Parser:
+    """Return the parser of the command."""
+    parser = Parser(prog="python -m engine.inspection.compare", description=__doc__ or "")
+    parser.add_argument("first", metavar="A", help="checkpoint or exported model")
+    parser.add_argument("second", metavar="B", help="another, with the same classes")
+    parser.add_argument("--source", nargs="+", default=None, help="images, as for detect.py; else those of --data")
+    parser.add_argument("--data", default=None, metavar="YAML", help="data set whose boxes are the truth")
+    parser.add_argument("--data-root", default=None, metavar="DIR", help="where it lies, if not where its YAML says")
+    parser.add_argument("--task", choices=["train", "val", "test"], default="val", help="which split of --data")
+    parser.add_argument("--imgsz", "--img", nargs="+", type=positive_int, default=None, help="as for detect.py")
+    parser.add_argument("--conf-thres", "--conf", type=fraction, default=0.25, help="confidence threshold")
+    parser.add_argument("--iou-thres", "--iou", type=fraction, default=0.45, help="IoU threshold of NMS")
+    parser.add_argument("--show", type=positive_int, default=100, help="images on the page, those that changed most")
+    parser.add_argument("--device", default="", help="cpu, or a GPU's number")
+    parser.add_argument("--project", default=str(RUNS / "compare"), metavar="DIR", help="folder for runs")
+    parser.add_argument("--name", default="exp", help="name of this run's folder")
+    parser.add_argument("--exist-ok", action="store_true", help="write into an existing folder of that name")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 done, 2 the input is wrong (one line on standard error)."""
+    try:
+        compare(compare_parser().parse_args(argv))
+    except (UsageError, DataError, SpecError, CheckpointError) as error:
+        sys.stderr.write(f"compare: {' '.join(str(error).split())}\n")
+        return 2
+    return 0
+
+
+def compare(options: Namespace) -> dict[str, Any]:
+    """Compare two models on the same images; write index.html, compare.json and the images.
+
+    Returns:
+        What compare.json holds.
+
+    Raises:
+        UsageError: if there is nothing to compare, or the models have other classes.
+    """
+    truths = _truths(options)
+    if options.source is None and not truths:
+        raise UsageError("--source is missing: name images, or a data set with --data")
+    source = options.source or list(truths)
+    predictors = [_predictor(options, weights, source) for weights in (options.first, options.second)]
+    names = predictors[0].backend.names
+    if names != predictors[1].backend.names:
+        raise UsageError(f"{options.first} and {options.second} have other classes; compare models of the same")
+    folder = run_folder(options.project, options.name, options.exist_ok)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    tally, entries = Tally(names), []
+    for number, (before, after) in enumerate(zip(predictors[0](), predictors[1](), strict=True)):
+        first, second = _boxes(before), _boxes(after)
+        changes = compare_boxes(first, second, truths.get(str(Path(before.frame.path).resolve())))
+        tally.add(first, second, changes)
+        entries.append(_entry(number, before, changes))
+        _keep_image(folder, entries, options.show, _drawn(before, after, changes))
+    entries.sort(key=lambda entry: -entry["changes"])
+    content = {
+        "first": str(options.first),
+        "second": str(options.second),
+        "conf_thres": options.conf_thres,
+        **tally.to_dict(),
+        "images": entries,
+    }
+    (folder / "compare.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write_page(folder, content, [entry for entry in entries if entry["file"]])
+    total = tally.total
+    LOGGER.info(f"{len(entries)} images: {', '.join(f'{count} {kind}' for kind, count in total.items())}")
+    LOGGER.info(f"index.html and compare.json in {folder}")
+    return content
+
+
+def _predictor(options: Namespace, weights: str, source: Any) -> Predictor:
+    settings = detect_parser().parse_args([])
+    for name in ("imgsz", "conf_thres", "iou_thres", "device"):
+        if getattr(options, name) is not None:
+            setattr(settings, name, getattr(options, name))
+    settings.backend = "auto" if str(weights).endswith((".onnx", "_openvino_model")) else "torch"
+    predictor = Predictor(settings, weights)
+    predictor.open(source[0] if isinstance(source, list) and len(source) == 1 else source)
+    return predictor
+
+
+def _truths(options: Namespace) -> dict[str, Boxes]:
+    """Return the objects of --data by the image's path."""
+    if options.data is None:
+        return {}
+    _, splits = load_data(options.data, (options.task,), options.data_root, False)
+    return {
+        str(record.path.resolve()): Boxes(record.boxes_xyxy, record.classes, np.ones(len(record.classes)))
+        for record in splits[options.task].records
+    }
+
+
+def _boxes(detections: FrameDetections) -> Boxes:
+    return Boxes(detections.boxes.reshape(-1, 4), detections.classes, detections.scores)
+
+
+def _entry(number: int, detections: FrameDetections, changes: ImageChanges) -> dict[str, Any]:
+    """Return what compare.json says of one image."""
+    frame = detections.frame
+    name = Path(frame.path).name if frame.number is None else f"{Path(frame.path).name} frame {frame.number}"
+    return {
+        "name": name,
+        "path": frame.path,
+        "changes": changes.count,
+        "gained": changes.after.count("gained"),
+        "lost": changes.before.count("lost"),
+        "moved": changes.after.count("moved"),
+        "file": f"images/{number:06}.jpg" if changes.count else "",
+    }
+
+
+def _keep_image(folder: Path, entries: list[dict[str, Any]], limit: int, drawn: np.ndarray) -> None:
+    """Write the newest entry's image if it is among those that changed most, and drop the least of them if need be."""
+    if entries[-1]["file"]:
+        cv2.imwrite(str(folder / entries[-1]["file"]), drawn)
+    kept = [entry for entry in entries if entry["file"]]
+    if len(kept) > limit:
+        least = min(kept, key=lambda entry: entry["changes"])
+        (folder / least["file"]).unlink()
+        least["file"] = ""
+
+
+def _drawn(before: FrameDetections, after: FrameDetections, changes: ImageChanges) -> np.ndarray:
+    """Draw both models' boxes side by side, each change in its colour."""
+    halves = []
+    for detections, kinds in ((before, changes.before), (after, changes.after)):
+        image = np.ascontiguousarray(detections.image).copy()
+        scale = min(1.0, SIDE / max(image.shape[:2]))
+        if scale < 1:
+            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        for box, kind in sorted(zip(detections.boxes, kinds, strict=True), key=lambda pair: pair[1] != "same"):
+            left, top, right, bottom = (round(float(value) * scale) for value in box)
+            cv2.rectangle(image, (left, top), (right, bottom), COLOURS[kind], 1 if kind == "same" else 3, cv2.LINE_AA)
+        halves.append(image)
+    return np.concatenate((halves[0], np.full((halves[0].shape[0], 8, 3), 255, np.uint8), halves[1]), 1)
+
+
+def _write_page(folder: Path, content: dict[str, Any], shown: list[dict[str, Any]]) -> None:
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+    page = environment.get_template("compare.html.jinja").render(
+        first=Path(content["first"]).name,
+        second=Path(content["second"]).name,
+        conf_thres=content["conf_thres"],
+        same=SAME_IOU,
+        unmoved=UNMOVED_IOU,
+        images=len(content["images"]),
+        changed=sum(entry["changes"] > 0 for entry in content["images"]),
+        counts=content,
+        shown=shown,
+    )
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Comparing two models: counts by hand on ten images, and the command."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from data.digits import make_image
+from engine.inspection.box_changes import Boxes, Tally, compare_boxes
+from engine.inspection.compare import main
+
+
+def boxes(*rows):
+    """Boxes from rows class, x, y, side(, score); a side of 20 is small, 50 medium, 100 large."""
+    table = np.array([[x, y, x + side, y + side] for _, x, y, side, *_ in rows], float).reshape(-1, 4)
+    scores = np.array([row[4] if len(row) > 4 else 0.9 for row in rows])
+    return Boxes(table, np.array([row[0] for row in rows], int), scores)
+
+
+# before, after, truth → gained, lost, moved, same; counted by hand
+IMAGES = [
+    ((), (), (), (0, 0, 0, 0)),
+    (((0, 0, 0, 20),), ((0, 0, 0, 20),), ((0, 0, 0, 20),), (0, 0, 0, 1)),
+    (((0, 0, 0, 20),), (), ((0, 0, 0, 20),), (0, 1, 0, 0)),  # a right one lost
+    ((), ((1, 0, 0, 50),), ((1, 0, 0, 50),), (1, 0, 0, 0)),  # a right one gained
+    ((), ((1, 200, 0, 50),), ((1, 0, 0, 50),), (1, 0, 0, 0)),  # a wrong one gained
+    (((0, 0, 0, 100),), ((0, 10, 0, 100),), ((0, 10, 0, 100),), (0, 0, 1, 0)),  # IoU 90/110: moved
+    (((0, 0, 0, 100),), ((1, 0, 0, 100),), ((1, 0, 0, 100),), (1, 1, 0, 0)),  # another class: lost and gained
+    (((0, 0, 0, 100),), ((0, 60, 0, 100),), ((0, 0, 0, 100),), (1, 1, 0, 0)),  # IoU 40/160: another object
+    (((0, 0, 0, 20), (0, 100, 0, 20)), ((0, 100, 0, 20), (0, 0, 0, 20)), (), (0, 0, 0, 2)),  # in another order
+    (((0, 0, 0, 20),), ((0, 0, 0, 20), (0, 1, 0, 20, 0.5)), ((0, 0, 0, 20),), (1, 0, 0, 1)),  # a second box: wrong
+]
+
+
+def test_counts_equal_those_by_hand():
+    tally = Tally({0: "cat", 1: "dog"})
+    for before, after, truth, expected in IMAGES:
+        one = Tally({0: "cat", 1: "dog"})
+        for counted in (one, tally):
+            pair = boxes(*before), boxes(*after)
+            counted.add(*pair, compare_boxes(*pair, boxes(*truth)))
+        assert tuple(one.total[kind] for kind in ("gained", "lost", "moved", "same")) == expected
+    counts = tally.to_dict()
+    assert counts["total"] == {"gained": 5, "lost": 3, "moved": 1, "same": 4}
+    assert counts["by_class"] == {
+        "cat": {"gained": 2, "lost": 3, "moved": 1},
+        "dog": {"gained": 3, "lost": 0, "moved": 0},
+    }
+    assert counts["by_size"] == {
+        "small": {"gained": 1, "lost": 1, "moved": 0},
+        "medium": {"gained": 2, "lost": 0, "moved": 0},
+        "large": {"gained": 2, "lost": 2, "moved": 1},
+    }
+    assert counts["by_truth"] == {
+        "lost right": 2, "gained right": 2, "gained wrong": 3, "moved right": 1, "lost wrong": 1,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.png"), make_image("test", rng)[0])
+    return folder
+
+
+def test_the_command_writes_page_and_json(root, images, tmp_path):
+    from models import build_model
+    from models.weights.checkpoint import FORMAT, save_checkpoint
+
+    weights = root / "weights" / "yolov5n-digits.pt"
+    argv = ["--source", str(images), "--img", "160", "--project", str(tmp_path / "runs")]
+    assert main([str(weights), str(weights), *argv, "--name", "same"]) == 0
+    same = json.loads((tmp_path / "runs" / "same" / "compare.json").read_text())
+    assert same["total"]["same"] > 3
+    assert sum(same["total"].values()) == same["total"]["same"]
+    blind = build_model("yolov5n", nc=10, names=dict(enumerate("0123456789")))  # of random weights: it finds nothing
+    content = {
+        "format": FORMAT, "spec": blind.spec.yaml, "names": blind.names, "stride": [8.0, 16.0, 32.0],
+        "weights": blind.state_dict(), "hyp": {}, "provenance": {},
+    }  # fmt: skip
+    save_checkpoint(tmp_path / "blind.pt", content)
+    assert main([str(weights), str(tmp_path / "blind.pt"), *argv, "--name", "blind"]) == 0
+    folder = tmp_path / "runs" / "blind"
+    found = json.loads((folder / "compare.json").read_text())
+    assert found["total"] == {"gained": 0, "lost": same["total"]["same"], "moved": 0, "same": 0}
+    changes = [entry["changes"] for entry in found["images"]]
+    assert changes == sorted(changes, reverse=True)
+    page = (folder / "index.html").read_text()
+    assert all((folder / entry["file"]).is_file() and entry["file"] in page for entry in found["images"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["a.pt", "b.pt"], "compare: --source is missing: name images, or a data set with --data"),
+        (["a.pt", "b.pt", "--source", "."], "a.pt: no such file"),
+        (["a.pt", "b.pt", "--data", "nowhere.yaml"], "nowhere.yaml: no such data YAML"),
+    ],
+)
+def test_what_is_wrong_is_one_line(argv, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "image.png").write_bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    assert main(argv) == 2
+    message = capsys.readouterr().err
+    assert text in message
+    assert message.count("\n") == 1
