@@ -7,6 +7,7 @@ from engine.cli.parser import (
     add_model_flags,
     add_run_flags,
     add_stretch_flag,
+    any_case,
     fraction,
     non_negative_int,
     positive_int,
@@ -69,6 +70,14 @@ def detect_parser() -> Parser:
     )
     group.add_argument("--dnn", action="store_true", help="OpenCV DNN for ONNX files")
     group.add_argument("--profile", action="store_true", help="show the time by stage")
+    trackers = ["bytetrack", "botsort"]
+    group.add_argument(
+        "--track",
+        type=any_case(*trackers),
+        choices=trackers,
+        default=None,
+        help="number objects from frame to frame of a video; needs lap",
+    )
     group = parser.add_argument_group("output")
     group.add_argument("--view-img", action="store_true", help="show the results in a window")
     group.add_argument("--save-txt", action="store_true", help="write boxes as YOLO text")

@@ -30,12 +30,16 @@ def draw(detections: FrameDetections, thickness: int = 3, labels: bool = True, s
     """
     image = np.ascontiguousarray(detections.image).copy()
     font = font_for(detections.names) if labels else None
-    for box, score, number in reversed(list(zip(detections.boxes, detections.scores, detections.classes, strict=True))):
+    ids = detections.ids if detections.ids is not None else [0] * len(detections)
+    for box, score, number, track in reversed(
+        list(zip(detections.boxes, detections.scores, detections.classes, ids, strict=True))
+    ):
         colour = COLOURS[int(number) % len(COLOURS)]
         left, top, right, bottom = (round(float(value)) for value in box)
         cv2.rectangle(image, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
         if labels:
             name = showable(detections.name(number), font)
+            name = f"{name} #{track}" if track > 0 else name
             text = f"{name} {score:.2f}" if scores else name
             label(image, text, font, (left, top), colour, thickness / 4, max(1, thickness - 2))
     return image

@@ -15,6 +15,7 @@ from engine.backends.select import FEW_IMAGES, open_backend
 from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
 from engine.detection.sources import open_source
+from engine.detection.tracking import Tracks
 from engine.errors import UsageError
 from engine.ops.letterbox import Letterbox, canvas_size, letterbox
 from engine.ops.nms_numpy import filter_by_confidence, image_nms
@@ -62,6 +63,7 @@ class Predictor:
         self.watch = Stopwatch()
         self.source: Any = None
         self.backend: Any = None
+        self.tracks: Tracks | None = None
 
     def open(self, source: Any) -> None:
         """Open source and model.
@@ -70,6 +72,7 @@ class Predictor:
             UsageError: if the source does not exist, or a flag does not fit the model.
             CheckpointError: if the weights cannot be read.
         """
+        self.tracks = Tracks(self.options.track) if self.options.track else None
         self.source = open_source(source, self.options.batch_size, self.options.vid_stride, self.options.stretch)
         if self.options.backend in ("auto", "torch"):
             self.options.device = without_unusable_gpu(self.options.device)
@@ -89,7 +92,7 @@ class Predictor:
         with closing(prefetch(self._prepared(), ahead)) as prepared:
             with closing(prefetch(self._detections(prepared), ahead)) as detections:
                 for batch in detections:
-                    yield from batch
+                    yield from batch if self.tracks is None else map(self.tracks.follow, batch)
 
     def _take_names(self) -> None:
         """Take the class names of --data.

@@ -21,6 +21,7 @@ class FrameDetections:
         classes: (n,) int.
         names: class number → name.
         speed: ms for the image by stage.
+        ids: (n,) int numbers of tracks, −1 for a box of none; None where nothing is tracked.
     """
 
     image: np.ndarray
@@ -30,6 +31,7 @@ class FrameDetections:
     classes: np.ndarray
     names: dict[int, str]
     speed: dict[str, float] = field(default_factory=dict)
+    ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -50,7 +52,10 @@ class FrameDetections:
 
         from models.upstream.inference import Results
 
-        rows = np.concatenate([self.boxes, self.scores[:, None], self.classes[:, None]], 1).astype(np.float32)
+        columns = [self.boxes, self.scores[:, None], self.classes[:, None]]
+        if self.ids is not None and (self.ids > 0).all():
+            columns.insert(1, self.ids[:, None])
+        rows = np.concatenate(columns, 1).astype(np.float32)
         made = Results(
             self.image, path=self.frame.path, names=self.names, boxes=torch.from_numpy(rows), speed=self.speed
         )

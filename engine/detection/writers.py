@@ -147,7 +147,8 @@ class Outputs:
         ):
             centre = ((left + right) / 2 / width, (top + bottom) / 2 / height)
             values = [*centre, (right - left) / width, (bottom - top) / height, *([score] if self.conf else [])]
-            rows.append(" ".join([str(int(number)), *(f"{float(value):.6g}" for value in values)]))
+            row = [str(int(number)), *(f"{float(value):.6g}" for value in values)]
+            rows.append(" ".join(row if detections.ids is None else [*row, str(detections.ids[len(rows)])]))
         path.write_text("\n".join(rows) + "\n", encoding="utf-8")
         self.labels += 1
 
@@ -156,10 +157,11 @@ class Outputs:
             path = self._folder() / "predictions.csv"
             # A name may have bytes that are no UTF-8.
             self._csv = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
-            csv.writer(self._csv).writerow(CSV_HEADER)
+            csv.writer(self._csv).writerow(CSV_HEADER if detections.ids is None else (*CSV_HEADER, "track"))
         rows = csv.writer(self._csv)
         frame = detections.frame
-        for box, score, number in zip(detections.boxes, detections.scores, detections.classes, strict=True):
+        boxes = zip(detections.boxes, detections.scores, detections.classes, strict=True)
+        for position, (box, score, number) in enumerate(boxes):
             corners = [f"{value:.2f}" for value in box.tolist()]
             rows.writerow(
                 [
@@ -169,6 +171,7 @@ class Outputs:
                     *corners,
                     frame.path,
                     frame.number or "",
+                    *([] if detections.ids is None else [detections.ids[position]]),
                 ]
             )
 
