@@ -185,7 +185,7 @@ def mechanisms(check: Check) -> dict[str, Any]:
     images = 2 if check.options.quick else 16
     x = torch.rand(images, 256, side, side, device=device).contiguous(memory_format=memory_format(device))
     x.requires_grad_()
-    rows = {}
+    rows: dict[str, float | str] = {}
     for name in ATTENTION.names():
         try:
             module = build_attention(name, 256).to(device).train()
