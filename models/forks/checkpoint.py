@@ -19,7 +19,7 @@ from models.spec.layer import Layer
 from models.spec.model_spec import ModelSpec, read_spec
 from models.weights.official import OfficialCheckpoint
 from models.weights.pickled_modules import PickledLayer
-from models.weights.transfer.converted import renamed_layer
+from models.weights.transfer.converted import computes_otherwise, renamed_layer
 from models.weights.transfer.pair_tensors import pair_left_overs
 
 _BUFFERS = frozenset({"running_mean", "running_var", "num_batches_tracked", "anchors", "anchor_wh", "anchor_grid"})
@@ -127,7 +127,7 @@ def _renamed(spec: ModelSpec, state: Mapping[str, Tensor]) -> tuple[dict[str, Te
         if not old or (layer.attention is None and not layer.inside):
             continue
         new = shapes_of_layer(layer, spec)
-        pairs = pair_left_overs(old, new)
+        pairs = {} if computes_otherwise(layer, old) else pair_left_overs(old, new)
         prefix = f"model.{layer.name}."
         renamed = renamed_layer(layer, prefix, state, new, pairs)
         for ours, theirs in pairs.items():

@@ -8,26 +8,53 @@ from typing import Any
 
 from torch import Tensor
 
-# Mechanism → end of a tensor's name → the axis to reverse, unless the layer has a tensor of the third name's end.
-# CBAM of the forks puts the mean before the maximum; its authors', which alone normalise the map, the maximum first.
-_REVERSED: dict[str, tuple[str, int, str]] = {"CBAM": ("spatial.conv.weight", 1, "spatial.bn.weight")}
+# Mechanism → end of a tensor's name, the axis to reverse, unless the layer has a tensor of the third name's end, or the
+# source has names with one of the last parts. Most forks' CBAM puts the mean before the maximum; its authors', which
+# alone normalise the map, and copies whose perceptron is called mlp or se put the maximum first.
+_REVERSED = {"CBAM": ("spatial.conv.weight", 1, "spatial.bn.weight", ("mlp", "se"))}
 
 
-def reversed_axis(layer: Any, rest: str, tensors: Collection[str]) -> int | None:
+def reversed_axis(layer: Any, rest: str, tensors: Collection[str], source: Collection[str]) -> int | None:
     """Return the axis to reverse in a tensor that was paired by shape, None for most.
 
     Args:
         layer: of the target; what has no attention has no such tensor.
         rest: the tensor's name within it.
         tensors: names of all its tensors.
+        source: names of all tensors of the source's layer.
     """
-    attention = getattr(layer, "attention", None)
-    inside = [inner.attention for inner in getattr(layer, "inside", ())]
-    for used in [*([attention] if attention else []), *inside]:
-        end, axis, unless = _REVERSED.get(used.module, ("", 0, ""))
-        if end and rest.endswith(end) and rest.removesuffix(end) + unless not in tensors:
+    for used in _attention(layer):
+        if used.module not in _REVERSED:
+            continue
+        end, axis, unless, words = _REVERSED[used.module]
+        as_authors = rest.removesuffix(end) + unless in tensors or _has_part(source, words)
+        if rest.endswith(end) and not as_authors:
             return axis
     return None
+
+
+def computes_otherwise(layer: Any, source: Collection[str]) -> bool:
+    """Whether a fork's layer of the same shapes is known to compute something else, so that its tensors are of no use.
+
+    GAM with groups shuffles its gates in the forks, its hidden map here; and one copy pads by repeating the border.
+
+    Args:
+        layer: of the target.
+        source: names of all tensors of the source's layer.
+    """
+    return any(
+        used.module == "GAM" and (used.kwargs.get("groups", 1) != 1 or not _has_part(source, ("spatial_attention",)))
+        for used in _attention(layer)
+    )
+
+
+def _attention(layer: Any) -> list[Any]:
+    attention = getattr(layer, "attention", None)
+    return [*([attention] if attention else []), *(inner.attention for inner in getattr(layer, "inside", ()))]
+
+
+def _has_part(names: Collection[str], words: Collection[str]) -> bool:
+    return any(part in words for name in names for part in name.split("."))
 
 
 def converted(tensor: Tensor, shape: tuple[int, ...], axis: int | None) -> Tensor:
@@ -52,7 +79,8 @@ def renamed_layer(
         shapes: the target layer's tensors within it.
         pairs: the target's name within the layer → the source's.
     """
+    source = [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
     return {
-        f"{prefix}{new}": converted(state[f"{prefix}{old}"], shapes[new], reversed_axis(layer, new, shapes))
+        f"{prefix}{new}": converted(state[f"{prefix}{old}"], shapes[new], reversed_axis(layer, new, shapes, source))
         for new, old in pairs.items()
     }

@@ -16,7 +16,7 @@ import torch
 
 from models.weights.transfer.align_layers import LayerLike, Shapes, align_layers, is_head
 from models.weights.transfer.class_rows import ClassMap, head_rows, map_classes, shared_names
-from models.weights.transfer.converted import converted, reversed_axis
+from models.weights.transfer.converted import computes_otherwise, converted, reversed_axis
 from models.weights.transfer.pair_tensors import pair_left_overs
 from models.weights.transfer.report import TransferReport
 
@@ -100,13 +100,13 @@ class _Plan:
         """Pair the tensors of layers that the source spells otherwise, in order and by shape."""
         for layer in layers:
             partner = self.pairs.get(layer.name)
-            if partner is None or is_head(layer.module):
+            if partner is None or is_head(layer.module) or computes_otherwise(layer, self.old.get(partner, {})):
                 continue
             found = pair_left_overs(self.old.get(partner, {}), self.new.get(layer.name, {}))
             if found:
                 self.spellings[layer.name] = found
                 for rest in found:
-                    axis = reversed_axis(layer, rest, self.new[layer.name])
+                    axis = reversed_axis(layer, rest, self.new[layer.name], self.old[partner])
                     if axis is not None:
                         self.report.axes[_key(layer.name, rest)] = axis
 
