@@ -36,6 +36,13 @@ def study_parser() -> Parser:
     parser.add_argument("--device", default="", help="cpu, or GPUs' numbers such as 0,1: runs take them in turn")
     parser.add_argument("--retry-failed", action="store_true", help="try failed runs again")
     parser.add_argument(
+        "--import",
+        dest="import_from",
+        default=None,
+        metavar="FOLDER",
+        help="take finished runs of the same recipe from another study's folder instead of training them",
+    )
+    parser.add_argument(
         "--ray", default=None, metavar="ADDRESS", help="put the runs on a Ray cluster; local starts one"
     )
     parser.add_argument(
@@ -92,7 +99,23 @@ def run_study(options: Namespace) -> None:
         _list(plan, epochs, seconds)
         return
     address_runs(plan, epochs)
+    if options.import_from is not None:
+        _import(plan, options.import_from)
     _train_and_report(plan, options, devices)
+
+
+def _import(plan: Any, folder: str) -> None:
+    """Take finished runs of another folder, and say which were refused and why."""
+    from study.execute.carry import import_runs
+
+    imported = import_runs(plan, folder)
+    for label, reason in imported.refused.items():
+        _say(f"not imported: {label}: {reason}")
+    others = f", {imported.others} of other variants or seeds" if imported.others else ""
+    _say(
+        f"imported {len(imported.taken)} runs; {len(imported.there)} were done here already, "
+        f"{len(imported.refused)} refused{others}"
+    )
 
 
 def _train_and_report(plan: Any, options: Namespace, devices: Sequence[str]) -> None:
@@ -148,31 +171,47 @@ def _epochs_in(minutes: float, seconds: Mapping[str, float]) -> dict[str, int]:
     return {name: max(1, int(60 * minutes / each)) for name, each in seconds.items()}
 
 
+def _once(plan: Any) -> Any:
+    """Time what every run does besides computing epochs."""
+    from data import load_dataset
+    from study.execute import expected_time
+
+    records = load_dataset(plan.spec.data, split="train", data_root=plan.spec.data_root)["train"].records
+    return expected_time.probe([record.path for record in records])
+
+
 def _list(plan: Any, epochs: Mapping[str, int], seconds: Mapping[str, float]) -> None:
     """Print what a study would do."""
     from models import build_model
-    from study.execute.cost import START_SECONDS, parameters_and_flops
+    from study.execute.cost import parameters_and_flops
+    from study.execute.expected_time import images_composed, run_seconds
+    from study.plan.run import hyp_content
 
     size = plan.options["imgsz"]
     counts = {name: parameters_and_flops(build_model(model.yaml), size) for name, model in plan.models.items()}
     base = counts["baseline"][0]
     width = max(map(len, counts)) + 2
     _say(f"\n{'variant':<{width}}{'parameters':>14}{'added':>14}{'GFLOPs':>9}{'epochs':>8}{'a run':>10}")
-    total = 0.0
+    total, once = 0.0, _once(plan)
+    images = sum(plan.sizes[name] for name in ("train", "val"))
     for name, (parameters, flops) in counts.items():
-        each = START_SECONDS + epochs[name] * seconds[name]
+        options = plan.options_of(name)
+        composed = images_composed(options, hyp_content(options["hyp"]))
+        look = seconds[name] / (3 * images)  # a step of training takes about three times as long as a look
+        each = run_seconds(once, epochs[name], seconds[name], look, plan.sizes, plan.split, composed)
         total += each * len(plan.spec.seeds)
         row = f"{name:<{width}}{parameters:>14,}{parameters - base:>+14,}{flops / 1e9:>9.2f}{epochs[name]:>8}"
         _say(f"{row}{duration(each):>10}")
     for name, matches in plan.matches.items():
         shown = [f"{m.got:,} for {m.target:,} ({m.kernel_size}×{m.kernel_size})" for m in matches[:MOST_LISTED]]
         _say(f"{name}: {', '.join(shown)}{' …' if len(matches) > MOST_LISTED else ''}")
-    images = ", ".join(f"{number} {name}" for name, number in plan.sizes.items())
+    listed = ", ".join(f"{number} {name}" for name, number in plan.sizes.items())
     _say(
         f"\n{len(plan.models)} models × {len(plan.spec.seeds)} seeds = {len(plan.models) * len(plan.spec.seeds)} runs "
-        f"at {size} px; images: {images}; measured on {plan.split}"
+        f"at {size} px; images: {listed}; measured on {plan.split}"
     )
-    _say(f"expected time, one run after the other: {duration(total)} (from a probe; loading images not counted)")
+    busy = f"; the machine is busy: {once.slowdown:.1f} times as long as alone" if once.slowdown > 1 else ""
+    _say(f"expected time, one run after the other: {duration(total)} (from a probe{busy})")
 
 
 def duration(seconds: float) -> str:

@@ -23,7 +23,6 @@ WARM_UP = 3  # untimed passes of each model
 PROBE_BATCH, PROBE_STEPS = 8, 3
 OBJECTS = 5  # an image of the probe
 DISTURBED = 0.3  # distance of the quartiles, of the median, from which timing is not to be trusted
-START_SECONDS = 10.0  # of a run before its first batch
 
 
 @dataclass(frozen=True)

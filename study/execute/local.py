@@ -1,5 +1,6 @@
 """Run a plan: processes side by side, nothing done twice, failures recorded."""
 
+import json
 import os
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def prepare(plan: Plan, run: Run, threads: int) -> None:
         "mechanisms": list(run.mechanisms),
         "plugins": list(map(str, plan.plugins)),
         "code": run.code,
+        "recipe": json.loads(json.dumps(run.recipe, default=str)),
         "data": plan.data,
         "split": plan.split,
         "threads": threads,

@@ -242,7 +242,7 @@ def _run(plan: Plan, name: str, seed: int, weights: str | None) -> Run:
         argv += ["--plugin", str(plugin)]
     argv += ["--project", str(folder), "--name", "train", "--exist-ok"]
     eval_key = content_hash({**measured, "training": key})
-    return Run(name, seed, key, eval_key, folder, tuple(argv), epochs, tuple(used), code)
+    return Run(name, seed, key, eval_key, folder, tuple(argv), epochs, tuple(used), code, content)
 
 
 def _mechanisms(layer: Any) -> list[Any]:

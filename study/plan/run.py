@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,17 @@ DEFAULTS: Mapping[str, Any] = {"noplots": True, "patience": 0}
 class Run:
     """One training.
 
-        Attributes:
-            variant: name.
-            seed: number.
-            key: hash of everything that the trained weights depend on.
-            eval_key: hash of everything that the measured numbers depend on beyond them.
-            folder: where everything of this run lies.
-    argv: arguments of train.py, without --device.
-            epochs: of training.
-            mechanisms: that its model uses.
-            code: hash of the code that it is to be trained with.
+    Attributes:
+        variant: name.
+        seed: number.
+        key: hash of everything that the trained weights depend on.
+        eval_key: hash of everything that the measured numbers depend on beyond them.
+        folder: where everything of this run lies.
+        argv: arguments of train.py, without --device.
+        epochs: of training.
+        mechanisms: that its model uses.
+        code: hash of the code that it is to be trained with.
+        recipe: what `key` is the hash of, by part: contents and hashes of files, no paths.
     """
 
     variant: str
@@ -42,6 +43,7 @@ class Run:
     epochs: int
     mechanisms: tuple[str, ...]
     code: str
+    recipe: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def label(self) -> str:

@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from models.weights.checkpoint import read_checkpoint
+from study.execute.expected_time import Probe
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGES = {
@@ -221,6 +222,7 @@ def test_a_dry_run_lists_what_would_be_done(
     from study.cli import main
 
     monkeypatch.setattr("study.execute.cost.epoch_seconds", lambda *args: 7.0)
+    monkeypatch.setattr("study.execute.expected_time.probe", lambda paths: Probe(start=10.0))
     assert main([str(write_spec()), "--dry-run", "--project", str(tmp_path / "runs"), "--device", "cpu"]) == 0
     text = capsys.readouterr().out
     assert "4 models × 3 seeds = 12 runs at 64 px; images: 6 train, 6 val, 8 test; measured on test" in text
