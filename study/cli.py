@@ -184,7 +184,7 @@ def _list(plan: Any, epochs: Mapping[str, int], seconds: Mapping[str, float]) ->
     """Print what a study would do."""
     from models import build_model
     from study.execute.cost import parameters_and_flops
-    from study.execute.expected_time import images_composed, run_seconds
+    from study.execute.expected_time import images_composed, look_seconds, run_seconds
     from study.plan.run import hyp_content
 
     size = plan.options["imgsz"]
@@ -193,11 +193,10 @@ def _list(plan: Any, epochs: Mapping[str, int], seconds: Mapping[str, float]) ->
     width = max(map(len, counts)) + 2
     _say(f"\n{'variant':<{width}}{'parameters':>14}{'added':>14}{'GFLOPs':>9}{'epochs':>8}{'a run':>10}")
     total, once = 0.0, _once(plan)
-    images = sum(plan.sizes[name] for name in ("train", "val"))
     for name, (parameters, flops) in counts.items():
         options = plan.options_of(name)
         composed = images_composed(options, hyp_content(options["hyp"]))
-        look = seconds[name] / (3 * images)  # a step of training takes about three times as long as a look
+        look = look_seconds(seconds[name], plan.sizes)
         each = run_seconds(once, epochs[name], seconds[name], look, plan.sizes, plan.split, composed)
         total += each * len(plan.spec.seeds)
         row = f"{name:<{width}}{parameters:>14,}{parameters - base:>+14,}{flops / 1e9:>9.2f}{epochs[name]:>8}"

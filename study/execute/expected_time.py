@@ -17,6 +17,7 @@ STARTED = "import engine.training.run, study.execute.measure"  # what a run's pr
 READ = 16  # images that the time of reading one is taken from
 MOSAIC = 4  # images that make up one of training
 FINDING_SECONDS = 0.01  # of suppression and matching, for an image that is validated
+TRAINED = 3  # looks that forward, backward and step take together
 TIMES_MEASURED = 2  # the last and the best epoch
 BUSY = 1.3  # a process that takes so much longer than it computes has others beside it
 
@@ -70,6 +71,16 @@ def probe(paths: Sequence[Path]) -> Probe:
     computed, passed = probe_start()
     slowdown = passed / computed if passed > BUSY * computed else 1.0
     return Probe(computed, read_seconds(paths), slowdown)
+
+
+def look_seconds(epoch: float, sizes: Mapping[str, int]) -> float:
+    """Return the seconds of the model for one image that is validated.
+
+    Args:
+        epoch: seconds of computing in one, validation included.
+        sizes: split → number of images.
+    """
+    return epoch / (TRAINED * sizes["train"] + sizes["val"])
 
 
 def run_seconds(

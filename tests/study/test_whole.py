@@ -223,6 +223,7 @@ def test_a_dry_run_lists_what_would_be_done(
 
     monkeypatch.setattr("study.execute.cost.epoch_seconds", lambda *args: 7.0)
     monkeypatch.setattr("study.execute.expected_time.probe", lambda paths: Probe(start=10.0))
+    monkeypatch.setattr("study.execute.expected_time.look_seconds", lambda *args: 0.0)
     assert main([str(write_spec()), "--dry-run", "--project", str(tmp_path / "runs"), "--device", "cpu"]) == 0
     text = capsys.readouterr().out
     assert "4 models × 3 seeds = 12 runs at 64 px; images: 6 train, 6 val, 8 test; measured on test" in text

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from study.execute import expected_time
-from study.execute.expected_time import Probe, images_composed, probe, probe_start, read_seconds, run_seconds
+from study.execute.expected_time import (
+    Probe,
+    images_composed,
+    look_seconds,
+    probe,
+    probe_start,
+    read_seconds,
+    run_seconds,
+)
 
 SIZES = {"train": 100, "val": 20, "test": 30}
 
@@ -38,6 +46,10 @@ def test_reading_is_timed_on_the_files(tmp_path: Path) -> None:
         cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8))
     assert read_seconds([*paths, tmp_path / "missing.png"]) > 0
     assert read_seconds([]) == 0
+
+
+def test_a_look_is_a_third_of_a_step() -> None:
+    assert look_seconds(6.4, SIZES) == pytest.approx(0.02)  # (3 · 100 + 20) · 0.02
 
 
 def test_images_read_for_one() -> None:
