@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -30,6 +31,7 @@ WIDTH = 4.4  # inches; 72 pixels each on the page
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "study",
+    "pdf.fonttype": 42,
     "font.size": 9,
     "font.family": "sans-serif",
     "axes.spines.top": False,
@@ -46,8 +48,11 @@ def _figure(height: float) -> tuple[Figure, Any]:
     return figure, figure.add_subplot()
 
 
-def _svg(figure: Figure, label: str) -> Markup:
-    """Return a figure as an SVG element with a name for those who cannot see it."""
+def _svg(figure: Figure, label: str, pdf: Path | None = None) -> Markup:
+    """Return a figure as an SVG element with a name for those who cannot see it; write it as PDF too where wanted."""
+    if pdf is not None:
+        pdf.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     start = text.getvalue().index("<svg")
@@ -62,8 +67,8 @@ def colours(names: Sequence[str]) -> dict[str, str]:
     return {BASELINE: "#777777", **palette}
 
 
-def forest(comparisons: Mapping[str, Comparison], label: str) -> Markup:
-    """Plot differences with intervals, and every seed's difference as a stroke."""
+def forest(comparisons: Mapping[str, Comparison], label: str, pdf: Path | None = None) -> Markup:
+    """Plot differences with intervals, and every seed's difference as a stroke; into a PDF file too where named."""
     with mpl.rc_context(STYLE):
         figure, axes = _figure(1.0 + 0.34 * max(len(comparisons), 1))
         for at, comparison in enumerate(comparisons.values()):
@@ -81,11 +86,11 @@ def forest(comparisons: Mapping[str, Comparison], label: str) -> Markup:
         axes.set_yticks(range(len(comparisons)), list(comparisons))
         axes.set_ylim(len(comparisons) - 0.5, -0.6)
         axes.set_xlabel(label)
-        return _svg(figure, f"Forest plot: {label}")
+        return _svg(figure, f"Forest plot: {label}", pdf)
 
 
-def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str) -> Markup:
-    """Plot metric against latency; the line joins what nothing else beats in both."""
+def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str, pdf: Path | None = None) -> Markup:
+    """Plot metric against latency; the line joins what nothing else beats in both; into a PDF file too where named."""
     names = ordered(results)
     palette = colours(names)
     with mpl.rc_context(STYLE):
@@ -116,7 +121,7 @@ def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str) ->
         axes.set_xlabel("ms an image, median")
         axes.set_ylabel(f"mean {metric}, points")
         figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-        return _svg(figure, f"{metric} against latency")
+        return _svg(figure, f"{metric} against latency", pdf)
 
 
 def pareto_line(positions: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -30,9 +30,12 @@ from study.report.detail_tables import (
 )
 from study.report.example_images import trios, variants_to_show
 from study.report.html_page import Page, Plot
+from study.report.latex import latex_report, place_table
 from study.report.plots import errors, forest, learning_curves, pareto
 from study.report.reproduce import flags_text, recipe, spec_text
 from study.report.verdict_text import TERMS, Answer, answers
+
+FOREST, PARETO = "differences.pdf", "latency.pdf"  # in figures/
 
 
 def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
@@ -65,8 +68,25 @@ def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
     tables = _tables(results, analyses, costs, setting, changed)
     write_whole(plan.folder / "report.md", _markdown(plan, results, said, warnings, tables))
     write_whole(plan.folder / "report.html", _page(plan, results, main, costs, said, warnings, tables, outcome).html())
+    write_whole(plan.folder / "report.tex", _latex(plan, results, main, tables))
     lines = [f"{answer.name}: {answer.verdict}. {answer.text}" for answer in said]
-    return "\n".join([*lines, f"report.html, report.md and results.csv in {plan.folder}"])
+    return "\n".join([*lines, f"report.html, report.md, report.tex and results.csv in {plan.folder}"])
+
+
+def _latex(plan: Plan, results: Results, main: Analysis, tables: dict[str, list[Table]]) -> str:
+    """Return the tables and figures that a paper wants."""
+    by_place = place_table(plan, main)
+    wanted = {
+        f"Verdicts, {main.metric}": tables["Verdict"][0],
+        **({"Mechanism and place": by_place} if by_place else {}),
+        "Cost": tables["Cost"][0],
+    }
+    figures = {
+        FOREST: f"Difference of {main.metric} to the baseline. Thin: interval of the verdict; thick: 95 %; "
+        "strokes: seeds.",
+        PARETO: f"{main.metric} against latency. Dashed: what no other variant beats in both.",
+    }
+    return latex_report(f"Study: {plan.spec.name}", _lead(plan, results), wanted, figures)
 
 
 def results_csv(results: Results, costs: dict[str, Cost]) -> str:
@@ -190,7 +210,7 @@ def _page(
         answers=said,
         terms=TERMS,
         tables=tables,
-        differences=_difference_plots(results, main, costs),
+        differences=_difference_plots(results, main, costs, plan.folder / "figures"),
         learning_curves=[Plot(svg) for svg in learning_curves(results)],
         errors=Plot(errors(results, "last")),
         trios={name: rows for name, rows in trios_of.items() if rows},
@@ -200,14 +220,14 @@ def _page(
     )
 
 
-def _difference_plots(results: Results, main: Analysis, costs: dict[str, Cost]) -> list[Plot]:
-    """Draw forest plots, and metric against latency."""
+def _difference_plots(results: Results, main: Analysis, costs: dict[str, Cost], figures: Path) -> list[Plot]:
+    """Draw forest plots, and metric against latency; as PDF for a paper too."""
     compared = {name: comparison for name in ordered(results) if (comparison := main.against_baseline(name))}
     key = "Blue: gain; orange: loss; grey: no detectable effect. Dots: mean. Thin: interval from which the verdict is "
     key += "read; thick: interval of this variant alone (95 %). Strokes: seeds."
-    plots = [Plot(forest(compared, f"difference of {main.metric} to the baseline, points"), key)]
+    plots = [Plot(forest(compared, f"difference of {main.metric} to the baseline, points", figures / FOREST), key)]
     if main.own:
         plots.append(Plot(forest(main.own, f"difference of {main.metric} to its own control, points")))
     line = "Dashed: what no other variant beats in both. Squares: controls. Bars: quartiles."
-    plots.append(Plot(pareto(results, costs, main.metric, "last"), line))
+    plots.append(Plot(pareto(results, costs, main.metric, "last", figures / PARETO), line))
     return plots

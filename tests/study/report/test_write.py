@@ -22,6 +22,7 @@ from study.execute.local import Outcome
 from study.plan.plan import Plan
 from study.report.comparison_table import Cell, Table, deviation, mean, points, shade
 from study.report.example_images import extremes, tallies
+from study.report.latex import escaped, latex_table
 from study.report.plots import pareto_line
 from study.report.reproduce import flags_text, recipe
 from study.report.write import write_report
@@ -207,3 +208,38 @@ def test_latency_is_taken_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(sorted(turn) == list("abc") for turn in turns)
     assert len(set(turns)) > 1  # the order changes
     assert {name: len(values) for name, values in times.items()} == dict.fromkeys("abc", 10)
+
+
+def test_the_paper_gets_tables_and_figures(study: Any) -> None:
+    write_report(study.plan, study.outcome)
+    folder = study.plan.folder
+    text = (folder / "report.tex").read_text()
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == text.count(r"\begin{table}") >= 2
+    assert r"\caption{Verdicts, AP}" in text
+    assert r"\caption{Cost}" in text
+    assert re.search(r"^se & ", text, re.MULTILINE)
+    assert r"sk\textasciitilde{}control" in text
+    for file in ("differences.pdf", "latency.pdf"):
+        assert f"figures/{file}" in text
+        assert (folder / "figures" / file).read_bytes().startswith(b"%PDF")
+    body = text.split(r"\begin{document}")[1]
+    assert body.isascii() or all(letter.isalpha() for letter in body if not letter.isascii())
+
+
+def test_what_tex_takes_for_commands_is_escaped() -> None:
+    assert escaped("50 % of a_b & {c} \\ ≥ 2") == r"50 \% of a\_b \& \{c\} \textbackslash{} $\geq$ 2"
+    table = Table("t", ("name", "AP"), ((Cell("a_b"), Cell("1.5", 1.5, "gain")), (Cell("c"), Cell("–"))))
+    assert latex_table(table, "One & two").splitlines() == [
+        r"\begin{table}[htbp]",
+        r"\centering",
+        r"\caption{One \& two}",
+        r"\fitted{\begin{tabular}{lr}",
+        r"\toprule",
+        r"name & AP \\",
+        r"\midrule",
+        r"a\_b & \textbf{1.5} \\",
+        r"c & -- \\",
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table}",
+    ]
