@@ -67,6 +67,10 @@ STRUCTURES: dict[str, tuple[Structure, ...]] = {
             "at the end of a bottleneck",
         ),
     ),
+    "CBAM_Authentic": (
+        Structure("forks", "CBAM", _BARE_CBAM, _CBAM_ORDERS, about="no biases, no normalisation"),
+        Structure("paper", "CBAM", {}, _CBAM_ORDERS, about="biases, normalised spatial map"),
+    ),
     "SE": (
         Structure("forks", "SE", {"bias": False, "min_hidden": 1}, (("reduction",),), about="no biases"),
         Structure("paper", "SE", {}, (("reduction",),), about="biases, at least 4 hidden channels"),

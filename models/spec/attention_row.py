@@ -146,7 +146,8 @@ def _refusal(word: str, structure: Structure, values: list[Any], channels: int, 
     orders = " or ".join(f"[channels, {listed}]" for listed in names if listed)
     by_position = f"; by position it takes {orders}" if orders else ""
     found = short(values[0]) if values else short(first)
-    return f"options of {word} are written by name, {option_example(word)}; found {found}{by_position}; {taken}"
+    example = option_example(structure.module) if structure.module else "but this one has none"
+    return f"options of {word} are written by name, {example}; found {found}{by_position}; {taken}"
 
 
 def _note(word: str, reading: Reading, channels: int, phrases: list[str], own: bool) -> str:
