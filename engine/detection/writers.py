@@ -141,7 +141,7 @@ class Outputs:
 
     def _write_labels(self, detections: FrameDetections, path: Path) -> None:
         height, width = detections.image.shape[:2]
-        rows = []
+        rows: list[str] = []
         for (left, top, right, bottom), score, number in zip(
             detections.boxes, detections.scores, detections.classes, strict=True
         ):
