@@ -16,6 +16,7 @@ _LETTERS = {
     "→": r"$\rightarrow$", "·": r"$\cdot$", "Δ": r"$\Delta$", "σ": r"$\sigma$", "γ": r"$\gamma$", "²": "$^2$",
     "…": r"\ldots{}", "½": r"$\frac12$", "≈": r"$\approx$", "√": r"$\surd$",
 }  # fmt: skip
+LONG = 28  # letters of a cell from which on it is broken into lines
 _HEAD = r"""% Compile with tectonic, xelatex or pdflatex; names in other than Latin letters want one of the first two.
 \documentclass{article}
 \usepackage[margin=2cm]{geometry}
@@ -34,8 +35,8 @@ def escaped(text: str) -> str:
 
 
 def latex_table(table: Table, caption: str) -> str:
-    """Return a table in booktabs' style; numbers stand at the right, words at the left, wide ones are scaled down."""
-    columns = "l" + "".join("r" if _numeric([row[k] for row in table.rows]) else "l" for k in range(1, len(table.head)))
+    """Return a table in booktabs' style; numbers stand at the right, sentences are broken, wide ones scaled down."""
+    columns = "l" + "".join(_column([row[k] for row in table.rows]) for k in range(1, len(table.head)))
     lines = [" & ".join(escaped(cell) for cell in table.head), *(_row(row) for row in table.rows)]
     body = "\n".join([rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{lines[0]} \\", r"\midrule"])
     body += "\n" + "\n".join(rf"{line} \\" for line in lines[1:]) + "\n\\bottomrule\n\\end{tabular}"
@@ -48,6 +49,13 @@ def latex_table(table: Table, caption: str) -> str:
 
 def _row(row: Sequence[Cell]) -> str:
     return " & ".join(rf"\textbf{{{escaped(c.text)}}}" if c.tone == "gain" else escaped(c.text) for c in row)
+
+
+def _column(cells: Sequence[Cell]) -> str:
+    """Return a column's form: numbers at the right, words at the left, sentences in lines of 4 cm."""
+    if _numeric(cells):
+        return "r"
+    return r"p{4cm}" if max(len(cell.text) for cell in cells) > LONG else "l"
 
 
 def _numeric(cells: Sequence[Cell]) -> bool:
