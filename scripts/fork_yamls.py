@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 SIZE = 128  # pixels; a multiple of every stride in use
-SECONDS = 60  # for one file
+SECONDS = 300  # for one file; it takes a few, but a machine that does other work may stall
 ACCEPTED, REFUSED, CRASHED, HUNG = "accepted", "refused", "traceback", "hang"
 # What a refusal is about, by words of its message; the first that fits.
 CAUSES = (
