@@ -100,7 +100,7 @@ class Registry(Generic[T]):
     def _other_spelling(self, name: object) -> set[str]:
         """Return the entries that a name means once what spellings differ by is left out."""
         bare = bare_name(name) if isinstance(name, str) else ""
-        return self._bare.get(bare, set()) if bare else set()
+        return {found for found in self._bare.get(bare, ()) if found in self._entries} if bare else set()
 
     def get(self, name: str) -> T:
         """Return the entry of a name or alias; same as indexing.

@@ -73,8 +73,8 @@ def import_runs(plan: Plan, folder: str | Path) -> Imported:
         if run is not None:
             _take(plan, run, theirs, content, imported)
             continue
-        label = (content.get("variant"), content.get("seed"))
-        same = by_label.get(label) if all(isinstance(part, str | int) for part in label) else None
+        variant, seed = content.get("variant"), content.get("seed")
+        same = by_label.get((variant, seed)) if isinstance(variant, str) and isinstance(seed, int) else None
         if same is None:
             imported.others += 1
         else:
