@@ -239,6 +239,8 @@ class _Numbers(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
+        if name == "scaled_dot_product_attention":  # CUDA's own choice of a kernel asks for cuDNN
+            return torch._scaled_dot_product_attention_math(*args, **kwargs)[0]
         if name not in ("autocast", "__set__", "__get__"):
             kwargs = {key: self._named(value) if key == "device" else value for key, value in kwargs.items()}
             if name in ("to", "cuda", "type"):
