@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from engine.errors import UsageError
 from engine.trusted_files import SUFFIXES, check
 
 NOTHING_PLACED = "--identity says how placed attention starts, and none is placed: add --attention, or --cfg with some"
+MOST_NOTES = 10  # lines on what a description was understood as
 
 
 def load_weights(weights: Any, options: Namespace) -> Any:
@@ -63,6 +65,7 @@ def _with_attention(path: Path, options: Namespace) -> Any:
         identity=True if options.identity else None,
         hyp=source.hyp,
     )
+    _say_how_understood(options.cfg, detector.spec.warnings)
     report: Any = detector.transfer_report
     LOGGER.info(f"{path}: {report.summary()}")
     attention = tuple(f"{name}." for name in detector.attention_names())
@@ -105,6 +108,7 @@ def start_model(options: Namespace, info: dict[str, Any]) -> Any:
         seed=options.seed,
         names=info["names"],
     )
+    _say_how_understood(options.cfg, model.spec.warnings)
     described = (
         options.cfg and Path(options.cfg).suffix not in CHECKPOINTS
     )  # a checkpoint's own attention stays as it is
@@ -141,6 +145,24 @@ def _warn_of_stale_references(cfg: str | None) -> None:
         LOGGER.warning(
             f"{cfg}: rows were inserted by hand; python -m models.lint {cfg} --base {base} says what was meant"
         )
+
+
+def _say_how_understood(cfg: str | None, notes: Sequence[str]) -> None:
+    """Print what rows of --cfg that mean several layers are built as, and what a change of the head costs.
+
+    Args:
+        cfg: path or name; nothing is printed of a checkpoint, whose rows say what was built.
+        notes: of the description, a line each.
+    """
+    from engine.runtime.log import LOGGER
+    from models.build import CHECKPOINTS
+
+    if not cfg or Path(cfg).suffix in CHECKPOINTS:
+        return
+    for note in notes[:MOST_NOTES]:
+        LOGGER.info(f"note: {note}")
+    if len(notes) > MOST_NOTES:
+        LOGGER.info(f"… and {len(notes) - MOST_NOTES} more: python -m models.spec {cfg}")
 
 
 def load_plugins(options: Namespace) -> None:

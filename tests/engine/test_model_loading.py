@@ -196,3 +196,47 @@ def test_a_plugin_of_a_run_is_asked_for(plugin, tmp_path):
         training.run_training(
             train_parser().parse_args(["--resume", str(path), "--plugin", str(tmp_path / "nowhere.py")])
         )
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    LOGGER.addHandler(caplog.handler)
+    yield caplog
+    LOGGER.removeHandler(caplog.handler)
+
+
+def yolov5n_with(block: str, path: Path) -> Path:
+    """Write yolov5n with another block in the place of its eight C3."""
+    text = (Path(__file__).parents[2] / "cfg" / "yolov5" / "yolov5.yaml").read_text()
+    scale = "depth_multiple: 0.33\nwidth_multiple: 0.25\nother:"
+    path.write_text(text.replace(" C3, [", f" {block}, [").replace("scales:", scale))
+    return path
+
+
+@pytest.mark.parametrize(("most", "last"), [(10, "row 23"), (3, "… and 5 more: python -m models.spec ")])
+def test_training_says_what_rows_of_a_fork_were_understood_as(most, last, tmp_path, logged, monkeypatch):
+    path = yolov5n_with("C3CBAM", tmp_path / "fork.yaml")
+    monkeypatch.setattr("engine.model_loading.MOST_NOTES", most)
+    start_model(train_parser().parse_args(["--cfg", str(path), "--weights", ""]), INFO)
+    said = [line for line in logged.messages if "fork.yaml" in line]
+    assert len(said) == min(most + 1, 8)
+    assert all("C3CBAM is built as C3 with" in line for line in said[:most])
+    assert said[0].startswith("note: ")
+    assert "row 2" in said[0]
+    assert last in said[-1]
+
+
+@pytest.mark.parametrize("parser", [val_parser, detect_parser, export_parser])
+def test_other_commands_say_it_too(parser, tmp_path, logged):
+    path = yolov5n_with("C3SE", tmp_path / "fork.yaml")
+    weights = save(build_model(str(path), nc=2), tmp_path / "fork.pt")
+    load_weights(weights, parser().parse_args(["--cfg", str(path)]))
+    assert sum("C3SE is built as C3 with" in line for line in logged.messages) == 8
+
+
+def test_nothing_is_said_of_our_own_attention(base, tmp_path, logged):
+    path = yolov5n_with("C3", tmp_path / "plain.yaml")
+    flags = ["--cfg", str(path), "--attention", "CBAM@neck.P3", "ECA{dialect: forks}@4"]
+    start_model(train_parser().parse_args([*flags, "--weights", ""]), INFO)
+    start_model(train_parser().parse_args(["--cfg", str(base[0]), "--weights", ""]), INFO)
+    assert not [line for line in logged.messages if line.startswith("note: ")]
