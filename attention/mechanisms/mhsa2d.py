@@ -24,6 +24,7 @@ class MHSA2D(nn.Module):
         position: whether the relative positions take part.
         max_size: offsets up to max_size − 1 have their own entry; farther ones share the last, so any map size works.
         bias: whether q, k and v have biases (the authors have none).
+        scaled: whether the logits are divided by √d; widely copied code leaves it out.
 
     Shape:
         input (B, C, H, W) float; output the same shape, dtype and memory format.
@@ -37,12 +38,20 @@ class MHSA2D(nn.Module):
     """
 
     def __init__(
-        self, channels: int, heads: int = 4, *, position: bool = True, max_size: int = 32, bias: bool = False
+        self,
+        channels: int,
+        heads: int = 4,
+        *,
+        position: bool = True,
+        max_size: int = 32,
+        bias: bool = False,
+        scaled: bool = True,
     ) -> None:
         super().__init__()
         positive(channels=channels, heads=heads, max_size=max_size)
         self.heads = largest_divisor(channels, heads)
         self.width = channels // self.heads
+        self.scale = self.width**-0.5 if scaled else 1.0
         self.max_size = max_size
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=bias)
         self.position = position
@@ -63,7 +72,7 @@ class MHSA2D(nn.Module):
         if self.position:
             query, key = self._with_positions(query, key, x)
             value = F.pad(value, (0, x.shape[2] + x.shape[3]))  # the memory-saving kernels want equal widths
-        out = dot_product_attention(query, key, value, self.width**-0.5)[..., : self.width]
+        out = dot_product_attention(query, key, value, self.scale)[..., : self.width]
         return keep_format(from_tokens(out, x).reshape(x.shape), x)
 
     def _with_positions(self, query: Tensor, key: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,16 +36,20 @@ def reversed_axis(layer: Any, rest: str, tensors: Collection[str], source: Colle
 def computes_otherwise(layer: Any, source: Collection[str]) -> bool:
     """Whether a fork's layer of the same shapes is known to compute something else, so that its tensors are of no use.
 
-    GAM with groups shuffles its gates in the forks, its hidden map here; and one copy pads by repeating the border.
+    GAM with groups shuffles its gates in the forks, which is gate_shuffle here; and one copy pads by repeating the
+    border, which is border: replicate.
 
     Args:
         layer: of the target.
         source: names of all tensors of the source's layer.
     """
-    return any(
-        used.module == "GAM" and (used.kwargs.get("groups", 1) != 1 or not _has_part(source, ("spatial_attention",)))
-        for used in _attention(layer)
-    )
+    return any(used.module == "GAM" and _is_another_gam(used.kwargs, source) for used in _attention(layer))
+
+
+def _is_another_gam(options: Mapping[str, Any], source: Collection[str]) -> bool:
+    shuffles_between = options.get("groups", 1) != 1 and options.get("gate_shuffle", 1) == 1
+    repeats_border = options.get("border") == "replicate"
+    return shuffles_between or _has_part(source, ("spatial_attention",)) == repeats_border
 
 
 def _attention(layer: Any) -> list[Any]:

@@ -264,6 +264,8 @@ def test_exactly_the_six_take_dims() -> None:
         ("SKAttention", {"groups": 5}, "channels=64 is not divisible by groups=5"),
         ("GAM", {"groups": 3}, "groups=3 does not divide channels=64"),
         ("GAM", {"channel_gate": False, "gate": "2sigmoid"}, "needs channel_gate=True"),
+        ("GAM", {"gate_shuffle": 3}, "gate_shuffle=3 does not divide channels=64"),
+        ("GAM", {"border": "reflect"}, "border='reflect', expected one of 'zeros', 'replicate'"),
         ("NonLocal", {"mode": "cosine"}, "mode='cosine', expected one of 'embedded', 'gaussian', 'dot', 'concat'"),
         ("HardAttention", {"temperature": 0}, "temperature=0, expected a positive number"),
         ("SimAM", {"lam": 0}, "lam=0, expected a positive number"),

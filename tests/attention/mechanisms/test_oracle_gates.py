@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from attention import build_attention
+
 Ref = Any
 
 
@@ -71,12 +73,13 @@ def gam(ref: Ref, m: Any, x: Tensor) -> Tensor:
     mask = (torch.einsum("bhwi,oi->bhwo", hidden, m.fc2.weight[:, :, 0, 0]) + m.fc2.bias).permute(0, 3, 1, 2)
     x1 = x * (mask if type(m.channel_gate).__name__ == "Identity" else gate(ref, m, mask))
     hidden = ref.relu(ref.conv_bn(m.squeeze, x1))
-    if m.groups > 1:
+    if m.groups > 1 and m.gate_shuffle == 1:
         order = [
             i * hidden.shape[1] // m.groups + j for j in range(hidden.shape[1] // m.groups) for i in range(m.groups)
         ]
         hidden = hidden[:, order]
-    return x1 * gate(ref, m, ref.conv_bn(m.expand, hidden))
+    mask, step = gate(ref, m, ref.conv_bn(m.expand, hidden)), x.shape[1] // m.gate_shuffle
+    return x1 * mask[:, [i * step + j for j in range(step) for i in range(m.gate_shuffle)]]
 
 
 def coord_att(ref: Ref, m: Any, x: Tensor) -> Tensor:
@@ -166,6 +169,7 @@ CASES: list[tuple[Any, str, int, tuple[int, ...], dict[str, Any]]] = [
     (gam, "GAM", 24, (9, 11), {}),
     (gam, "GAM", 24, (9, 11), {"groups": 2, "kernel_size": 3, "gate": "2sigmoid"}),
     (gam, "GAM", 24, (9, 11), {"channel_gate": False}),
+    (gam, "GAM", 24, (9, 11), {"channel_gate": False, "groups": 3, "gate_shuffle": 4}),
     (coord_att, "CoordAtt", 48, (7, 10), {}),
     (coord_att, "CoordAtt", 48, (7, 10), {"gate": "2sigmoid"}),
     (simam, "SimAM", 16, (7, 10), {}),
@@ -189,3 +193,15 @@ def test_equals_the_formula(
     ref: Ref, oracle: Any, name: str, channels: int, shape: tuple[int, ...], kwargs: dict[str, Any], training: bool
 ) -> None:
     ref.compare(oracle, name, channels, shape, training=training, **kwargs)
+
+
+def test_gam_repeats_the_border() -> None:
+    """A map that is constant stays constant only if the border is repeated, at every position."""
+    torch.manual_seed(0)
+    layer = build_attention("GAM", 16, border="replicate").eval()
+    x = torch.randn(1, 16, 1, 1).expand(1, 16, 9, 12)
+    y = layer(x)
+    assert (y - y[:, :, 4:5, 5:6]).abs().max() < 1e-5
+    zeros = build_attention("GAM", 16).eval()
+    y = zeros(x)
+    assert (y - y[:, :, 4:5, 5:6]).abs().max() > 1e-3

@@ -55,7 +55,8 @@ def mhsa(ref: Ref, m: Any, x: Tensor) -> Tensor:
             return table[(at[None] - at[:, None]).clamp(-far, far) + far]  # (N, N, d)
 
         extra = torch.einsum("bhid,ijd->bhij", q, entry(m.rows, ys) + entry(m.columns, xs)) / d**0.5
-    return ref.attend(q, k, v, d**-0.5, extra).transpose(2, 3).reshape(b, c, h, w)
+    scale = 1.0 if m.scale == 1 else d**-0.5
+    return ref.attend(q, k, v, scale, extra).transpose(2, 3).reshape(b, c, h, w)
 
 
 def self_attention(ref: Ref, m: Any, x: Tensor) -> Tensor:
@@ -97,6 +98,7 @@ CASES: list[tuple[Any, str, int, tuple[int, ...], dict[str, Any]]] = [
     (mhsa, "MHSA2D", 32, (7, 10), {}),
     (mhsa, "MHSA2D", 30, (7, 10), {"max_size": 4, "bias": True}),
     (mhsa, "MHSA2D", 32, (7, 10), {"position": False}),
+    (mhsa, "MHSA2D", 32, (7, 10), {"position": False, "scaled": False, "bias": True}),
     (self_attention, "SelfAttention2D", 32, (7, 10), {}),
     (self_attention, "SelfAttention2D", 32, (7, 10), {"similarity": "concat"}),
     (self_attention, "SelfAttention2D", 32, (5, 6), {"similarity": "perceptron", "heads": 2}),

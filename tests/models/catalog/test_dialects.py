@@ -141,12 +141,20 @@ POSITIONAL = [
     ("SimAM", [16, 0.001], {"lam": 0.001}),
     ("GAM_Attention", [16, 16], {}),
     ("GAM_Attention", [16, 16, 2], {"reduction": 2}),
+    ("GAMAttention", [16], {"channel_gate": False, "groups": 4, "gate_shuffle": 4, "min_hidden": 1}),
+    (
+        "GAMAttention",
+        [16, 16, True, 4],
+        {"channel_gate": False, "groups": 4, "gate_shuffle": 4, "min_hidden": 1, "reduction": 4},
+    ),
+    ("GAMAttention", [16, False], {"channel_gate": False, "gate_shuffle": 4, "min_hidden": 1}),
+    ("GAMAttention", [16, 16, False, 2], {"channel_gate": False, "gate_shuffle": 4, "min_hidden": 1, "reduction": 2}),
     ("CoordAtt", [16, 16, 8], {"reduction": 8}),
     ("ECA_layer", [16, 5], {"kernel_size": 5}),
     ("BAM", [16, 8, 2], {"reduction": 8, "dilation": 2}),
     ("SpatialGroupEnhance", [8], {"groups": 8}),
     ("ShuffleAttention", [16, 16, 4], {"groups": 4}),
-    ("MHSA", [14, 14, 2], {"bias": True, "position": False, "heads": 2}),
+    ("MHSA", [14, 14, 2], {"bias": True, "position": False, "scaled": False, "heads": 2}),
 ]
 
 

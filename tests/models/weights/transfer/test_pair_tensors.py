@@ -65,3 +65,11 @@ def test_gam_that_computes_otherwise_is_left() -> None:
     assert not computes_otherwise(plain, ["channel_attention.0.weight", "spatial_attention.0.weight"])
     assert computes_otherwise(grouped, ["channel_attention.0.weight", "spatial_attention.0.weight"])
     assert computes_otherwise(plain, ["linear1.weight", "conv1.weight"])
+
+
+def test_gam_in_the_forks_form_is_taken() -> None:
+    forks = SimpleNamespace(attention=SimpleNamespace(module="GAM", kwargs={"groups": 4, "gate_shuffle": 4}), inside=())
+    border = SimpleNamespace(attention=SimpleNamespace(module="GAM", kwargs={"border": "replicate"}), inside=())
+    assert not computes_otherwise(forks, ["channel_attention.0.weight", "spatial_attention.0.weight"])
+    assert not computes_otherwise(border, ["linear1.weight", "conv1.weight"])
+    assert computes_otherwise(border, ["channel_attention.0.weight", "spatial_attention.0.weight"])
