@@ -115,7 +115,7 @@ def _probe(path: Path, decode: bool = True) -> ImageMetadata:
         text = f"has more than {MAX_PIXELS // 10**6} million pixels; cut it into tiles"
         return _unusable(path, "too-large", text)
     except Exception as error:  # noqa: BLE001 - decoders raise anything on hostile files; the reason is reported
-        reason = _short(error).replace(f" '{path}'", "")
+        reason = _short(_cause(error)).replace(f" '{path}'", "")
         return _unusable(path, "unreadable", f"is no readable image: {reason}")
 
 
@@ -215,7 +215,12 @@ def _unusable(path: Path, kind: str, text: str) -> ImageMetadata:
     return ImageMetadata(0, 0, (Issue(path, None, kind, text, "image skipped"),))
 
 
-def _short(error: Exception) -> str:
+def _cause(error: Exception) -> BaseException:
+    """Return what Pillow itself said: ultralytics, once imported, looks for a package where Pillow knows no format."""
+    return error.__context__ if isinstance(error, ImportError) and error.__context__ else error
+
+
+def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from data import image_io, load_dataset
 from data.image_probe import probe, probe_all, proper_suffix, sniff
@@ -204,6 +204,22 @@ def test_a_name_that_is_no_utf8(tmp_path: Path, image: Callable[..., Path]) -> N
 def test_a_format_opencv_cannot_read(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "x.png", format="PCX")
     assert "OpenCV cannot decode this PCX file" in probe(tmp_path / "x.png").issues[0].message
+
+
+def test_the_reason_is_pillows_own_where_ultralytics_looks_for_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ultralytics_open(path: Path) -> None:
+        try:
+            raise UnidentifiedImageError(f"cannot identify image file '{path}'")
+        except UnidentifiedImageError:
+            raise ModuleNotFoundError("No module named 'pi_heif'")  # noqa: B904 - as ultralytics' patch does
+
+    path = tmp_path / "text.jpg"
+    path.write_text("no image\n")
+    monkeypatch.setattr(Image, "open", ultralytics_open)
+    (issue,) = probe(path).issues
+    assert issue.message == "is no readable image: cannot identify image file"
 
 
 def test_order_and_progress(tmp_path: Path, image: Callable[..., Path]) -> None:
