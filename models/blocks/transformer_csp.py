@@ -84,7 +84,7 @@ class _Unit(nn.Module):
         return x + out if self.add else out
 
 
-class _Branches(nn.Module):
+class Branches(nn.Module):
     """The three convolutions of C3 around units."""
 
     def __init__(self, c1: int, c2: int, e: float) -> None:
@@ -102,7 +102,7 @@ class _Branches(nn.Module):
 
 
 @register_block(scaled(repeats=True))
-class CoT3(_Branches):
+class CoT3(Branches):
     """C3 whose bottlenecks end in a contextual transformer.
 
     Args:
@@ -127,7 +127,7 @@ class CoT3(_Branches):
 
 
 @register_block(scaled(repeats=True))
-class BoT3(_Branches):
+class BoT3(Branches):
     """C3 whose bottlenecks end in attention of all positions to all.
 
     Args:

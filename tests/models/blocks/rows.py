@@ -37,6 +37,7 @@ ROWS: dict[str, tuple[list[Any], int, float]] = {
     "NarrowC3": ([-1, 2, "NarrowC3", [48]], 48, 2),
     "CoT3": ([-1, 2, "CoT3", [48]], 48, 2),
     "BoT3": ([-1, 2, "BoT3", [48]], 48, 2),
+    "C3STR": ([-1, 2, "C3STR", [64]], 64, 2),
     "BottleneckCSPF": ([-1, 2, "BottleneckCSPF", [48]], 48, 2),
     "BottleneckCSP2": ([-1, 2, "BottleneckCSP2", [48]], 48, 2),
     "SPPCSP": ([-1, 1, "SPPCSP", [48]], 48, 2),
