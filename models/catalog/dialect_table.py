@@ -23,7 +23,8 @@ class Structure:
         module: the mechanism, by the name that the catalog knows it by; empty where the row is a plain block.
         options: of the mechanism, where they differ from its defaults.
         orders: positional options after the channels, as the popular code has them, each a possible row. "~x" is an
-            argument that the code takes and does not use, "x=3|7" an option that takes these numbers only.
+            argument that the code takes and does not use, "x=3|7" an option that takes these numbers only, "~x=True"
+            an argument that says which structure is meant.
         block: name of a block that the mechanism is built into, with what the row says as its arguments.
         where: place in the block: "each" or "last", see `models/network/attention_inside.py`.
         fill: the block's arguments after the channels, which those in the row replace from the left.

@@ -138,8 +138,9 @@ def read_positional(structure: Structure, values: Sequence[Any]) -> tuple[dict[s
     for order in structure.orders:
         if len(values) <= len(order) and all(_takes(structure, o, v) for o, v in zip(order, values, strict=False)):
             read = {o.partition("=")[0]: v for o, v in zip(order, values, strict=False) if v is not None}
+            unused = {o for o in order if o.startswith("~") and "=" not in o}  # one with a domain chose the structure
             phrases = [
-                f"{short(v)} is {o[1:]}, which that code does not use" if o.startswith("~") else f"{short(v)} is {o}"
+                f"{short(v)} is {o.lstrip('~')}{', which that code does not use' if o in unused else ''}"
                 for o, v in read.items()
             ]
             return {o: v for o, v in read.items() if not o.startswith("~")}, phrases

@@ -163,6 +163,14 @@ def test_options_by_position(word: str, args: list[Any], options: dict[str, Any]
     assert dict(row(small, [-1, 1, word, args]).attention.kwargs) == options
 
 
+def test_what_the_lines_say_of_a_fork_that_computes_otherwise(small: dict[str, Any]) -> None:
+    note = row(small, [-1, 1, "GAMAttention", [16, False]]).note
+    assert "False is group; GAMAttention is built as ungrouped (1 group, gate shuffled" in note
+    assert "20 is width, which that code does not use" in row(small, [-1, 1, "MHSA", [20, 20]]).note
+    assert "logits not scaled" in row(small, [-1, 1, "MHSA", [16]]).note
+    assert "pixels of the border repeated" in row(small, [-1, 1, "GAM", [16]]).note
+
+
 def test_a_number_that_could_be_channels_and_option(small: dict[str, Any]) -> None:
     wide = {**small, "width_multiple": 2.0}
     layer = row(wide, [-1, 1, "CA", [32]])  # the map has 32; rows write channels before the width, so 16
