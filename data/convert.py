@@ -1,6 +1,5 @@
 """python -m data.convert DATA.yaml OUT --to yolo|voc|coco: the same data set in another format, in a new folder."""
 
-import argparse
 import shutil
 import sys
 from collections import Counter
@@ -10,6 +9,7 @@ from data.errors import DataError
 from data.formats.writers import WRITERS, PutImage
 from data.loading import load_dataset
 from data.records import Dataset, Record
+from data.tool_parser import ToolParser
 
 IMAGES = ("copy", "link")
 
@@ -59,7 +59,7 @@ def _link(record: Record, target: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m data.convert", description=__doc__)
+    parser = ToolParser(prog="python -m data.convert", description=__doc__)
     parser.add_argument("data", help="data YAML, or the name of an included one")
     parser.add_argument("out", type=Path, help="new folder; its data.yaml reads the result")
     parser.add_argument("--to", required=True, choices=list(WRITERS), help="format to write")

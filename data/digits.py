@@ -3,7 +3,6 @@
 python -m data.digits [--out FOLDER] [--video OUT.mp4]
 """
 
-import argparse
 import shutil
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import numpy as np
 
 from data.errors import DataError
 from data.folders import ROOT
+from data.tool_parser import ToolParser
 
 VERSION = "digits 1"  # raise the number with any change to the images: older copies are then made anew
 SIZE = 320  # pixels, both sides
@@ -249,7 +249,7 @@ def _publish(draft: Path, root: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m data.digits", description="Make the embedded digits data set.")
+    parser = ToolParser(prog="python -m data.digits", description="Make the embedded digits data set.")
     parser.add_argument("--out", type=Path, default=ROOT / "datasets" / "digits", help="folder of the data set")
     parser.add_argument("--video", type=Path, help="write a short film of moving digits instead")
     args = parser.parse_args(argv)

@@ -11,6 +11,7 @@ from data.doctor.clean_copy import write_clean
 from data.doctor.contact_sheet import write_overlay
 from data.doctor.examine import doctor
 from data.errors import DataError
+from data.tool_parser import ToolParser
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data.doctor", description=__doc__)
+    parser = ToolParser(prog="python -m data.doctor", description=__doc__)
     parser.add_argument("data", help="data YAML, or the name of an included one")
     parser.add_argument("--data-root", help="the data set's folder, instead of the YAML's path")
     parser.add_argument("--imgsz", type=int, default=640, help="training resolution for object sizes and anchors")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from data.tool_parser import ToolParser
 from models.adopt.adopt import Adoption, adopt, content_of
 from models.adopt.rows import unknown_rows
 from models.catalog.mechanisms import load_plugin
@@ -18,7 +19,7 @@ _SHOWN = 12  # tensors named of those that were not taken
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; 0 done, 1 a row or a tensor has no place here, 2 the input is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m models.adopt", description=__doc__)
+    parser = ToolParser(prog="python -m models.adopt", description=__doc__)
     parser.add_argument("file", help="the fork's model YAML, or its checkpoint (.pt), which describes its model itself")
     parser.add_argument("--weights", metavar="FORK.pt", help="the fork's checkpoint")
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a file with classes of the fork")

@@ -43,7 +43,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean X?" where a known word is near, else where to look."""
     near = near_names(word, known)
     hint = (
-        f"did you mean {' or '.join(near)}?"
+        f"did you mean {' or '.join(near)}? (a class of your own needs --plugin FILE)"
         if near
         else "docs/yaml.md lists what there is, and a fork's own class is brought by --plugin FILE"
     )

@@ -1,9 +1,9 @@
 """python -m models.lint: say what a hand-edited model YAML gets wrong."""
 
-import argparse
 import json
 from collections.abc import Sequence
 
+from data.tool_parser import ToolParser
 from models.catalog.mechanisms import load_plugin
 from models.errors import guarded
 from models.lint.check import Finding, lint, render
@@ -11,7 +11,7 @@ from models.lint.check import Finding, lint, render
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; 0 nothing found, 1 findings, 2 the input is no model YAML."""
-    parser = argparse.ArgumentParser(prog="python -m models.lint", description="Check a hand-edited model YAML.")
+    parser = ToolParser(prog="python -m models.lint", description="Check a hand-edited model YAML.")
     parser.add_argument("file", help="the edited model YAML")
     parser.add_argument("--base", required=True, help="the model YAML, or name, that it was made from")
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a file of your own mechanisms")

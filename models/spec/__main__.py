@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.tool_parser import ToolParser
 from models.catalog.mechanisms import load_plugin
 from models.errors import SpecError, guarded
 from models.spec.model_spec import ModelSpec, read_spec
@@ -15,7 +16,7 @@ IMAGE_SIZE = 640  # pixels of a side, for the operations
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; 0 done, 2 the input is wrong (one line on standard error)."""
-    parser = argparse.ArgumentParser(prog="python -m models.spec", description=__doc__)
+    parser = ToolParser(prog="python -m models.spec", description=__doc__)
     parser.add_argument("file", help="model YAML, overlay or name, such as yolov5n or ultralytics/yolo11n")
     parser.add_argument(
         "--attention", nargs="+", default=[], metavar="PLACEMENT", help='such as "CBAM@neck.P3,neck.P4"'
