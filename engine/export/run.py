@@ -90,7 +90,7 @@ def export_format(detector: Any, name: str, target: Path, options: Namespace, in
     _check_options(name, options)
     _check_layers(detector, name)
     check_opset(detector, name, options)
-    images = int8.images if int8 else None
+    images, device = int8.images if int8 else None, _device(name, options.device)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         try:
             made = write_format(
@@ -100,7 +100,7 @@ def export_format(detector: Any, name: str, target: Path, options: Namespace, in
                 images,
                 int8.quantize_onnx if int8 else None,
                 imgsz=options.imgsz,
-                device=_device(name, options.device),
+                device=device,
                 batch=options.batch_size,
                 dynamic=options.dynamic,
                 opset=options.opset,
