@@ -153,12 +153,28 @@ def _claims(
         number = iou.topk(top, 1).values.sum(1).int().clamp(min=1)
         cost = _cost(iou, base[where], logit[cls[rows], where])
         cost.masked_fill_(padding, torch.inf)
-        column = columns.table[where].gather(1, cost.topk(top, 1, largest=False).indices)
+        column = columns.table[where].gather(1, _lowest(cost, number, top))
         claimed = rank < number[:, None]  # of the cheapest `top`, as many as the target gets
         claims.index_add_(0, column.flatten(), claimed.long().flatten())
         row = torch.arange(first, first + len(where), device=box.device)[:, None].expand_as(column)
         owner[column.where(claimed, total)] = row
     return owner[:-1], claims
+
+
+def _lowest(cost: Tensor, number: Tensor, top: int) -> Tensor:
+    """Return columns (n, top) of which each row's first `number` are those of its lowest costs.
+
+    Equal costs are common: two anchors may predict the same box. Which of them PyTorch takes depends on how many are
+    asked for, and the original asks for each target's own number. On a CPU that is kept; a GPU would wait for every
+    such number, and promises no order among equals.
+    """
+    if cost.device.type != "cpu":
+        return cost.topk(top, 1, largest=False).indices
+    columns = torch.zeros(len(cost), top, dtype=torch.long)
+    for k in number.unique().tolist():  # at most `top` of them
+        rows = (number == k).nonzero()[:, 0]
+        columns[rows, :k] = cost[rows].topk(k, 1, largest=False).indices
+    return columns
 
 
 def _cheapest(candidates: _Candidates, contested: Tensor, rows: _Rows, cls: Tensor, box: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 import torch
 
-from models.build import _with_head_of
 from models.heads.asff import SequentialASFFHead
 from models.heads.decoupled import StemDecoupledHead, TaperedDecoupledHead, WideDecoupledHead
+from models.source import _with_head_of
 
 ANCHORS = [[1, 2], [3, 4], [5, 6]]
 

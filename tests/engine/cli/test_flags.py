@@ -106,7 +106,7 @@ def test_help_shows_defaults_that_say_something():
     for noise in ("(default: None)", "(default: False)", "(default: )", "(default: [])"):
         assert noise not in text
     assert "-1 fits the memory (default: 16)" in text
-    assert "--epochs EPOCHS passes over the training images (default: 100)" in text
+    assert "--epochs EPOCHS passes over the training images; with --resume: more of them (default: 100)" in text
 
 
 def test_a_hyperparameter_as_a_flag_names_the_file():

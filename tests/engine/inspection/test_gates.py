@@ -155,7 +155,7 @@ def test_every_mechanism_has_a_map_or_the_reason_why_not(name):
     x = torch.randn(2, 16, 8, 6, generator=torch.Generator().manual_seed(0))
     read = read_gates(nn.Sequential(module), [AttentionPlace("0", name, "0", "", "")], x)[0]
     assert bool(read.gates) != bool(read.reason)
-    assert bool(read.gates) or name in ("PlainConv",)
+    assert bool(read.gates) or name in ("Mona", "PlainConv")
 
 
 def test_nothing_is_left_in_the_model():

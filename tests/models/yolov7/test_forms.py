@@ -107,7 +107,7 @@ def test_official_deploy_file_gets_the_head_of_yolov7(monkeypatch: pytest.Monkey
     content = OfficialCheckpoint(state, description, {0: "cell"}, 1, "yolov7")
     path = tmp_path / "deploy.pt"
     torch.save({}, path)
-    monkeypatch.setattr("models.build.read_official", lambda _: content)
+    monkeypatch.setattr("models.source.read_official", lambda _: content)
     loaded = load_model(path)
     assert loaded.spec.head.module == "PlainDetect"  # whose single class is scored by objectness alone
     assert compare_detectors(detector, loaded, 0).holds
