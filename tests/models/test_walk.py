@@ -271,7 +271,6 @@ OTHER_TYPES: dict[str, list[Any]] = {
     "C3x": [16],
     "A2C2f": [64, True, 1],
     "ELAN1": [16, 16, 8],
-    "PSA": [16],
     "RepC3": [16],
     "RepNCSPELAN4": [16, 16, 8, 1],
     "SPP": [16],
@@ -281,6 +280,8 @@ OTHER_TYPES: dict[str, list[Any]] = {
     "SPPCSPC": [16],
     "ELAN": [16, 8],
 }
+
+# PSA is not among them: in a file with anchors the word means attention, as forks write it, which has no inside.
 
 
 @pytest.mark.parametrize("kind", OTHER_TYPES)
