@@ -148,6 +148,7 @@ def _plain(
     kept = deepcopy(kept)  # the caller may go on with its own
     kept.update({"nc": context.nc, "ch": context.channels})
     chosen = {index: layer.dialect for index, layer in enumerate(layers) if layer.dialect}
+    kept.pop("dialect", None)  # it says nothing where no row has a word of several meanings
     if chosen:
         kept["dialect"] = {key: name for key, name in context.dialect.chosen.items() if key == "default"} | chosen
     if entries:
