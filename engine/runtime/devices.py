@@ -99,7 +99,7 @@ def _check_other_device(device: str, kind: str) -> None:
     there: dict[str, Callable[[], bool]] = {
         "cpu": lambda: True,
         "mps": torch.backends.mps.is_available,
-        "xpu": lambda: hasattr(torch, "xpu") and torch.xpu.is_available(),
+        "xpu": lambda: getattr(torch, "xpu", None) is not None and torch.xpu.is_available(),
         "npu": lambda: importlib.util.find_spec("torch_npu") is not None,
     }
     if not there[kind]():
