@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -14,6 +12,8 @@ def cache_folder() -> Path:
     `YOLO_ATTENTION_CACHE` chooses it; otherwise the user's cache folder. Where that cannot be written, a private folder
     under the system's temporary one takes its place.
     """
+    from platformdirs import user_cache_path  # here, so that --help does not wait for it
+
     chosen = os.environ.get("YOLO_ATTENTION_CACHE")
     folder = Path(chosen).expanduser() if chosen else user_cache_path("yolo-attention", appauthor=False)
     try:
