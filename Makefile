@@ -1,6 +1,7 @@
 # make demo: environment, embedded data, train with attention, validate, detect.
 # make test: environment, lint, types, all tests of seconds and whole runs of the scripts; make test-all adds the long walks.
 # make test-floor: tests of seconds in an environment with the oldest packages that requirements.txt admits (.venv-floor).
+# make site: the documents as a site in runs/site, English and Chinese, in an environment of its own (.venv-site); a warning is an error.
 # LOCKED=1 installs exactly the packages of requirements.lock, hashes checked.
 # TORCH=cpu, cu118, cu126, cu128, cu130 takes PyTorch from its own index of that name (docs/install.md); PyPI's otherwise.
 # VENV=FOLDER installs into an environment that exists, where only what is missing is fetched.
@@ -9,6 +10,7 @@
 PYTHON ?= python3
 VENV := .venv
 FLOOR := .venv-floor
+SITE := .venv-site
 DEVELOPMENT := $(if $(LOCKED),--require-hashes -r requirements.lock,-r requirements-dev.txt)
 ifeq ($(OS),Windows_NT)
 SCRIPTS := Scripts
@@ -19,7 +21,7 @@ BIN := $(VENV)/$(SCRIPTS)
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 INDEXED := $(if $(TORCH),$(INSTALL) torch torchvision -c requirements.txt --index-url https://download.pytorch.org/whl/$(TORCH))
 
-.PHONY: demo test test-all test-floor lint fast setup setup-dev clean
+.PHONY: demo test test-all test-floor lint fast setup setup-dev site clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
@@ -45,6 +47,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 
+site: $(SITE)/.installed
+	$(SITE)/$(SCRIPTS)/python -m mkdocs build --strict
+
 setup: $(VENV)/.installed
 
 setup-dev: $(VENV)/.installed-dev
@@ -67,5 +72,10 @@ $(FLOOR)/.installed: requirements.txt requirements-dev.txt scripts/oldest_requir
 	$(FLOOR)/$(SCRIPTS)/python -m pip install --disable-pip-version-check -r requirements-dev.txt -c $(FLOOR)/oldest.txt
 	touch $@
 
+$(SITE)/.installed: requirements-docs.txt
+	test -x $(SITE)/$(SCRIPTS)/python || $(PYTHON) -m venv $(SITE)
+	$(SITE)/$(SCRIPTS)/python -m pip install --disable-pip-version-check -r requirements-docs.txt
+	touch $@
+
 clean:
-	rm -rf .venv .venv-floor runs datasets
+	rm -rf .venv .venv-floor .venv-site runs datasets

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 from scripts.oldest_requirements import constraints
 
-PAGES = ("README.md", "README.zh-CN.md", "docs/install.md", "docs/install.zh-CN.md")
+PAGES = ("README.md", "README.zh-CN.md", "docs/install.md", "docs/install.zh.md")
 
 
 def install_lines(root: Path, page: str) -> list[str]:
@@ -50,7 +50,7 @@ def test_install_lines_name_files_that_exist_and_releases_that_are_admitted(root
 
 def test_both_languages_have_the_same_lines(root):
     assert set(install_lines(root, "README.md")) == set(install_lines(root, "README.zh-CN.md"))
-    assert set(install_lines(root, "docs/install.md")) == set(install_lines(root, "docs/install.zh-CN.md"))
+    assert set(install_lines(root, "docs/install.md")) == set(install_lines(root, "docs/install.zh.md"))
 
 
 def test_the_makefile_installs_as_the_pages_say(root):

@@ -137,7 +137,7 @@ def page(name: str, note: dict[str, Any], costs: list[list[str]]) -> str:
     table = ["| option | default | meaning |", "|---|---|---|", *rows] if rows else ["None."]
     lines = [f"# {name}", ""]
     lines += [f"Also found as {', '.join(f'`{alias}`' for alias in aliases)}.", ""] if aliases else []
-    first, rest = doc[""].split("\n\n", 1)
+    first, rest = doc[""].replace("](", "]\\(").split("\n\n", 1)  # a bracket applied to its arguments is no link
     lines += [f"{first} {note['how']}", "", rest, "", "## Structure", "", diagram(note["flow"]), ""]
     lines += ["## When to use it", "", note["when"], ""]
     lines += [
