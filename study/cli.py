@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 done; 1 if a run failed; 2 if the input is wrong; 130 interrupted.
     """
-    command_line.COMMANDS["study"] = (study_parser, "study.cli:run_study")
+    command_line.COMMANDS["study"] = ("study.cli:study_parser", "study.cli:run_study")
     with terminating_as_interrupt():
         code = command_line.main("study", argv)
     if code == INTERRUPTED:

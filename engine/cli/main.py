@@ -1,27 +1,24 @@
 """Run an entry script's command line: errors of the user become one line and exit code 2. No heavy imports."""
 
 import argparse
-import importlib.util
 import io
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from data.folders import ROOT
-from engine.cli.detect_flags import detect_parser
-from engine.cli.export_flags import export_parser
 from engine.cli.parser import Parser
-from engine.cli.train_flags import train_parser
-from engine.cli.val_flags import val_parser
 from engine.errors import RunFailed, UsageError
 
-# Entry script → its flags, and the function that does the work with the parsed options.
-COMMANDS: dict[str, tuple[Callable[[], Parser], str]] = {
-    "train": (train_parser, "engine.training.run:run_training"),
-    "val": (val_parser, "engine.validation.run:run_validation"),
-    "detect": (detect_parser, "engine.detection.run:run_detection"),
-    "export": (export_parser, "engine.export.run:export_model"),
+# Entry script → what makes its parser, and the function that does the work with the parsed options. Named, not
+# imported: --help of one script does not wait for the flags of the others.
+COMMANDS = {
+    "train": ("engine.cli.train_flags:train_parser", "engine.training.run:run_training"),
+    "val": ("engine.cli.val_flags:val_parser", "engine.validation.run:run_validation"),
+    "detect": ("engine.cli.detect_flags:detect_parser", "engine.detection.run:run_detection"),
+    "export": ("engine.cli.export_flags:export_parser", "engine.export.run:export_model"),
 }
 # Error classes that mean "the input is wrong", by the module that has to be loaded for one to be raised.
 INPUT_ERRORS = (
@@ -30,6 +27,17 @@ INPUT_ERRORS = (
     ("models.errors", "CheckpointError"),
     ("data.errors", "DataError"),
 )
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    """Import the function that "module:function" names."""
+    module, function = name.split(":")
+    return getattr(import_module(module), function)
+
+
+def make_parser(command: str) -> Parser:
+    """Make the parser of an entry script's command line."""
+    return _imported(COMMANDS[command][0])()
 
 
 def _input_errors() -> tuple[type[BaseException], ...]:
@@ -58,8 +66,10 @@ def _check_checkout() -> None:
     Raises:
         UsageError: if another installed package hides one of them.
     """
+    from importlib.util import find_spec  # here, so that --help does not wait for it
+
     for name in ("models", "data", "attention", "metrics"):
-        spec = importlib.util.find_spec(name)
+        spec = find_spec(name)
         origin = Path(spec.origin).resolve().parent if spec is not None and spec.origin else None
         if origin != ROOT / name:
             raise UsageError(
@@ -79,18 +89,16 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 the input is wrong and 1 a run failed (one line on standard error), 130 interrupted.
         Other errors are raised, which Python turns into a traceback and exit code 1.
     """
-    make_parser, target = COMMANDS[command]
     arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is: no name of a file ends a run
     try:
-        options = make_parser().parse_args(arguments)
+        options = make_parser(command).parse_args(arguments)
         options.demo = not arguments
         if command == "train":
             options.epochs_given = any(argument.split("=")[0] == "--epochs" for argument in arguments)
         _check_checkout()
-        module, function = _with_maps(options, target).split(":")
-        getattr(import_module(module), function)(options)
+        _imported(_with_maps(options, COMMANDS[command][1]))(options)
     except KeyboardInterrupt:
         sys.stderr.write(f"{command}.py: interrupted\n")
         return 130

@@ -155,7 +155,7 @@ def test_long_commands_are_understood(page: str) -> None:
         if script == "study.py":
             assert (ROOT / argv[0]).is_file()
             continue
-        options = vars(main.COMMANDS[script.removesuffix(".py")][0]().parse_args(argv))
+        options = vars(main.make_parser(script.removesuffix(".py")).parse_args(argv))
         if (ROOT / str(options.get("cfg"))).is_file():
             read_spec(ROOT / options["cfg"])
         if options.get("hyp"):
