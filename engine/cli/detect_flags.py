@@ -6,6 +6,7 @@ from engine.cli.parser import (
     add_attention_flags,
     add_model_flags,
     add_run_flags,
+    add_slice_flags,
     add_stretch_flag,
     any_case,
     fraction,
@@ -58,6 +59,7 @@ def detect_parser() -> Parser:
     group.add_argument("--iou-thres", "--iou", type=fraction, default=0.45, help="IoU threshold of NMS")
     group.add_argument("--max-det", type=positive_int, default=1000, help="boxes per image")
     group.add_argument("--batch-size", "--batch", type=positive_int, default=1, help="images at once")
+    add_slice_flags(group, "looked at, their boxes joined")
     group.add_argument("--classes", nargs="+", type=non_negative_int, default=None, help="only these class numbers")
     group.add_argument("--agnostic-nms", action="store_true", help="boxes of different classes suppress each other")
     group.add_argument("--augment", action="store_true", help="test-time augmentation")

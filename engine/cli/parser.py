@@ -155,6 +155,25 @@ def add_stretch_flag(group: Any) -> None:
     )
 
 
+def add_slice_flags(group: Any, windows_are: str) -> None:
+    """Add the flags that cut large images into windows.
+
+    Args:
+        group: of flags.
+        windows_are: what is done with them.
+    """
+    group.add_argument(
+        "--slice",
+        type=positive_int,
+        default=None,
+        metavar="PIXELS",
+        help=f"for large images with small objects: windows of this side, and the whole image, are {windows_are}",
+    )
+    group.add_argument(
+        "--slice-overlap", type=fraction, default=0.2, metavar="PART", help="of a window that its neighbour shows too"
+    )
+
+
 def add_run_flags(parser: Parser, task: str) -> None:
     """Add the flags that choose device and run folder."""
     group = parser.add_argument_group("run")

@@ -14,11 +14,13 @@ import numpy as np
 from engine.backends.select import FEW_IMAGES, open_backend
 from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
+from engine.detection.slicing import SlicedSource, ViewJoiner
 from engine.detection.sources import open_source
 from engine.detection.tracking import Tracks
 from engine.errors import UsageError
 from engine.ops.letterbox import Letterbox, canvas_size, letterbox
 from engine.ops.nms_numpy import filter_by_confidence, image_nms
+from engine.ops.windows import Slicing
 from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.log import LOGGER
 from engine.runtime.stage_timer import Stopwatch
@@ -64,6 +66,7 @@ class Predictor:
         self.source: Any = None
         self.backend: Any = None
         self.tracks: Tracks | None = None
+        self.joiner: ViewJoiner | None = None
 
     def open(self, source: Any) -> None:
         """Open source and model.
@@ -73,7 +76,7 @@ class Predictor:
             CheckpointError: if the weights cannot be read.
         """
         self.tracks = Tracks(self.options.track) if self.options.track else None
-        self.source = open_source(source, self.options.batch_size, self.options.vid_stride, self.options.stretch)
+        self._open_source(source)
         if self.options.backend in ("auto", "torch"):
             self.options.device = without_unusable_gpu(self.options.device)
         few = self.source.images is not None and self.source.images <= FEW_IMAGES
@@ -93,6 +96,24 @@ class Predictor:
             with closing(prefetch(self._detections(prepared), ahead)) as detections:
                 for batch in detections:
                     yield from batch if self.tracks is None else map(self.tracks.follow, batch)
+
+    def _open_source(self, source: Any) -> None:
+        """Open the source, of whose images windows are looked at where --slice asks for it.
+
+        Raises:
+            UsageError: if it does not exist, or --slice does not fit another flag.
+        """
+        options = self.options
+        slicing = Slicing.of(options)
+        self.joiner = None
+        if slicing is None:
+            self.source = open_source(source, options.batch_size, options.vid_stride, options.stretch)
+            return
+        if options.maps or options.visualize:
+            raise UsageError("--maps: shows one view of an image; leave out --slice, or give it a part of the image")
+        opened = open_source(source, 1, options.vid_stride, options.stretch)
+        self.source = SlicedSource(opened, slicing, options.batch_size)
+        self.joiner = ViewJoiner(options.iou_thres, options.max_det, options.agnostic_nms)
 
     def _take_names(self) -> None:
         """Take the class names of --data.
@@ -168,7 +189,7 @@ class Predictor:
             if self.observer is not None:
                 with self.watch.measure("maps", len(batch.images)):
                     self.observer(batch.inputs, batch.letterboxes, detections)
-            yield detections
+            yield detections if self.joiner is None else self.joiner.take(detections)
 
     def _outputs(self, batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, Any]]:
         """Run the model on as many batches at a time as it has replicas, one more waiting; keep their order."""

@@ -177,7 +177,8 @@ def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options
     if options.profile:
         LOGGER.info(predictor.watch.table(seconds))
     unwritten = f", {len(failed)} of them not written" if failed else ""
-    speed = f"{seconds:.1f} s, {seen / seconds:.1f} a second; ms an image: {predictor.watch.line()}"
+    each = "a view" if options.slice else "an image"
+    speed = f"{seconds:.1f} s, {seen / seconds:.1f} a second; ms {each}: {predictor.watch.line()}"
     LOGGER.info(f"{report.summary()}{unwritten}; {speed}")
     if any(outputs.folder.iterdir()):
         labels = f", {outputs.labels} label files in labels/" if options.save_txt else ""
