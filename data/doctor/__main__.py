@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
             progress=True,
             workers=args.workers,
             download=args.download,
+            oversample=args.oversample,
         )
         print(report.text(examples=sys.maxsize if args.all else 3))  # noqa: T201
         if args.json:
@@ -55,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-root", help="the data set's folder, instead of the YAML's path")
     parser.add_argument("--imgsz", type=int, default=640, help="training resolution for object sizes and anchors")
     parser.add_argument("--anchors", help="model YAML whose anchors are judged (default: YOLOv5's)")
+    parser.add_argument(
+        "--oversample", type=float, default=0.1, metavar="THRESHOLD", help="of which the effect is told"
+    )
     parser.add_argument("--strict", action="store_true", help="exit code 1 if there are problems")
     parser.add_argument("--json", type=Path, help="write everything found to this file")
     parser.add_argument("--all", action="store_true", help="print every issue, not three of a kind")

@@ -9,7 +9,7 @@ import numpy as np
 from data.config import DataConfig, read_config
 from data.doctor.duplicates import Repeats, find_duplicates
 from data.doctor.report import Report
-from data.doctor.statistics import YOLOV5_ANCHORS, balance, best_possible_recall, sides_at, split_statistics
+from data.doctor.statistics import YOLOV5_ANCHORS, balance, best_possible_recall, remedies, sides_at, split_statistics
 from data.doctor.unlisted_files import find_unlisted_files
 from data.errors import DataError
 from data.loading import load_dataset
@@ -27,6 +27,7 @@ def doctor(
     progress: bool = False,
     workers: int | None = None,
     download: bool = False,
+    oversample: float = 0.1,
 ) -> Report:
     """Examine a data set; nothing of it is changed.
 
@@ -39,12 +40,15 @@ def doctor(
         progress: show a bar on standard error.
         workers: threads; None for twice the processors, at most eight.
         download: fetch the data if they are missing and the YAML says from where.
+        oversample: threshold for which the report says what train.py --oversample would do.
 
     Raises:
         DataError: if the data set cannot be read at all.
     """
     if imgsz < 1:
         raise DataError(f"imgsz={imgsz}: expected a training resolution in pixels, such as 640")
+    if not 0 < oversample <= 1:
+        raise DataError(f"oversample={oversample}: expected a part of the images, such as 0.1")
     config = source if isinstance(source, DataConfig) else read_config(source, data_root)
     name, rows = read_anchors(anchors)
     dataset = load_dataset(config, download=download)
@@ -58,6 +62,7 @@ def doctor(
         imgsz=imgsz,
         splits={split.name: split_statistics(split, dataset.names, imgsz) for split in dataset.splits.values()},
         balance=balance(dataset),
+        remedies=remedies(train, dataset.names, oversample),
         anchors={
             "source": name,
             "best possible recall": None if np.isnan(recall) else round(recall, 4),

@@ -12,6 +12,7 @@ NOTES = frozenset(
     "deep exif-rotated no-label polygon pose same-splits segmentation several-frames two-formats unlisted".split()
 )
 _EXAMPLES = 3
+_RAREST = 5  # classes of which the report says what would balance them
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Report:
         imgsz: training resolution in pixels, for object sizes and anchors.
         splits: split name → statistics.
         balance: class balance over all splits.
+        remedies: what oversampling and class weights would do to the training images.
         anchors: fit of the anchors.
         issues: (split, issue) in reading order.
         groups: (split, file) of the images that show the same.
@@ -32,6 +34,7 @@ class Report:
     imgsz: int
     splits: dict[str, dict[str, Any]]
     balance: dict[str, Any]
+    remedies: dict[str, Any]
     anchors: dict[str, Any]
     issues: list[tuple[str, Issue]] = field(default_factory=list)
     groups: list[list[tuple[str, Path]]] = field(default_factory=list)
@@ -57,6 +60,7 @@ class Report:
             "imgsz": self.imgsz,
             "splits": self.splits,
             "balance": self.balance,
+            "remedies": self.remedies,
             "anchors": self.anchors,
             "counts": {kind: len(issues) for kind, issues in self.by_kind().items()},
             "problems": len(self.problems),
@@ -87,6 +91,7 @@ class Report:
             for split, missing in self.balance["classes without boxes"].items()
             if missing
         ]
+        lines += _remedy_lines(self.remedies)
         if self.anchors["best possible recall"] is not None:
             lines.append(
                 f"Anchors ({self.anchors['source']}) at {self.imgsz} px: best possible recall "
@@ -132,4 +137,23 @@ def _class_table(splits: dict[str, dict[str, Any]], names: list[str]) -> list[st
     for name in names:
         cells = (statistics["classes"][name] for statistics in splits.values())
         lines.append(f"{name:<{width}}" + "".join(f"{cell['boxes']:>9} in {cell['images']:<5}" for cell in cells))
+    return lines
+
+
+def _remedy_lines(remedies: dict[str, Any]) -> list[str]:
+    """What train.py could do about rare classes; nothing where there is one class, or none has boxes."""
+    classes = {name: values for name, values in remedies["classes"].items() if values["part of images"]}
+    if len(classes) < 2:
+        return []
+    rarest = sorted(classes, key=lambda name: classes[name]["part of images"])
+    lines = [
+        f"train.py --oversample {remedies['threshold']:g}: {remedies['samples']} samples an epoch of "
+        f"{remedies['images']} images; --class-weights 1 weighs them alike in the loss; rarest classes:"
+    ]
+    for name in rarest[:_RAREST]:
+        values = classes[name]
+        lines.append(
+            f"  {name}: in {values['part of images']:.1%} of the images, repeated {values['repeat factor']:.2f} times; "
+            f"weight {values['class weight']:.2f}"
+        )
     return lines

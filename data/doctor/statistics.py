@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from data.balance.class_weights import class_counts, class_weights
+from data.balance.repeat_factors import class_factors, class_frequencies, epoch_size, image_factors
 from data.records import Dataset, Record, Split
 
 COCO_SMALL, COCO_LARGE = 32.0**2, 96.0**2  # square pixels; COCO's borders between small, medium and large
@@ -98,6 +100,32 @@ def balance(dataset: Dataset) -> dict[str, Any]:
         "largest to smallest class": round(float(present.max() / present.min()), 2) if len(present) else None,
         "classes without boxes": {
             name: [dataset.names[cls] for cls in np.flatnonzero(count == 0).tolist()] for name, count in counts.items()
+        },
+    }
+
+
+def remedies(split: Split, names: dict[int, str], threshold: float) -> dict[str, Any]:
+    """Say what --oversample and --class-weights of train.py would do to a split, as plain types.
+
+    Args:
+        split: the training images.
+        names: class names.
+        threshold: of --oversample.
+    """
+    frequencies = class_frequencies(split.records, len(names))
+    factors = class_factors(frequencies, threshold)
+    weights = class_weights(class_counts(split.records, len(names)), 1)
+    return {
+        "threshold": threshold,
+        "images": len(split),
+        "samples": epoch_size(image_factors(split.records, len(names), threshold)),
+        "classes": {
+            names[cls]: {
+                "part of images": round(float(frequencies[cls]), 4),
+                "repeat factor": round(float(factors[cls]), 4),
+                "class weight": round(float(weights[cls]), 4),
+            }
+            for cls in sorted(names)
         },
     }
 

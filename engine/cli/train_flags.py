@@ -22,7 +22,7 @@ TRAIN_REPLACED = TRAIN_V5 | {
     "--evolve_population": "compare hyperparameter files with study.py",
     "--resume_evolve": "compare hyperparameter files with study.py",
     "--bucket": "copy runs/ with your own tool; nothing is uploaded from here",
-    "--image-weights": "balance classes with cls_pw in a --hyp file, or repeat images in the data set",
+    "--image-weights": "--oversample 0.1 repeats images of rare classes, --class-weights 1 weighs those in the loss",
     "--quad": "use a larger --imgsz or --batch-size",
     "--entity": "set WANDB_ENTITY, and YOLO_ATTENTION_LOGGERS=wandb to log there",
     "--upload_dataset": "nothing is uploaded from here; leave it out",
@@ -89,6 +89,22 @@ def train_parser() -> Parser:
     optimizers = ["SGD", "Adam", "AdamW"]
     group.add_argument(
         "--optimizer", type=any_case(*optimizers), choices=optimizers, default="SGD", help="as in YOLOv5"
+    )
+    group.add_argument(
+        "--oversample",
+        type=fraction,
+        default=0.0,
+        metavar="THRESHOLD",
+        help="repeat images of classes that fewer than this part of the images show (LVIS's factors); 0 repeats none",
+    )
+    group.add_argument(
+        "--class-weights",
+        nargs="?",
+        const=1.0,
+        type=fraction,
+        default=0.0,
+        metavar="POWER",
+        help="weigh classes in the loss by their inverse count to this power (ultralytics' cls_pw); 0 does not",
     )
     group.add_argument("--cos-lr", action="store_true", help="cosine learning rate instead of linear")
     group.add_argument("--label-smoothing", type=fraction, default=0.0, help="0 takes labels as certain")

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from data.balance.repeat_factors import draw_counts, epoch_size
 from engine.runtime.threads import prefetch
 from engine.datasets.record_dataset import Draw
 
@@ -23,11 +25,23 @@ class EpochSampler(Sampler):
         mosaic_until: from this epoch on, images are not combined any more.
         rank: this process's number among `world`.
         world: processes that share the data; each draws every `world`-th sample of the common order.
+        factors: how often an epoch shows each image (size,), on average; None shows each once.
     """
 
-    def __init__(self, size: int, seed: int, shuffle: bool, mosaic_until: int, rank: int = 0, world: int = 1) -> None:
-        self.size, self.seed, self.shuffle, self.mosaic_until = size, seed, shuffle, mosaic_until
+    def __init__(
+        self,
+        size: int,
+        seed: int,
+        shuffle: bool,
+        mosaic_until: int,
+        rank: int = 0,
+        world: int = 1,
+        factors: np.ndarray | None = None,
+    ) -> None:
+        self.images, self.size = size, size if factors is None else epoch_size(factors)
+        self.seed, self.shuffle, self.mosaic_until = seed, shuffle, mosaic_until
         self.rank, self.world = rank, world
+        self.factors = factors
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -47,8 +61,17 @@ class EpochSampler(Sampler):
         # The same number for every process: some occur twice; of unshuffled ones, which are sorted by shape, the last.
         missing = len(self) * self.world - self.size
         order += list(islice(cycle(order if self.shuffle else order[-1:]), missing))
+        samples = self._samples()
         for index in order[self.rank :: self.world]:
-            yield Draw(self.seed, epoch, index, epoch < self.mosaic_until)
+            image, repeat = samples[index]
+            yield Draw(self.seed, epoch, image, epoch < self.mosaic_until, repeat)
+
+    def _samples(self) -> list[tuple[int, int]]:
+        """Return the image of each of this epoch's samples, and how often it came before."""
+        if self.factors is None:
+            return [(image, 0) for image in range(self.images)]
+        counts = draw_counts(self.factors, np.random.default_rng((self.seed, self.epoch)))
+        return [(image, repeat) for image, count in enumerate(counts.tolist()) for repeat in range(count)]
 
 
 class EpochLoader(DataLoader):

@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Sequence
 from copy import copy
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -14,7 +15,7 @@ from engine.errors import UsageError
 from data import image_io
 
 from engine.runtime.log import LOGGER
-from models.upstream.data import Compose, Mosaic, YOLODataset
+from models.upstream.data import BaseMixTransform, Compose, Mosaic, YOLODataset
 
 AUTO_SHARE, AUTO_BYTES = 0.25, 4 << 30  # of free memory, and in all, that images may take unasked
 FORCED_SHARE = 0.8  # with --cache ram
@@ -28,12 +29,19 @@ class Draw(NamedTuple):
         epoch: counted from 0.
         image: position of the image in the data set.
         mosaic: whether images are still combined in this epoch.
+        repeat: how often the image came before in this epoch.
     """
 
     seed: int
     epoch: int
     image: int
     mosaic: bool
+    repeat: int = 0
+
+    def numbers(self) -> tuple[int, ...]:
+        """Return what random numbers of the sample are drawn from."""
+        numbers = (self.seed, self.epoch, self.image)
+        return (*numbers, self.repeat) if self.repeat else numbers
 
 
 def describe(names: dict[int, str], splits: dict[str, Any], single_cls: bool = False) -> dict[str, Any]:
@@ -97,13 +105,24 @@ class RecordDataset(YOLODataset):
         records: the images of one split.
         cache: "auto" keeps the images in memory where they fit easily, "ram" where they fit at all, "off" never.
         stretch: spread the values of images of more than 8 bits.
+        factors: how often an epoch shows each image, (n,); partners of a mosaic are drawn in proportion. None draws
+            all alike.
         kwargs: as for YOLODataset.
     """
 
-    def __init__(self, records: Sequence[Any], *, cache: str = "off", stretch: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        records: Sequence[Any],
+        *,
+        cache: str = "off",
+        stretch: bool = False,
+        factors: np.ndarray | None = None,
+        **kwargs: Any,
+    ) -> None:
         if not len(records):
             raise UsageError("the data set has no usable image in this split")
         self.records = list(records)
+        self.factors = factors
         self.stretch = stretch
         super().__init__(img_path="", cache=None, **kwargs)
         self.plain_transforms = self.transforms
@@ -130,7 +149,18 @@ class RecordDataset(YOLODataset):
         for transform in _all_transforms(transforms):
             if isinstance(transform, Mosaic):
                 transform.buffer_enabled = False
+                if self.factors is not None:
+                    transform.get_indexes = partial(self._partners, transform.n - 1)
+            elif self.factors is not None and isinstance(transform, BaseMixTransform):
+                transform.get_indexes = self._partner
         return transforms
+
+    def _partners(self, count: int) -> list[int]:
+        """Draw images to combine with another, in proportion to how often an epoch shows them."""
+        return random.choices(range(len(self.records)), weights=self.factors, k=count)  # type: ignore[arg-type]
+
+    def _partner(self) -> int:
+        return self._partners(1)[0]
 
     def load_image(
         self, i: int, rect_mode: bool = True, resize_short: bool = False
@@ -168,7 +198,7 @@ class RecordDataset(YOLODataset):
         """Return one sample: for a Draw with its own random numbers, for a number the unaugmented image."""
         if not isinstance(key, Draw):
             return super().__getitem__(key)
-        for_python, for_numpy = np.random.SeedSequence((key.seed, key.epoch, key.image)).generate_state(2)
+        for_python, for_numpy = np.random.SeedSequence(key.numbers()).generate_state(2)
         random.seed(int(for_python))
         np.random.seed(int(for_numpy))
         transforms = self.transforms if key.mosaic else self.plain_transforms

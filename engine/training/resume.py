@@ -6,6 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from engine.cli.run_folder import latest_checkpoint
 from engine.cli.train_flags import train_parser
 from engine.errors import UsageError
@@ -130,6 +132,24 @@ def _begun(epochs: int | None) -> tuple[Path, bool, bool] | None:
     if not last.is_file():
         return Path(name), False, False
     return Path(name), True, _finished(read_checkpoint(last)["training"], epochs)
+
+
+def take_over_threads(content: dict[str, Any], device: torch.device, precision: str) -> None:
+    """Take the number of threads that a run had, on which sums depend; say what else will not be the same.
+
+    Args:
+        content: of its last.pt.
+        device: of the continued run.
+        precision: what that computes in.
+    """
+    threads = content["training"]["threads"]
+    if device.type == "cpu" and threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+    now = {"torch": str(torch.__version__), "precision": precision}
+    was = content["provenance"]
+    changed = [f"{key} was {was.get(key)}, is {value}" for key, value in now.items() if was.get(key) != value]
+    if changed:
+        LOGGER.warning(f"the run goes on, but not to the bit as it would have: {'; '.join(changed)}")
 
 
 def fingerprint(content: Any) -> str:

@@ -23,6 +23,7 @@ from engine.runtime.image_size import rounded
 from engine.runtime.log import LOGGER
 from engine.runtime.signals import terminating_as_interrupt
 from engine.training import hyperparameters
+from engine.training.class_balance import check_oversampling
 from engine.training.model_summary import model_line
 from engine.training.resume import check_unchanged, continue_run, fingerprint, resume_after_restart
 from engine.training.run_state import data_fingerprint
@@ -82,6 +83,7 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
         device = options.device  # perhaps that of the run to continue; several processes are connected by now
         check_device(device)
     check_processes(here, device, options.batch_size, options.sync_bn)
+    check_oversampling(options)
     if options.compile and here.world > 1:
         raise UsageError("--compile: works in one process; leave it out with torchrun")
     with distributed.in_turn(here):

@@ -15,11 +15,13 @@ from engine.errors import RunFailed
 from engine.runtime import distributed
 from engine.runtime.devices import memory_format
 from engine.runtime.log import LOGGER
+from engine.training.class_balance import repeat_factors, weigh_classes
 from engine.training.dense_gradients import keep_gradients_dense
 from engine.training.epoch_loop import EpochTrainer
 from engine.training.model_summary import device_line, training_line
 from engine.training.parameter_groups import frozen_names, frozen_rows, make_optimizer, parameter_groups
 from engine.training.precision import choose
+from engine.training.resume import take_over_threads
 from engine.training.run_state import restore, write_checkpoints, write_table
 from engine.training.sync_batchnorm import synchronize_batchnorms
 from engine.validation.distributed_validator import SharedValidator
@@ -67,23 +69,12 @@ class DetectorTrainer(EpochTrainer):
         self.precision = choose(options["amp"], self.device)
         self.loader_workers = _worker_count(options["workers"], self.device)
         if resume_from is not None:
-            self._continue_with(resume_from)
+            take_over_threads(resume_from, self.device, self.precision.name)
         LOGGER.info(device_line(self.device))
         LOGGER.info(f"arithmetic: {self.precision.name} ({self.precision.reason})")
         LOGGER.info(f"threads: {torch.get_num_threads()}, loader processes: {self.loader_workers}")
         if self.process.world > 1:
             LOGGER.info(f"processes: {self.process.world}, {self.process.local_world} of them on this machine")
-
-    def _continue_with(self, content: dict[str, Any]) -> None:
-        """Take the number of threads that the run had, on which sums depend; say what else will not be the same."""
-        threads = content["training"]["threads"]
-        if self.device.type == "cpu" and threads != torch.get_num_threads():
-            torch.set_num_threads(threads)
-        now = {"torch": str(torch.__version__), "precision": self.precision.name}
-        was = content["provenance"]
-        changed = [f"{key} was {was.get(key)}, is {value}" for key, value in now.items() if was.get(key) != value]
-        if changed:
-            LOGGER.warning(f"the run goes on, but not to the bit as it would have: {'; '.join(changed)}")
 
     # ---- setup -------------------------------------------------------------------------------------------------------
 
@@ -115,6 +106,7 @@ class DetectorTrainer(EpochTrainer):
             img_path.records,
             cache=self.options["cache"] or "auto",
             stretch=self.options.get("stretch", False),
+            factors=repeat_factors(img_path.records, self.info, self.options) if train else None,
             data=self.data,
             imgsz=self.args.imgsz,
             augment=train,
@@ -142,8 +134,13 @@ class DetectorTrainer(EpochTrainer):
             mosaic_until=self.epochs - self.args.close_mosaic,
             rank=here.rank,
             world=here.world,
+            factors=dataset.factors,
         )
         return make_loader(dataset, batch_size, self.loader_workers, sampler, self.device)
+
+    def set_class_weights(self) -> None:
+        """Give the model the weights of classes that --class-weights asks for."""
+        weigh_classes(unwrap_model(self.model), self.info["train"].records, self.info, self.options)
 
     def get_validator(self) -> SharedValidator:
         """Return the validator used after each epoch and at the end."""

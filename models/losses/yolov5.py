@@ -31,7 +31,8 @@ class AnchorLoss:
     """Loss of anchor-based predictions.
 
     Args:
-        model: detector whose last layer has `anchor_wh`, `nc`, `na`, and whose `hyp` holds the keys of `HYP`.
+        model: detector whose last layer has `anchor_wh`, `nc`, `na`, and whose `hyp` holds the keys of `HYP`; perhaps
+            with `class_weights` (nc,), by which the class term of each class is multiplied.
 
     Attributes:
         defaults: gains and thresholds that a detector with this loss starts with.
@@ -48,6 +49,7 @@ class AnchorLoss:
         head: Any = model.model[-1]  # type: ignore[index]
         self.head = head
         self.hyp: Mapping[str, float] = {**self.defaults, **model.hyp}  # type: ignore[dict-item]
+        self.class_weights: Tensor | None = getattr(model, "class_weights", None)
         self.balance = BALANCE.get(head.nl, BALANCE[5][: head.nl])
         self.shares: Callable[[Tensor], Tensor] | None = None
 
@@ -83,7 +85,7 @@ class AnchorLoss:
                 objectness[match.image, match.anchor, match.y, match.x] = overlap.detach().clamp(min=0)
                 if self.head.nc > 1:
                     targets = self.class_targets(chosen[:, 5:], match.cls)
-                    cls = cls + self.score(chosen[:, 5:], targets, "cls_pw") * found
+                    cls = cls + self.score(chosen[:, 5:], targets, "cls_pw", self.class_weights) * found
             obj = obj + self.score(p[..., 4].float(), objectness, "obj_pw") * balance * cells
         return box * self.hyp["box"], obj * self.hyp["obj"], cls * self.hyp["cls"]
 
@@ -108,14 +110,23 @@ class AnchorLoss:
         target.scatter_(1, cls.unsqueeze(1), 1 - 0.5 * smoothing)
         return target
 
-    def score(self, logits: Tensor, target: Tensor, weight: str) -> Tensor:
-        """Return mean cross-entropy with the positive weight that `weight` names, focal if asked for."""
+    def score(self, logits: Tensor, target: Tensor, weight: str, columns: Tensor | None = None) -> Tensor:
+        """Return mean cross-entropy with the positive weight that `weight` names, focal if asked for.
+
+        Args:
+            logits: (…), the classes last where `columns` is given.
+            target: likewise, 0–1.
+            weight: key of the hyperparameter.
+            columns: factors (nc,) of the classes.
+        """
         gamma = self.hyp["fl_gamma"]
         positive = self.hyp[weight]
         pos_weight = constant((positive,), logits) if positive != 1 else None
+        if columns is not None:
+            columns = columns.to(logits.device).expand_as(logits)
         if not gamma:
-            return cross_entropy(logits, target, pos_weight=pos_weight)
-        loss = cross_entropy(logits, target, pos_weight=pos_weight, reduction="none")
+            return cross_entropy(logits, target, columns, pos_weight=pos_weight)
+        loss = cross_entropy(logits, target, columns, pos_weight=pos_weight, reduction="none")
         p = logits.sigmoid()
         hit = target * p + (1 - target) * (1 - p)
         balance = target * 0.25 + (1 - target) * 0.75  # α of Lin et al., arXiv:1708.02002

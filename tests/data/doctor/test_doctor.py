@@ -226,3 +226,17 @@ def test_odd_files_all_accounted_for(shared: Path) -> None:
     text = report.text()
     assert "PROBLEM truncated: 1" in text
     assert "note exif-rotated: 6" in text
+
+
+def test_the_report_says_what_would_balance_the_classes(
+    yolo_set: Callable[..., Path], capsys: pytest.CaptureFixture
+) -> None:
+    row = "{} .5 .5 .2 .2\n"
+    labels = {f"i{number}": row.format(0) + (row.format(1) if number == 0 else "") for number in range(9)}
+    file = yolo_set({"train": labels, "val": {"v": row.format(0)}})
+    assert main([str(file), "--no-decode", "--oversample", "1"]) == 0
+    shown = capsys.readouterr().out
+    # the second class is in 1 of 9 images: √9; 9 boxes against 1: 1/9 and 1 over their mean of 5/9
+    assert "--oversample 1: 11 samples an epoch of 9 images" in shown
+    assert "in 11.1% of the images, repeated 3.00 times; weight 1.80" in shown
+    assert main([str(file), "--no-decode", "--oversample", "2"]) == 2

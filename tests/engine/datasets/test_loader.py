@@ -58,6 +58,25 @@ def test_processes_share_one_order_evenly(size):
     assert [parts[i % 3][i // 3] for i in range(size)] == whole
 
 
+FACTORS = np.array([1.0, 1.0, 2.5, 1.0, 3.0, 1.25])  # 9.75: ten samples an epoch
+
+
+def test_rare_images_come_more_often_and_each_time_as_another_sample():
+    sampler = EpochSampler(6, 1, True, 10, factors=FACTORS)
+    assert len(sampler) == 10
+    draws = [draw for epoch in range(60) if sampler.set_epoch(epoch) is None for draw in sampler]
+    assert len(set(draws)) == len({draw.numbers() for draw in draws}) == len(draws) == 600
+    counts = np.bincount([draw.image for draw in draws]) / 60
+    assert counts == pytest.approx(FACTORS * 10 / 9.75, abs=4.5 * 0.5 / np.sqrt(60))
+    assert order(sampler, 3) == order(EpochSampler(6, 1, True, 10, factors=FACTORS), 3) != order(sampler, 4)
+
+
+def test_repeated_samples_are_shared_by_processes_too():
+    parts = [order(EpochSampler(6, 1, True, 10, rank, 2, FACTORS), 5) for rank in range(2)]
+    whole = order(EpochSampler(6, 1, True, 10, factors=FACTORS), 5)
+    assert [parts[i % 2][i // 2] for i in range(10)] == whole
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_do_not_depend_on_the_number_of_workers(workers):
     sampler = EpochSampler(10, 0, True, 9)

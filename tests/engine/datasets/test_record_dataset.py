@@ -9,8 +9,9 @@ import pytest
 
 from ultralytics.cfg import get_cfg
 
-from engine.datasets.record_dataset import Draw, RecordDataset, box_sizes, describe, to_labels
+from engine.datasets.record_dataset import Draw, RecordDataset, _all_transforms, box_sizes, describe, to_labels
 from engine.errors import UsageError
+from models.upstream.data import BaseMixTransform
 
 
 def record(path, width, height, boxes, classes=None, crowd=None, difficult=None):
@@ -92,6 +93,24 @@ def test_a_sample_depends_on_its_key_alone(records):
     assert np.array_equal(expected["bboxes"], again["bboxes"])
     for different in (Draw(4, 2, 1, True), Draw(3, 3, 1, True)):
         assert not np.array_equal(expected["img"], first[different]["img"])
+
+
+def test_a_repeated_image_is_another_sample_and_its_first_occurrence_the_usual_one(records):
+    samples = dataset(records)
+    first, again = (samples[Draw(3, 2, 1, True, repeat)]["img"] for repeat in (0, 1))
+    assert np.array_equal(first, samples[Draw(3, 2, 1, True)]["img"])
+    assert not np.array_equal(first, again)
+
+
+def test_partners_of_a_mosaic_are_drawn_as_often_as_images_are_repeated(records):
+    factors = np.array([1.0, 1, 1, 1, 1, 3])
+    samples = dataset(records, factors=factors)
+    random.seed(0)
+    mosaics = [t for t in _all_transforms(samples.transforms) if isinstance(t, BaseMixTransform)]
+    drawn = [image for _ in range(2000) for t in mosaics for image in np.atleast_1d(t.get_indexes())]
+    assert len(mosaics) >= 3  # mosaic, mixup, copy-paste
+    parts = np.bincount(drawn, minlength=6) / len(drawn)
+    assert parts == pytest.approx(factors / 8, abs=4.5 * np.sqrt(0.25 / len(drawn)))
 
 
 def test_without_mosaic_a_sample_shows_one_image(records):

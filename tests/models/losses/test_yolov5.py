@@ -132,3 +132,22 @@ def test_a_few_steps_lower_the_loss() -> None:
         optimizer.step()
         losses.append(total.item())
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.5])
+def test_class_weights_multiply_each_classs_part_of_the_class_term(gamma: float) -> None:
+    detector = build_model("yolov5n", nc=3)
+    detector.hyp["fl_gamma"] = gamma
+    data = batch((0, 1, 0.5, 0.5, 0.3, 0.3), (1, 2, 0.2, 0.7, 0.5, 0.5))
+    maps = detector.train()(data["img"])
+    parts = []
+    for weights in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.5, 3.0, 0.25)):
+        detector.class_weights = torch.tensor(weights)
+        parts.append(AnchorLoss(detector)(maps, data)[1])
+    del detector.class_weights
+    plain = AnchorLoss(detector)(maps, data)[1]
+    single = [part["cls_loss"].item() for part in parts]
+    assert sum(single[:3]) == pytest.approx(plain["cls_loss"].item(), rel=1e-5)
+    assert single[3] == pytest.approx(0.5 * single[0] + 3 * single[1] + 0.25 * single[2], rel=1e-5)
+    assert min(single) > 0
+    assert all(part[term] == plain[term] for part in parts for term in ("box_loss", "obj_loss"))
