@@ -15,18 +15,11 @@ from scripts.site_hooks import on_page_markdown, without_outside_links
 ONE_LANGUAGE = {"glossary"}
 # Pages that wait for their translation. A page that has one is taken out of this list; none may be added.
 UNTRANSLATED = {
-    "adopt",
-    "benchmarks",
     "data",
     "detection",
     "inspection",
-    "metrics",
-    "placement",
-    "results",
     "study",
     "training",
-    "yaml",
-    "yolov7",
 }
 
 
