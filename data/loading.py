@@ -111,5 +111,5 @@ def _probe_with_bar(paths: Sequence[Path]) -> list[ImageMetadata]:
         return probe_cached(paths)
     from tqdm import tqdm
 
-    with tqdm(total=len(paths), desc="Checking images", unit="img") as bar:
+    with tqdm(total=len(paths), desc="Checking images", unit="img", disable=None) as bar:
         return probe_cached(paths, bar.update)

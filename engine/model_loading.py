@@ -3,6 +3,7 @@
 import json
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,45 @@ def _with_attention(path: Path, options: Namespace) -> Any:
     return detector.eval()
 
 
-def start_model(options: Namespace, info: dict[str, Any]) -> Any:
+@dataclass(frozen=True)
+class Start:
+    """Hold what a training run starts from, before the number of classes is known.
+
+    Attributes:
+        source: the checkpoint, read; None from scratch.
+        spec: the model, of the description's own number of classes.
+    """
+
+    source: Any
+    spec: Any
+
+
+def read_start(options: Namespace) -> Start:
+    """Read weights and description of a training run, which tells what is wrong with them before data are read.
+
+    Args:
+        options: flags of train.py.
+
+    Raises:
+        SpecError, CheckpointError: if the input is wrong.
+    """
+    from models.build import read_source, start_spec
+    from models.weights.download import resolve_weights
+
+    weights = resolve_weights(options.weights, options.download) if options.weights else None
+    source = read_source(weights) if weights is not None else None
+    _warn_of_stale_references(options.cfg)
+    identity = True if options.identity else None
+    return Start(source, start_spec(options.cfg or str(weights), source, options.attention, identity=identity))
+
+
+def start_model(options: Namespace, info: dict[str, Any], start: Start | None = None) -> Any:
     """Build the model that a training run starts from, and report what was taken over from the weights.
 
     Args:
         options: flags of train.py.
         info: data dictionary from `engine.datasets.record_dataset.describe`.
+        start: from `read_start`, where that was called before.
 
     Raises:
         UsageError: with --strict-transfer, if unchanged tensors were not taken over; if the report cannot be written.
@@ -93,17 +127,15 @@ def start_model(options: Namespace, info: dict[str, Any]) -> Any:
     from engine.runtime.log import LOGGER
     from models import build_model
     from models.build import CHECKPOINTS
-    from models.weights.download import resolve_weights
 
     if options.transfer_report and not options.weights:
         raise UsageError("--transfer-report says what is taken over from --weights; there are none")
-    weights = resolve_weights(options.weights, options.download) if options.weights else None
-    _warn_of_stale_references(options.cfg)
+    source = (start or read_start(options)).source
     model = build_model(
-        options.cfg or str(weights),
+        options.cfg or str(source.path),
         nc=info["nc"],
         attention=options.attention,
-        weights=weights,
+        weights=source,
         identity=True if options.identity else None,
         seed=options.seed,
         names=info["names"],
@@ -114,9 +146,9 @@ def start_model(options: Namespace, info: dict[str, Any]) -> Any:
     )  # a checkpoint's own attention stays as it is
     if options.identity and not options.attention and not (described and model.attention_names()):
         raise UsageError(NOTHING_PLACED)
-    if weights is not None:
+    if source is not None:
         report: Any = model.transfer_report
-        LOGGER.info(f"{weights}: {report.summary()}")
+        LOGGER.info(f"{source.path}: {report.summary()}")
         if options.transfer_report:
             _write_report(report, Path(options.transfer_report))
             LOGGER.info(f"every tensor is listed in {options.transfer_report}")

@@ -55,14 +55,7 @@ def build_model(
         CheckpointError: if the weights cannot be read.
     """
     source = read_source(weights) if isinstance(weights, str | Path) else weights
-    if isinstance(cfg, str | Path) and Path(cfg).suffix in CHECKPOINTS:
-        same = source is not None and source.path == Path(cfg)
-        cfg = _description(source if same and source else read_source(cfg))
-        if identity is not None:
-            attention, identity = starting(attention, identity), None
-    elif source is not None:
-        cfg = _as_trained(cfg, source)
-    spec = read_spec(cfg, attention, nc=nc, ch=ch, identity=identity)
+    spec = start_spec(cfg, source, attention, nc=nc, ch=ch, identity=identity)
     if names is None and source is not None and len(source.names) == spec.nc:
         names = source.names
     detector = Detector(spec, names, hyp, seed)
@@ -70,6 +63,39 @@ def build_model(
         transfer(source, detector)
         detector.trained_imgsz = source.trained_imgsz
     return detector
+
+
+def start_spec(
+    cfg: str | Path | Mapping[str, Any],
+    source: Source | None,
+    attention: Sequence[str | Mapping[str, Any]] = (),
+    *,
+    nc: int | None = None,
+    ch: int = 3,
+    identity: bool | None = None,
+) -> ModelSpec:
+    """Return the resolved description of the model that `build_model` constructs from these arguments.
+
+    Args:
+        cfg: as for `build_model`, and so are the others.
+        source: the checkpoint that tensors are taken from, None for initial values.
+        attention: further placements.
+        nc: number of classes.
+        ch: channels of the image.
+        identity: whether placed attention starts as the identity.
+
+    Raises:
+        SpecError: if the description does not fit together.
+        CheckpointError: if cfg is a checkpoint that describes no model.
+    """
+    if isinstance(cfg, str | Path) and Path(cfg).suffix in CHECKPOINTS:
+        same = source is not None and source.path == Path(cfg)
+        cfg = _description(source if same and source else read_source(cfg))
+        if identity is not None:
+            attention, identity = starting(attention, identity), None
+    elif source is not None:
+        cfg = _as_trained(cfg, source)
+    return read_spec(cfg, attention, nc=nc, ch=ch, identity=identity)
 
 
 def _as_trained(cfg: str | Path | Mapping[str, Any], source: Source) -> str | Path | Mapping[str, Any]:

@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         print(report.text(examples=sys.maxsize if args.all else 3))  # noqa: T201
         if args.json:
             text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False)
-            write_atomically(args.json, text.encode(errors="backslashreplace"))  # as JSON escapes what is not UTF-8
+            _write_json(args.json, text)
         if args.overlay:
             number = write_overlay(report.dataset, args.overlay)
             print(f"{number} images with labels: {args.overlay}")  # noqa: T201
@@ -48,6 +48,18 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 2
     return 1 if args.strict and report.problems else 0
+
+
+def _write_json(path: Path, text: str) -> None:
+    """Write the file of --json.
+
+    Raises:
+        DataError: naming the file, not the temporary one beside it.
+    """
+    try:
+        write_atomically(path, text.encode(errors="backslashreplace"))  # as JSON escapes what is not UTF-8
+    except OSError as error:
+        raise DataError(f"--json {path}: cannot be written ({error.strerror or error})") from None
 
 
 def _parser() -> argparse.ArgumentParser:

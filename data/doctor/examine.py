@@ -100,7 +100,7 @@ def _find_duplicates(dataset: Dataset, progress: bool, workers: int | None) -> R
         return find_duplicates(dataset, workers=workers)
     from tqdm import tqdm
 
-    with tqdm(total=len({record.path for record in dataset}), desc="Comparing images", unit="img") as bar:
+    with tqdm(total=len({record.path for record in dataset}), desc="Comparing images", unit="img", disable=None) as bar:
         return find_duplicates(dataset, bar.update, workers)
 
 

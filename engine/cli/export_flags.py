@@ -42,7 +42,9 @@ def export_parser() -> Parser:
     )
     size = "pixels of a side; by default as the checkpoint was trained"
     parser.add_argument("--imgsz", "--img", "--img-size", type=positive_int, default=None, help=size)
-    parser.add_argument("--batch-size", "--batch", type=positive_int, default=1)
+    parser.add_argument(
+        "--batch-size", "--batch", type=positive_int, default=1, help="images that the file takes at a time"
+    )
     parser.add_argument("--dynamic", action="store_true", help="let batch and size vary")
     parser.add_argument("--opset", type=positive_int, default=None, help="ONNX operator set")
     parser.add_argument("--simplify", action="store_true", help="simplify the ONNX graph; needs onnxslim")

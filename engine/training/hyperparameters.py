@@ -51,7 +51,6 @@ def find(name: str) -> Path:
             return path
     own = ORIGINAL_NAMES.get(Path(name).name.removesuffix(".yaml"))
     if own is not None:
-        LOGGER.info(f"--hyp {name}: there is no such file; it is called {own} here")
         return FOLDER / f"{own}.yaml"
     shipped = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
     raise UsageError(f"--hyp {name}: no such file, and no such name in {FOLDER} (there: {shipped})")
@@ -69,7 +68,9 @@ def read(name: str, loss_keys: Collection[str]) -> Hyp:
         SpecError: if it is no YAML of lines such as `lr0: 0.01`.
     """
     path = find(name)
-    content = read_yaml(path)
+    if path.name.removesuffix(".yaml") != Path(name).name.removesuffix(".yaml"):
+        LOGGER.info(f"--hyp {name}: there is no such file; it is called {path.stem} here")
+    content = read_yaml(path, "'lr0: 0.01'")
     for key, value in content.items():
         _check(path, key, value, loss_keys)
     return Hyp(

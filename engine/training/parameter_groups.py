@@ -23,20 +23,11 @@ def frozen_names(model: Any, rows: Collection[int], train_only_attention: bool) 
     Raises:
         UsageError: if a row does not exist, there is no attention to train, or nothing is left to train.
     """
+    check_frozen(model.spec, rows, train_only_attention)
     attention = _attention_prefixes(model)
     names = [name for name, _ in model.named_parameters()]
     if train_only_attention:
-        if not attention:
-            raise UsageError(
-                "--train-only attention: the model has none; place some with --attention or a --cfg overlay"
-            )
         return {name for name in names if not name.startswith(attention)}
-    known = {name.split(".")[1] for name in names}
-    last = max(int(name) for name in known if name.isdigit())
-    for row in rows:
-        if row > last:
-            asked = len(rows) if len(rows) > 1 and sorted(rows) == list(range(len(rows))) else row  # see frozen_rows
-            raise UsageError(f"--freeze {asked}: the base's last row is {last}")
     prefixes = tuple(f"model.{row}." for row in rows)
     frozen = {
         name for name in names if prefixes and name.startswith(prefixes) and not name.startswith(attention or "\0")
@@ -44,6 +35,30 @@ def frozen_names(model: Any, rows: Collection[int], train_only_attention: bool) 
     if len(frozen) == len(names):
         raise UsageError(f"--freeze {' '.join(map(str, sorted(rows)))}: nothing is left to train")
     return frozen
+
+
+def check_frozen(spec: Any, rows: Collection[int], train_only_attention: bool) -> None:
+    """Make sure that what is to be frozen is there.
+
+    Args:
+        spec: a ModelSpec.
+        rows: rows of the base to freeze.
+        train_only_attention: freeze everything but attention.
+
+    Raises:
+        UsageError: if a row does not exist, or there is no attention to train.
+    """
+    if train_only_attention:
+        if not any(layer.attention or layer.inside for layer in spec.layers):
+            raise UsageError(
+                "--train-only attention: the model has none; place some with --attention or a --cfg overlay"
+            )
+        return
+    last = max(int(layer.name) for layer in spec.layers if layer.name.isdigit())
+    for row in rows:
+        if row > last:
+            asked = len(rows) if len(rows) > 1 and sorted(rows) == list(range(len(rows))) else row  # see frozen_rows
+            raise UsageError(f"--freeze {asked}: the base's last row is {last}")
 
 
 def frozen_rows(freeze: list[int]) -> list[int]:

@@ -1,6 +1,5 @@
 """Train a detector: train.py as a function, and `train` for Python programs."""
 
-import shlex
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from engine.cli.train_flags import train_parser
 from engine.datasets.record_dataset import box_sizes, describe
 from engine.datasets.splits import data_name, load_data
 from engine.errors import UsageError
-from engine.model_loading import load_plugins, start_model
+from engine.model_loading import load_plugins, read_start, start_model
 from engine.runtime import distributed
 from engine.runtime.devices import check_device, check_processes
 from engine.runtime.fonts import prepare_plots
@@ -24,7 +23,9 @@ from engine.runtime.log import LOGGER
 from engine.runtime.signals import terminating_as_interrupt
 from engine.training import hyperparameters
 from engine.training.class_balance import check_oversampling
+from engine.training.end_report import report_end
 from engine.training.model_summary import model_line
+from engine.training.parameter_groups import check_frozen, frozen_rows
 from engine.training.resume import check_unchanged, continue_run, fingerprint, resume_after_restart
 from engine.training.run_state import data_fingerprint
 from engine.training.start_notes import identity_warning, missing_loggers
@@ -87,9 +88,13 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
     if options.compile and here.world > 1:
         raise UsageError("--compile: works in one process; leave it out with torchrun")
     with distributed.in_turn(here):
+        start = read_start(options) if resume_from is None else None
+        if start is not None:  # what takes no time to find out, before the data are read
+            hyperparameters.find(options.hyp)
+            check_frozen(start.spec, frozen_rows(options.freeze), options.train_only == "attention")
         names, splits = load_data(options.data, SPLITS, options.data_root, options.download, options.single_cls)
         info = describe(names, splits, options.single_cls)
-        model = _continued(resume_from, info) if resume_from is not None else start_model(options, info)
+        model = start_model(options, info, start) if start is not None else _continued(resume_from, info)
     options.imgsz = rounded(options.imgsz, int(max(model.stride)))
     hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})
     fingerprints = _fingerprints(options, info, splits, hyp)
@@ -122,7 +127,7 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
         LOGGER.warning(line)
     with _stopping_cleanly(trainer):
         trainer.train()
-    _report(trainer)
+    report_end(trainer)
     return trainer
 
 
@@ -261,36 +266,3 @@ def _stopping_cleanly(trainer: DetectorTrainer) -> Iterator[None]:
         if trainer.last.exists():
             LOGGER.info(f"\nstopped; continue with: python train.py --resume {trainer.last}")
         raise
-
-
-def _report(trainer: DetectorTrainer) -> None:
-    """Say how good the best weights are, where everything is, and what to run next."""
-    metrics = trainer.metrics or {}
-    figures = ", ".join(f"{name} {metrics[key]:.3f}" for name, key in _FIGURES if key in metrics)
-    LOGGER.info(f"best epoch {trainer.stopper.best_epoch}: {figures}")
-    LOGGER.info(f"weights, results.csv and plots in {trainer.save_dir}")
-    if trainer.process.rank == 0:
-        LOGGER.info("\n".join(["next:", *(f"  {line}" for line in next_commands(trainer))]))
-
-
-def next_commands(trainer: DetectorTrainer) -> list[str]:
-    """Return the commands that measure, use and export what was trained."""
-    best = trainer.best if trainer.best.exists() else trainer.last
-    weights, size = shlex.quote(str(best)), trainer.args.imgsz
-    options = trainer.options
-    data = f"--data {shlex.quote(str(options['data']))}"
-    data += f" --data-root {shlex.quote(str(options['data_root']))}" if options.get("data_root") else ""
-    plugins = "".join(f" --plugin {shlex.quote(str(plugin))}" for plugin in options.get("plugin") or ())
-    return [
-        f"python val.py --weights {weights} {data} --img {size}{plugins}",
-        f"python detect.py --weights {weights} --source IMAGES --img {size}{plugins}",
-        f"python export.py --weights {weights} --include onnx --img {size}{plugins}",
-    ]
-
-
-_FIGURES = (
-    ("precision", "metrics/precision(B)"),
-    ("recall", "metrics/recall(B)"),
-    ("mAP50", "metrics/mAP50(B)"),
-    ("mAP50-95", "metrics/mAP50-95(B)"),
-)

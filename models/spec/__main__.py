@@ -2,12 +2,13 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from data.tool_parser import ToolParser
 from models.catalog.mechanisms import load_plugin
-from models.errors import SpecError, guarded
+from models.errors import CheckpointError, SpecError, guarded
 from models.spec.model_spec import ModelSpec, read_spec
 from models.spec.render import as_json, differences, svg, table
 
@@ -17,7 +18,9 @@ IMAGE_SIZE = 640  # pixels of a side, for the operations
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; 0 done, 2 the input is wrong (one line on standard error)."""
     parser = ToolParser(prog="python -m models.spec", description=__doc__)
-    parser.add_argument("file", help="model YAML, overlay or name, such as yolov5n or ultralytics/yolo11n")
+    parser.add_argument(
+        "file", help="model YAML, overlay or name, such as yolov5n or ultralytics/yolo11n; or a checkpoint (.pt)"
+    )
     parser.add_argument(
         "--attention", nargs="+", default=[], metavar="PLACEMENT", help='such as "CBAM@neck.P3,neck.P4"'
     )
@@ -34,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     for plugin in options.plugin:
         load_plugin(plugin)
-    spec = read_spec(options.file, options.attention, nc=options.nc, identity=options.identity)
+    spec = read_spec(_described(options.file), options.attention, nc=options.nc, identity=options.identity)
     if options.diff:
-        base = read_spec(options.diff, nc=options.nc)
+        base = read_spec(_described(options.diff), nc=options.nc)
         lines = differences(spec, base)
         _say("\n".join([*lines, added_cost(spec, base)]) if lines else "no difference")
         return
@@ -50,6 +53,24 @@ def _run(options: argparse.Namespace) -> None:
         _say(f"{gflops(spec):.1f} GFLOPs at {IMAGE_SIZE} px")
         for warning in spec.warnings:
             _say(f"note: {warning}")
+
+
+def _described(file: str) -> str | Mapping[str, Any]:
+    """Return what to read: a YAML's path or name as it is, of a checkpoint the description in it.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be read, or describes no model.
+    """
+    from models.build import CHECKPOINTS
+
+    if Path(file).suffix not in CHECKPOINTS:
+        return file
+    from models.source import read_source
+
+    source = read_source(file)
+    if source.spec is None:
+        raise CheckpointError(f"{file}: {source.reason}; give the YAML of its model")
+    return {**source.spec.yaml, "name": Path(file).name}
 
 
 def count_parameters(spec: ModelSpec) -> dict[str, int]:

@@ -32,11 +32,12 @@ class _UniqueKeyLoader(Loader):
         return mapping
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, example: str = "") -> dict[str, Any]:
     """Read one YAML mapping.
 
     Args:
         path: file to read; nothing in it is executed.
+        example: keys that such a file has, for messages; those of a model where it is empty.
 
     Returns:
         The mapping, of plain types.
@@ -50,11 +51,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SpecError(f"{path}: cannot be read ({error.strerror or error}); check the path") from None
     if len(content) > MAX_BYTES:
-        raise SpecError(f"{path}: larger than {MAX_BYTES} bytes, which no model description is")
-    return parse_yaml(content, str(path))
+        raise SpecError(
+            f"{path}: larger than {MAX_BYTES} bytes, which no {'such file' if example else 'model description'} is"
+        )
+    return parse_yaml(content, str(path), example)
 
 
-def parse_yaml(content: bytes | str, where: str) -> dict[str, Any]:
+def parse_yaml(content: bytes | str, where: str, example: str = "") -> dict[str, Any]:
     """Parse YAML text into one mapping; see `read_yaml`, `where` names the text in errors."""
     try:
         _check_events(content, where)
@@ -68,9 +71,11 @@ def parse_yaml(content: bytes | str, where: str) -> dict[str, Any]:
     except (RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise SpecError(f"{where}: not valid YAML: {_one_line(error)}") from None
     if data is None:
-        raise SpecError(f"{where}: is empty; expected a mapping such as 'base: yolov5n' or 'backbone: …'")
+        keys = example or "'base: yolov5n' or 'backbone: …'"
+        raise SpecError(f"{where}: is empty; expected a mapping such as {keys}")
     if not isinstance(data, dict):
-        expected = "expected a mapping such as 'nc: 80'"
+        keys = example or "'nc: 80'"
+        expected = f"expected a mapping such as {keys}"
         raise SpecError(f"{where}: holds a {type(data).__name__}, {expected}{_hint(content)}")
     check_plain(data, where)
     return data

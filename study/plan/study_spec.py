@@ -26,6 +26,7 @@ RESERVED = frozenset(
 )
 WITH_OFF = ("amp", "cache")  # flags of which a value is off, which YAML reads as false
 MEASURED = ("imgsz", "single_cls", "stretch")  # what the numbers are measured at: alike for all variants
+_EXAMPLE = "'data: bccd', 'cfg: yolov5n' and 'variants: {cbam: CBAM@neck.P3}'"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,63}")
 _MOST_SEEDS, _MOST_VARIANTS = 1000, 500
 
@@ -86,7 +87,7 @@ def read_study(file: str | Path) -> StudySpec:
         SpecError: if it is no readable YAML.
     """
     path = Path(file)
-    content = read_yaml(path)
+    content = read_yaml(path, _EXAMPLE)
     for key in content:
         if key not in KEYS:
             near = get_close_matches(str(key), KEYS, n=1)

@@ -240,3 +240,14 @@ def test_the_report_says_what_would_balance_the_classes(
     assert "--oversample 1: 11 samples an epoch of 9 images" in shown
     assert "in 11.1% of the images, repeated 3.00 times; weight 1.80" in shown
     assert main([str(file), "--no-decode", "--oversample", "2"]) == 2
+
+
+def test_a_file_of_json_that_cannot_be_written(
+    yolo_set: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "out.json"
+    assert main([str(yolo_set({"train": {"a": ""}, "val": {"v": ""}})), "--json", str(out), "--no-decode"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"--json {out}: cannot be written (")
+    assert message.count("\n") == 1

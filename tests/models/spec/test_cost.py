@@ -22,3 +22,10 @@ def test_the_table_ends_with_the_operations(capsys):
     found = re.search(r"^([\d.]+) GFLOPs at 640 px$", capsys.readouterr().out, re.MULTILINE)
     assert found
     assert float(found[1]) == pytest.approx(4.4, abs=0.15)
+
+
+def test_a_checkpoint_is_described_as_its_model_is(root, capsys):
+    assert main([str(root / "weights" / "yolov5n-digits.pt")]) == 0
+    assert "yolov5n-digits.pt: 25 layers, 1,777,447 parameters, 10 classes" in capsys.readouterr().out
+    assert main(["nothere.pt"]) == 2
+    assert capsys.readouterr().err == "error: nothere.pt: no such file; check the path\n"

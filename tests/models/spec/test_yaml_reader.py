@@ -72,3 +72,12 @@ def test_a_plain_mapping_is_read_as_it_stands(write: Callable[..., Path]) -> Non
         "shared": [1],
         "again": [1],
     }
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "hello"])
+def test_a_file_that_is_no_model_is_told_what_its_own_kind_holds(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(SpecError, match=r"expected a mapping such as 'lr0: 0\.01'") as caught:
+        read_yaml(file, "'lr0: 0.01'")
+    assert not any(word in str(caught.value) for word in ("backbone", "nc:", "base:"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.errors import UsageError
+from models.errors import SpecError
 from study.plan.study_spec import read_study
 
 
@@ -122,3 +123,12 @@ def test_a_bare_name_is_a_file_beside_the_spec_if_there_is_one(write_spec: Calla
     assert spec.weights == str(path.parent / "w.pt")
     assert spec.data == str(path.parent / "mine.yaml")
     assert spec.cfg == "yolov5n"  # a name
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "hello\n"])
+def test_a_file_that_holds_no_study_is_told_what_one_holds(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(text)
+    with pytest.raises(SpecError, match=r"such as 'data: bccd', 'cfg: yolov5n' and 'variants: ") as caught:
+        read_study(file)
+    assert "backbone" not in str(caught.value)
