@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("attention", "data", "metrics", "models", "engine", "study")
+PACKAGES = ("attention", "data", "metrics", "models", "engine", "study", "playground")
 
 # From the ground up: a room may import the rooms of the lines before its own, and no other. A package's commands
 # (`__main__`) stand above its rooms, and so does its face (`__init__`, which hands names on) unless it is listed.
 LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "": (("attention", "data", "metrics"), ("models",), ("engine",), ("study",)),
+    "": (("attention", "data", "metrics"), ("models",), ("engine",), ("study",), ("playground",)),
     "attention": (
         ("older_torch", "timm_names"),
         ("registry", "flops", "attended"),
@@ -69,6 +69,14 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("validation",),
         ("training",),
         ("export", "inspection"),
+    ),
+    "playground": (
+        ("access", "guard", "faults", "texts", "mechanisms", "costs"),
+        ("design",),
+        ("fork", "session"),
+        ("pages",),
+        ("server",),
+        ("cli",),
     ),
     "study": (("plan",), ("execute", "analysis"), ("report",), ("cli",)),
 }

@@ -92,8 +92,15 @@ def as_json(spec: ModelSpec, parameters: Parameters) -> dict[str, Any]:
     }
 
 
-def svg(spec: ModelSpec, parameters: Parameters) -> str:
-    """Return a drawing: layers from top to bottom, indented by stride; what skips a row runs in tracks at the right."""
+def svg(spec: ModelSpec, parameters: Parameters, *, clickable: bool = False) -> str:
+    """Return a drawing: layers from top to bottom, indented by stride; what skips a row runs in tracks at the right.
+
+    Args:
+        spec: the model.
+        parameters: of its layers, as far as they are known.
+        clickable: mark layers (`data-layer`), the inside of blocks (`data-inside`) and connections (`data-source`,
+            `data-reader`) for a page that reacts to clicks and keys.
+    """
     position = {layer.name: i for i, layer in enumerate(spec.layers)}
     levels = [_level(layer, spec) for layer in spec.layers]
     skips = [
@@ -106,6 +113,7 @@ def svg(spec: ModelSpec, parameters: Parameters) -> str:
     right = 20 + _INDENT * max(levels) + _BOX + 16
     width = max(right + _TRACK * (max(tracks.values(), default=-1) + 2), 500)
     height = _TOP + _ROW * len(spec.layers) + 20
+    counted = f"{sum(parameters.values()):,} parameters, " if parameters else ""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12">',
@@ -113,17 +121,19 @@ def svg(spec: ModelSpec, parameters: Parameters) -> str:
         '<path d="M0,0 L8,4 L0,8 z" fill="#555"/></marker></defs>',
         f'<rect width="{width}" height="{height}" fill="white"/>',
         f'<text x="20" y="24" font-size="16" font-weight="bold">{escape(spec.name)}</text>',
-        f'<text x="20" y="42" fill="#555">{len(spec.layers)} layers, {sum(parameters.values()):,} parameters, '
+        f'<text x="20" y="42" fill="#555">{len(spec.layers)} layers, {counted}'
         f"{spec.nc} classes; a layer says channels /stride and parameters</text>",
         '<text x="20" y="58" fill="#555">'
         "blue backbone, green neck, orange head, yellow attention; indented by stride</text>",
     ]
     for (start, end), track in sorted(tracks.items()):
-        parts.append(_skip(spec.layers[start], start, end, (levels[start], levels[end]), right + _TRACK * track))
+        path = _skip(spec.layers[start], start, end, (levels[start], levels[end]), right + _TRACK * track)
+        parts.append(_connection(path, spec.layers[start], spec.layers[end]) if clickable else path)
     for i, layer in enumerate(spec.layers):
         if i and spec.layers[i - 1].name in layer.reads:
-            parts.append(_step(i, levels[i - 1], levels[i]))
-        parts.append(_box(layer, i, levels[i], parameters.get(layer.name)))
+            path = _step(i, levels[i - 1], levels[i])
+            parts.append(_connection(path, spec.layers[i - 1], layer) if clickable else path)
+        parts.append(_box(layer, i, levels[i], parameters.get(layer.name), clickable))
     return "\n".join([*parts, "</svg>\n"])
 
 
@@ -154,15 +164,44 @@ def _step(i: int, above: int, level: int) -> str:
     return f'<path d="M{x1},{y1} L{x2},{y2}" stroke="#555" stroke-width="1.2" fill="none" marker-end="url(#a)"/>'
 
 
-def _box(layer: Layer, i: int, level: int, parameters: int | None) -> str:
+def _connection(path: str, source: Layer, reader: Layer) -> str:
+    """Return a connection that can be clicked: its line, and a wider one that is not seen."""
+    d = path.partition('d="')[2].partition('"')[0]
+    return (
+        f'<g class="connection" data-source="{escape(source.name)}" data-reader="{escape(reader.name)}">'
+        f"<title>{escape(source.name)} → {escape(reader.name)}</title>{path}"
+        f'<path d="{d}" fill="none" stroke="transparent" stroke-width="9"/></g>'
+    )
+
+
+def _inside_mark(layer: Layer, x: int, y: int) -> str:
+    """Return what stands for the inside of a block, to its left."""
+    return (
+        f'<g class="inside" data-inside="{escape(layer.name)}"><title>inside {escape(layer.name)} '
+        f'{escape(layer.module)}</title><rect x="{x - 17}" y="{y + 4}" width="14" height="14" rx="3" fill="white" '
+        f'stroke="{_EDGE[layer.section]}"/><path d="M{x - 14},{y + 11} h8 M{x - 10},{y + 7} v8" stroke="#555"/></g>'
+    )
+
+
+def _box(layer: Layer, i: int, level: int, parameters: int | None, clickable: bool = False) -> str:
     x, y = 20 + _INDENT * level, _middle(i) - 11
     fill, edge = _ATTENTION if layer.attention else (_FILL[layer.section], _EDGE[layer.section])
     size = " ".join(part for part in (_channels(layer), f"/{_stride(layer)}" if layer.stride else "") if part)
     count = f"{parameters:,}" if parameters else ""
     inside = f'<tspan fill="{_ATTENTION[1]}"> + {escape(_inside(layer))}</tspan>' if layer.inside else ""
     title = f"reads {', '.join(layer.reads)}; arguments {_short(layer.args)}"
+    mark, attributes = "", ""
+    if clickable:
+        kind = "attention" if layer.attention else layer.section
+        label = escape(f"{layer.name} {layer.module}")
+        attributes = (
+            f' class="layer {kind}" data-layer="{escape(layer.name)}" tabindex="{-1 if i else 0}" role="button"'
+        )
+        attributes += f' aria-label="{label}"'
+        mark = "" if layer.attention or layer.section == "head" else _inside_mark(layer, x, y)
     return (
-        f'<g><title>{escape(title)}</title><rect x="{x}" y="{y}" width="{_BOX}" height="22" rx="4" fill="{fill}" '
+        f"{mark}<g{attributes}><title>{escape(title)}</title>"
+        f'<rect x="{x}" y="{y}" width="{_BOX}" height="22" rx="4" fill="{fill}" '
         f'stroke="{edge}"/><text x="{x + 8}" y="{y + 15}"><tspan font-weight="bold">{escape(layer.name)}</tspan> '
         f"{escape(layer.module)}{f' ×{layer.number}' if layer.number > 1 else ''}{inside}</text>"
         f'<text x="{x + 244}" y="{y + 15}" text-anchor="end" fill="#333">{escape(size)}</text>'

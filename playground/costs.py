@@ -1,0 +1,67 @@
+"""What a model costs beyond its base, and what it keeps of its weights; counted as the scripts count."""
+
+from dataclasses import dataclass
+from statistics import median
+
+from models.network.detector import Detector
+from models.spec.__main__ import IMAGE_SIZE, count_parameters, gflops
+from models.spec.model_spec import ModelSpec
+from models.weights.transfer.plan import plan_transfer
+from study.execute.cost import interleaved
+
+ROUNDS = 5
+SHOWN_SIZE = IMAGE_SIZE  # pixels of a side
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Parameters by layer, and operations of one image."""
+
+    parameters: dict[str, int]
+    gflops: float
+
+    @property
+    def total(self) -> int:
+        """All parameters."""
+        return sum(self.parameters.values())
+
+
+def count(spec: ModelSpec) -> Counts:
+    """Count what `python -m models.spec` prints.
+
+    Raises:
+        SpecError: if a layer cannot be constructed.
+    """
+    return Counts(count_parameters(spec), gflops(spec))
+
+
+def kept(base: ModelSpec, spec: ModelSpec) -> str:
+    """Return what a model takes over from a checkpoint of its base, a few lines."""
+    source, target = Detector(base), Detector(spec)
+    report = plan_transfer(
+        base.layers,
+        spec.layers,
+        source.state_dict(),
+        {key: tuple(value.shape) for key, value in target.state_dict().items()},
+        source.names,
+        target.names,
+    )
+    return report.summary()
+
+
+def latency(models: dict[str, ModelSpec], rounds: int = ROUNDS) -> dict[str, float]:
+    """Measure the latency of fused models in turns, on the CPU.
+
+    Args:
+        models: name → model.
+        rounds: each times every model once.
+
+    Returns:
+        Name → median in milliseconds of one image of `SHOWN_SIZE`.
+    """
+    import torch
+
+    built = {name: Detector(spec).eval().fuse(verbose=False) for name, spec in models.items()}
+    channels = {spec.ch for spec in models.values()}
+    times = interleaved(built, torch.rand(1, channels.pop(), SHOWN_SIZE, SHOWN_SIZE), rounds)
+    return {name: median(values) for name, values in times.items()}

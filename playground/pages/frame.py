@@ -1,0 +1,110 @@
+"""What all pages share: the bar with the pages' names, language and brightness; code, tables and lines of faults."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+from nicegui import ui
+from starlette.requests import Request
+
+from playground.faults import line_of
+from playground.session import Session
+from playground.texts import LANGUAGES, Texts, preferred
+
+PAGES = {"build": "/"}
+
+
+@contextmanager
+def frame(session: Session, here: str, request: Request) -> Iterator[Texts]:
+    """Draw the bar; what is drawn in the block stands below it.
+
+    Args:
+        session: shared by all pages.
+        here: key of the page.
+        request: for the language that the browser wants.
+
+    Yields:
+        The words in the language of the page.
+    """
+    asked = request.query_params.get("lang", "")
+    if asked in LANGUAGES:
+        session.language = asked
+    say = Texts(session.language or preferred(request.headers.get("accept-language", "")))
+    ui.add_head_html('<link rel="stylesheet" href="/static/page.css">')
+    ui.page_title(f"{say(here)} – yolo-attention")
+    ui.query("html").props(f"lang={'zh-CN' if say.language == 'zh' else 'en'}")
+    dark = ui.dark_mode(session.dark)
+    with ui.header().classes("p-0").props("bordered=false"), ui.element("nav").classes("topbar"):
+        for key, path in PAGES.items():
+            ui.link(say(key), f"{path}?lang={say.language}").classes("here" if key == here else "")
+        ui.space()
+        other = LANGUAGES[1 - LANGUAGES.index(say.language)]
+        ui.link(say("other_language"), f"{PAGES[here]}?lang={other}").props(f"hreflang={other} id=language")
+
+        def turn() -> None:
+            session.dark = {None: True, True: False, False: None}[session.dark]
+            dark.value = session.dark
+            button.set_text(say(_brightness(session.dark)))
+
+        button = ui.button(say(_brightness(session.dark)), on_click=turn).props(
+            "flat dense no-caps color=white id=dark"
+        )
+    yield say
+
+
+def _brightness(dark: bool | None) -> str:
+    return {None: "as_system", True: "dark", False: "light"}[dark]
+
+
+def code(text: str, name: str, log: bool = False) -> ui.html:
+    """Show text as it is, in a box that can be scrolled."""
+    return ui.html(_code(text, name, log), sanitize=False).classes("w-full min-w-0")
+
+
+def set_code(element: ui.html, text: str, name: str, log: bool = False) -> None:
+    """Show another text in such a box."""
+    element.set_content(_code(text, name, log))
+
+
+def _code(text: str, name: str, log: bool) -> str:
+    return f'<pre class="code{" log" if log else ""}" id="{escape(name)}" tabindex="0">{escape(text)}</pre>'
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> ui.html:
+    """Show a table; numbers stand to the right."""
+    return ui.html(_table(heads, rows, name), sanitize=False).classes("w-full scroll")
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> str:
+    head = "".join(f"<th scope='col'>{escape(str(one))}</th>" for one in heads)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return f"<table class='plain' id='{escape(name)}'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: Any) -> str:
+    text = escape(str(value))
+    return f"<td class='number'>{text}</td>" if text[:1] in "0123456789+-−" and len(text) < 24 else f"<td>{text}</td>"
+
+
+class FaultLine:
+    """One line in the page for what went wrong last."""
+
+    def __init__(self, name: str = "fault") -> None:
+        self.label = ui.label("").classes("fault").props(f"role=alert id={name}")
+        self.label.set_visibility(False)
+
+    def say(self, error: BaseException | str) -> None:
+        """Show an error."""
+        self.label.set_text(error if isinstance(error, str) else line_of(error))
+        self.label.set_visibility(True)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.label.set_text("")
+        self.label.set_visibility(False)
+
+
+def choices(pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return choices for a select as it wants them."""
+    return dict(pairs)
