@@ -7,6 +7,7 @@ from engine.cli.parser import (
     add_data_flags,
     add_model_flags,
     add_run_flags,
+    add_slice_flags,
     any_case,
     any_int,
     batch_size_or_auto,
@@ -71,6 +72,14 @@ def train_parser() -> Parser:
     group.add_argument("--batch-size", "--batch", type=batch_size_or_auto, default=16, help="-1 fits the memory")
     group.add_argument(
         "--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of the longer side"
+    )
+    add_slice_flags(group, "trained on, and validated on")
+    group.add_argument(
+        "--slice-visible",
+        type=fraction,
+        default=0.25,
+        metavar="PART",
+        help="of a box's area that a window must show for the box to be a label there",
     )
     group.add_argument("--rect", action="store_true", help="rectangular batches: less padding, no mosaic, no shuffling")
     group.add_argument(

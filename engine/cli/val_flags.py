@@ -7,6 +7,7 @@ from engine.cli.parser import (
     add_data_flags,
     add_model_flags,
     add_run_flags,
+    add_slice_flags,
     fraction,
     non_negative_int,
     positive_int,
@@ -43,6 +44,7 @@ def val_parser() -> Parser:
     )
     group.add_argument("--iou-thres", "--iou", type=fraction, default=0.6, help="IoU threshold of NMS")
     group.add_argument("--max-det", type=positive_int, default=300, help="boxes per image")
+    add_slice_flags(group, "looked at, their boxes joined")
     group.add_argument("--square", action="store_true", help="pad to squares, as exported models of one size need")
     group.add_argument(
         "--task", choices=["train", "val", "test", "speed"], default="val", help="which split; speed: times only"

@@ -132,6 +132,11 @@ class RecordDataset(YOLODataset):
             self.plain_transforms = self.build_transforms(closed)
         self._cache(cache)
 
+    @property
+    def images(self) -> list[Any]:
+        """Return the records of whole images."""
+        return self.records
+
     def get_img_files(self, img_path: Any) -> list[str]:
         """Return the paths of the records."""
         return [str(record.path) for record in self.records]
@@ -183,9 +188,7 @@ class RecordDataset(YOLODataset):
         """
         if self.ims[i] is not None:
             return self.ims[i], self.im_hw0[i], self.im_hw[i]
-        image = image_io.read(self.im_files[i], stretch=self.stretch)
-        if image is None:
-            raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more")
+        image = self._read(i)
         height, width = image.shape[:2]
         ratio = self.imgsz / max(height, width)
         if ratio != 1:
@@ -193,6 +196,17 @@ class RecordDataset(YOLODataset):
             smooth = cv2.INTER_LINEAR if self.augment or ratio > 1 else cv2.INTER_AREA
             image = cv2.resize(image, size, interpolation=smooth)
         return image, (height, width), image.shape[:2]
+
+    def _read(self, i: int) -> np.ndarray:
+        """Read an image at its own size, (h, w, 3) uint8 BGR.
+
+        Raises:
+            UsageError: if the file can no longer be read.
+        """
+        image = image_io.read(self.im_files[i], stretch=self.stretch)
+        if image is None:
+            raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more")
+        return image
 
     def __getitem__(self, key: Any) -> dict[str, Any]:
         """Return one sample: for a Draw with its own random numbers, for a number the unaugmented image."""

@@ -97,6 +97,11 @@ def view_records(records: Sequence[Any], slicing: Slicing) -> tuple[list[Any], n
     return views, np.concatenate(windows) if windows else np.zeros((0, 4), np.int64), numbers
 
 
+def samples_of(records: Sequence[Any], slicing: Slicing | None) -> Sequence[Any]:
+    """Return the records that a model is trained on: the images, or the views of them."""
+    return records if slicing is None else view_records(records, slicing)[0]
+
+
 def cut_record(record: Any, window: np.ndarray, visible: float) -> Any:
     """Return a record of what a window shows: boxes clipped to it, those left out of which too little is visible.
 

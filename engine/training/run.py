@@ -14,6 +14,7 @@ from engine.datasets.record_dataset import box_sizes, describe
 from engine.datasets.splits import data_name, load_data
 from engine.errors import UsageError
 from engine.model_loading import load_plugins, read_start, start_model
+from engine.ops.windows import Slicing, samples_of
 from engine.runtime import distributed
 from engine.runtime.devices import check_device, check_processes
 from engine.runtime.fonts import prepare_plots
@@ -85,8 +86,10 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
         check_device(device)
     check_processes(here, device, options.batch_size, options.sync_bn)
     check_oversampling(options)
-    if options.compile and here.world > 1:
-        raise UsageError("--compile: works in one process; leave it out with torchrun")
+    for flag in ("compile", "slice"):
+        if getattr(options, flag) and here.world > 1:
+            raise UsageError(f"--{flag}: works in one process; leave it out with torchrun")
+    slicing = Slicing.of(options)
     with distributed.in_turn(here):
         start = read_start(options) if resume_from is None else None
         if start is not None:  # what takes no time to find out, before the data are read
@@ -121,7 +124,7 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
             prepare_plots(info["names"])
         distributed.remember_folder(str(folder))
         _record(folder, options, hyp, trainer.precision.name)
-    _check_anchors(trainer, options)
+    _check_anchors(trainer, options, slicing)
     LOGGER.info(model_line(model, trainer.args.imgsz))
     for line in filter(None, [identity_warning(model) if resume_from is None else "", *missing_loggers()]):
         LOGGER.warning(line)
@@ -245,13 +248,13 @@ def _record(folder: Path, options: Namespace, hyp: hyperparameters.Hyp, precisio
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _check_anchors(trainer: DetectorTrainer, options: Namespace) -> None:
+def _check_anchors(trainer: DetectorTrainer, options: Namespace, slicing: Slicing | None) -> None:
     """Replace anchors that fit the data badly, before training begins."""
     if options.noautoanchor or trainer.resume_from is not None or not hasattr(trainer.model.model[-1], "anchor_wh"):
         return
     from models.autoanchor import check_anchors
 
-    sizes = box_sizes(trainer.info["train"].records, options.imgsz)
+    sizes = box_sizes(samples_of(trainer.info["train"].records, slicing), options.imgsz)
     LOGGER.info(check_anchors(trainer.model, sizes, trainer.model.hyp["anchor_t"], options.seed))
 
 

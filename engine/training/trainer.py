@@ -11,7 +11,9 @@ import torch
 from attention.older_torch import buffers_left_alone
 from engine.datasets.loader import EpochSampler, make_loader
 from engine.datasets.record_dataset import RecordDataset
+from engine.datasets.sliced_dataset import sliced
 from engine.errors import RunFailed
+from engine.ops.windows import Slicing, samples_of
 from engine.runtime import distributed
 from engine.runtime.devices import memory_format
 from engine.runtime.log import LOGGER
@@ -101,12 +103,14 @@ class DetectorTrainer(EpochTrainer):
             mode: "train" augments.
             batch: images a batch, for rectangular batches.
         """
-        train = mode == "train"
-        return RecordDataset(
+        train, slicing = mode == "train", Slicing.of(self.options)
+        samples = samples_of(img_path.records, slicing)
+        return sliced(
+            slicing,
             img_path.records,
             cache=self.options["cache"] or "auto",
             stretch=self.options.get("stretch", False),
-            factors=repeat_factors(img_path.records, self.info, self.options) if train else None,
+            factors=repeat_factors(samples, self.info, self.options) if train else None,
             data=self.data,
             imgsz=self.args.imgsz,
             augment=train,

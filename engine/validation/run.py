@@ -11,6 +11,7 @@ from engine.datasets.record_dataset import describe
 from engine.datasets.splits import data_name, load_data
 from engine.errors import UsageError
 from engine.model_loading import load_weights
+from engine.ops.windows import Slicing
 from engine.runtime.devices import check_device, check_runtime
 from engine.runtime.fonts import prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
@@ -73,6 +74,7 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     if not options.noplots:
         prepare_plots(names, getattr(model, "names", {}))
     validator.stretch = options.stretch
+    validator.slicing = Slicing.of(options)
     validator.workers = options.workers if _on_gpu() else 0
     validator(model=model)
     if options.task == "speed":

@@ -10,10 +10,14 @@ import torch
 
 from engine.datasets.loader import make_loader
 from engine.datasets.record_dataset import RecordDataset
+from engine.datasets.sliced_dataset import SlicedDataset, sliced
 from engine.errors import UsageError
 from engine.ops.nms_torch import non_max_suppression
+from engine.ops.windows import Slicing
 from engine.runtime.devices import memory_format
 from engine.runtime.threads import BackgroundWorker
+from engine.validation.joined_views import JoinedViews
+from engine.validation.truths import collect_truths
 from models.build import load_model
 from models.upstream import patches
 from models.upstream.validation import ConfusionMatrix, DetectionValidator
@@ -46,6 +50,7 @@ class Validator(DetectionValidator):
 
     device: Any
     names: Any  # class number → name
+    speed: dict[str, float]  # ms an image by stage
 
     def __init__(self, *args: Any, info: dict | None = None, keep_boxes: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,6 +58,7 @@ class Validator(DetectionValidator):
         self.keep_boxes = keep_boxes
         self.dtype: torch.dtype | None = None  # what training's forward pass computes in, on GPUs; None: full precision
         self.stretch = False  # values of images of more than 8 bits
+        self.slicing: Slicing | None = None  # how large images are cut into windows
         self.workers = 0  # loader processes; ultralytics sets its own setting to 0 on CPUs
         self.boxes: list[np.ndarray] = []  # (n, 7): record, class, x, y, width, height in pixels, score
         self.background = BackgroundWorker(2 * MAX_PENDING)
@@ -82,7 +88,8 @@ class Validator(DetectionValidator):
             raise UsageError(
                 f"the exported model takes {sizes[0]}×{sizes[-1]} images only; to measure it write one with --dynamic"
             )
-        return RecordDataset(
+        return sliced(
+            self.slicing,
             img_path.records,
             stretch=self.stretch,
             data=self.data,
@@ -123,6 +130,11 @@ class Validator(DetectionValidator):
         super().init_metrics(model)
         self.boxes, self.selecting = [], 0.0
         self._report: Any = None
+        self.joined: JoinedViews | None = None
+        if isinstance(self.dataloader.dataset, SlicedDataset):
+            args = self.args
+            agnostic = bool(args.single_cls or args.agnostic_nms)
+            self.joined = JoinedViews(self.dataloader.dataset, args.iou, args.max_det, agnostic)
         self.confusion_matrix = _UncountedMatrix(names=model.names)
 
     def postprocess(self, preds: Any) -> Any:
@@ -142,6 +154,17 @@ class Validator(DetectionValidator):
 
     @torch.inference_mode()
     def _take(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        if self.joined is None:
+            self._count(preds, batch)
+            return
+        for position, pred in enumerate(preds):
+            view = self.joined.number(batch, position)
+            whole = self.joined.take(self.scale_preds(pred, self._prepare_batch(position, batch)), view)
+            if whole is not None:
+                own = {key: value.to(self.device) for key, value in whole.items()}
+                self._count([own], self.joined.image_batch(view, self.device))
+
+    def _count(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         if self.keep_boxes:
             numbers = self._record_numbers()
             for position, pred in enumerate(preds):
@@ -169,7 +192,10 @@ class Validator(DetectionValidator):
 
     def finalize_metrics(self) -> None:
         """Give the time of selecting boxes, which ultralytics' loop has not seen, and draw the confusion matrix."""
-        self.speed["postprocess"] = self.selecting / len(self.dataloader.dataset) * 1e3
+        dataset = self.dataloader.dataset
+        views = len(dataset) / len(dataset.images)  # which the loop has taken for images
+        self.speed = {stage: ms * views for stage, ms in self.speed.items()}
+        self.speed["postprocess"] = self.selecting / len(dataset.images) * 1e3
         plots, self.args.plots = self.args.plots, False
         super().finalize_metrics()
         self.args.plots = plots
@@ -202,7 +228,8 @@ class Validator(DetectionValidator):
     def _record_numbers(self) -> dict[str, int]:
         files = self.dataloader.dataset.im_files
         if getattr(self, "_numbered", None) is not files:
-            self._numbered, self._numbers = files, {file: number for number, file in enumerate(files)}
+            images = self.dataloader.dataset.images
+            self._numbered, self._numbers = files, {str(record.path): number for number, record in enumerate(images)}
         return self._numbers
 
     def _keep(self, pred: dict[str, torch.Tensor], image: dict[str, Any], numbers: dict[str, int]) -> None:
@@ -224,32 +251,9 @@ class Validator(DetectionValidator):
 
     def report_inputs(self) -> tuple[Any, Any]:
         """Return truth and detections of the last validation as `metrics` takes them, difficult objects included."""
-        from metrics import Detections, Truths
+        from metrics import Detections
 
-        records = self.dataloader.dataset.records
-        names = tuple(str(self.names[number]) for number in sorted(self.names))
-        counts = [len(record) for record in records]
-
-        def column(name: str, dtype: Any) -> np.ndarray:
-            parts = [np.asarray(getattr(record, name)) for record in records]
-            return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype)
-
-        corners = np.concatenate([record.boxes_xyxy.reshape(-1, 4) for record in records])
-        classes = np.zeros(sum(counts), np.int64) if self.args.single_cls else column("classes", np.int64)
-        known = classes < len(names)
-        image = np.repeat(np.arange(len(records)), counts)
-        boxes_xywh = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), 1)
-        truths = Truths(
-            tuple(range(len(records))),
-            tuple(range(len(names))),
-            names,
-            image[known],
-            classes[known],
-            boxes_xywh[known],
-            column("area", np.float64)[known],
-            column("crowd", bool)[known],
-            column("difficult", bool)[known],
-        )
+        truths = collect_truths(self.dataloader.dataset.images, self.names, bool(self.args.single_cls))
         rows = np.concatenate(self.boxes) if self.boxes else np.zeros((0, 7))
         rows[:, 4:6] = rows[:, 4:6].clip(min=0)
         detections = Detections(rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64), rows[:, 2:6], rows[:, 6])
@@ -265,7 +269,7 @@ class Validator(DetectionValidator):
         Returns:
             How many boxes were written.
         """
-        records = self.dataloader.dataset.records
+        records = self.dataloader.dataset.images
         rows = [
             {
                 "image_id": int(records[int(row[0])].image_id),

@@ -9,6 +9,7 @@ from engine.detection import predictor
 from engine.detection.predictor import Predictor
 from engine.errors import UsageError
 from metrics.iou import iou_matrix
+from tests.mosaics import mosaic
 
 OBJECT = 10  # pixels of the bright squares that the pretended model finds
 
@@ -112,14 +113,10 @@ def test_what_does_not_fit_is_refused_in_a_line(flags, message):
 
 def test_digits_on_every_seam_are_found_once(root):
     """Nine test images side by side: with windows, small digits that the whole image loses; each of them once."""
-    from data import image_io, load_dataset
+    from data import load_dataset
 
     records = load_dataset("digits", split="test")["test"].records[:9]
-    tiles = [image_io.read(record.path) for record in records]
-    image = np.concatenate([np.concatenate(tiles[row : row + 3], 1) for row in range(0, 9, 3)])
-    offsets = [np.array([320 * (k % 3), 320 * (k // 3)] * 2) for k in range(9)]
-    truth = np.concatenate([record.boxes_xyxy + offset for record, offset in zip(records, offsets, strict=True)])
-    classes = np.concatenate([record.classes for record in records])
+    image, truth, classes = mosaic(records, 3, (320, 320))
     recall, doubles = [], []
     for flags in ({}, {"slice": 300}):
         weights = root / "weights" / "yolov5n-digits.pt"
