@@ -174,6 +174,21 @@ def one_hot(size: int, like: Tensor) -> Tensor:
     return (at.unsqueeze(1) == at).to(like.dtype)
 
 
+def cell_bounds(size: int, cells: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where the cells of adaptive pooling begin and end along one axis.
+
+    Args:
+        size: length of the axis.
+        cells: number of cells, more than size if need be.
+        like: tensor of the wanted device.
+
+    Returns:
+        First position and the one after the last, each (cells,) of whole numbers.
+    """
+    cell = torch.arange(cells, device=like.device)
+    return cell * size // cells, ((cell + 1) * size + cells - 1) // cells
+
+
 def pooling_matrix(size: int, cells: int, like: Tensor) -> Tensor:
     """Adaptive average pooling along one axis as a matrix, which exports for any size.
 
@@ -185,9 +200,8 @@ def pooling_matrix(size: int, cells: int, like: Tensor) -> Tensor:
     Returns:
         (cells, size); row i averages positions ⌊i·size/cells⌋ … ⌈(i+1)·size/cells⌉ − 1.
     """
-    cell = torch.arange(cells, device=like.device)[:, None]
+    start, end = (bound[:, None] for bound in cell_bounds(size, cells, like))
     at = torch.arange(size, device=like.device)[None]
-    start, end = cell * size // cells, ((cell + 1) * size + cells - 1) // cells
     return ((at >= start) & (at < end)).to(like.dtype) / (end - start).to(like.dtype)
 
 

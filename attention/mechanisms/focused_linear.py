@@ -92,9 +92,10 @@ class FocusedLinear(nn.Module):
                 for part in (query, key)
             )  # (B, heads, d, N)
             v = upcast(tokens(value, self.heads))
-            q = q.transpose(2, 3)
-            count = k.shape[3]
-            out = (q @ (k @ v / count)) / (q @ k.mean(3, keepdim=True) + 1e-6)  # (B, heads, N, d)
+            # Divided before the product, and the divisor summed without one: where a head has no positive query, 1e-6
+            # is all there is to divide by, and a backward pass under autocast would carry its inverse in float16.
+            q = q / ((k.mean(3, keepdim=True) * q).sum(2, keepdim=True) + 1e-6)
+            out = q.transpose(2, 3) @ (k @ v / k.shape[3])  # (B, heads, N, d)
         by_head = split_axis(value, 1, (self.heads, -1)).flatten(0, 1)
         local = self.local(by_head).reshape(x.shape)
         return keep_format(self.out(from_tokens(out.to(local.dtype), x) + local), x)

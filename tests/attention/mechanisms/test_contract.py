@@ -50,6 +50,7 @@ def test_the_registry_is_complete() -> None:
     asked_for = (
         "SpatialAttention LSKA AIFI PSA iRMB CascadedGroupAttention SEAM MultiSEAM CAFM SHSA DeformableLKA CloAtt"
         " FocusedLinear SCSA EfficientAdditive MSDA EffectiveSE MCA Mona TSSA PolaFormer ACmix"
+        " S2Attention SOCA AggregatedAttention"
     )
     assert {*f"{tier1} {tier2} {tier3} {asked_for} PlainConv".split()} == set(NAMES)
     assert ATTENTION["EMA"] is ATTENTION["EfficientMultiScale"]
@@ -150,6 +151,28 @@ def test_half_precision(name: str, dtype: torch.dtype, scale: float) -> None:
         assert y.isfinite().all()
         error = (y.float() - exact).norm() / exact.norm()
         assert error < (0.15 if dtype == torch.bfloat16 else 0.05) * (1 if scale == 1 else 4)
+
+
+@every
+def test_a_gradient_in_float16(name: str) -> None:
+    """With a loss scaled so that what comes back is about 1, as a scaler brings it about."""
+    torch.manual_seed(0)
+    module = build_attention(name, 32).train()
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    x, cotangent = torch.randn(2, 32, 8, 9), torch.randn(2, 32, 8, 9)
+    exact = x.clone().requires_grad_()
+    (copy.deepcopy(module)(exact) * cotangent).sum().backward()
+    low = x.half().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.float16):
+        # Within autocast, as some loops have it: products on the way back are in half precision then.
+        (module(low).float() * cotangent).sum().backward()
+    assert [key for key, p in module.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+    assert low.grad is not None
+    assert exact.grad is not None
+    # Rounding moves single values across the kink of a ReLU, or regions in and out of the best.
+    assert (low.grad.float() - exact.grad).norm() < 0.2 * exact.grad.norm()
 
 
 @every
@@ -288,6 +311,8 @@ def test_exactly_the_six_take_dims() -> None:
         ("MCA", {"channel_kernel": 4}, "channel_kernel=4 is even, expected an odd number such as 5"),
         ("Mona", {"dropout": 1}, "dropout=1, expected a number from 0 to below 1"),
         ("PolaFormer", {"alpha": -1}, "alpha=-1, expected a number of at least 0"),
+        ("SOCA", {"iterations": 1}, "iterations=1, expected at least 2"),
+        ("AggregatedAttention", {"pool_size": 0}, "pool_size=0, expected a whole number of at least 1"),
         ("MSDA", {"dilations": ()}, r"dilations=\(\), expected a list such as \[1, 2, 3\]"),
     ],
 )

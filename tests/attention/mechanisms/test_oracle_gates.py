@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from attention import build_attention
+from attention.mechanisms.soca import mean_of_root
 
 Ref = Any
 
@@ -151,7 +152,24 @@ def plain_conv(ref: Ref, m: Any, x: Tensor) -> Tensor:
     return x + ref.conv(m.expand, ref.silu(ref.conv_bn(m.reduce, x)))
 
 
+def soca(ref: Ref, m: Any, x: Tensor) -> Tensor:
+    z = x.flatten(2) - x.mean((2, 3))[..., None]
+    sigma = torch.einsum("bin,bjn->bij", z, z) / z.shape[2]
+    # On a symmetric matrix the iteration works on each eigenvalue by itself.
+    values, vectors = torch.linalg.eigh(sigma)
+    trace = values.sum(1, keepdim=True)
+    y, w = values / trace, torch.ones_like(values)
+    for _ in range(m.iterations):
+        t = (3 - w * y) / 2
+        y, w = y * t, t * w
+    root = torch.einsum("bik,bk,bjk->bij", vectors, y * trace.sqrt(), vectors)
+    gates = ref.sigmoid(ref.linear(m.fc2, ref.relu(ref.linear(m.fc1, root.mean(1)))))
+    return x * wide(gates, x)
+
+
 CASES: list[tuple[Any, str, int, tuple[int, ...], dict[str, Any]]] = [
+    (soca, "SOCA", 32, (7, 10), {}),
+    (soca, "SOCA", 12, (5, 6), {"reduction": 2, "iterations": 2}),
     (se, "SE", 48, (7, 10), {}),
     (se, "SE", 32, (9,), {"dims": 1, "bias": False, "gate": "2sigmoid"}),
     (se, "SE", 32, (3, 4, 5), {"dims": 3, "reduction": 4, "gate": "1+tanh"}),
@@ -205,3 +223,10 @@ def test_gam_repeats_the_border() -> None:
     zeros = build_attention("GAM", 16).eval()
     y = zeros(x)
     assert (y - y[:, :, 4:5, 5:6]).abs().max() > 1e-3
+
+
+def test_the_root_of_a_covariance_after_many_iterations() -> None:
+    """Channels that vary apart, by 1, 2 and 3: the root of their covariance is diag(1, 2, 3)."""
+    signs = torch.tensor([[1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], dtype=torch.float64)
+    x = signs * torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64) + 5
+    torch.testing.assert_close(mean_of_root(x[None], 30), torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64) / 3)

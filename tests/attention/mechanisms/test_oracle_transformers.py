@@ -302,7 +302,85 @@ def pola(ref: Ref, m: Any, x: Tensor) -> Tensor:
     return ref.conv(m.out, (joined(out, x) + local) * g)
 
 
+def s2(ref: Ref, m: Any, x: Tensor) -> Tensor:
+    quarter = [0, x.shape[1] // 4, x.shape[1] // 2, 3 * x.shape[1] // 4, x.shape[1]]
+
+    def moved(z: Tensor, directions: list[tuple[int, int]]) -> Tensor:
+        out = torch.zeros_like(z)
+        for i, (down, right) in enumerate(directions):
+            for row in range(z.shape[2]):
+                for column in range(z.shape[3]):
+                    # A position at the border that has nothing to come from keeps what it has.
+                    y = min(max(row - down, 0), z.shape[2] - 1)
+                    t = min(max(column - right, 0), z.shape[3] - 1)
+                    out[:, quarter[i] : quarter[i + 1], row, column] = z[:, quarter[i] : quarter[i + 1], y, t]
+        return out
+
+    first, second, third = ref.conv(m.expand, x).chunk(3, 1)
+    down, up, right, left = (1, 0), (-1, 0), (0, 1), (0, -1)
+    u = torch.stack((moved(first, [down, up, right, left]), moved(second, [right, left, down, up]), third), 1)
+    pooled = u.sum((1, 3, 4))
+    logits = ref.linear(m.fc2, ref.gelu(ref.linear(m.fc1, pooled))).reshape(len(x), 3, -1)
+    return ref.conv(m.out, (u * ref.softmax(logits, 1)[..., None, None]).sum(1))
+
+
+def aggregated(ref: Ref, m: Any, x: Tensor) -> Tensor:
+    b, _, h, w = x.shape
+    half = m.kernel_size // 2
+    rows, columns = (m.pool_size or max(n // m.sr_ratio, 1) for n in (h, w))
+
+    def cells(size: int, count: int) -> list[list[int]]:
+        return [list(range(i * size // count, -(-(i + 1) * size // count))) for i in range(count)]
+
+    def unit(y: Tensor) -> Tensor:
+        return y / y.square().sum(2, keepdim=True).sqrt()
+
+    def split(y: Tensor) -> Tensor:
+        return y.reshape(b, m.heads, -1, *y.shape[2:])
+
+    z = ref.gelu(ref.conv(m.reduce, x))
+    down, across = cells(h, rows), cells(w, columns)
+    pooled = torch.stack([torch.stack([z[:, :, r][..., t].mean((2, 3)) for t in across], 2) for r in down], 2)
+    pooled = ref.standardise(pooled, 1) * m.norm.weight[:, None, None] + m.norm.bias[:, None, None]
+    q = unit(split(ref.conv(m.query, x)))
+    near_k, near_v = (split(y) for y in ref.conv(m.key_value, x).chunk(2, 1))
+    far_k, far_v = (split(y) for y in ref.conv(m.key_value, pooled).chunk(2, 1))
+    near_k, far_k = unit(near_k), unit(far_k)
+    temperature = torch.log(1 + m.temperature.exp())[:, 0, 0]
+    sides = [(m.pretrain_size or n) - 1 for n in (h, w)]
+    out = torch.zeros_like(q)
+    for i in range(h):
+        for j in range(w):
+            one = q[..., i, j]  # (b, heads, d)
+            window = [(i + dy, j + dx) for dy in range(-half, half + 1) for dx in range(-half, half + 1)]
+            inside = [(p, *at) for p, at in enumerate(window) if 0 <= at[0] < h and 0 <= at[1] < w]
+            s = log(len(inside) + rows * columns)
+            long = (one + m.embedding[:, :, 0]) * temperature[:, None] * s
+            logits, values, extra = [], [], []
+            for p, y, t in inside:
+                logits.append((long * near_k[..., y, t]).sum(2) + m.near[:, p])
+                values.append(near_v[..., y, t])
+                extra.append((one * m.tokens[:, p]).sum(2) + m.token_bias[:, p, 0])
+            for r, in_rows in enumerate(down):
+                for k, in_columns in enumerate(across):
+                    apart = [i - sum(in_rows) / len(in_rows), j - sum(in_columns) / len(in_columns)]
+                    scaled = [8 * a / side for a, side in zip(apart, sides, strict=True)]
+                    place = [(1 if a > 0 else -1) * log(abs(a) + 1) / log(8) for a in scaled]
+                    hidden = ref.relu(ref.linear(m.fc1, torch.tensor(place, dtype=x.dtype)))
+                    logits.append((long * far_k[..., r, k]).sum(2) + ref.linear(m.fc2, hidden))
+                    values.append(far_v[..., r, k])
+                    extra.append(torch.zeros_like(logits[0]))
+            weights = ref.softmax(torch.stack(logits, 2), 2) + torch.stack(extra, 2)
+            out[..., i, j] = torch.einsum("bhk,bhkd->bhd", weights, torch.stack(values, 2))
+    return ref.conv(m.out, out.reshape(x.shape))
+
+
 CASES: list[tuple[Any, str, int, tuple[int, int], dict[str, Any]]] = [
+    (s2, "S2Attention", 16, (5, 6), {}),
+    (s2, "S2Attention", 7, (3, 4), {}),
+    (aggregated, "AggregatedAttention", 16, (4, 8), {}),
+    (aggregated, "AggregatedAttention", 12, (5, 7), {"heads": 3, "sr_ratio": 2, "pretrain_size": 9}),
+    (aggregated, "AggregatedAttention", 8, (4, 5), {"heads": 2, "kernel_size": 5, "pool_size": 3}),
     (aifi, "AIFI", 16, (5, 7), {"hidden": 24}),
     (aifi, "AIFI", 24, (6, 4), {"hidden": 24, "norm_first": True, "heads": 3}),
     (aifi, "AIFI", 16, (4, 6), {"hidden": 24, "transposed": True}),
