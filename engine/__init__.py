@@ -1,16 +1,28 @@
-"""Training, validation and detection: subclasses of ultralytics' engine.
+"""Training, validation, detection and export: subclasses of ultralytics' engine.
 
 Light to import: the names below load torch and ultralytics when they are first used.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import moved_modules  # noqa: F401 - an import of an old path names the new one
 
-_MODULES = {"detect": "engine.detection.run", "train": "engine.training.run", "validate": "engine.validation.run"}
+if TYPE_CHECKING:
+    from engine.detection.run import detect, load
+    from engine.export.run import export_model
+    from engine.training.run import train
+    from engine.validation.run import validate
 
-__all__ = ["detect", "train", "validate"]
+_MODULES = {
+    "detect": "engine.detection.run",
+    "load": "engine.detection.run",
+    "train": "engine.training.run",
+    "validate": "engine.validation.run",
+    "export_model": "engine.export.run",
+}
+
+__all__ = ["detect", "export_model", "load", "train", "validate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ COMMANDS = {
     "train": ("engine.cli.train_flags:train_parser", "engine.training.run:run_training"),
     "val": ("engine.cli.val_flags:val_parser", "engine.validation.run:run_validation"),
     "detect": ("engine.cli.detect_flags:detect_parser", "engine.detection.run:run_detection"),
-    "export": ("engine.cli.export_flags:export_parser", "engine.export.run:export_model"),
+    "export": ("engine.cli.export_flags:export_parser", "engine.export.run:run_export"),
 }
 # Error classes that mean "the input is wrong", by the module that has to be loaded for one to be raised.
 INPUT_ERRORS = (

@@ -1,7 +1,7 @@
 """The parser of all scripts, and the flags that several of them share. No heavy imports."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -65,6 +65,25 @@ class Parser(argparse.ArgumentParser):
             hint = f"; did you mean {near[0]}?" if near and flag.startswith("-") else ""
             raise UsageError(f"unknown argument '{argument}'{hint} (`{self.prog} --help` lists the flags)")
         return options
+
+
+def options_from(parser: Parser, caller: str, given: Mapping[str, Any]) -> argparse.Namespace:
+    """Return a command's options for a call from Python: the defaults of its flags, and what was given.
+
+    Args:
+        parser: of the command.
+        caller: name of the function, for messages.
+        given: options by the flag's name with underscores.
+
+    Raises:
+        UsageError: if there is no such option.
+    """
+    settings = parser.parse_args([])
+    for name, value in given.items():
+        if not hasattr(settings, name):
+            raise UsageError(f"{caller}() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
+        setattr(settings, name, value)
+    return settings  # type: ignore[no-any-return]
 
 
 def any_case(*names: str) -> Callable[[str], str]:

@@ -6,12 +6,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.backends.select import FEW_IMAGES, open_backend
+from engine.cli.option_types import CallOptions
+from engine.detection.class_names import check_classes, named_classes
 from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
 from engine.detection.slicing import SlicedSource, ViewJoiner
@@ -27,8 +30,14 @@ from engine.runtime.stage_timer import Stopwatch
 from engine.runtime.threads import prefetch
 from models.upstream import environment
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from models.upstream.inference import Results
+
 AHEAD = 4  # batches in each queue; one for streams, whose newest image counts
 REPLICAS = 4  # batches in the model at a time where there are many; the threads are shared out among them
+CALL_OPTIONS = tuple(CallOptions.__annotations__)  # what may differ from call to call of a loaded model
 
 
 Observer = Callable[[np.ndarray, Sequence[Letterbox], Sequence[FrameDetections]], None]
@@ -46,7 +55,13 @@ class _Batch:
 
 
 class Predictor:
-    """Detect objects in every image of a source.
+    """Detect objects in the images of a source; `engine.load` returns one whose model stays loaded.
+
+        predictor = engine.load("best.pt")
+        for result in predictor("images/", conf_thres=0.4):
+            print(result.path, result.boxes.xyxy)
+
+    Calls share the model and nothing else: an iterator that is not finished may wait while others run.
 
     Args:
         options: flags of detect.py.
@@ -69,7 +84,7 @@ class Predictor:
         self.joiner: ViewJoiner | None = None
 
     def open(self, source: Any) -> None:
-        """Open source and model.
+        """Open a source, and the model where it is not loaded yet.
 
         Raises:
             UsageError: if the source does not exist, or a flag does not fit the model.
@@ -77,19 +92,72 @@ class Predictor:
         """
         self.tracks = Tracks(self.options.track) if self.options.track else None
         self._open_source(source)
-        if self.options.backend in ("auto", "torch"):
-            self.options.device = without_unusable_gpu(self.options.device)
-        few = self.source.images is not None and self.source.images <= FEW_IMAGES
-        replicas = 1 if self.source.mode == "stream" or few else min(REPLICAS, environment.threads())
-        self.backend = open_backend(self.options, self.weights, self.source.images, replicas)
-        self._take_names()
-        self._check_classes()
-        self.on_device = getattr(self.backend, "on_device", False)
-        self.size = self._size()
+        if self.backend is None:
+            few = self.source.images is not None and self.source.images <= FEW_IMAGES
+            replicas = 1 if self.source.mode == "stream" or few else min(REPLICAS, environment.threads())
+            self.load(self.source.images, replicas)
+        check_classes(self.options.classes, self.backend.names)
         if self.backend.batch and self.source.bs != self.backend.batch:
             self.source.bs = self.backend.batch
 
-    def __call__(self) -> Generator[FrameDetections, None, None]:
+    def load(self, images: int | None = None, replicas: int = 1) -> None:
+        """Load the model.
+
+        Args:
+            images: how many there are to look at; None if that is not known, or many.
+            replicas: batches in the model at a time.
+
+        Raises:
+            UsageError: if a flag does not fit the model.
+            CheckpointError: if the weights cannot be read.
+        """
+        if self.options.backend in ("auto", "torch"):
+            self.options.device = without_unusable_gpu(self.options.device)
+        self.backend = open_backend(self.options, self.weights, images, replicas)
+        self.backend.names = named_classes(self.backend.names, self.options)
+        self.on_device = getattr(self.backend, "on_device", False)
+        self.size = self._size()
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Class number → name, of a model that is loaded."""
+        return self.backend.names  # type: ignore[no-any-return]
+
+    def __call__(self, source: Any, **options: "Unpack[CallOptions]") -> "Iterator[Results]":
+        """Detect objects in a source, with the model that is loaded.
+
+        Args:
+            source: path, folder, glob, .txt list, webcam number, address, or a list of paths; or images in memory, one
+                or a list or batch of them: arrays (h, w, 3) uint8 BGR, PIL images, tensors (3, H, W) RGB in 0–1.
+            options: for this call alone; see `engine.cli.option_types.CallOptions`.
+
+        Returns:
+            An iterator of ultralytics Results, one for each image or frame, in the order of the source; nothing is
+            detected before it is asked for. `result.frame` is the file and the number of the frame.
+
+        Raises:
+            UsageError: if the source does not exist, or an option is no option of a call.
+        """
+        for name in options:
+            if name not in CALL_OPTIONS:
+                raise UsageError(
+                    f"a loaded model takes no option '{name}'; give it to load(), or one of {', '.join(CALL_OPTIONS)}"
+                )
+        call = copy(self)
+        call.options = Namespace(**{**vars(self.options), **options})
+        call.watch = Stopwatch()
+        call.open(source)
+        if "imgsz" in options:
+            call.size = call._size()
+        return call.results()
+
+    def results(self) -> "Iterator[Results]":
+        """Yield ultralytics Results image by image, in the order of the source."""
+        with closing(self.detections()) as detections:
+            for entry in detections:
+                yield entry.results()
+
+    def detections(self) -> Generator[FrameDetections, None, None]:
         """Yield detections image by image, in the order of the source."""
         ahead = 1 if self.source.mode == "stream" else AHEAD
         with closing(prefetch(self._prepared(), ahead)) as prepared:
@@ -114,36 +182,6 @@ class Predictor:
         opened = open_source(source, 1, options.vid_stride, options.stretch)
         self.source = SlicedSource(opened, slicing, options.batch_size)
         self.joiner = ViewJoiner(options.iou_thres, options.max_det, options.agnostic_nms)
-
-    def _take_names(self) -> None:
-        """Take the class names of --data.
-
-        Raises:
-            UsageError: if that data set has another number of classes than the model.
-            DataError: if it cannot be read.
-        """
-        if not self.options.data:
-            return
-        from data import read_config
-
-        named = read_config(self.options.data, self.options.data_root).names
-        if named is None:
-            raise UsageError(f"--data {self.options.data}: lists no class names; add them under names, or leave it out")
-        names = dict(enumerate(named))
-        if len(names) != len(self.backend.names):
-            raise UsageError(
-                f"--data {self.options.data}: has {len(names)} classes, the model has {len(self.backend.names)}; "
-                "leave it out, or give the data set that the model was trained on"
-            )
-        self.backend.names = names
-
-    def _check_classes(self) -> None:
-        names = self.backend.names
-        unknown = [number for number in self.options.classes or [] if number not in names]
-        if unknown:
-            raise UsageError(
-                f"--classes {unknown[0]}: the model has classes 0 to {len(names) - 1} ({', '.join(names.values())})"
-            )
 
     def _size(self) -> tuple[int, int]:
         """Return height and width of the canvas at most: what was asked for, rounded up to the model's stride."""

@@ -1,14 +1,15 @@
-"""Detect objects: detect.py as a function, and `detect` for Python programs."""
+"""Detect objects: detect.py as a function, and `detect` and `load` for Python programs."""
 
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.folders import ROOT
 from engine.cli.detect_flags import detect_parser
+from engine.cli.parser import options_from
 from engine.cli.run_folder import DIGITS_WEIGHTS, run_folder
 from engine.detection.annotate import draw
 from engine.detection.predictor import Predictor
@@ -19,11 +20,17 @@ from engine.errors import RunFailed, UsageError
 from engine.runtime.fonts import warn_of_missing
 from engine.runtime.log import LOGGER, printable
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from engine.cli.option_types import DetectOptions
+    from models.upstream.inference import Results
+
 FEW_OTHERS = 2  # files that are no images, named one by one; if there are more, they share a line
 LISTED = 20  # skipped inputs, and notes, named in the summary; if there are more, a file has them all
 
 
-def detect(weights: Any, source: Any, **options: Any) -> Iterator[Any]:
+def detect(weights: Any, source: Any, **options: "Unpack[DetectOptions]") -> "Iterator[Results]":
     """Detect objects, one image or frame at a time.
 
         from engine import detect
@@ -42,19 +49,36 @@ def detect(weights: Any, source: Any, **options: Any) -> Iterator[Any]:
         UsageError: if an option is unknown, or the source does not exist.
         CheckpointError: if the weights cannot be read.
     """
-    settings = detect_parser().parse_args([])
-    for name, value in options.items():
-        if not hasattr(settings, name):
-            raise UsageError(f"detect() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
-        setattr(settings, name, value)
-    return _results(Predictor(settings, weights), source)
-
-
-def _results(predictor: Predictor, source: Any) -> Iterator[Any]:
+    predictor = Predictor(options_from(detect_parser(), "detect", options), weights)
     predictor.open(source)
-    with closing(predictor()) as detections:
-        for entry in detections:
-            yield entry.results()
+    return predictor.results()
+
+
+def load(weights: Any, **options: "Unpack[DetectOptions]") -> Predictor:
+    """Load a model once, for many calls.
+
+        from engine import load
+        predictor = load("best.pt", conf_thres=0.4)
+        for image in camera:
+            result = next(predictor(image))
+
+    On a CPU a checkpoint is run by ONNX Runtime, for which it is exported once and kept in the cache folder;
+    backend="torch" does without.
+
+    Args:
+        weights: path of a checkpoint (ours, official YOLOv5/YOLOv7) or of an exported model; or a Detector.
+        options: detect.py's flags with underscores, for example conf_thres=0.4, imgsz=320, device="0".
+
+    Returns:
+        A predictor: `predictor(source)` gives what `detect` gives.
+
+    Raises:
+        UsageError: if an option is unknown, or does not fit the model.
+        CheckpointError: if the weights cannot be read.
+    """
+    predictor = Predictor(options_from(detect_parser(), "load", options), weights)
+    predictor.load()
+    return predictor
 
 
 def run_detection(options: Namespace, observe: Callable[[Any, Path], Any] | None = None) -> None:
@@ -115,7 +139,7 @@ def _detect_and_write(predictor: Predictor, options: Namespace, outputs: Outputs
         warn_of_missing(predictor.backend.names)
     style = (options.line_thickness, not options.hide_labels, not options.hide_conf)
     try:
-        with closing(predictor()) as results:
+        with closing(predictor.detections()) as results:
             for detections in results:
                 frame = detections.frame
                 seen += 1

@@ -5,13 +5,14 @@ import tempfile
 from argparse import Namespace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from engine.backends.base import Backend
 from engine.backends.write import write_format
-from engine.cli.export_flags import FORMATS
+from engine.cli.export_flags import FORMATS, export_parser
+from engine.cli.parser import options_from
 from engine.datasets.splits import data_name
 from engine.errors import RunFailed, UsageError
 from engine.export.opset import check_opset
@@ -23,8 +24,33 @@ from engine.training.run_state import current_commit, plain_state
 from engine.trusted_files import remember
 from models.upstream.export import export_formats
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-def export_model(options: Namespace) -> list[Path]:
+    from engine.cli.option_types import ExportOptions
+
+
+def export_model(weights: Any, **options: "Unpack[ExportOptions]") -> list[Path]:
+    """Export a checkpoint from Python, each file compared with the checkpoint before it takes its place.
+
+        from engine import export_model
+        export_model("best.pt", include=["onnx"], imgsz=320)
+
+    Args:
+        weights: path of a checkpoint, or official name.
+        options: export.py's flags with underscores, for example include=["onnx", "openvino"], dynamic=True.
+
+    Returns:
+        The files and folders written.
+
+    Raises:
+        UsageError, CheckpointError: if the input is wrong.
+        RunFailed: if a result does not compute what the checkpoint computes; it is not written.
+    """
+    return run_export(options_from(export_parser(), "export_model", {"weights": weights, **options}))
+
+
+def run_export(options: Namespace) -> list[Path]:
     """Export a checkpoint as export.py's flags ask.
 
     Returns:

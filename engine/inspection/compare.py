@@ -77,7 +77,7 @@ def compare(options: Namespace) -> dict[str, Any]:
     folder = run_folder(options.project, options.name, options.exist_ok)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     tally, entries = Tally(names), []
-    for number, (before, after) in enumerate(zip(predictors[0](), predictors[1](), strict=True)):
+    for number, (before, after) in enumerate(zip(predictors[0].detections(), predictors[1].detections(), strict=True)):
         first, second = _boxes(before), _boxes(after)
         changes = compare_boxes(first, second, truths.get(str(Path(before.frame.path).resolve())))
         tally.add(first, second, changes)

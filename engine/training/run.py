@@ -4,10 +4,11 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from engine.cli.parser import options_from
 from engine.cli.run_folder import DIGITS_SIZE, DIGITS_WEIGHTS, run_folder
 from engine.cli.train_flags import train_parser
 from engine.datasets.record_dataset import box_sizes, describe
@@ -33,12 +34,24 @@ from engine.training.start_notes import identity_warning, missing_loggers
 from engine.training.trainer import DetectorTrainer
 from models.upstream.training import get_cfg
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from engine.cli.option_types import TrainOptions
+
 DEMO = {"epochs": 3, "imgsz": DIGITS_SIZE, "hyp": "digits-finetune"}  # about a minute on two cores
 SPLITS = ("train", "val")
 
 
-def train(**options: Any) -> DetectorTrainer:
-    """Train from Python; options are train.py's flags with underscores, for example data="data/bccd.yaml", epochs=20.
+def train(**options: "Unpack[TrainOptions]") -> DetectorTrainer:
+    """Train a detector from Python.
+
+        from engine import train
+        trainer = train(data="my-data.yaml", weights="yolov5n.pt", attention=["CBAM@neck.P3"], identity=True, epochs=20)
+        print(trainer.best, trainer.metrics)
+
+    Args:
+        options: train.py's flags with underscores. Without any: a minute on the embedded digits.
 
     Returns:
         The trainer after training; `save_dir`, `metrics` and `best` say the outcome.
@@ -46,11 +59,7 @@ def train(**options: Any) -> DetectorTrainer:
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
     """
-    settings = train_parser().parse_args([])
-    for name, value in options.items():
-        if not hasattr(settings, name):
-            raise UsageError(f"train() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
-        setattr(settings, name, value)
+    settings = options_from(train_parser(), "train", options)
     settings.demo = not options
     settings.epochs_given = "epochs" in options
     return run_training(settings)

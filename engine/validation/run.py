@@ -2,9 +2,10 @@
 
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.backends.select import exported_size
+from engine.cli.parser import options_from
 from engine.cli.run_folder import DIGITS_WEIGHTS, run_folder
 from engine.cli.val_flags import val_parser
 from engine.datasets.record_dataset import describe
@@ -19,16 +20,24 @@ from engine.runtime.image_size import size_of
 from engine.runtime.log import LOGGER
 from engine.validation.validator import Validator
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from engine.cli.option_types import ValidateOptions
+
 FEW_CLASSES = 25  # so many get a row each without --per-class
 
 
-def validate(weights: Any, data: Any, **options: Any) -> dict[str, Any]:
-    """Validate a detector from Python; options are val.py's flags with underscores.
+def validate(weights: Any, data: Any, **options: "Unpack[ValidateOptions]") -> dict[str, Any]:
+    """Validate a detector from Python.
+
+        from engine import validate
+        print(validate("best.pt", "my-data.yaml", task="test")["coco"]["AP"])
 
     Args:
         weights: checkpoint, exported model, or a Detector.
         data: data set, as for --data.
-        options: for example imgsz=320, task="test".
+        options: val.py's flags with underscores, for example imgsz=320, task="test".
 
     Returns:
         What metrics.json holds; for task="speed" the times alone.
@@ -36,11 +45,7 @@ def validate(weights: Any, data: Any, **options: Any) -> dict[str, Any]:
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
     """
-    settings = val_parser().parse_args([])
-    for name, value in {"weights": weights, "data": data, **options}.items():
-        if not hasattr(settings, name):
-            raise UsageError(f"validate() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
-        setattr(settings, name, value)
+    settings = options_from(val_parser(), "validate", {"weights": weights, "data": data, **options})
     return run_validation(settings)
 
 

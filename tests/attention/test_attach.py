@@ -130,3 +130,29 @@ def test_a_layer_that_runs_with_different_widths_is_refused() -> None:
 
     with pytest.raises(ValueError, match="act runs more than once, with 3 and 5 channels"):
         attach(Twice(), {"act": "SE"}, EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("build", "places"),
+    [(lambda: resnet18(num_classes=2), {"layer[34]": "CBAM", "layer4.*.conv2": "SE"}), (Tiny, {"body": "SE"})],
+    ids=["resnet", "own"],
+)
+def test_a_network_with_attention_is_trained(build, places: dict[str, str]) -> None:
+    """Bright left or bright right: after a few steps the loss is lower, and every mechanism has moved."""
+    torch.manual_seed(0)
+    model = attach(build(), places, EXAMPLE, identity=True)
+    images, labels = torch.randn(8, 3, 32, 32), torch.arange(8) % 2
+    images[labels == 1, 0] += 3
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    before = {name: value.clone() for name, value in model.named_parameters() if name.endswith("gamma")}
+    assert len(before) >= len(places)
+    losses = []
+    for _ in range(8):
+        loss = nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+    parameters = dict(model.named_parameters())
+    assert all((parameters[name] != value).any() for name, value in before.items())

@@ -28,7 +28,7 @@ def test_maps_of_several_images(images, tmp_path):
     finder.observer = MapObserver(build_model("yolov5n", nc=2), torch.device("cpu"), tmp_path, options)
     plain = Predictor(Namespace(**{**vars(options), "maps": []}), build_model("yolov5n", nc=2).eval())
     plain.open(list(images))
-    for mine, expected in zip(finder(), plain(), strict=True):
+    for mine, expected in zip(finder.detections(), plain.detections(), strict=True):
         np.testing.assert_array_equal(mine.boxes, expected.boxes)
     assert list(tmp_path.rglob("*.*"))
 

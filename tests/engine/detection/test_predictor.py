@@ -39,7 +39,7 @@ def test_order_is_kept_and_all_replicas_are_used(replicas, monkeypatch):
     images = [np.full((32, 32, 3), value, np.uint8) for value in draw.integers(0, 255, 12)]
     finder = Predictor(detect_parser().parse_args(["--imgsz", "32"]), None)
     finder.open(images)
-    found = list(finder())
+    found = list(finder.detections())
     assert [int(one.image[0, 0, 0]) for one in found] == [int(image[0, 0, 0]) for image in images]
     assert model.most == replicas
     assert finder.watch.images["model"] == 12
@@ -54,7 +54,7 @@ def test_an_error_in_a_replica_is_raised_and_ends_all(monkeypatch):
     finder = Predictor(detect_parser().parse_args(["--imgsz", "32"]), None)
     finder.open([np.zeros((32, 32, 3), np.uint8)] * 5)
     with pytest.raises(RuntimeError, match="out of memory"):
-        list(finder())
+        list(finder.detections())
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_a_model_on_a_gpu_gets_bytes_and_gives_back_the_rows_that_count(monkeypa
     monkeypatch.setattr(predictor, "open_backend", lambda *args: OnDevice(1))
     finder = Predictor(detect_parser().parse_args(["--imgsz", "32"]), None)
     finder.open([np.full((32, 32, 3), value, np.uint8) for value in (50, 90)])
-    assert [float(one.scores[0]) for one in finder()] == pytest.approx([0.5, 0.9])
+    assert [float(one.scores[0]) for one in finder.detections()] == pytest.approx([0.5, 0.9])

@@ -16,6 +16,7 @@ from data.digits import ensure
 
 ROOT = Path(__file__).resolve().parents[3]
 # README.zh-CN.md has the same commands, which a test of its own checks.
+PYTHON_PAGES = ("README.md", "README.zh-CN.md", "docs/python.md")
 PAGES = ("README.md", "docs/detection.md", "docs/data.md", "docs/metrics.md")
 # Their commands train for long; here it is checked that the scripts understand them and that the files named exist.
 LONG_PAGES = (
@@ -27,7 +28,19 @@ LONG_PAGES = (
     "weights/README.md",
 )
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PARTS = ("attention", "cfg", "data", "engine", "metrics", "models", "study", "weights", "examples", "requirements.txt")
+PARTS = (
+    "attention",
+    "cfg",
+    "data",
+    "engine",
+    "metrics",
+    "models",
+    "study",
+    "weights",
+    "examples",
+    "docs/images",
+    "requirements.txt",
+)
 # Set up the environment, which CI does before any test runs; and the demo, which test_demo.py runs.
 ELSEWHERE = ("python3 -m venv", ".venv/bin/python -m pip", "make ", ".venv/bin/python examples/demo.py")
 
@@ -164,7 +177,7 @@ def test_long_commands_are_understood(page: str) -> None:
             read_config(ROOT / options["data"])
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+@pytest.mark.parametrize("page", PYTHON_PAGES)
 def test_python_examples_run(page: str, checkout: Path) -> None:
     found = [text for language, text in blocks(page) if language == "python"]
     assert found

@@ -1,0 +1,106 @@
+"""A loaded model: many calls, one reading of its file, and the boxes that `detect` gives."""
+
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import engine
+from data.digits import make_image
+from engine.errors import UsageError
+
+OPENED: list[str] = []
+sys.addaudithook(lambda event, args: OPENED.append(str(args[0])) if event == "open" else None)
+SIZE = 160
+
+
+@pytest.fixture(scope="module")
+def weights(root):
+    return root / "weights" / "yolov5n-digits.pt"
+
+
+@pytest.fixture(scope="module")
+def predictor(weights):
+    return engine.load(weights, backend="torch", imgsz=SIZE, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def image():
+    scene, _, _ = make_image("test", np.random.default_rng(0))
+    return cv2.resize(scene, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+
+
+def rows(results):
+    return [result.boxes.data.numpy() for result in results]
+
+
+def test_a_hundred_arrays_are_found_and_the_file_is_read_once(weights, image):
+    OPENED.clear()
+    predictor = engine.load(weights, backend="torch", imgsz=SIZE, device="cpu")
+    read = OPENED.count(str(weights))
+    assert read >= 1
+    found = [len(next(predictor(np.roll(image, shift, 1))).boxes) for shift in range(100)]
+    assert sum(count > 0 for count in found) >= 90
+    assert OPENED.count(str(weights)) == read
+
+
+def test_a_loaded_model_finds_what_detect_finds(predictor, weights, image):
+    direct = rows(engine.detect(weights, [image, image[:, ::-1].copy()], backend="torch", imgsz=SIZE, device="cpu"))
+    assert len(direct[0]) > 0
+    for one, other in zip(rows(predictor([image, image[:, ::-1].copy()])), direct, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_paths_arrays_images_tensors_and_batches_give_the_same_boxes(predictor, image, tmp_path):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), image)
+    rgb = np.ascontiguousarray(image[..., ::-1])
+    tensor = torch.from_numpy(rgb).permute(2, 0, 1) / 255
+    expected = rows(predictor(image))[0]
+    sources = [path, [path], tmp_path, Image.fromarray(rgb), tensor, tensor[None].repeat(2, 1, 1, 1), np.stack([image])]
+    for source in sources:
+        for found in rows(predictor(source)):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_a_video_gives_its_frames_in_order(predictor, image, tmp_path):
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (SIZE, SIZE))
+    for _ in range(4):
+        writer.write(image)
+    writer.release()
+    found = list(predictor(path, vid_stride=2))
+    assert [(result.frame.kind, result.frame.number) for result in found] == [("video", 1), ("video", 2)]
+    assert all(len(result.boxes) for result in found)
+
+
+def test_options_of_a_call_hold_for_it_alone(predictor, image):
+    before = rows(predictor(image))[0]
+    scores = before[:, 4]
+    limit = float(np.sort(scores)[len(scores) // 2])
+    assert len(rows(predictor(image, conf_thres=limit))[0]) == (scores > limit).sum()
+    assert len(rows(predictor(image, max_det=1))[0]) == 1
+    np.testing.assert_array_equal(rows(predictor(image))[0], before)
+    with pytest.raises(UsageError, match=r"no option 'device'; give it to load\(\)"):
+        predictor(image, device="cpu")
+    with pytest.raises(UsageError, match="--classes 10: the model has classes 0 to 9"):
+        predictor(image, classes=[10])
+
+
+def test_iterators_of_one_model_do_not_disturb_each_other(predictor, image):
+    first, second = predictor([image] * 3), predictor(image[:, ::-1].copy(), conf_thres=0.5)
+    expected = rows(predictor(image))[0]
+    np.testing.assert_array_equal(rows([next(first)])[0], expected)
+    assert (rows([next(second)])[0][:, 4] > 0.5).all()
+    for rest in rows(first):
+        np.testing.assert_array_equal(rest, expected)
+
+
+def test_nothing_to_find_and_no_image_are_told_apart(predictor):
+    assert len(next(predictor(np.zeros((40, 30, 3), np.uint8), conf_thres=0.9)).boxes) == 0
+    with pytest.raises(UsageError, match="give \\(h, w, 3\\) uint8"):
+        predictor(np.zeros((40, 30, 3), np.float32))
+    assert predictor.names[7] == "7"
