@@ -1,5 +1,6 @@
-"""`python -m attention.docs`: write docs/attention/*.md from the docstrings and, there, notes.yaml and costs.json.
+"""`python -m attention.docs`: write docs/attention/*.md from the docstrings and what lies beside the pages.
 
+notes.yaml and notes.zh.yaml hold what the docstrings do not say, costs.json what was measured;
 `python -m benchmarks.attention_costs` measures the last one anew.
 """
 
@@ -7,6 +8,7 @@ import argparse
 import inspect
 import json
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 import yaml
 
 from attention import ATTENTION
+from attention.docs.chinese import INDEX as CHINESE_INDEX
+from attention.docs.chinese import Chinese
 from attention.docs.cost_table import COUNTED, SIZES, TIMED
 from attention.docs.limits import LIMITS
 from attention.registry import options
@@ -118,66 +122,77 @@ def one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text.split("\n\n")[0]).rstrip(".")
 
 
-def page(name: str, note: dict[str, Any], costs: list[list[str]]) -> str:
+def page(name: str, note: dict[str, Any], costs: list[list[str]], chinese: Chinese | None = None) -> str:
     """The page of one mechanism.
 
     Args:
         name: canonical name.
         note: its entry of notes.yaml.
         costs: the cells of attention.docs.cost_table for the three sizes.
+        chinese: says headings, tables and captions in Chinese; None leaves all in English.
 
     Returns:
         Markdown.
     """
+    say: Callable[[str], str] = chinese or str
     doc = sections(name)
     says = arguments(doc["Args"])
     aliases = sorted(alias for alias, of in ATTENTION.aliases().items() if of == name)
     starts = getattr(ATTENTION[name](32), "starts_at_identity", False)
-    rows = [f"| `{key}` | `{default!r}` | {says[key]} |" for key, default in options(name).items()]
-    table = ["| option | default | meaning |", "|---|---|---|", *rows] if rows else ["None."]
+    rows = [f"| `{key}` | `{default!r}` | {say(says[key])} |" for key, default in options(name).items()]
+    table = [say("| option | default | meaning |"), "|---|---|---|", *rows] if rows else [say("None.")]
     lines = [f"# {name}", ""]
-    lines += [f"Also found as {', '.join(f'`{alias}`' for alias in aliases)}.", ""] if aliases else []
+    lines += [f"[English]({name}.md)", ""] if chinese else []
+    names = ", ".join(f"`{alias}`" for alias in aliases)
+    lines += [say("Also found as {}.").format(names), ""] if aliases else []
     first, rest = doc[""].replace("](", "]\\(").split("\n\n", 1)  # a bracket applied to its arguments is no link
-    lines += [f"{first} {note['how']}", "", rest, "", "## Structure", "", diagram(note["flow"]), ""]
-    lines += ["## When to use it", "", note["when"], ""]
+    lines += [f"{chinese.does(name, first)}。" if chinese else f"{first} {note['how']}", "", rest, ""]
+    lines += [say("## Structure"), "", diagram(note["flow"]), ""]
+    lines += [say("## When to use it"), "", chinese.when(name, note["when"]) if chinese else note["when"], ""]
     lines += [
-        "It starts as the identity." if starts else "It does not start as the identity; `identity: true` wraps it."
+        say("It starts as the identity." if starts else "It does not start as the identity; `identity: true` wraps it.")
     ]
-    lines += ["", "## Options", "", *table, "", doc["Shape"], ""]
-    lines += ["## Cost", "", f"| C × H × W | {' | '.join((*COUNTED, *TIMED))} |"]
+    lines += ["", say("## Options"), "", *table, "", say(doc["Shape"]), ""]
+    lines += [say("## Cost"), "", f"| C × H × W | {' | '.join(map(say, (*COUNTED, *TIMED)))} |"]
     lines += [f"|---|{'---:|' * len(costs[0])}"]
     lines += [f"| {c} × {h} × {w} | {' | '.join(cells)} |" for (c, h, w), cells in zip(SIZES, costs, strict=True)]
-    lines += ["", "The [list of all](index.md#cost) says what the columns mean and on what machine they were measured."]
+    explained = "The [list of all](index.md#cost) says what the columns mean and on what machine they were measured."
+    lines += ["", say(explained)]
     if name in LIMITS:
-        lines += ["", "## Limits", "", *(f"- {what}: {why}." for what, why in LIMITS[name].items())]
-    lines += ["", "## Known wrong copies", "", note["copies"], "", "## Source", "", doc["Source"], ""]
+        lines += ["", say("## Limits"), "", *(f"- {what}: {say(why)}." for what, why in LIMITS[name].items())]
+    lines += ["", say("## Known wrong copies"), "", note["copies"], "", say("## Source"), "", doc["Source"], ""]
     return "\n".join(lines)
 
 
-def index(costs: dict[str, list[list[str]]], machine: str) -> str:
+def index(costs: dict[str, list[list[str]]], machine: str, chinese: Chinese | None = None) -> str:
     """The page that lists all mechanisms.
 
     Args:
         costs: name → cells of attention.docs.cost_table for the three sizes.
         machine: what the times were measured on.
+        chinese: says all of it in Chinese; None leaves it in English.
 
     Returns:
         Markdown.
     """
+    say: Callable[[str], str] = chinese or str
+    suffix = ".zh.md" if chinese else ".md"
     c, side, _ = SIZES[1]
     does = [
-        f"| [{name}]({name}.md) | {one_line(sections(name)[''])} | {', '.join(options(name)) or '–'} |"
+        f"| [{name}]({name}{suffix}) | {chinese.does(name, brief) if chinese else brief} "
+        f"| {', '.join(options(name)) or '–'} |"
         for name in costs
+        for brief in [one_line(sections(name)[""])]
     ]
-    return INDEX.format(
+    return (CHINESE_INDEX if chinese else INDEX).format(
         does="\n".join(does),
         size=f"{c} × {side} × {side}",
         machine=machine,
-        columns=" | ".join((*COUNTED, *TIMED)),
+        columns=" | ".join(map(say, (*COUNTED, *TIMED))),
         rule="---:|" * len(COUNTED + TIMED),
-        costs="\n".join(f"| [{name}]({name}.md) | {' | '.join(rows[1])} |" for name, rows in costs.items()),
+        costs="\n".join(f"| [{name}]({name}{suffix}) | {' | '.join(rows[1])} |" for name, rows in costs.items()),
         limits="\n".join(
-            f"| {name} | {what} | {why} |" for name, found in LIMITS.items() for what, why in found.items()
+            f"| {name} | {what} | {say(why)} |" for name, found in LIMITS.items() for what, why in found.items()
         ),
     )
 
@@ -186,14 +201,15 @@ def main() -> None:
     """Write the pages; --help says so and writes nothing."""
     argparse.ArgumentParser(
         prog="python -m attention.docs",
-        description="Write docs/attention/*.md from the docstrings, notes.yaml and costs.json.",
+        description="Write docs/attention/*.md from the docstrings, notes.yaml, notes.zh.yaml and costs.json.",
     ).parse_args()
     notes = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
     measured = json.loads((FOLDER / "costs.json").read_text(encoding="utf-8"))
     costs = {name: measured["costs"][name] for name in ATTENTION.names()}
-    for name, rows in costs.items():
-        (FOLDER / f"{name}.md").write_text(page(name, notes[name], rows), encoding="utf-8")
-    (FOLDER / "index.md").write_text(index(costs, measured["machine"]), encoding="utf-8")
+    for chinese, suffix in ((None, ".md"), (Chinese(FOLDER), ".zh.md")):
+        for name, rows in costs.items():
+            (FOLDER / f"{name}{suffix}").write_text(page(name, notes[name], rows, chinese), encoding="utf-8")
+        (FOLDER / f"index{suffix}").write_text(index(costs, measured["machine"], chinese), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import yaml
 from attention import ATTENTION
 from attention.docs import __main__ as docs
 from attention.docs.cost_table import COUNTED, SIZES, TIMED, count
+from attention.docs.limits import LIMITS
 from attention.registry import options
 
 
@@ -22,7 +23,8 @@ def test_every_mechanism_has_a_note_and_a_page(root: Path, notes: dict[str, dict
     names = set(ATTENTION.names())
     assert set(notes) == names
     assert all(set(note) == {"how", "flow", "when", "copies"} for note in notes.values())
-    assert {p.stem for p in (root / "docs" / "attention").glob("*.md")} - {"index"} == names
+    stems = {p.stem for p in (root / "docs" / "attention").glob("*.md")}
+    assert stems == {f"{name}{suffix}" for name in names | {"index"} for suffix in ("", ".zh")}
 
 
 @pytest.mark.parametrize("name", ATTENTION.names())
@@ -32,6 +34,11 @@ def test_the_docstring_names_every_option_and_the_source(name: str) -> None:
     assert set(doc) == {"", *docs.SECTIONS}
     assert len(doc["Source"]) > 40
     assert any(sign in doc[""] for sign in "=σΣ⊙"), "no formula"
+
+
+@pytest.fixture(scope="module")
+def chinese() -> docs.Chinese:
+    return docs.Chinese(docs.FOLDER)
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +53,43 @@ def test_every_cost_is_there(measured: dict[str, Any]) -> None:
         assert all(float(cell) >= 0 for cells in rows for cell in cells)
 
 
-def test_the_index_is_what_the_generator_writes(root: Path, measured: dict[str, Any]) -> None:
+def test_the_index_is_what_the_generator_writes(root: Path, measured: dict[str, Any], chinese: docs.Chinese) -> None:
     committed = (root / "docs" / "attention" / "index.md").read_text(encoding="utf-8")
     assert committed == docs.index(measured["costs"], measured["machine"]), "run python -m attention.docs"
+    committed = (root / "docs" / "attention" / "index.zh.md").read_text(encoding="utf-8")
+    assert committed == docs.index(measured["costs"], measured["machine"], chinese), "run python -m attention.docs"
 
 
 @pytest.mark.parametrize("name", ATTENTION.names())
 def test_the_page_is_what_the_generator_writes(
-    root: Path, notes: dict[str, dict[str, str]], measured: dict[str, Any], name: str
+    root: Path, notes: dict[str, dict[str, str]], measured: dict[str, Any], name: str, chinese: docs.Chinese
 ) -> None:
     committed = (root / "docs" / "attention" / f"{name}.md").read_text(encoding="utf-8")
     rows = measured["costs"][name]
     assert committed == docs.page(name, notes[name], rows), "run python -m attention.docs"
+    committed = (root / "docs" / "attention" / f"{name}.zh.md").read_text(encoding="utf-8")
+    assert committed == docs.page(name, notes[name], rows, chinese), "run python -m attention.docs"
     counted = rows[2][: len(COUNTED)]
     assert counted == count(name, SIZES[2]), "run python -m benchmarks.attention_costs"
+
+
+def test_every_mechanism_is_explained_in_chinese_too(chinese: docs.Chinese) -> None:
+    assert set(chinese.mechanisms) == set(ATTENTION.names())
+    assert all(set(says) == {"does", "when"} and all(says.values()) for says in chinese.mechanisms.values())
+    english = {text for name in ATTENTION.names() for text in docs.arguments(docs.sections(name)["Args"]).values()}
+    reasons = {why for found in LIMITS.values() for why in found.values()}
+    said = {*english, *reasons, *(" ".join(docs.sections(name)["Shape"].split()) for name in ATTENTION.names())}
+    unused = [text for text in chinese.phrases if not any(text in whole for whole in said)]
+    assert not unused, "phrases of no mechanism: their English was changed"
+    meanings = {
+        text
+        for name in ATTENTION.names()
+        for key, text in docs.arguments(docs.sections(name)["Args"]).items()
+        if key != "channels"
+    }
+    assert {text for text in meanings | reasons if chinese(text) == text} == set(), (
+        "write their Chinese in notes.zh.yaml"
+    )
 
 
 def test_a_diagram_joins_equal_names() -> None:
