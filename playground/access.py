@@ -55,13 +55,17 @@ class Access:
             there = path.exists()
         except (OSError, RuntimeError, ValueError):
             raise UsageError(f"{name[:80]!r} cannot be looked up; check the path") from None
-        if not any(path.is_relative_to(folder) for folder in (*self.folders, self.uploads)):
+        if not self.allows(path):
             raise UsageError(
                 f"{name[:200]}: lies outside of the folders that app.py may read; start it with --allow DIR"
             )
         if not there:
             raise UsageError(f"{name[:200]}: there is no such file or folder")
         return path
+
+    def allows(self, path: Path) -> bool:
+        """Whether a path lies in an allowed folder."""
+        return any(path.resolve().is_relative_to(folder) for folder in (*self.folders, self.uploads))
 
     def store(self, name: str, content: bytes, kind: str) -> Path:
         """Write an upload into the temporary folder, under a name of ours.

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from playground.access import Access
+from playground.trainings import Queue
 
 if TYPE_CHECKING:
     from playground.design import History
+    from playground.look import Look
 
 T = TypeVar("T")
 
@@ -21,15 +24,20 @@ class Session:
         plugins: files of the user's own mechanisms, run once a model is asked for.
 
     Attributes:
-        language, dark: as last chosen; None follows the browser.
+        language: as last chosen; None follows the browser.
+        dark: likewise.
+        queue: of trainings.
+        looked_at: the image or video that was last looked at.
     """
 
     def __init__(self, access: Access, plugins: Sequence[str] = ()) -> None:
         self.access, self.plugins = access, list(plugins)
         self.language: str | None = None
         self.dark: bool | None = None
-        self.uploads: dict[str, str] = {}  # label → path of what was uploaded, newest last
+        self.queue = Queue(access.runs, plugins)
+        self.looked_at: Path | None = None
         self._history: History | None = None
+        self._look: Look | None = None
         self._pool = ThreadPoolExecutor(1, "models")
         self._quick = ThreadPoolExecutor(1, "specs")
         self._ready = False
@@ -42,6 +50,19 @@ class Session:
         if self._history is None:
             self._history = History()
         return self._history
+
+    @property
+    def has_design(self) -> bool:
+        """Whether something was built already."""
+        return self._history is not None and self._history.can_undo
+
+    def get_look(self) -> "Look":
+        """Return what keeps the models that are looked with; loads torch."""
+        from playground.look import Look
+
+        if self._look is None:
+            self._look = Look()
+        return self._look
 
     async def call(self, function: Callable[..., T], *arguments: Any, slow: bool = False) -> T:
         """Run a function of models in a thread of its own, one after another.
@@ -64,7 +85,8 @@ class Session:
         return function(*arguments)
 
     def close(self) -> None:
-        """End the threads and remove the uploads."""
+        """End trainings and threads, and remove the uploads."""
+        self.queue.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._quick.shutdown(wait=False, cancel_futures=True)
         self.access.close()

@@ -71,9 +71,9 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("export", "inspection"),
     ),
     "playground": (
-        ("access", "guard", "faults", "texts", "mechanisms", "costs"),
-        ("design",),
-        ("fork", "session"),
+        ("access", "guard", "faults", "texts", "mechanisms", "costs", "trainings", "look"),
+        ("design", "run_files"),
+        ("fork", "train_form", "session"),
         ("pages",),
         ("server",),
         ("cli",),

@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 
 from data.errors import DataError
+from data.text_drawing import font_for, showable
 from engine.cli.detect_flags import detect_parser
 from engine.cli.parser import Parser, fraction, positive_int
 from engine.cli.run_folder import run_folder
 from engine.datasets.splits import load_data
+from engine.detection.annotate import label
 from engine.detection.predictor import Predictor
 from engine.detection.result import FrameDetections
 from engine.errors import UsageError
@@ -78,7 +80,7 @@ def compare(options: Namespace) -> dict[str, Any]:
     (folder / "images").mkdir(parents=True, exist_ok=True)
     tally, entries = Tally(names), []
     for number, (before, after) in enumerate(zip(predictors[0].detections(), predictors[1].detections(), strict=True)):
-        first, second = _boxes(before), _boxes(after)
+        first, second = boxes_of(before), boxes_of(after)
         changes = compare_boxes(first, second, truths.get(str(Path(before.frame.path).resolve())))
         tally.add(first, second, changes)
         entries.append(_entry(number, before, changes))
@@ -121,7 +123,8 @@ def _truths(options: Namespace) -> dict[str, Boxes]:
     }
 
 
-def _boxes(detections: FrameDetections) -> Boxes:
+def boxes_of(detections: FrameDetections) -> Boxes:
+    """Return the boxes of detections as they are compared."""
     return Boxes(detections.boxes.reshape(-1, 4), detections.classes, detections.scores)
 
 
@@ -151,18 +154,38 @@ def _keep_image(folder: Path, entries: list[dict[str, Any]], limit: int, drawn: 
         least["file"] = ""
 
 
+def draw_changes(
+    detections: FrameDetections, kinds: Sequence[str], side: int = SIDE, *, labels: bool = False
+) -> np.ndarray:
+    """Draw one model's boxes, each in the colour of its change.
+
+    Args:
+        detections: image and boxes; the image is not changed.
+        kinds: of each box, "same", "moved", "lost" or "gained".
+        side: pixels of the image drawn at most.
+        labels: write classes and confidences.
+
+    Returns:
+        (h, w, 3) uint8 BGR.
+    """
+    image = np.ascontiguousarray(detections.image).copy()
+    scale = min(1.0, side / max(image.shape[:2]))
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    font = font_for(detections.names) if labels else None
+    boxes = zip(detections.boxes, detections.scores, detections.classes, kinds, strict=True)
+    for box, score, number, kind in sorted(boxes, key=lambda entry: entry[3] != "same"):
+        left, top, right, bottom = (round(float(value) * scale) for value in box)
+        cv2.rectangle(image, (left, top), (right, bottom), COLOURS[kind], 1 if kind == "same" else 3, cv2.LINE_AA)
+        if labels:
+            text = f"{showable(detections.name(number), font)} {score:.2f}"
+            label(image, text, font, (left, top), COLOURS[kind], 0.4)
+    return image
+
+
 def _drawn(before: FrameDetections, after: FrameDetections, changes: ImageChanges) -> np.ndarray:
     """Draw both models' boxes side by side, each change in its colour."""
-    halves = []
-    for detections, kinds in ((before, changes.before), (after, changes.after)):
-        image = np.ascontiguousarray(detections.image).copy()
-        scale = min(1.0, SIDE / max(image.shape[:2]))
-        if scale < 1:
-            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        for box, kind in sorted(zip(detections.boxes, kinds, strict=True), key=lambda pair: pair[1] != "same"):
-            left, top, right, bottom = (round(float(value) * scale) for value in box)
-            cv2.rectangle(image, (left, top), (right, bottom), COLOURS[kind], 1 if kind == "same" else 3, cv2.LINE_AA)
-        halves.append(image)
+    halves = [draw_changes(before, changes.before), draw_changes(after, changes.after)]
     return np.concatenate((halves[0], np.full((halves[0].shape[0], 8, 3), 255, np.uint8), halves[1]), 1)
 
 

@@ -12,7 +12,7 @@ from playground.faults import line_of
 from playground.session import Session
 from playground.texts import LANGUAGES, Texts, preferred
 
-PAGES = {"build": "/"}
+PAGES = {"build": "/", "look": "/look", "train": "/train", "browse": "/browse"}
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> ui.
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> str:
     head = "".join(f"<th scope='col'>{escape(str(one))}</th>" for one in heads)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    body = "".join(f"<tr><th scope='row'>{escape(str(row[0]))}</th>{''.join(map(_cell, row[1:]))}</tr>" for row in rows)
     return f"<table class='plain' id='{escape(name)}'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -20,7 +20,8 @@ def test_every_word_exists_in_both_languages(root: Path) -> None:
 def test_the_pages_use_these_words_and_no_others(root: Path) -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (root / "playground").rglob("*.py"))
     asked = set(re.findall(r'say\(\s*"(\w+)"', source))
-    computed = set(re.findall(r'"(\w+)"', source)) | {f"column_{key}" for key in ("row", "module", "status", "note")}
+    words = set(re.findall(r'"(\w+)"', source))
+    computed = words | {f"{start}_{word}" for start in ("column", "is", "map") for word in words}
     assert asked <= set(all_texts())
     assert set(all_texts()) <= asked | computed
 
