@@ -138,7 +138,7 @@ def load_model(path: str | Path, nc: int | None = None) -> Detector:
     """Load any readable checkpoint: ours, official YOLOv5 or YOLOv7, ultralytics'.
 
     Args:
-        path: the file.
+        path: the file, or a folder in Hugging Face's layout.
         nc: number of classes for a new head; by default the file's own.
 
     Returns:

@@ -12,6 +12,7 @@ from models.errors import SpecError
 from models.forks.checkpoint import adapt_checkpoint
 from models.spec.model_spec import ModelSpec, read_spec
 from models.weights.checkpoint import description_in, is_ours, read_checkpoint
+from models.weights.download import FOLDER_WEIGHTS
 from models.weights.official import image_size, read_official
 from models.weights.pickled_modules import PickledLayer
 from models.weights.yolov5_names import to_ours
@@ -48,13 +49,14 @@ def read_source(path: str | Path, description: Mapping[str, Any] | None = None) 
     """Read a checkpoint: ours, of YOLOv5, YOLOv7, ultralytics or a fork, or plain tensors; execute nothing in it.
 
     Args:
-        path: the file.
+        path: the file, or a folder in Hugging Face's layout.
         description: of a foreign file's model, in place of the one in it.
 
     Raises:
         CheckpointError: if the file is missing, damaged, or of another task.
     """
     path = Path(path)
+    path = path / FOLDER_WEIGHTS if (path / FOLDER_WEIGHTS).is_file() else path
     if is_ours(path):
         content = read_checkpoint(path)
         spec, reason = _described(description_in(content), path)

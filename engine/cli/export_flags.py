@@ -21,6 +21,7 @@ FORMATS = {
     "ncnn": "ncnn",
     "tflite": "litert",
 }
+HUGGINGFACE = "huggingface"  # a folder of the checkpoint, not of another runtime
 
 
 def export_parser() -> Parser:
@@ -38,7 +39,15 @@ def export_parser() -> Parser:
         "--tolerance", type=positive_float, default=2e-3, help="what a logit of the deploy form may differ by"
     )
     parser.add_argument(
-        "--include", nargs="+", type=any_case(*FORMATS), choices=list(FORMATS), default=[], help="formats to write"
+        "--include",
+        nargs="+",
+        type=any_case(*FORMATS, HUGGINGFACE),
+        choices=[*FORMATS, HUGGINGFACE],
+        default=[],
+        help="formats to write",
+    )
+    parser.add_argument(
+        "--study", default=None, metavar="DIR", help="for huggingface: study whose verdicts the model card tells"
     )
     size = "pixels of a side; by default as the checkpoint was trained"
     parser.add_argument("--imgsz", "--img", "--img-size", type=positive_int, default=None, help=size)

@@ -145,3 +145,4 @@ class ExportOptions(ModelOptions, total=False):
     data_root: str | Path | None
     max_drop: float
     output: str | Path | None
+    study: str | Path | None

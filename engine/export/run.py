@@ -11,10 +11,11 @@ import torch
 
 from engine.backends.base import Backend
 from engine.backends.write import write_format
-from engine.cli.export_flags import FORMATS, export_parser
+from engine.cli.export_flags import FORMATS, HUGGINGFACE, export_parser
 from engine.cli.parser import options_from
 from engine.datasets.splits import data_name
 from engine.errors import RunFailed, UsageError
+from engine.export.huggingface import write_folder
 from engine.export.opset import check_opset
 from engine.export.parity import CONF_THRES, IOU_THRES, MAX_DET, compare_with_checkpoint
 from engine.model_loading import load_weights
@@ -69,8 +70,7 @@ def run_export(options: Namespace) -> list[Path]:
     detector = load_weights(options.weights, options)
     if not isinstance(detector, Detector):
         raise UsageError(f"--weights {options.weights}: is an exported model already; give the checkpoint")
-    if options.half and options.int8:
-        raise UsageError("--half and --int8 exclude each other: choose one")
+    _check_together(options)
     stride = int(detector.stride.max())
     options.imgsz = size_of(detector, None) if options.imgsz is None else options.imgsz
     if options.imgsz % stride:
@@ -92,8 +92,20 @@ def run_export(options: Namespace) -> list[Path]:
 
         int8 = Int8Quantization(detector, options)
     for name in options.include:
+        if name == HUGGINGFACE:
+            target = folder / f"{stem}-{HUGGINGFACE}"
+            written.append(write_folder(detector, plain_state(detector), source, target, options.study))
+            continue
         written.append(export_format(detector, name, folder / stem, options, int8))
     return written
+
+
+def _check_together(options: Namespace) -> None:
+    """Refuse options that do not go together."""
+    if options.study is not None and HUGGINGFACE not in options.include:
+        raise UsageError("--study: is told in the model card of --include huggingface; add that, or leave it out")
+    if options.half and options.int8:
+        raise UsageError("--half and --int8 exclude each other: choose one")
 
 
 def export_format(detector: Any, name: str, target: Path, options: Namespace, int8: Any) -> Path:

@@ -26,6 +26,7 @@ OFFICIAL = {f"{name}.pt": f"{_V5}{name}.pt" for name in _V5_NAMES} | {
 }
 KNOWN_SHA256 = {"yolov5n.pt": "4f180cf23ba0717ada0badd6c685026d73d48f184d00fc159c2641284b2ac0a3"}
 
+FOLDER_WEIGHTS = "model.safetensors"  # the checkpoint of a folder in Hugging Face's layout
 _REMEMBERED = "sha256.json"  # in the cache folder: what earlier downloads had
 _MAX_BYTES = 1 << 30  # the largest official file has 0.3 GB
 
@@ -35,8 +36,9 @@ def resolve_weights(
 ) -> Path:
     """The file that a `--weights` argument means.
 
-    An existing path is taken as it is. An official name (`yolov5n`, `yolov5n.pt`, `yolov7-tiny` …) is looked for in the
-    working folder, in `weights/` and in the cache folder, and fetched from the official release if `download` is set.
+    An existing path is taken as it is; of a folder in Hugging Face's layout its `model.safetensors`. An official name
+    (`yolov5n`, `yolov5n.pt`, `yolov7-tiny` …) is looked for in the working folder, in `weights/` and in the cache
+    folder, and fetched from the official release if `download` is set.
 
     Args:
         name: path or official name.
@@ -50,10 +52,12 @@ def resolve_weights(
     path = Path(name)
     if path.is_file():
         return path
+    if (path / FOLDER_WEIGHTS).is_file():
+        return path / FOLDER_WEIGHTS
     official = path.name if path.suffix == ".pt" else f"{path.name}.pt"
     if len(path.parts) != 1 or official not in OFFICIAL:
         if path.is_dir():
-            raise CheckpointError(f"{name}: a folder; give the .pt or .safetensors file in it")
+            raise CheckpointError(f"{name}: a folder without {FOLDER_WEIGHTS}; give the .pt or .safetensors file in it")
         raise CheckpointError(f"{name}: no such file; check the path, or give an official name such as yolov5n.pt")
     folder = folder or cache_folder() / "weights"
     for place in (Path(official), Path("weights") / official):
