@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from data import files
@@ -20,11 +21,15 @@ def write_atomically(file: Path, content: bytes) -> None:
     files.write_atomically(file, content)
 
 
-def probe_cached(paths: Sequence[Path], progress: Callable[[int], object] | None = None) -> list[ImageMetadata]:
+def probe_cached(
+    paths: Sequence[Path], progress: Callable[[int], object] | None = None, channels: int = 3
+) -> list[ImageMetadata]:
     """probe_all() that remembers its findings, each as long as the image's size and time of change stay the same."""
+    probe = probe_all if channels == 3 else partial(probe_all, channels=channels)
     if len(paths) < _WORTHWHILE:
-        return probe_all(paths, progress)
-    listing = hashlib.blake2b("\0".join(map(str, paths)).encode(errors="surrogateescape"), digest_size=16)
+        return probe(paths, progress)
+    listed = "\0".join([*map(str, paths), *([] if channels == 3 else [f"{channels} channels"])])
+    listing = hashlib.blake2b(listed.encode(errors="surrogateescape"), digest_size=16)
     file = cache_folder() / "images" / f"{listing.hexdigest()}.json"
     known = _load(file)
     stamps = [_stamp(path) for path in paths]
@@ -36,7 +41,7 @@ def probe_cached(paths: Sequence[Path], progress: Callable[[int], object] | None
     if progress:
         progress(len(metadata_at))
     new = [index for index in range(len(paths)) if index not in metadata_at]
-    metadata_at.update(zip(new, probe_all([paths[index] for index in new], progress), strict=True))
+    metadata_at.update(zip(new, probe([paths[index] for index in new], progress), strict=True))
     if new:
         entries = {str(path): _entry(stamps[index], metadata_at[index]) for index, path in enumerate(paths)}
         try:

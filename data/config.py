@@ -9,33 +9,12 @@ from typing import Any
 
 from data.errors import DataError
 from data.folders import ROOT
-from data.yaml_reader import load_yaml, shown
+from data.image_channels import MAX_CHANNELS
+from data.yaml_reader import load_yaml, refuse_other_tasks, shown
 
 SPLITS = ("train", "val", "test")
 FORMATS = ("yolo", "voc", "coco")
 CORNERS = ("plain", "devkit")
-_FOREIGN_TASKS = {
-    "segment": "segmentation",
-    "seg": "segmentation",
-    "segmentation": "segmentation",
-    "semantic": "segmentation",
-    "pose": "pose",
-    "keypoints": "pose",
-    "classify": "classification",
-    "cls": "classification",
-    "classification": "classification",
-    "obb": "oriented boxes",
-    "depth": "depth",
-}
-_FOREIGN_KEYS = {
-    "kpt_shape": "pose",
-    "flip_idx": "pose",
-    "kpt_names": "pose",
-    "masks_dir": "segmentation",
-    "max_depth": "depth",
-    "depth_scale": "depth",
-}
-_FOREIGN_ENDINGS = ("-seg", "-pose", "-cls", "-obb", "_seg", "_pose", "_cls", "_obb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +44,7 @@ class DataConfig:
         corners: how VOC corners are meant, see formats/voc.py.
         download: the `download` entry as written; never executed.
         generate: name of an embedded data set that can be made on the spot.
+        channels: of its images.
     """
 
     file: Path
@@ -76,6 +56,7 @@ class DataConfig:
     corners: str = "plain"
     download: str | None = None
     generate: str | None = None
+    channels: int = 3
 
     def sources(self, split: str) -> tuple[Source, ...]:
         """Return the sources of a split.
@@ -145,7 +126,7 @@ def _folder_content(folder: Path) -> dict[str, Any]:
 
 
 def _build(content: dict[str, Any], file: Path, data_root: str | Path | None) -> DataConfig:
-    _refuse_other_tasks(content, file)
+    refuse_other_tasks(content, file)
     form = _choice(content, file, "format", FORMATS)
     root = _root(content, file, data_root)
     splits = _splits(content, file, root)
@@ -164,25 +145,15 @@ def _build(content: dict[str, Any], file: Path, data_root: str | Path | None) ->
         corners=_choice(content, file, "corners", CORNERS) or "plain",
         download=download if isinstance(download, str) and download.strip() else None,
         generate=_choice(content, file, "generate", ("digits",)),
+        channels=_channels(content, file),
     )
 
 
-def _refuse_other_tasks(content: dict[str, Any], file: Path) -> None:
-    task = str(content.get("task", "detect")).lower()
-    task_name, why = None, ""
-    if task not in ("detect", "detection"):
-        task_name, why = _FOREIGN_TASKS.get(task, task[:40]), f"task: {task[:40]}"
-    for key, meaning in _FOREIGN_KEYS.items():
-        if task_name is None and key in content:
-            task_name, why = meaning, f"key '{key}'"
-    ending = next((end for end in _FOREIGN_ENDINGS if file.stem.lower().endswith(end)), None)
-    if task_name is None and ending:
-        task_name, why = _FOREIGN_TASKS[ending[1:]], f"the name ends in {ending}"
-    if task_name is None and file.stem.lower() == "imagenet":
-        task_name, why = "classification", "ImageNet"
-    if task_name:
-        needed = "this project detects: it needs boxes (YOLO, VOC, COCO)"
-        raise DataError(f"{file}: is a {task_name} data set ({why}); {needed}")
+def _channels(content: dict[str, Any], file: Path) -> int:
+    value = content.get("channels", 3)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_CHANNELS:
+        raise DataError(f"{file}: key 'channels' is {shown(value)}; write 1 (grey), 3 (colour) or another number")
+    return value
 
 
 def _choice(content: dict[str, Any], file: Path, key: str, allowed: tuple[str, ...]) -> str | None:

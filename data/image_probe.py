@@ -5,10 +5,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from data import image_io
+from data import image_channels, image_io
 from data.image_io import MAX_PIXELS
 from data.records import Issue
 
@@ -49,7 +50,7 @@ class ImageMetadata:
     issues: tuple[Issue, ...] = ()
 
 
-def probe(path: Path, decode: bool = True) -> ImageMetadata:
+def probe(path: Path, decode: bool = True, channels: int = 3) -> ImageMetadata:
     """Find out whether an image can be used, and its size as `image_io.read` will show it.
 
     Nothing is raised for any content of the file: a fault becomes an Issue.
@@ -57,19 +58,23 @@ def probe(path: Path, decode: bool = True) -> ImageMetadata:
     Args:
         path: the image.
         decode: try to decode it; a caller that does so anyway saves the time, and gets the size that the header says.
+        channels: that it is expected to have, see `image_channels.read`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd EXIF data, which concerns nobody here
-        return _probe(path, decode)
+        return _probe(path, decode, channels)
 
 
 def probe_all(
-    paths: Sequence[Path], progress: Callable[[int], object] | None = None, workers: int | None = None
+    paths: Sequence[Path],
+    progress: Callable[[int], object] | None = None,
+    workers: int | None = None,
+    channels: int = 3,
 ) -> list[ImageMetadata]:
     """Call probe() for many files, in their order; `progress` is called with 1 after each."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as above
-        return in_threads(_probe, paths, progress, workers)
+        return in_threads(partial(_probe, channels=channels), paths, progress, workers)
 
 
 def in_threads(
@@ -98,7 +103,7 @@ def is_utf8(path: str | Path) -> bool:
     return True
 
 
-def _probe(path: Path, decode: bool = True) -> ImageMetadata:
+def _probe(path: Path, decode: bool = True, channels: int = 3) -> ImageMetadata:
     if not is_utf8(path):
         return _unusable(path, "bad-path", NOT_UTF8)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for names that are too long
@@ -107,10 +112,12 @@ def _probe(path: Path, decode: bool = True) -> ImageMetadata:
         return _unusable(path, "not-a-file", "is not a file but a folder or device")
     if path.stat().st_size == 0:
         return _unusable(path, "unreadable", "is empty (0 bytes)")
+    if channels != 3 and path.suffix.lower() == image_channels.ARRAYS:
+        return _probe_stored(path, channels, [])
     from PIL.Image import DecompressionBombError
 
     try:
-        return _probe_with_pillow(path, decode)
+        return _probe_with_pillow(path, decode, channels)
     except DecompressionBombError:  # raised by Pillow itself from twice its own limit on
         text = f"has more than {MAX_PIXELS // 10**6} million pixels; cut it into tiles"
         return _unusable(path, "too-large", text)
@@ -119,7 +126,20 @@ def _probe(path: Path, decode: bool = True) -> ImageMetadata:
         return _unusable(path, "unreadable", f"is no readable image: {reason}")
 
 
-def _probe_with_pillow(path: Path, decode: bool) -> ImageMetadata:
+def _probe_stored(path: Path, channels: int, notes: list[Issue]) -> ImageMetadata:
+    """Read an image of other channels than grey or colour, of which only decoding tells how many it has."""
+    image = image_channels.read(path, channels)
+    if image is None:
+        array = path.suffix.lower() == image_channels.ARRAYS
+        text = "is no array of numbers (h, w, channels)" if array else "OpenCV cannot decode it"
+        return _unusable(path, "unreadable", text)
+    wrong = image_channels.mismatch(image, channels)
+    if wrong:
+        return _unusable(path, "channels", wrong)
+    return ImageMetadata(image.shape[1], image.shape[0], tuple(notes))
+
+
+def _probe_with_pillow(path: Path, decode: bool, channels: int) -> ImageMetadata:
     from PIL import Image
 
     with path.open("rb") as file:
@@ -133,6 +153,8 @@ def _probe_with_pillow(path: Path, decode: bool) -> ImageMetadata:
         orientation = Image.Image.getexif(image).get(0x0112)  # a PNG's own getexif decodes the whole image
         if file_format == "PNG":
             image.verify()  # walks the chunks and their checksums
+    if channels not in (1, 3) and decode:
+        return _probe_stored(path, channels, _remarks(path, deep, False))
     shown = _shown_size(path, file_format, width, height) if decode else (width, height)
     if shown is None:
         return _unusable(path, "unreadable", f"OpenCV cannot decode this {file_format} file; write it as JPEG or PNG")
@@ -140,7 +162,7 @@ def _probe_with_pillow(path: Path, decode: bool) -> ImageMetadata:
     if shown == (height, width) != (width, height):
         text = f"EXIF orientation {orientation}: used as shown, {height}×{width}"
         notes.append(Issue(path, None, "exif-rotated", text, "used"))
-    notes += _remarks(path, deep, several)
+    notes += _remarks(path, deep, several and channels in (1, 3))
     if path.suffix.lower() not in _OWN_SUFFIXES.get(file_format, (path.suffix.lower(),)):
         notes.append(Issue(path, None, "wrong-suffix", f"is a {file_format} file", "used"))
     if file_format in _JPEG and not _ends_properly(path):

@@ -55,6 +55,7 @@ def load_dataset(
     category_ids: dict[int, int] = {}
     for name in wanted:
         splits[name], ids = reader(name, sources[name])
+        splits[name].channels = config.channels
         category_ids |= ids
     if note is not None:
         splits[wanted[0]].issues.insert(0, note)
@@ -69,7 +70,7 @@ def recognise(config: DataConfig) -> str:
 def _reader(config: DataConfig, form: str, single_class: bool) -> tuple[tuple[str, ...], Any]:
     """Class names, and a function (split, sources) → (Split, category ids)."""
     everything = [source for entries in config.splits.values() for source in entries]
-    probe: Probe = _probe_with_bar
+    probe: Probe = partial(_probe_with_bar, channels=config.channels)
     if form == "coco":
         names = config.names or tuple(dict.fromkeys(coco.find_categories(everything).values()))
         return names, partial(coco.read_split, names=names, root=config.root, probe=probe, single_class=single_class)
@@ -87,7 +88,8 @@ def _reader(config: DataConfig, form: str, single_class: bool) -> tuple[tuple[st
     given = config.names
 
     def read_yolo(name: str, sources: Sequence[Source]) -> tuple[Split, dict[int, int]]:
-        return yolo.read_split(name, sources, given, config.root, probe, single_class=single_class), {}
+        arrays = config.channels != 3
+        return yolo.read_split(name, sources, given, config.root, probe, single_class=single_class, arrays=arrays), {}
 
     return given, read_yolo
 
@@ -106,10 +108,10 @@ def provide(config: DataConfig, splits: Sequence[str], download: bool = False) -
         fetch(config, download, missing=is_missing(config, splits))
 
 
-def _probe_with_bar(paths: Sequence[Path]) -> list[ImageMetadata]:
+def _probe_with_bar(paths: Sequence[Path], channels: int = 3) -> list[ImageMetadata]:
     if len(paths) < _WITH_BAR:
-        return probe_cached(paths)
+        return probe_cached(paths, channels=channels)
     from tqdm import tqdm
 
     with tqdm(total=len(paths), desc="Checking images", unit="img", disable=None) as bar:
-        return probe_cached(paths, bar.update)
+        return probe_cached(paths, bar.update, channels)

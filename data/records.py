@@ -62,13 +62,15 @@ class Record:
 class Split:
     """The images of one split, in a fixed order, and what was found wrong on the way.
 
-    `not_kept` counts what the files say beyond boxes and this form does not hold, such as outlines and poses.
+    `not_kept` counts what the files say beyond boxes and this form does not hold, such as outlines and poses;
+    `channels` is how many the images have.
     """
 
     name: str
     records: list[Record] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
     not_kept: Counter[str] = field(default_factory=Counter)
+    channels: int = 3
 
     def __len__(self) -> int:
         return len(self.records)
@@ -103,6 +105,11 @@ class Dataset:
     def nc(self) -> int:
         """Number of classes."""
         return len(self.names)
+
+    @property
+    def channels(self) -> int:
+        """Channels of its images."""
+        return next((split.channels for split in self.splits.values()), 3)
 
     @property
     def records(self) -> list[Record]:

@@ -18,6 +18,28 @@ Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WIDE = {"：": ":", "，": ",", "［": "[", "］": "]", "【": "[", "】": "]"}
 _REPR = reprlib.Repr()
 _REPR.maxlevel = 2  # aliases can make a value of a few lines endless when written out
+_FOREIGN_TASKS = {
+    "segment": "segmentation",
+    "seg": "segmentation",
+    "segmentation": "segmentation",
+    "semantic": "segmentation",
+    "pose": "pose",
+    "keypoints": "pose",
+    "classify": "classification",
+    "cls": "classification",
+    "classification": "classification",
+    "obb": "oriented boxes",
+    "depth": "depth",
+}
+_FOREIGN_KEYS = {
+    "kpt_shape": "pose",
+    "flip_idx": "pose",
+    "kpt_names": "pose",
+    "masks_dir": "segmentation",
+    "max_depth": "depth",
+    "depth_scale": "depth",
+}
+_FOREIGN_ENDINGS = ("-seg", "-pose", "-cls", "-obb", "_seg", "_pose", "_cls", "_obb")
 
 
 def load_yaml(file: Path) -> dict[str, Any]:
@@ -100,3 +122,26 @@ def _too_deep(file: Path) -> DataError:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
+
+
+def refuse_other_tasks(content: dict[str, Any], file: Path) -> None:
+    """Refuse the YAML of a data set for another task than detection.
+
+    Raises:
+        DataError: naming the task and what shows it.
+    """
+    task = str(content.get("task", "detect")).lower()
+    task_name, why = None, ""
+    if task not in ("detect", "detection"):
+        task_name, why = _FOREIGN_TASKS.get(task, task[:40]), f"task: {task[:40]}"
+    for key, meaning in _FOREIGN_KEYS.items():
+        if task_name is None and key in content:
+            task_name, why = meaning, f"key '{key}'"
+    ending = next((end for end in _FOREIGN_ENDINGS if file.stem.lower().endswith(end)), None)
+    if task_name is None and ending:
+        task_name, why = _FOREIGN_TASKS[ending[1:]], f"the name ends in {ending}"
+    if task_name is None and file.stem.lower() == "imagenet":
+        task_name, why = "classification", "ImageNet"
+    if task_name:
+        needed = "this project detects: it needs boxes (YOLO, VOC, COCO)"
+        raise DataError(f"{file}: is a {task_name} data set ({why}); {needed}")

@@ -61,6 +61,7 @@ def _with_attention(path: Path, options: Namespace) -> Any:
     detector = build_model(
         options.cfg or path,
         nc=source.spec.nc if source.spec else len(source.names) or None,
+        ch=source.spec.ch if source.spec else None,
         attention=options.attention,
         weights=source,
         identity=True if options.identity else None,
@@ -134,6 +135,7 @@ def start_model(options: Namespace, info: dict[str, Any], start: Start | None = 
     model = build_model(
         options.cfg or str(source.path),
         nc=info["nc"],
+        ch=info.get("channels", 3),
         attention=options.attention,
         weights=source,
         identity=True if options.identity else None,

@@ -25,7 +25,7 @@ CHECKPOINTS = (".pt", ".pth", ".safetensors")
 def build_model(
     cfg: str | Path | Mapping[str, Any],
     nc: int | None = None,
-    ch: int = 3,
+    ch: int | None = None,
     attention: Sequence[str | Mapping[str, Any]] = (),
     weights: str | Path | Source | None = None,
     identity: bool | None = None,
@@ -39,7 +39,7 @@ def build_model(
     Args:
         cfg: path, name or content of a model YAML, or a checkpoint (.pt) whose model is meant.
         nc: number of classes; the description's by default.
-        ch: channels of the image.
+        ch: channels of the image; the description's by default, which is 3 unless it says otherwise.
         attention: further placements, such as "CBAM@neck.P3,neck.P4".
         weights: checkpoint to take tensors from, read already or not; `.transfer_report` of the detector says what
             became of each.
@@ -125,6 +125,7 @@ def transfer(source: Source, detector: Detector) -> TransferReport:
         {key: tuple(value.shape) for key, value in target.items()},
         source.names,
         detector.names,
+        (source.spec.ch if source.spec else 3, detector.spec.ch),
     )
     apply_transfer(report, source.state, target)
     said = source.spec.yaml.get("batch_norm") if source.spec else None

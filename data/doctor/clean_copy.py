@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.convert import write_dataset
-from data.records import Dataset, Issue, Record, Split
+from data.records import Dataset, Issue, Record
 
 _KEEP_FIRST = ("val", "test", "train")  # of an image in two splits the first of these keeps it: train loses it
 _JPEG_END = b"\xff\xd9"
@@ -49,7 +49,7 @@ def write_clean(
                 file.write(_JPEG_END)
 
     splits = {
-        name: Split(name, [record for record in split if (name, record.path) not in dropped], not_kept=split.not_kept)
+        name: replace(split, records=[record for record in split if (name, record.path) not in dropped], issues=[])
         for name, split in dataset.splits.items()
     }
     losses = write_dataset(replace(dataset, splits=splits), out, form or dataset.format, copy_image)

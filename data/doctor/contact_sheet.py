@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data import image_io
+from data import image_channels
 from data.errors import DataError
 from data.records import Dataset, Record
 from data.text_drawing import font_for, showable, write_text
@@ -33,7 +33,7 @@ def write_overlay(dataset: Dataset, file: Path, count: int = 16, seed: int = 0) 
     if not pool:
         raise DataError(f"{dataset.name}: has no images with objects to draw")
     picks = np.random.default_rng(seed).permutation(len(pool))[:count]
-    cells = [draw(pool[pick], dataset.names) for pick in sorted(picks.tolist())]
+    cells = [draw(pool[pick], dataset.names, channels=dataset.channels) for pick in sorted(picks.tolist())]
     columns = math.ceil(math.sqrt(len(cells)))
     blank = np.full_like(cells[0], 255)
     cells += [blank] * (-len(cells) % columns)
@@ -48,16 +48,17 @@ def write_overlay(dataset: Dataset, file: Path, count: int = 16, seed: int = 0) 
     return len(picks)
 
 
-def draw(record: Record, names: dict[int, str], side: int = _CELL) -> np.ndarray:
+def draw(record: Record, names: dict[int, str], side: int = _CELL, channels: int = 3) -> np.ndarray:
     """Draw one image with its boxes, fitted into a square; difficult and crowd objects are marked.
 
     Shape:
         (side, side, 3) uint8 BGR.
     """
     canvas = np.full((side, side, 3), 114, dtype=np.uint8)
-    image = image_io.read(record.path)
+    image = image_channels.read(record.path, channels)
     if image is None:
         return canvas
+    image = image_channels.displayable(image)
     scale = side / max(record.width, record.height)
     size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
     font = font_for(names)

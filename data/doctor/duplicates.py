@@ -4,12 +4,13 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from data import image_io
+from data import image_channels
 from data.image_probe import in_threads
 from data.records import Dataset, Issue
 
@@ -27,9 +28,9 @@ class Repeats:
     groups: list[list[tuple[str, Path]]] = field(default_factory=list)
 
 
-def fingerprint(path: Path) -> bytes | None:
-    """Digest of the decoded image, as `image_io.read` shows it; None if it does not decode."""
-    shown = image_io.read(path)
+def fingerprint(path: Path, channels: int = 3) -> bytes | None:
+    """Digest of the decoded image, as `image_channels.read` shows it; None if it does not decode."""
+    shown = image_channels.read(path, channels)
     if shown is None:
         return None
     digest = hashlib.blake2b(str(shown.shape).encode(), digest_size=16)
@@ -46,7 +47,8 @@ def find_duplicates(
     """
     repeats = Repeats()
     paths = list(dict.fromkeys(record.path for record in dataset))
-    digests = dict(zip(paths, in_threads(fingerprint, paths, progress, workers), strict=True))
+    read = partial(fingerprint, channels=dataset.channels)
+    digests = dict(zip(paths, in_threads(read, paths, progress, workers), strict=True))
     same = _same_splits(dataset, repeats)
     shown_in: dict[bytes, list[tuple[str, Path]]] = defaultdict(list)
     for name, split in dataset.splits.items():

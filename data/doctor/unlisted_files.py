@@ -25,7 +25,7 @@ def _yolo(config: DataConfig) -> list[tuple[str, Issue]]:
         for source in sources:
             if source.path is None or not source.path.is_dir():
                 continue
-            wanted = {find_label(image) for image in find_images(source, config.root, [])}
+            wanted = {find_label(image) for image in find_images(source, config.root, [], config.channels != 3)}
             folder = label_path(source.path / "x").parent
             for file in sorted(folder.rglob("*.txt")) if folder.is_dir() else []:
                 if file not in wanted and file.name not in ("classes.txt", "labels.txt"):

@@ -25,7 +25,7 @@ def recognise_format(config: DataConfig) -> tuple[str, Issue | None]:
     yolo, voc = 0, 0
     place = sources[0].path or config.root
     for source in sources:
-        labels, xmls = _yolo_labels(source, config.root), _voc_annotations(source)
+        labels, xmls = _yolo_labels(source, config.root, config.channels != 3), _voc_annotations(source)
         yolo, voc = yolo + labels, voc + xmls
         if labels and xmls:
             place = source.path or config.root
@@ -46,10 +46,10 @@ def _like_voc(path: Path) -> bool:
     return path.parent.name == "Main" or (lists / f"{path.name}.txt").is_file() or (lists / path.name).is_file()
 
 
-def _yolo_labels(source: Source, root: Path) -> int:
+def _yolo_labels(source: Source, root: Path, arrays: bool) -> int:
     """How many images of a source have a YOLO label file."""
     try:
-        images = find_images(source, root, [])
+        images = find_images(source, root, [], arrays)
     except DataError:
         return 0
     return sum(find_label(image).is_file() for image in islice(images, _SAMPLE))

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -167,6 +168,8 @@ def _count_ids(dataset: Dataset, losses: Losses) -> None:
 
 
 def _write_yaml(dataset: Dataset, out: Path, form: str, splits: dict) -> None:
-    content = {"format": form, **splits, "names": list(dataset.names.values())}
+    content: dict[str, Any] = {"format": form, **splits, "names": list(dataset.names.values())}
+    if dataset.channels != 3:
+        content["channels"] = dataset.channels
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
     (out / "data.yaml").write_text(text, encoding="utf-8")

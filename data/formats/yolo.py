@@ -10,6 +10,7 @@ from data.config import Source, is_path
 from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
 from data.formats.label_files import USED, find_label, labels_elsewhere
+from data.image_channels import ARRAYS
 from data.image_probe import SUFFIXES, ImageMetadata, probe_all, sniff
 from data.records import Issue, Split
 from data.text_files import declared_encoding, decode_text
@@ -29,6 +30,7 @@ def read_split(
     probe: Probe = probe_all,
     *,
     single_class: bool = False,
+    arrays: bool = False,
 ) -> Split:
     """Read one split of a YOLO data set.
 
@@ -39,13 +41,14 @@ def read_split(
         root: the folder that list entries refer to.
         probe: how the images' metadata are read.
         single_class: classes are one: a number that `names` does not have counts as the first.
+        arrays: NumPy files (.npy) count as images; one beside an image of its name is ultralytics' copy, and does not.
 
     Raises:
         DataError: if a file or folder does not exist or has no images.
     """
     split = Split(name)
     without_label = []
-    paths = [path for source in sources for path in find_images(source, root, split.issues)]
+    paths = [path for source in sources for path in find_images(source, root, split.issues, arrays)]
     if not paths:
         paths_text = ", ".join(str(source.path) for source in sources)
         raise DataError(f"{paths_text}: no images for split '{name}'; expected files such as .jpg or .png")
@@ -67,7 +70,7 @@ def read_split(
     return split
 
 
-def find_images(source: Source, root: Path, issues: list[Issue]) -> list[Path]:
+def find_images(source: Source, root: Path, issues: list[Issue], arrays: bool = False) -> list[Path]:
     """The images of one source, sorted within a folder, in written order within a list.
 
     Raises:
@@ -77,14 +80,14 @@ def find_images(source: Source, root: Path, issues: list[Issue]) -> list[Path]:
     if path is None:
         raise DataError(f"{source.annotations}: a JSON file needs format: coco")
     if path.is_dir():
-        return _walk(path, issues)
+        return _without_copies(_walk(path, issues, arrays)) if arrays else _walk(path, issues, arrays)
     if path.is_file():
         return [path.absolute()] if path.suffix.lower() in SUFFIXES else _read_list(path, root, issues)
     if any(letter in path.name for letter in "*?["):
         base, pattern = _split_glob(path)
         paths = sorted(base.glob(pattern))
         if paths:
-            return [path for path in paths if _usable_name(path, issues)]
+            return [path for path in paths if _usable_name(path, issues, arrays)]
     raise DataError(
         f"{path}: no such folder or list of images; put the data there or name their folder with --data-root"
     )
@@ -202,7 +205,13 @@ def _is_number(column: str) -> bool:
     return True
 
 
-def _walk(folder: Path, issues: list[Issue]) -> list[Path]:
+def _without_copies(paths: list[Path]) -> list[Path]:
+    """Leave out NumPy files beside an image of their name."""
+    others = {path.with_suffix("") for path in paths if path.suffix.lower() != ARRAYS}
+    return [path for path in paths if path.suffix.lower() != ARRAYS or path.with_suffix("") not in others]
+
+
+def _walk(folder: Path, issues: list[Issue], arrays: bool) -> list[Path]:
     """All images below a folder, links followed, loops not."""
     paths, seen = [], set()
     for base, folders, files in os.walk(folder, followlinks=True):
@@ -218,15 +227,15 @@ def _walk(folder: Path, issues: list[Issue]) -> list[Path]:
             if Path(name).suffix.lower() in SUFFIXES
         )
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
-        paths += [here / name for name in sorted(files) if _usable_name(here / name, issues)]
+        paths += [here / name for name in sorted(files) if _usable_name(here / name, issues, arrays)]
     return [path.absolute() for path in paths]
 
 
-def _usable_name(path: Path, issues: list[Issue]) -> bool:
+def _usable_name(path: Path, issues: list[Issue], arrays: bool) -> bool:
     """Whether a file counts as an image by its suffix; an image without one is reported."""
     if path.name.startswith("."):
         return False
-    if path.suffix.lower() in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES or (arrays and path.suffix.lower() == ARRAYS):
         return True
     if path.suffix.lower() not in (".txt", ".xml", ".json", ".yaml", ".yml", ".csv", ".cache", ".md", ".npy"):
         kind = sniff(path)

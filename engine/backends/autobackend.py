@@ -26,6 +26,7 @@ class UltralyticsBackend:
         self.model = AutoBackend(path, device=self.device, dnn=dnn, fp16=half, verbose=False)
         self.names = {int(number): str(name) for number, name in self.model.names.items()}
         self.stride = int(self.model.stride)
+        self.channels = int(getattr(self.model, "channels", 3) or 3)
         self.imgsz = usual_size(None, self.stride)
         self.finished = bool(getattr(self.model, "end2end", False))
         self.replicas = 1

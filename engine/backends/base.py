@@ -20,6 +20,7 @@ class Backend(Protocol):
         label: what computes, for people.
         names: class number → name.
         stride: H and W are multiples of it.
+        channels: of its images.
         size: the only height and width it takes; None if any.
         imgsz: pixels of the longer side where none is asked for: as in training.
         batch: the only number of images it takes; None if any.
@@ -30,6 +31,7 @@ class Backend(Protocol):
     label: str
     names: dict[int, str]
     stride: int
+    channels: int
     size: tuple[int, int] | None
     imgsz: int
     batch: int | None
@@ -40,7 +42,7 @@ class Backend(Protocol):
         """Run the model.
 
         Args:
-            images: (B, 3, H, W) float32 RGB in 0–1.
+            images: (B, c, H, W) float32 in 0–1, colour as RGB.
 
         Returns:
             (B, 4 + nc, N) centre x, centre y, width, height in pixels, then class scores; (B, N, 6) if `finished`.
@@ -81,6 +83,11 @@ def stored_size(metadata: Mapping[str, str], stride: int) -> int:
     """Return the image size that a file's metadata remember from training, else the usual one of its stride."""
     text = str(metadata.get(TRAINED, ""))
     return usual_size(int(text) if text.isdecimal() and 32 <= int(text[:6]) <= 16384 else None, stride)
+
+
+def input_channels(shape: tuple[object, ...]) -> int:
+    """Return the channels that an input shape (B, C, H, W) prescribes; 3 where it leaves them open."""
+    return shape[1] if isinstance(shape[1], int) else 3
 
 
 def shape_limits(shape: tuple[object, ...]) -> tuple[int | None, tuple[int, int] | None]:

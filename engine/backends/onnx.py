@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.backends.base import read_metadata, shape_limits, stored_size
+from engine.backends.base import input_channels, read_metadata, shape_limits, stored_size
 from engine.errors import UsageError
 from models.upstream import environment
 
@@ -40,6 +40,7 @@ class OnnxBackend:
         if len(entry.shape) != 4:
             raise UsageError(f"--weights {path}: takes an input of shape {entry.shape}, not images (B, 3, H, W)")
         self.batch, self.size = shape_limits(tuple(entry.shape))
+        self.channels = input_channels(tuple(entry.shape))
         self.replicas = replicas
         self.label = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from engine.backends.base import read_metadata, shape_limits, stored_size
+from engine.backends.base import input_channels, read_metadata, shape_limits, stored_size
 from engine.errors import UsageError
 from models.upstream import environment
 
@@ -63,6 +63,7 @@ class OpenVinoBackend:
         if len(sizes) != 4:
             raise UsageError(f"--weights {path}: takes an input of shape {sizes}, not images (B, 3, H, W)")
         self.batch, self.size = shape_limits(sizes)
+        self.channels = input_channels(sizes)
         self.lock = Lock()
         self.repeats, self.shape = 0, tuple[int, ...]()  # the latest calls of one shape
         self.fixed, self.fixed_shape = self.free, tuple[int, ...]()

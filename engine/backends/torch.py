@@ -48,6 +48,7 @@ class TorchBackend:
         self.detector = detector.to(memory_format=self.memory_format, dtype=self.type)
         self.names = {int(number): str(name) for number, name in detector.names.items()}
         self.stride = int(detector.stride.max())
+        self.channels = int(detector.yaml.get("channels", 3))
         self.imgsz = usual_size(getattr(detector, "trained_imgsz", None), self.stride)
         self.finished = bool(getattr(detector, "end2end", False))
         self.replicas = replicas if self.device.type == "cpu" else 1
@@ -72,7 +73,7 @@ class TorchBackend:
         """Run the model, and bring back those rows only that count: for each image (m, 4 + nc).
 
         Args:
-            images: (B, 3, H, W) uint8 RGB.
+            images: (B, c, H, W) uint8, colour as RGB.
             conf_thres: score above which the best class of a row must be.
         """
         with self._borrowed_replica() as detector:

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from engine.errors import UsageError
-from data import image_io
+from data import image_channels
 
 from engine.runtime.log import LOGGER
 from models.upstream.data import BaseMixTransform, Compose, Mosaic, YOLODataset
@@ -57,7 +57,8 @@ def describe(names: dict[int, str], splits: dict[str, Any], single_cls: bool = F
     """
     if single_cls and len(names) > 1:
         names = {0: "item"}
-    return {"names": dict(names), "nc": len(names), "channels": 3, **splits}
+    channels = next((split.channels for split in splits.values() if hasattr(split, "channels")), 3)
+    return {"names": dict(names), "nc": len(names), "channels": channels, **splits}
 
 
 class Label(dict):
@@ -178,10 +179,10 @@ class RecordDataset(YOLODataset):
             resize_short: likewise.
 
         Returns:
-            The image (h, w, 3) uint8 BGR, its original (height, width) and its present one.
+            The image (h, w, c) uint8, colour as BGR, its original (height, width) and its present one.
 
         Raises:
-            UsageError: if the file can no longer be read.
+            UsageError: if the file can no longer be read, or has other channels by now.
 
         Source:
             YOLOv5 v7.0 dataloaders.load_image: area interpolation where a validation image shrinks, else linear.
@@ -195,17 +196,21 @@ class RecordDataset(YOLODataset):
             size = min(math.ceil(width * ratio), self.imgsz), min(math.ceil(height * ratio), self.imgsz)
             smooth = cv2.INTER_LINEAR if self.augment or ratio > 1 else cv2.INTER_AREA
             image = cv2.resize(image, size, interpolation=smooth)
+            image = image if image.ndim == 3 else image[..., None]
         return image, (height, width), image.shape[:2]
 
     def _read(self, i: int) -> np.ndarray:
-        """Read an image at its own size, (h, w, 3) uint8 BGR.
+        """Read an image at its own size, (h, w, c) uint8, colour as BGR.
 
         Raises:
-            UsageError: if the file can no longer be read.
+            UsageError: if the file can no longer be read, or has other channels by now.
         """
-        image = image_io.read(self.im_files[i], stretch=self.stretch)
+        image = image_channels.read(self.im_files[i], self.channels, self.stretch)
         if image is None:
             raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more")
+        wrong = image_channels.mismatch(image, self.channels)
+        if wrong:
+            raise UsageError(f"{self.im_files[i]}: {wrong}")
         return image
 
     def __getitem__(self, key: Any) -> dict[str, Any]:
@@ -242,7 +247,7 @@ class RecordDataset(YOLODataset):
 
     def _cached_bytes(self, record: Any) -> int:
         ratio = self.imgsz / max(record.width, record.height)
-        return int(record.width * ratio + 1) * int(record.height * ratio + 1) * 3
+        return int(record.width * ratio + 1) * int(record.height * ratio + 1) * self.channels
 
 
 def _all_transforms(transform: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.image_channels import displayable
 from engine.backends.select import FEW_IMAGES, open_backend
 from engine.cli.option_types import CallOptions
 from engine.detection.class_names import check_classes, named_classes
@@ -79,6 +80,7 @@ class Predictor:
         self.observer: Observer | None = None
         self.watch = Stopwatch()
         self.source: Any = None
+        self.reader: Any = None  # of whole images
         self.backend: Any = None
         self.tracks: Tracks | None = None
         self.joiner: ViewJoiner | None = None
@@ -97,6 +99,7 @@ class Predictor:
             replicas = 1 if self.source.mode == "stream" or few else min(REPLICAS, environment.threads())
             self.load(self.source.images, replicas)
         check_classes(self.options.classes, self.backend.names)
+        self.reader.expect(getattr(self.backend, "channels", 3))
         if self.backend.batch and self.source.bs != self.backend.batch:
             self.source.bs = self.backend.batch
 
@@ -175,12 +178,13 @@ class Predictor:
         slicing = Slicing.of(options)
         self.joiner = None
         if slicing is None:
-            self.source = open_source(source, options.batch_size, options.vid_stride, options.stretch)
+            self.reader = open_source(source, options.batch_size, options.vid_stride, options.stretch, None)
+            self.source = self.reader
             return
         if options.maps or options.visualize:
             raise UsageError("--maps: shows one view of an image; leave out --slice, or give it a part of the image")
-        opened = open_source(source, 1, options.vid_stride, options.stretch)
-        self.source = SlicedSource(opened, slicing, options.batch_size)
+        self.reader = open_source(source, 1, options.vid_stride, options.stretch, None)
+        self.source = SlicedSource(self.reader, slicing, options.batch_size)
         self.joiner = ViewJoiner(options.iou_thres, options.max_det, options.agnostic_nms)
 
     def _size(self) -> tuple[int, int]:
@@ -276,9 +280,9 @@ class Predictor:
             rows_by_image, batch.images, batch.frames, batch.letterboxes, strict=True
         ):
             classes = rows[:, 5].astype(np.int64)
-            boxes = letterboxed.boxes_to_image(rows[:, :4])
+            boxes, shown = letterboxed.boxes_to_image(rows[:, :4]), displayable(image)
             detections.append(
-                FrameDetections(image, frame, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed))
+                FrameDetections(shown, frame, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed))
             )
         return detections
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data import image_io
+from data import image_channels, image_io
 from engine.detection.file_list import VIDEOS, WEB, image_suffixes, suffix_of
 from engine.detection.frames import FPS_UNKNOWN, Frame, SourceReport
 from engine.detection.media_kind import video_format
@@ -34,10 +34,14 @@ class FileReader:
     mode = "files"
 
     def __init__(self, files: list[str], batch: int = 1, vid_stride: int = 1, stretch: bool = False) -> None:
-        self.stretch = stretch
+        self.stretch, self.channels = stretch, 3
         self.files, self.bs, self.vid_stride = files, batch, vid_stride
         self.report = SourceReport()
         self._videos: dict[str, bool] = {}
+
+    def expect(self, channels: int) -> None:
+        """Take images of so many channels; others are skipped, but colour is converted to grey."""
+        self.channels = channels
 
     @property
     def images(self) -> int | None:
@@ -45,7 +49,7 @@ class FileReader:
         return None if any(self._is_video(file) for file in self.files) else len(self.files)
 
     def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Frame]]]:
-        """Yield batches: paths, images (h, w, 3) uint8 BGR, and their frames."""
+        """Yield batches: paths, images (h, w, c) uint8 in OpenCV's order, and their frames."""
         for videos, files in groupby(self.files, self._is_video):
             if not videos:
                 yield from self._batches(self._images(files))
@@ -108,25 +112,29 @@ class FileReader:
         from data.image_probe import probe, sniff
 
         path = Path(file)
-        if path.is_file() and path.suffix.lower() not in image_suffixes() and sniff(path) is None:
+        array = self.channels != 3 and path.suffix.lower() == image_channels.ARRAYS
+        if path.is_file() and not array and path.suffix.lower() not in image_suffixes() and sniff(path) is None:
             self._skip(file, NO_MEDIUM)
             return None
-        properties = probe(path, decode=False)  # it is decoded below
+        properties = probe(path, decode=False, channels=self.channels)  # it is decoded below
         for issue in properties.issues:
             if properties.width and issue.kind not in ("exif-rotated", "deep" if self.stretch else ""):
                 self.report.notes.append((file, issue.message))
         if not properties.width:
             self._skip(file, "; ".join(issue.message for issue in properties.issues))
             return None
-        return self._decoded(file, image_io.read(path, stretch=self.stretch))
+        return self._decoded(file, image_channels.read(path, self.channels, self.stretch))
 
     def _decoded(self, file: str, image: np.ndarray | None) -> np.ndarray | None:
-        if image is None:
-            self._skip(file, "OpenCV cannot decode it")
+        problem = "OpenCV cannot decode it" if image is None else image_channels.mismatch(image, self.channels)
+        if problem:
+            self._skip(file, problem)
+            return None
         return image
 
     def _fetch(self, address: str) -> np.ndarray | None:
         """Fetch one image from the web, because the user named its address."""
+        grey = self.channels == 1
         request = urllib.request.Request(address, headers={"User-Agent": "yolo-attention"})  # noqa: S310 - http(s) only
         try:
             with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - as above
@@ -137,13 +145,14 @@ class FileReader:
         if len(content) > MAX_DOWNLOAD:
             self._skip(address, f"is larger than {MAX_DOWNLOAD >> 20} MB")
             return None
-        return self._decoded(address, image_io.decode(content, stretch=self.stretch))
+        image = image_io.decode(content, stretch=self.stretch)
+        return self._decoded(address, image_channels.to_grey(image) if image is not None and grey else image)
 
     def _video(self, file: str) -> Iterator[tuple[Frame, np.ndarray]]:
         """Yield a video's frames; a video that breaks off ends there, with a note."""
         import cv2
 
-        problem = _video_problem(file)
+        problem = _video_problem(file) or _without_colour(self.channels)
         # An absolute path: FFmpeg takes what stands before a colon for a protocol.
         capture = None if problem else cv2.VideoCapture(file if "://" in file else os.path.abspath(file))  # noqa: PTH100
         # OpenCV takes the name of what is no video, if it has a %d, for that of a series: of other files, that is.
@@ -171,6 +180,7 @@ class FileReader:
                 break
             self.report.frames += 1
             number = (read - 1) // self.vid_stride + 1
+            image = image_channels.to_grey(image) if self.channels == 1 else image
             yield Frame(file, "video", number, -(-announced // self.vid_stride), fps), image
         if not read:
             self._skip(file, "has no frame that can be decoded")
@@ -194,6 +204,11 @@ def _video_problem(file: str) -> str | None:
     if not path.is_file():
         return "is not a file but a folder or device"
     return "is empty (0 bytes)" if path.stat().st_size == 0 else None
+
+
+def _without_colour(channels: int) -> str:
+    """Return why video frames cannot be looked at by a model of so many channels; "" if they can."""
+    return "" if channels in (1, 3) else f"frames of videos have 3 channels, and {channels} are expected"
 
 
 class StreamReader:
@@ -223,57 +238,26 @@ class StreamReader:
             raise UsageError(f"--source {source}: the {what}{named} cannot be opened{why}") from None
         self.bs, self.vid_stride = self.inner.bs, vid_stride
         self.report = SourceReport()
+        self.source, self.grey = source, False
+
+    def expect(self, channels: int) -> None:
+        """Give images of so many channels.
+
+        Raises:
+            UsageError: if they are neither grey nor colour.
+        """
+        problem = _without_colour(channels)
+        if problem:
+            self.inner.close()
+            raise UsageError(f"--source {self.source}: {problem}")
+        self.grey = channels == 1
 
     def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Frame]]]:
         try:
             for number, (paths, images, _) in enumerate(self.inner, 1):
                 self.report.frames += len(images)
+                images = [image_channels.to_grey(image) for image in images] if self.grey else images
                 rates = [fps / self.vid_stride for fps in self.inner.fps]
                 yield paths, images, [Frame(p, "stream", number, 0, fps) for p, fps in zip(paths, rates, strict=True)]
         finally:
             self.inner.close()
-
-
-class MemoryReader:
-    """Read images that are in memory already.
-
-    Args:
-        source: one image or several: arrays (h, w, 3) or (h, w) uint8 in OpenCV's order BGR, PIL images, or a tensor
-            (B, 3, H, W) or (3, H, W) RGB in 0–1.
-        batch: images at once.
-
-    Raises:
-        UsageError: for anything else.
-    """
-
-    mode = "files"
-
-    def __init__(self, source: Any, batch: int = 1) -> None:
-        several = isinstance(source, list | tuple) or getattr(source, "ndim", 0) == 4
-        self.all = [_as_image(entry) for entry in (source if several else [source])]
-        self.bs = batch
-        self.images = len(self.all)
-        self.report = SourceReport(images=len(self.all))
-
-    def __iter__(self) -> Iterator[tuple[list[str], list[np.ndarray], list[Frame]]]:
-        frames = [Frame(f"image{number}") for number in range(len(self.all))]
-        for start in range(0, len(self.all), self.bs):
-            part = slice(start, start + self.bs)
-            yield [frame.path for frame in frames[part]], self.all[part], frames[part]
-
-
-def _as_image(entry: Any) -> np.ndarray:
-    """Return an image in memory as (h, w, 3) uint8 BGR."""
-    if hasattr(entry, "convert") and hasattr(entry, "getexif"):  # PIL
-        return image_io.from_pillow(entry)
-    if hasattr(entry, "detach"):  # a tensor, (3, H, W) in 0–1
-        rgb = entry.detach().cpu().float().clamp(0, 1).mul(255).round().byte().numpy()
-        entry = np.ascontiguousarray(rgb.transpose(1, 2, 0)[..., ::-1]) if rgb.ndim == 3 else rgb
-    if not isinstance(entry, np.ndarray) or entry.dtype != np.uint8 or not entry.size:
-        what = f"an array of {entry.dtype}" if isinstance(entry, np.ndarray) else f"a {type(entry).__name__}"
-        raise UsageError(f"source: {what} is no image; give (h, w, 3) uint8 in BGR order, a PIL image or a tensor")
-    if entry.ndim == 2:
-        return np.repeat(entry[..., None], 3, 2)
-    if entry.ndim != 3 or entry.shape[2] != 3:
-        raise UsageError(f"source: an array of shape {entry.shape} is no image; give (h, w, 3)")
-    return entry

@@ -14,7 +14,7 @@ class FrameDetections:
     """Hold the boxes detected in one image or frame, best first.
 
     Attributes:
-        image: (h, w, 3) uint8 BGR.
+        image: (h, w, 3) uint8 BGR; of other channels what people can see of them.
         frame: where it comes from.
         boxes: (n, 4) float32 corners in its pixels.
         scores: (n,) float32.

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from data.image_channels import displayable
 from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
 from engine.ops.join_views import Views, join_views
@@ -20,7 +21,7 @@ class View(Frame):
 
     Attributes:
         origin: of the image or frame.
-        image: (h, w, 3) uint8 BGR, all of it.
+        image: (h, w, c) uint8, all of it.
         windows: (v, 4) of all its views, the whole last.
         position: of this view among them.
     """
@@ -31,7 +32,7 @@ class View(Frame):
     position: int
 
     def pixels(self) -> np.ndarray:
-        """Return what the view shows, (h, w, 3) uint8 BGR."""
+        """Return what the view shows, (h, w, c) uint8."""
         left, top, right, bottom = self.windows[self.position]
         return self.image[top:bottom, left:right]
 
@@ -110,4 +111,4 @@ class ViewJoiner:
                 self.agnostic,
             )
             boxes, scores, classes = rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64)
-        return FrameDetections(last.image, last.origin, boxes, scores, classes, views[-1].names, speed)
+        return FrameDetections(displayable(last.image), last.origin, boxes, scores, classes, views[-1].names, speed)

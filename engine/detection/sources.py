@@ -5,25 +5,36 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from engine.detection.file_list import WEB, is_live, list_files, subfolders
-from engine.detection.readers import FileReader, MemoryReader, StreamReader
+from engine.detection.memory_reader import MemoryReader
+from engine.detection.readers import FileReader, StreamReader
 from engine.errors import UsageError
 
 PAGES = ("youtube.com", "youtu.be", "youtube-nocookie.com", "bilibili.com", "vimeo.com", "twitch.tv")
 
 
-def open_source(source: Any, batch: int = 1, vid_stride: int = 1, stretch: bool = False) -> Any:
+def open_source(
+    source: Any, batch: int = 1, vid_stride: int = 1, stretch: bool = False, channels: int | None = 3
+) -> Any:
     """Open a source of images: return the reader that fits it.
 
     Args:
         source: path, folder, glob, .txt list, webcam number, address, a list of these; or images in memory: see
-            `engine.detection.readers.MemoryReader`.
+            `engine.detection.memory_reader.MemoryReader`.
         batch: images at once.
         vid_stride: every N-th frame of videos.
         stretch: spread the values of images of more than 8 bits.
+        channels: of the images; None where the reader is told later, by its `expect`.
 
     Raises:
-        UsageError: if there is no such source.
+        UsageError: if there is no such source, or it cannot have so many channels.
     """
+    reader = _reader(source, batch, vid_stride, stretch)
+    if channels is not None:
+        reader.expect(channels)
+    return reader
+
+
+def _reader(source: Any, batch: int, vid_stride: int, stretch: bool) -> Any:
     if isinstance(source, str | int | Path):
         name = str(source)
         _refuse_pages(name)

@@ -60,11 +60,16 @@ class Parity:
         )
 
 
-def sample_batch(size: tuple[int, int], batch: int) -> np.ndarray:
-    """Return (B, 3, H, W): the photographs that scikit-learn ships, turned as often as needed."""
+def sample_batch(size: tuple[int, int], batch: int, channels: int = 3) -> np.ndarray:
+    """Return (B, c, H, W): the photographs that scikit-learn ships, turned as often as needed.
+
+    For another number of channels theirs are repeated, or left out.
+    """
     from sklearn.datasets import load_sample_images
 
     photographs = [photograph[..., ::-1] for photograph in load_sample_images().images]
+    if channels != 3:
+        photographs = [photograph[..., np.arange(channels) % 3] for photograph in photographs]
     turned = [np.rot90(photographs[number % 2], number // 2) for number in range(batch)]
     return letterbox([np.ascontiguousarray(image) for image in turned], size)[0]
 
@@ -79,7 +84,8 @@ def compare_with_checkpoint(detector: Any, backend: Backend, imgsz: int, batch: 
         batch: images, where it takes any number.
         half: the file computes in 16 bits.
     """
-    images = sample_batch(backend.size or (imgsz, imgsz), backend.batch or max(batch, 2))
+    channels = detector.yaml.get("channels", 3)
+    images = sample_batch(backend.size or (imgsz, imgsz), backend.batch or max(batch, 2), channels)
     expected = TorchBackend(deepcopy(detector).float(), "cpu")(images)
     with without_tf32():
         output = backend(images)

@@ -70,7 +70,7 @@ def calibration(detector: Any, options: Namespace) -> EpochLoader:
     step = max(1, -(-len(split.records) // IMAGES))
     dataset = RecordDataset(
         split.records[::step],
-        data=describe(detector.names, {}),
+        data=describe(detector.names, {"train": split}),
         imgsz=options.imgsz,
         augment=False,
         rect=False,

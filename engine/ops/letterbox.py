@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-GREY = (114, 114, 114)
+GREY = (114, 114, 114, 114)  # OpenCV repeats four values over the channels of an image
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def canvas_size(images: Sequence[np.ndarray], size: tuple[int, int], stride: int
     """Return height and width of the canvas for a batch.
 
     Args:
-        images: (h, w, 3) each.
+        images: (h, w, c) each.
         size: height and width at most.
         stride: of the model; the canvas is a multiple of it.
         tight: leave out grey that no image needs, where all images have one shape.
@@ -61,12 +61,12 @@ def letterbox(
     """Letterbox images onto canvases of one size.
 
     Args:
-        images: (h, w, 3) uint8 BGR each.
+        images: (h, w, c) uint8 each, colour as BGR.
         size: height and width of the canvas.
         as_bytes: leave the numbers as they are; a quarter of the memory to move to a GPU.
 
     Returns:
-        (B, 3, H, W) RGB, float32 in 0–1 or uint8 in 0–255, and where each image lies.
+        (B, c, H, W), colour as RGB, float32 in 0–1 or uint8 in 0–255, and where each image lies.
     """
     canvases, letterboxes = [], []
     for image in images:
@@ -78,8 +78,16 @@ def letterbox(
         if (height, width) != size:
             border = (top, size[0] - height - top, left, size[1] - width - left)
             image = cv2.copyMakeBorder(image, *border, cv2.BORDER_CONSTANT, value=GREY)
-        canvases.append(image)
+        canvases.append(image if image.ndim == 3 else image[..., None])
         letterboxes.append(Letterbox(own_height, own_width, width / own_width, height / own_height, left, top))
+    if canvases[0].shape[2] != 3:
+        return _stacked(canvases, as_bytes), letterboxes
     if as_bytes:
         return cv2.dnn.blobFromImages(canvases, swapRB=True, ddepth=cv2.CV_8U), letterboxes
     return cv2.dnn.blobFromImages(canvases, 1 / 255, swapRB=True), letterboxes
+
+
+def _stacked(canvases: Sequence[np.ndarray], as_bytes: bool) -> np.ndarray:
+    """Return canvases (H, W, c) of other channels than colour as (B, c, H, W), channels in their order."""
+    batch = np.ascontiguousarray(np.stack(canvases).transpose(0, 3, 1, 2))
+    return batch if as_bytes else batch.astype(np.float32) / 255

@@ -18,7 +18,7 @@ from engine.runtime.fonts import prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.image_size import size_of
 from engine.runtime.log import LOGGER
-from engine.validation.validator import Validator
+from engine.validation.validator import Validator, check_channels
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -69,11 +69,14 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     options.imgsz = exported_size(model, options.imgsz) if isinstance(model, str) else size_of(model, options.imgsz)
     names, splits = load_data(options.data, (split,), options.data_root, options.download, options.single_cls)
     _check_classes(model, names, options)
+    info = describe(names, splits, options.single_cls)
+    if not isinstance(model, str):
+        check_channels(model.yaml.get("channels", 3), info["channels"])
     folder = run_folder(options.project, options.name, options.exist_ok)
     validator = Validator(
         save_dir=folder,
         args=_overrides(options, split, folder),
-        info=describe(names, splits, options.single_cls),
+        info=info,
         keep_boxes=True,
     )
     if not options.noplots:

@@ -36,6 +36,19 @@ class _UncountedMatrix(ConfusionMatrix):
         """Count nothing."""
 
 
+def check_channels(model: int, data: int) -> None:
+    """Refuse to measure a model on images of another number of channels.
+
+    Raises:
+        UsageError: if the two numbers differ.
+    """
+    if model != data:
+        raise UsageError(
+            f"the model takes images of {model} channels, those of --data have {data}; write channels: {model} into "
+            "the data YAML if that is what they have, or train on this data first"
+        )
+
+
 class Validator(DetectionValidator):
     """Validate a detector, during training or on its own.
 
@@ -128,6 +141,8 @@ class Validator(DetectionValidator):
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Reset the metrics and the boxes of an earlier validation."""
         super().init_metrics(model)
+        if not self.training:
+            check_channels(getattr(model, "channels", self.data["channels"]), self.data["channels"])
         self.boxes, self.selecting = [], 0.0
         self._report: Any = None
         self.joined: JoinedViews | None = None

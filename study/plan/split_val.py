@@ -23,7 +23,10 @@ def halve_validation(dataset: Dataset) -> Dataset:
     parts: dict[str, list[Record]] = {"val": [], "test": []}
     for record in dataset["val"]:
         parts["val" if id(record) in chosen else "test"].append(record)
-    splits = {"train": dataset["train"], **{name: Split(name, part) for name, part in parts.items()}}
+    splits = {
+        "train": dataset["train"],
+        **{name: Split(name, part, channels=dataset.channels) for name, part in parts.items()},
+    }
     return Dataset(dataset.name, dataset.names, dataset.format, splits, dataset.category_ids)
 
 

@@ -3,7 +3,7 @@
 Only pairs that were found by order and shape are converted: under equal names the order is this project's.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -65,6 +65,36 @@ def converted(tensor: Tensor, shape: tuple[int, ...], axis: int | None) -> Tenso
     """Return a tensor in the target's shape, of the same numbers, with one axis reversed where that is asked."""
     flipped = tensor if axis is None else tensor.flip(axis)
     return flipped.reshape(shape)
+
+
+def fits_channels(old: Sequence[int], new: Sequence[int], channels: int, wanted: int) -> bool:
+    """Whether two shapes of a convolution's weight differ by the channels of the image that it reads alone.
+
+    Args:
+        old: shape in the source, (out, k * channels, h, w); k is 1, or 4 where neighbouring pixels are stacked.
+        new: shape in the target.
+        channels: of the source's image.
+        wanted: of the target's.
+    """
+    if channels == wanted or len(old) != 4 or len(new) != 4 or (old[0], *old[2:]) != (new[0], *new[2:]):
+        return False
+    return old[1] % channels == 0 and old[1] // channels * wanted == new[1]
+
+
+def for_channels(weight: Tensor, channels: int, wanted: int) -> Tensor:
+    """Return a first convolution's weight for images of another number of channels.
+
+    Each new channel gets the mean of the old ones, times old / new: the sum stays, and with it the answer to an image
+    that is alike in all channels.
+
+    Args:
+        weight: (out, k * channels, h, w), see `fits_channels`.
+        channels: of its image.
+        wanted: of the new one.
+    """
+    stacked = weight.float().unflatten(1, (-1, channels))  # (out, k, channels, h, w)
+    mean = stacked.mean(2, keepdim=True) * (channels / wanted)
+    return mean.expand(-1, -1, wanted, -1, -1).flatten(1, 2).to(weight.dtype)
 
 
 def renamed_layer(

@@ -16,7 +16,13 @@ import torch
 
 from models.weights.transfer.align_layers import LayerLike, Shapes, align_layers, is_head
 from models.weights.transfer.class_rows import ClassMap, head_rows, map_classes, shared_names
-from models.weights.transfer.converted import computes_otherwise, converted, reversed_axis
+from models.weights.transfer.converted import (
+    computes_otherwise,
+    converted,
+    fits_channels,
+    for_channels,
+    reversed_axis,
+)
 from models.weights.transfer.pair_tensors import pair_left_overs
 from models.weights.transfer.report import TransferReport
 
@@ -31,6 +37,7 @@ def plan_transfer(
     target_shapes: Mapping[str, Sequence[int]],
     source_names: Mapping[int, str],
     target_names: Mapping[int, str],
+    channels: tuple[int, int] = (3, 3),
 ) -> TransferReport:
     """Decide for every tensor of the new model where its values come from; nothing is copied yet.
 
@@ -42,6 +49,7 @@ def plan_transfer(
         target_shapes: the new model's state-dict keys and shapes.
         source_names: class names of the checkpoint; empty if unknown.
         target_names: class names of the new model.
+        channels: of the image, for the checkpoint and for the new model.
     """
     old = _by_layer({key: tuple(value.shape) for key, value in source_state.items()})
     new = _by_layer({key: tuple(shape) for key, shape in target_shapes.items()})
@@ -50,6 +58,9 @@ def plan_transfer(
     else:
         pairs = align_layers(source_layers, target_layers, old, new)
     plan = _Plan(old, new, pairs, map_classes(source_names, target_names), target_names)
+    if channels[0] != channels[1]:
+        plan.channels = channels
+        plan.first = frozenset(layer.name for layer in target_layers if "image" in getattr(layer, "reads", ()))
     plan.pair_spellings(target_layers)
     plan.kept_anchors = _changed_heads(source_layers or (), target_layers, pairs)
     for name, tensors in new.items():
@@ -72,6 +83,9 @@ def apply_transfer(
     with torch.no_grad():
         for key, (origin, rows) in report.copies.items():
             target, source = target_state[key], source_state[origin]
+            if key in report.channels:
+                target.copy_(for_channels(source, *report.channels[key]))
+                continue
             if rows is None:
                 target.copy_(converted(source, tuple(target.shape), report.axes.get(key)))
                 continue
@@ -93,6 +107,7 @@ class _Plan:
         self.old, self.new, self.pairs, self.classes, self.names = old, new, pairs, classes, names
         self.report = TransferReport(layers=dict(pairs))
         self.kept_anchors: frozenset[str] = frozenset()
+        self.channels, self.first = (3, 3), frozenset[str]()  # of the image; layers that read it
         self.used: set[str] = set()
         self.spellings: dict[str, dict[str, str]] = {}
 
@@ -132,12 +147,25 @@ class _Plan:
             report.mismatched.append(key)
             report.reasons[key] = "anchors of the new description kept"
             return
+        if layer in self.first and fits_channels(tensors[there], shape, *self.channels):
+            self._adapt(key, origin)
+            return
         self._copy(key, origin, rest, (tensors[there], shape), self._anchors(layer))
 
     def _take_spelling(self, key: str, origin: str) -> None:
         self.used.add(origin)
         self.report.copies[key] = (origin, None)
         self.report.transferred.append(key)
+
+    def _adapt(self, key: str, origin: str) -> None:
+        old, new = self.channels
+        self.report.copies[key] = (origin, None)
+        self.report.channels[key] = self.channels
+        self.report.transferred.append(key)
+        self.report.reasons[key] = (
+            f"{old} → {new} channels of the image: each of the new gets the mean of the old × {old}/{new}, so that an "
+            "image alike in all is seen as before"
+        )
 
     def _absent(self, key: str, layer: str, rest: str) -> None:
         if any(part.startswith("attention") for part in rest.split(".")):

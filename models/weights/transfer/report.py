@@ -36,6 +36,7 @@ class TransferReport:
     layers: dict[str, str] = field(default_factory=dict)
     copies: dict[str, tuple[str, RowCopy | None]] = field(default_factory=dict, repr=False)
     axes: dict[str, int] = field(default_factory=dict, repr=False)  # to reverse, where the source's order is another
+    channels: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)  # of the image, where they differ
     numbers: tuple[int, int] = (0, 0)  # elements transferred whole, elements in all
     attention: set[str] = field(default_factory=set, repr=False)  # new tensors that are attention's
     source_total: int = 0  # tensors of the checkpoint that say something of their own
@@ -52,7 +53,7 @@ class TransferReport:
 
     def summary(self) -> str:
         """A few lines for people: counts, then what is not simply transferred, grouped by reason."""
-        lines = [self._first_line()]
+        lines = [self._first_line(), *(f"  {key}: {self.reasons[key]}" for key in self.channels)]
         for title, names in (("new", self.new), ("missing", self.missing), ("left out or in part", self.mismatched)):
             for reason, count in Counter(self.reasons[name] for name in names).most_common():
                 lines.append(f"  {count} {title}: {reason}")

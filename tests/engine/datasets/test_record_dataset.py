@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from ultralytics.cfg import get_cfg
 
@@ -154,3 +155,27 @@ def test_rectangular_batches_keep_records_and_labels_together(records):
 def test_box_sizes_are_those_at_training_size():
     # longer side 200 → 640: factor 3.2
     assert box_sizes([record("x.jpg", 200, 100, [[0, 0, 10, 20]])], 640).tolist() == [[32.0, 64.0]]
+
+
+@pytest.mark.parametrize("channels", [1, 4, 5])
+def test_images_of_other_channels_are_combined_and_their_colours_left_alone(tmp_path, channels):
+    made = []
+    values = np.arange(1, channels + 1, dtype=np.uint8) * 30
+    for number in range(4):
+        image = np.broadcast_to(values, (40, 60, channels))
+        np.save(tmp_path / f"{number}.npy", image)
+        made.append(record(tmp_path / f"{number}.npy", 60, 40, [[5, 5, 50, 35]]))
+    split = SimpleNamespace(channels=channels)
+    samples = dataset(made, data=describe({0: "a"}, {"train": split}), cache="ram")
+    for mosaic in (True, False):
+        image = samples[Draw(0, 0, 1, mosaic)]["img"]
+        assert image.shape == (channels, 64, 64)
+        assert image.dtype == torch.uint8
+        for channel, value in enumerate(values.tolist()):
+            inside = image[channel][(image[channel] != 114)].float()
+            assert inside.median() == value  # padding is grey, and its border a mixture
+    plain = dataset(made, data=describe({0: "a"}, {"train": split}), augment=False)
+    assert plain.load_image(0)[0].shape == (43, 64, channels)
+    np.save(tmp_path / "0.npy", np.zeros((40, 60, 2), np.uint8))
+    with pytest.raises(UsageError, match=r"0\.npy: has 2 channels"):
+        plain.load_image(0)

@@ -67,7 +67,7 @@ def test_replicas_are_for_many_images(count, mode, replicas, monkeypatch):
         asked.append(replicas)
         return Slow(replicas)
 
-    source = SimpleNamespace(images=count, bs=1, mode=mode)
+    source = SimpleNamespace(images=count, bs=1, mode=mode, expect=lambda channels: None)
     monkeypatch.setattr(predictor, "open_source", lambda *args: source)
     monkeypatch.setattr(predictor.environment, "threads", lambda: 2)
     monkeypatch.setattr(predictor, "open_backend", opened)

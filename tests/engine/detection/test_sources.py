@@ -250,3 +250,35 @@ def test_a_list_that_windows_wrote(tmp_path):
     (tmp_path / "gbk.txt").write_bytes("细胞.png\n".encode("gbk"))
     with pytest.raises(UsageError, match="line 1 is not UTF-8; save it as UTF-8"):
         list_files(str(tmp_path / "gbk.txt"))
+
+
+def test_images_of_as_many_channels_as_the_model_takes(tmp_path):
+    colour = np.random.default_rng(0).integers(0, 256, (8, 6, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "colour.png"), colour)
+    cv2.imwrite(str(tmp_path / "four.png"), np.dstack([colour, colour[..., 0]]))
+    np.save(tmp_path / "array.npy", np.zeros((8, 6, 4), np.uint8))
+    video = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 5, (32, 32))
+    video.write(np.zeros((32, 32, 3), np.uint8))
+    video.release()
+
+    def read(channels):
+        reader = open_source(str(tmp_path), channels=channels)
+        shapes = {frames[0].path.rpartition("/")[2]: images[0].shape for _, images, frames in reader}
+        return shapes, {name.rpartition("/")[2]: reason for name, reason in reader.report.skipped}
+
+    shapes, skipped = read(4)
+    assert shapes == {"four.png": (8, 6, 4), "array.npy": (8, 6, 4)}
+    assert skipped["colour.png"] == "has 3 channels, and 4 are expected"
+    assert skipped["film.avi"] == "frames of videos have 3 channels, and 4 are expected"
+    shapes, skipped = read(1)
+    assert shapes == {"colour.png": (8, 6, 1), "four.png": (8, 6, 1), "film.avi": (32, 32, 1)}
+    assert skipped == {"array.npy": "has 4 channels, and 1 are expected"}
+    assert read(3)[0].keys() == {"colour.png", "four.png", "film.avi"}
+
+
+def test_images_in_memory_of_other_channels():
+    four = np.zeros((8, 6, 4), np.uint8)
+    assert open_source(four, channels=4).all[0].shape == (8, 6, 4)
+    assert open_source(np.zeros((8, 6, 3), np.uint8), channels=1).all[0].shape == (8, 6, 1)
+    with pytest.raises(UsageError, match=r"shape \(8, 6, 4\) is no image for this; give \(h, w, 5\)"):
+        open_source(four, channels=5)

@@ -27,3 +27,16 @@ def test_images_of_several_shapes_share_a_square():
     images = [np.zeros((40, 60, 3), np.uint8), np.zeros((60, 40, 3), np.uint8)]
     size = canvas_size(images, (64, 64), 32, tight=True)
     assert letterbox(images, size)[0].shape == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_each_of_other_channels_is_what_it_would_be_in_grey(channels, as_bytes):
+    images = [np.random.default_rng(channels).integers(0, 255, (50, 70, channels), np.uint8)] * 2
+    inputs, _ = letterbox(images, (64, 96), as_bytes)
+    assert inputs.shape == (2, channels, 64, 96)
+    assert inputs.dtype == (np.uint8 if as_bytes else np.float32)
+    assert inputs.flags.c_contiguous
+    for channel in range(channels):
+        grey, _ = letterbox([np.repeat(images[0][..., channel : channel + 1], 3, 2)], (64, 96), as_bytes)
+        np.testing.assert_allclose(inputs[1, channel], grey[0, 0], rtol=0, atol=1e-6)
