@@ -2,8 +2,22 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Say where the positions lie that windows hold.
+
+    Attributes:
+        queries: (R, n) row-major numbers of positions, -1 in padding.
+        keys: (R, m) or, of each image its own, (B, R, m) of those that a window attends to.
+    """
+
+    queries: np.ndarray
+    keys: np.ndarray
 
 
 @dataclass
@@ -15,12 +29,14 @@ class Pairs:
         key: (B, heads, M, d).
         scale: of the logits.
         mask: added to them, or None.
+        windows: where the positions lie if B runs over the windows of each image; None if N is the whole map.
     """
 
     query: Tensor
     key: Tensor
     scale: float
     mask: Tensor | None = None
+    windows: Windows | None = None
 
     def row(self, image: int, position: int) -> Tensor:
         """Return what one position attends to: (heads, M), each row summing to 1.
@@ -44,15 +60,22 @@ class Gate:
     Attributes:
         kind: "channels" (B, C); "positions" (B, g, H, W), g groups or heads; "elements" (B, C, h, w), of elements or
             regions; "branches" (B, n, C), which sum to 1 over the n branches; "rows" (B, C, H); "columns" (B, C, W);
-            "pairs"; "cross" (B, H·W, H + W), what each position attends to in its column, then in its row;
-            "channel pairs" (B, C, C); "other".
+            "strips" (B, C, H + W), of each row, then of each column; "pairs"; "cross" (B, H·W, H + W), what each
+            position attends to in its column, then in its row; "neighbours" (B, heads, k², H, W), what it attends to
+            around itself; "channel pairs" (B, C, C); "other".
         values: as the kind says; empty for "pairs".
         pairs: of "pairs".
+        raw: the values as the mechanism has them.
+        dilation: step between the neighbours.
+        pooled: rows and columns of a pooled map whose positions follow the neighbours; None where there is none.
     """
 
     kind: str
     values: Tensor = field(default_factory=lambda: torch.empty(0))
     pairs: Pairs | None = None
+    raw: Tensor = field(default_factory=lambda: torch.empty(0))
+    dilation: int = 1
+    pooled: tuple[int, int] | None = None
 
     @property
     def title(self) -> str:
@@ -67,6 +90,8 @@ TITLES = {
     "branches": "choice among the branches, by channel",
     "rows": "gate of each row, mean over channels",
     "columns": "gate of each column, mean over channels",
+    "strips": "gates of rows × columns, mean over channels",
+    "neighbours": "attention of the marked position around it",
     "pairs": "attention of the marked position",
     "cross": "attention of the marked position to its column and row",
     "channel pairs": "what each channel (row) attends to",
@@ -87,6 +112,8 @@ def classify(value: Tensor, shape: tuple[int, ...], softmax_axis: int | None = N
         branches = _branches(value, batch, channels, softmax_axis)
         if branches is not None:
             return Gate("branches", branches)
+        if value.dim() == 5 and softmax_axis % 5 == 2 and tuple(value.shape[3:]) == tuple(shape[2:]):
+            return Gate("neighbours", value)
     elif value.dim() == 3 and tuple(value.shape[1:]) == (batch, channels) and len(shape) == 4:
         return Gate("channels", value.sum(0))  # of several descriptors, such as means and maxima, that are added
     by_channel = value.dim() == 2 or all(size == 1 for size in value.shape[2:]) or tuple(value.shape[-2:]) == (1, 1)
@@ -118,9 +145,22 @@ def _by_place(value: Tensor, batch: int, channels: int, height: int, width: int)
         return Gate("rows", value.reshape(batch, -1, height))
     if tail == (1, width) or (value.dim() == 3 and value.shape[2] == width and count == batch * channels * width):
         return Gate("columns", value.reshape(batch, -1, width))
-    if value.dim() == 4 and tuple(value.shape[:2]) == (batch, channels):
+    return _by_part(value, batch, channels, height + width)
+
+
+def _by_part(value: Tensor, batch: int, channels: int, strips: int) -> Gate:
+    """Classify what is neither one for each channel nor one for each position; `strips` is height and width added."""
+    tail = tuple(value.shape[-2:])
+    of_channels = tuple(value.shape[:2]) == (batch, channels)
+    if value.dim() == 3 and value.numel() == batch * channels * strips and tail[1] == strips:
+        return Gate("strips", value.reshape(batch, channels, -1))
+    if value.dim() == 4 and of_channels:
         return Gate("elements", value)  # of regions
-    return Gate("other", value.reshape(batch, -1) if count % batch == 0 else value.reshape(1, -1))
+    if value.dim() == 3 and of_channels and round(tail[1] ** 0.5) ** 2 == tail[1]:
+        return Gate("elements", value.reshape(batch, channels, round(tail[1] ** 0.5), -1))  # of regions, in one row
+    if value.dim() == 4 and value.shape[1] * tail[0] == channels and tail[0] == tail[1]:
+        return Gate("channel pairs", torch.stack([torch.block_diag(*image) for image in value]))  # of heads
+    return Gate("other", value.reshape(batch, -1) if value.numel() % batch == 0 else value.reshape(1, -1))
 
 
 def _flat_positions(value: Tensor, positions: int) -> bool:

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from attention.identity_start import IdentityStart
 from attention.layers.gates import GATES
+from engine.inspection.arrangements import arrange
 from engine.inspection.gate_values import Gate, Pairs, classify
 from engine.inspection.places import AttentionPlace
 
@@ -27,6 +28,7 @@ PAIRS = "scaled_dot_product_attention"
 # Why a mechanism has no map; others that have none multiply by nothing that depends on the image.
 NO_MAP = {
     "PlainConv": "it is a convolution, the control of the studies, and gates nothing",
+    "Mona": "it adds depthwise convolutions of the map to it, and gates nothing",
 }
 
 
@@ -75,6 +77,7 @@ class _Recorder(TorchFunctionMode):
         self.current: MechanismGates | None = None
         self.factors: list[Tensor] = []
         self.tanh: Any = None  # the last one, a gate once 1 is added to it
+        self.routes: Tensor | None = None  # of the last top-k
         self.in_gate = 0  # within a gate module, whose own output is noted
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -87,15 +90,21 @@ class _Recorder(TorchFunctionMode):
     def note(self, value: Tensor, softmax_axis: int | None = None) -> None:
         """Note a gate of the mechanism that is running."""
         if self.current is not None and value.numel() > 1:
-            gate = classify(value.detach().float().clone(), self.current.input_shape, softmax_axis)
+            value = value.detach().float().clone()
+            gate = classify(value, self.current.input_shape, softmax_axis)
             square = self.current.input_shape[2:3] == self.current.input_shape[3:4]
             if gate.kind == "rows" and square and any(one.kind == "rows" for one in self.current.gates):
                 gate = Gate("columns", gate.values)  # of a square map the shape does not tell
+            gate.raw = value
             self.current.gates.append(gate)
 
     def _see(self, name: str, args: Any, kwargs: Any, out: Any) -> None:
+        if args and isinstance(args[0], nn.Parameter) and name not in PRODUCTS:
+            return  # a learned share, the same for every image
         if name in SIGMOIDS:
             self.note(out)
+        elif name == "topk":
+            self.routes = out[1]
         elif name == "tanh":
             self.tanh = out
         elif name in SUMS and self.tanh is not None and any(one is self.tanh for one in args):
@@ -153,13 +162,15 @@ def _watching(model: nn.Module, results: Sequence[MechanismGates], recorder: _Re
 
 
 def _begin(recorder: _Recorder, result: MechanismGates, module: nn.Module, inputs: Any) -> None:
-    recorder.current, recorder.factors, recorder.tanh = result, [], None
+    recorder.current, recorder.factors, recorder.tanh, recorder.routes = result, [], None, None
     result.input_shape = tuple(inputs[0].shape)
 
 
 def _end(recorder: _Recorder, module: nn.Module, inputs: Any, output: Any) -> None:
     if recorder.current is not None and not recorder.current.gates and recorder.factors:
         recorder.note(recorder.factors[-1])
+    if recorder.current is not None:
+        arrange(module, recorder.current.input_shape, recorder.current.gates, recorder.routes)
     recorder.current = None
 
 

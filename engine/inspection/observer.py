@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +84,12 @@ class MapObserver:
         if self.classes is None:
             return detections
         keep = np.isin(detections.classes, self.classes)
-        return FrameDetections(
-            detections.image,
-            detections.frame,
-            detections.boxes[keep],
-            detections.scores[keep],
-            detections.classes[keep],
-            detections.names,
-            detections.speed,
+        return replace(
+            detections,
+            boxes=detections.boxes[keep],
+            scores=detections.scores[keep],
+            classes=detections.classes[keep],
+            ids=None if detections.ids is None else detections.ids[keep],
         )
 
     def _sheets(self, kind: str, images: Tensor, views: Sequence[sheets.ImageView]) -> list[np.ndarray]:

@@ -7,13 +7,12 @@ import numpy as np
 
 from engine.detection.annotate import draw
 from engine.detection.result import FrameDetections
-from engine.inspection import panels
-from engine.inspection.gate_values import Gate, Pairs
+from engine.inspection import attended_maps, panels
+from engine.inspection.gate_values import Gate
 from engine.inspection.gates import MechanismGates
 from engine.ops.letterbox import Letterbox
 
 CHANNELS = (4, 8)  # rows and columns of feature maps, as YOLOv5 draws them
-RUNS = frozenset({"AreaAttention"})  # each position attends within its own run of positions
 MARK = (255, 255, 255)
 
 
@@ -100,8 +99,8 @@ def feature_sheet(view: ImageView, features: list[tuple[str, np.ndarray]]) -> np
 
 def _gate(view: ImageView, mechanism: MechanismGates, gate: Gate) -> np.ndarray:
     """Draw one gate for one image."""
-    if gate.pairs is not None:
-        return _pairs(view, mechanism, gate.pairs)
+    if gate.kind in attended_maps.KINDS:
+        return _attended(view, mechanism, gate)
     values = gate.values[min(view.number, len(gate.values) - 1)].cpu().numpy()
     if gate.kind == "channels":
         return panels.bars(values)
@@ -114,8 +113,9 @@ def _gate(view: ImageView, mechanism: MechanismGates, gate: Gate) -> np.ndarray:
         return view.over(np.repeat(values.mean(0)[:, None], 2, 1), max(1.0, float(values.max())))
     if gate.kind == "columns":
         return view.over(np.repeat(values.mean(0)[None], 2, 0), max(1.0, float(values.max())))
-    if gate.kind == "cross":
-        return _cross(view, mechanism, values)
+    if gate.kind == "strips":
+        rows, columns = np.split(values.mean(0), [mechanism.input_shape[2]])
+        return view.over(np.outer(rows, columns), 1.0)
     return panels.matrix(values if values.ndim == 2 else values.reshape(1, -1))
 
 
@@ -141,40 +141,13 @@ def _marked(view: ImageView, values: np.ndarray) -> np.ndarray:
     return drawn
 
 
-def _pairs(view: ImageView, mechanism: MechanismGates, pairs: Pairs) -> np.ndarray:
-    batch, _, height, width = mechanism.input_shape
-    row, column = _position(view, height, width)
-    position, count = row * width + column, pairs.query.shape[2]
-    whole = np.zeros(height * width)
-    if pairs.query.shape[0] == batch and count == height * width:
-        attention = pairs.row(view.number, position).mean(0).cpu().numpy()
-        return _marked(view, _at_keys(attention, height, width))
-    if mechanism.place.mechanism in RUNS and pairs.query.shape[0] % batch == 0:
-        runs = pairs.query.shape[0] // batch
-        run, inside = divmod(position, count)
-        attention = pairs.row(view.number * runs + run, inside).mean(0).cpu().numpy()
-        whole[run * count : run * count + count] = attention[: len(whole) - run * count]
-        return _marked(view, whole.reshape(height, width))
+def _attended(view: ImageView, mechanism: MechanismGates, gate: Gate) -> np.ndarray:
+    """Draw what the position in the middle of the best box attends to."""
+    shape = mechanism.input_shape
+    row, column = _position(view, shape[2], shape[3])
+    values = attended_maps.attended_map(gate, shape, view.number, row, column)
+    if values is not None:
+        return _marked(view, values)
     sheet = np.full((panels.BARS, panels.WIDTH, 3), panels.GROUND, np.uint8)
-    panels.write_line(sheet, "it attends within windows, not over the map", 4, panels.LINE)
+    panels.write_line(sheet, "where its keys lie is not known", 4, panels.LINE)
     return sheet
-
-
-def _at_keys(attention: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return what is attended to as a map: keys are positions, or of the map pooled by 2 or another number."""
-    for step in range(1, 17):
-        for down in (lambda n: -(-n // step), lambda n: n // step):  # noqa: B023 - called at once
-            tall, wide = down(height), down(width)
-            if tall * wide == len(attention):
-                return attention.reshape(tall, wide)
-    return attention.reshape(1, -1)
-
-
-def _cross(view: ImageView, mechanism: MechanismGates, values: np.ndarray) -> np.ndarray:
-    _, _, height, width = mechanism.input_shape
-    row, column = _position(view, height, width)
-    one = values[row * width + column]
-    whole = np.zeros((height, width))
-    whole[:, column] += one[:height]
-    whole[row] += one[height:]
-    return _marked(view, whole)

@@ -1,5 +1,6 @@
 """Gate values against the formulas, computed here from the weights and the map that goes in."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,9 +9,13 @@ from torch import nn
 from attention import ATTENTION
 from attention.identity_start import IdentityStart
 from attention.registry import construct
+from engine.detection.frames import Frame
+from engine.detection.result import FrameDetections
 from engine.inspection.gate_values import classify
 from engine.inspection.gates import read_gates
 from engine.inspection.places import AttentionPlace, attention_places
+from engine.inspection.sheets import ImageView, gate_sheet
+from engine.ops.letterbox import Letterbox
 from models import build_model
 
 
@@ -115,8 +120,9 @@ def test_values_are_the_formulas(name, place, identity):
 
 
 @pytest.mark.parametrize("identity", [False, True])
-def test_non_local_attention_of_a_position(identity):
-    entry = "NonLocal@9" + ("{identity: true}" if identity else "")
+@pytest.mark.parametrize("place", ["9", "inside:9", "between:4,16"])
+def test_non_local_attention_of_a_position(place, identity):
+    entry = f"NonLocal@{place}" + ("{identity: true}" if identity else "")
     detector = build_model("yolov5n", nc=2, attention=[entry]).eval()
     images = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
     places = attention_places(detector)
@@ -125,8 +131,8 @@ def test_non_local_attention_of_a_position(identity):
     lively(module)
     pairs = read_gates(detector, places, images)[0].gates[0].pairs
     with torch.no_grad():
-        x = entering(detector, places[0].path, images)[1]  # (C, 3, 4): a map of 12 positions
-        pooled = F.max_pool2d(x, 2)  # of 2
+        x = entering(detector, places[0].path, images)[1]  # (C, 3, 4) at row 9: a map of 12 positions
+        pooled = F.max_pool2d(x, 2)  # of 2 there
         query = module.theta.weight[:, :, 0, 0] @ x.flatten(1) + module.theta.bias[:, None]
         key = module.phi.weight[:, :, 0, 0] @ pooled.flatten(1) + module.phi.bias[:, None]
         powers = torch.exp(query[:, 7] @ key / query.shape[0] ** 0.5)
@@ -156,6 +162,19 @@ def test_every_mechanism_has_a_map_or_the_reason_why_not(name):
     read = read_gates(nn.Sequential(module), [AttentionPlace("0", name, "0", "", "")], x)[0]
     assert bool(read.gates) != bool(read.reason)
     assert bool(read.gates) or name in ("Mona", "PlainConv")
+    assert all(gate.kind != "other" for gate in read.gates)
+    box = Letterbox(64, 48, 1.0, 1.0, 0, 0)
+    found = FrameDetections(
+        np.zeros((64, 48, 3), np.uint8),
+        Frame("a.png"),
+        np.array([[8, 8, 24, 40.0]]),
+        np.array([0.9]),
+        np.array([0]),
+        {0: "a"},
+    )
+    sheet = gate_sheet(ImageView(1, found, box, (64, 48)), [read])
+    assert sheet.shape[1] >= 320
+    assert sheet.std() > 10
 
 
 def test_nothing_is_left_in_the_model():
