@@ -14,8 +14,9 @@ import psutil
 from engine.errors import UsageError
 from data import image_channels
 
+from engine.datasets.augmentation.samples import OnePassSamples
 from engine.runtime.log import LOGGER
-from models.upstream.data import BaseMixTransform, Compose, Mosaic, YOLODataset
+from models.upstream.data import Albumentations, BaseMixTransform, Compose, Mosaic, YOLODataset
 
 AUTO_SHARE, AUTO_BYTES = 0.25, 4 << 30  # of free memory, and in all, that images may take unasked
 FORCED_SHARE = 0.8  # with --cache ram
@@ -111,6 +112,8 @@ class RecordDataset(YOLODataset):
         kwargs: as for YOLODataset.
     """
 
+    one_pass: OnePassSamples | None = None  # makes training samples; None leaves them to ultralytics' transforms
+
     def __init__(
         self,
         records: Sequence[Any],
@@ -131,6 +134,7 @@ class RecordDataset(YOLODataset):
             closed = copy(kwargs["hyp"])
             closed.mosaic = closed.mixup = closed.cutmix = closed.copy_paste = 0.0
             self.plain_transforms = self.build_transforms(closed)
+            self.one_pass = self._one_pass(kwargs["hyp"])
         self._cache(cache)
 
     @property
@@ -161,6 +165,13 @@ class RecordDataset(YOLODataset):
                 transform.get_indexes = self._partner
         return transforms
 
+    def _one_pass(self, hyp: Any) -> OnePassSamples | None:
+        """Return what makes training samples in one pass; None where only ultralytics' transforms can make them."""
+        extra = [each for each in _all_transforms(self.transforms) if isinstance(each, Albumentations)]
+        if hyp.mixup or hyp.cutmix or hyp.bgr or self.channels != 3 or any(each.transform is not None for each in extra):
+            return None
+        return OnePassSamples(self, hyp, self.factors)
+
     def _partners(self, count: int) -> list[int]:
         """Draw images to combine with another, in proportion to how often an epoch shows them."""
         return random.choices(range(len(self.records)), weights=self.factors, k=count)  # type: ignore[arg-type]
@@ -187,8 +198,9 @@ class RecordDataset(YOLODataset):
         Source:
             YOLOv5 v7.0 dataloaders.load_image: area interpolation where a validation image shrinks, else linear.
         """
-        if self.ims[i] is not None:
-            return self.ims[i], self.im_hw0[i], self.im_hw[i]
+        cached = self.ims[i]
+        if cached is not None:
+            return cached, self.im_hw0[i], self.im_hw[i]
         image = self._read(i)
         height, width = image.shape[:2]
         ratio = self.imgsz / max(height, width)
@@ -217,11 +229,24 @@ class RecordDataset(YOLODataset):
         """Return one sample: for a Draw with its own random numbers, for a number the unaugmented image."""
         if not isinstance(key, Draw):
             return super().__getitem__(key)
+        if self.one_pass is not None:
+            return self.one_pass.sample(key.numbers(), key.image, key.mosaic)
         for_python, for_numpy = np.random.SeedSequence(key.numbers()).generate_state(2)
         random.seed(int(for_python))
         np.random.seed(int(for_numpy))
         transforms = self.transforms if key.mosaic else self.plain_transforms
         return transforms(self.get_image_and_label(key.image))
+
+    def __getitems__(self, keys: list[Any]) -> Any:
+        """Return a batch that needs no collating where samples can be made in place, else the samples."""
+        if self.one_pass is None or not isinstance(keys[0], Draw):
+            return [self[key] for key in keys]
+        return self.one_pass.batch([(key.numbers(), key.image, key.mosaic) for key in keys])
+
+    @staticmethod
+    def collate_fn(batch: Any) -> Any:
+        """Collate samples; a batch is one already."""
+        return batch if isinstance(batch, dict) else YOLODataset.collate_fn(batch)
 
     def close_mosaic(self, hyp: Any) -> None:
         """Do nothing: every Draw says itself whether images are combined."""
