@@ -1,7 +1,8 @@
 """Make augmented training images by one loader, and say what each cost; started by `benchmarks.loader`, once a side.
 
-python loader_sides.py SIDE IMAGES.yaml-folder SIZE HYP: each line read from standard input is a number of images to make; each line
-written is the processor's seconds and the peak memory in MB. It runs in another checkout too, where that is the working folder.
+python loader_sides.py SIDE FOLDER SIZE HYP.yaml, with data.yaml, images/ and labels/ in the folder: each line read from
+standard input is a number of images to make, each line written the processor's seconds and the peak memory in MB. It runs
+in another checkout too, where that is the working folder.
 """
 
 import contextlib
@@ -16,22 +17,22 @@ from typing import Any
 
 sys.path.insert(0, os.getcwd())  # of the side to measure, which may be another checkout
 BATCH = 16
+STRENGTHS = "degrees translate scale shear perspective flipud fliplr mosaic mixup copy_paste hsv_h hsv_s hsv_v".split()
 
 
 def _ours(folder: Path, size: int, hyp: dict[str, float], stock: bool = False) -> Iterator[Any]:
     """Yield batches of this program."""
     import torch
+    from ultralytics.cfg import get_cfg
 
     from data import load_dataset
     from engine.datasets.loader import EpochSampler, make_loader
     from engine.datasets.record_dataset import RecordDataset, describe
-    from ultralytics.cfg import get_cfg
 
     read = load_dataset(str(folder / "data.yaml"), split="train")
     info = describe(read.names, {})
-    dataset = RecordDataset(
-        read["train"].records, cache="ram", data=info, imgsz=size, augment=True, hyp=get_cfg(overrides=hyp), batch_size=BATCH
-    )
+    options = {"imgsz": size, "augment": True, "hyp": get_cfg(overrides=hyp), "batch_size": BATCH}
+    dataset = RecordDataset(read["train"].records, cache="ram", data=info, **options)
     if stock:
         dataset.one_pass = None
     sampler = EpochSampler(len(dataset), 0, True, 10**9)
@@ -85,8 +86,7 @@ def main() -> None:
         import yaml
 
         hyp = yaml.safe_load(Path(recipe).read_text())
-        known = "degrees translate scale shear perspective flipud fliplr mosaic mixup copy_paste hsv_h hsv_s hsv_v".split()
-        batches = SIDES[side](Path(folder), int(size), {key: hyp[key] for key in known})
+        batches = SIDES[side](Path(folder), int(size), {key: hyp[key] for key in STRENGTHS})
         next(batches)
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
