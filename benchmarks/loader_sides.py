@@ -1,12 +1,11 @@
 """Make augmented training images by one loader, and say what each cost; started by `benchmarks.loader`, once a side.
 
 python loader_sides.py SIDE FOLDER SIZE HYP.yaml, with data.yaml, images/ and labels/ in the folder: each line read from
-standard input is a number of images to make, each line written the processor's seconds and the peak memory in MB. It runs
-in another checkout too, where that is the working folder.
+standard input is a number of images to make, each line written the processor's seconds and the peak memory in MB. It
+runs in another checkout too, where that is the working folder.
 """
 
 import contextlib
-import os
 import random
 import resource
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, os.getcwd())  # of the side to measure, which may be another checkout
+sys.path.insert(0, str(Path.cwd()))  # of the side to measure, which may be another checkout
 BATCH = 16
 STRENGTHS = "degrees translate scale shear perspective flipud fliplr mosaic mixup copy_paste hsv_h hsv_s hsv_v".split()
 
