@@ -100,7 +100,7 @@ def check_anchors(detector: Any, wh: np.ndarray, ratio: float = 4.0, seed: int =
     if not len(wh):
         return "anchors: no boxes to check them against"
     fit = anchor_fit(pixels, wh, ratio)
-    found = f"anchors: best possible recall {fit.recall:.4f}, {fit.per_box:.2f} anchors a box"
+    found = f"anchors: best possible recall {fit.recall:.4f} (boxes that one can match), {fit.per_box:.2f} a box"
     if fit.recall > GOOD_RECALL:
         return f"{found}; kept"
     try:

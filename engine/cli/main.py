@@ -55,7 +55,7 @@ def _with_maps(options: argparse.Namespace, target: str) -> str:
     if getattr(options, "maps", None):
         return "engine.inspection.run:run_with_maps"
     for flag, name in (("--layer", "layer"), ("--class", "map_classes"), ("--pdf", "pdf")):
-        if getattr(options, name, None):
+        if hasattr(options, "maps") and getattr(options, name, None):
             raise UsageError(f"{flag} says what maps to write: add --maps gates, cam or features")
     return target
 

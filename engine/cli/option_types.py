@@ -96,6 +96,7 @@ class TrainOptions(ModelOptions, RunOptions, total=False):
     noval: bool
     nosave: bool
     noplots: bool
+    pdf: bool
 
 
 class ValidateOptions(ModelOptions, RunOptions, total=False):
@@ -125,6 +126,7 @@ class ValidateOptions(ModelOptions, RunOptions, total=False):
     save_conf: bool
     save_json: bool
     noplots: bool
+    pdf: bool
 
 
 class ExportOptions(ModelOptions, total=False):

@@ -145,5 +145,6 @@ def train_parser() -> Parser:
     group.add_argument("--noval", action="store_true", help="validate the last epoch only")
     group.add_argument("--nosave", action="store_true", help="write the last epoch's checkpoint only")
     group.add_argument("--noplots", action="store_true", help="draw nothing")
+    group.add_argument("--pdf", action="store_true", help="write curves and the confusion matrix as PDF too")
     add_run_flags(parser, "train")
     return parser

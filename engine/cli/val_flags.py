@@ -68,5 +68,6 @@ def val_parser() -> Parser:
     group.add_argument("--save-conf", action="store_true", help="with --save-txt: the confidence as sixth column")
     group.add_argument("--save-json", action="store_true", help="write boxes as COCO JSON")
     group.add_argument("--noplots", action="store_true", help="draw nothing")
+    group.add_argument("--pdf", action="store_true", help="write curves and the confusion matrix as PDF too")
     add_run_flags(parser, "val")
     return parser

@@ -18,6 +18,7 @@ from engine.model_loading import load_plugins, read_start, start_model
 from engine.ops.windows import Slicing, samples_of
 from engine.runtime import distributed
 from engine.runtime.devices import check_device, check_processes
+from engine.runtime.figures import saved_as_pdf_too
 from engine.runtime.fonts import prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.image_size import rounded
@@ -137,7 +138,7 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
     LOGGER.info(model_line(model, trainer.args.imgsz))
     for line in filter(None, [identity_warning(model) if resume_from is None else "", *missing_loggers()]):
         LOGGER.warning(line)
-    with _stopping_cleanly(trainer):
+    with _stopping_cleanly(trainer), saved_as_pdf_too(getattr(options, "pdf", False)):  # unknown to older runs
         trainer.train()
     report_end(trainer)
     return trainer

@@ -6,6 +6,8 @@ from engine.runtime.distributed import from_all
 from engine.validation.validator import Validator
 from models.upstream import patches
 
+ROWS = 12  # classes up to which the end of a training, which should fit a screen, has a line each
+
 
 class SharedValidator(Validator):
     """Validate during training, whatever the number of processes.
@@ -33,6 +35,7 @@ class SharedValidator(Validator):
             model: a Detector.
         """
         self.dataloader = loader
+        self.args.verbose = len(model.names) <= ROWS
         self.args.compile = False  # for one pass it would take longer than it saves
         self.args.quantize = None  # in training's own precision, `dtype`, not with weights in fp16
         with patches.single_process():

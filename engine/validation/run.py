@@ -14,6 +14,7 @@ from engine.errors import UsageError
 from engine.model_loading import load_weights
 from engine.ops.windows import Slicing
 from engine.runtime.devices import check_device, check_runtime
+from engine.runtime.figures import saved_as_pdf_too
 from engine.runtime.fonts import prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.image_size import size_of
@@ -84,7 +85,8 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     validator.stretch = options.stretch
     validator.slicing = Slicing.of(options)
     validator.workers = options.workers if _on_gpu() else 0
-    validator(model=model)
+    with saved_as_pdf_too(options.pdf):
+        validator(model=model)
     if options.task == "speed":
         return {"milliseconds an image": dict(validator.speed)}
     report = validator.report(options.evaluator)
@@ -93,7 +95,8 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     LOGGER.info("\n" + report.table(per_class, voc07))
     report.save_json(folder / "metrics.json")
     if not options.noplots:
-        plot_tide({folder.name: report.to_dict()["tide"]}, folder / "errors.png")
+        with saved_as_pdf_too(options.pdf):
+            plot_tide({folder.name: report.to_dict()["tide"]}, folder / "errors.png")
     if options.save_json:
         ids = _category_ids(read_config(options.data, options.data_root), split)
         count = validator.write_json(folder / "predictions.json", ids)

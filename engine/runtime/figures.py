@@ -1,0 +1,35 @@
+"""Write what matplotlib draws as PDF too, for papers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+NO_DATES = {"CreationDate": None, "Creator": None, "Producer": None}  # the same drawing gives the same file
+
+
+@contextmanager
+def saved_as_pdf_too(wanted: bool) -> Iterator[None]:
+    """Within the block, write every figure that is saved as .png also as .pdf beside it.
+
+    Args:
+        wanted: whether to do so; nothing is changed otherwise.
+    """
+    if not wanted:
+        yield
+        return
+    from matplotlib.figure import Figure
+
+    original = Figure.savefig
+
+    def save(figure: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(figure, target, *args, **kwargs)
+        if isinstance(target, str | Path) and Path(target).suffix == ".png":
+            original(figure, Path(target).with_suffix(".pdf"), metadata=NO_DATES)
+        return result
+
+    Figure.savefig = save  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Figure.savefig = original  # type: ignore[method-assign]
