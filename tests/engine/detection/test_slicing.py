@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from benchmarks.mosaics import mosaic
 from engine import detect
 from engine.cli.detect_flags import detect_parser
 from engine.detection import predictor
 from engine.detection.predictor import Predictor
 from engine.errors import UsageError
 from metrics.iou import iou_matrix
-from tests.mosaics import mosaic
 
 OBJECT = 10  # pixels of the bright squares that the pretended model finds
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.mosaics import write_mosaics
 from data import load_dataset
 from engine.validation import validator
 from engine.validation.run import validate
-from tests.mosaics import write_mosaics
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Large images made of many small ones, with labels: for tests of --slice."""
+"""Make large images of many small ones, with labels: data sets for --slice."""
 
 from pathlib import Path
 from typing import Any
