@@ -25,6 +25,7 @@ from benchmarks.machine import machine
 from benchmarks.mosaics import write_mosaics
 
 CONF, IOU = 0.25, 0.45  # of both sides: the defaults of detect.py
+MOST = 3000  # boxes of an image
 SIZES = ("AP", "AP50", "APs", "APm", "APl")
 
 
@@ -62,15 +63,17 @@ def make_data(args: argparse.Namespace, folder: Path) -> tuple[Path, str]:
 
 
 def measure_ap(args: argparse.Namespace, data: Path, split: str) -> None:
-    """Print AP by size with and without windows."""
+    """Print AP by size with and without windows; all boxes count, of which COCO would take 100 a class and image."""
     from engine.validation.run import validate
+    from metrics import matching
 
+    matching.MAX_DETECTIONS = MOST
     print("| AP by size | " + " | ".join(SIZES) + " |\n|---|" + "---:|" * len(SIZES))
     for title, flags in (("whole images", {}), (f"--slice {args.slice}", sliced(args))):
         with tempfile.TemporaryDirectory() as runs:
             report = validate(
                 args.weights, str(data), data_root=args.data_root if args.mosaic is None else None,
-                task=split, imgsz=args.imgsz, batch_size=8, noplots=True, max_det=3000, project=runs, **flags,
+                task=split, imgsz=args.imgsz, batch_size=8, noplots=True, max_det=MOST, project=runs, **flags,
             )  # fmt: skip
         numbers = (report["coco"][name] for name in SIZES)
         print(f"| {title} | " + " | ".join("–" if x < 0 else f"{100 * x:.1f}" for x in numbers) + " |")
@@ -99,7 +102,7 @@ def look_by_ours(args: argparse.Namespace) -> Any:
     from engine import detect
 
     def look(images: list[np.ndarray]) -> list[list[list[float]]]:
-        flags = {"imgsz": args.imgsz, "conf_thres": CONF, "iou_thres": IOU, "max_det": 3000, "device": "cpu"}
+        flags = {"imgsz": args.imgsz, "conf_thres": CONF, "iou_thres": IOU, "max_det": MOST, "device": "cpu"}
         results = detect(args.weights, images, **flags, **sliced(args))
         return [result.boxes.data.tolist() for result in results]
 
@@ -114,7 +117,7 @@ def look_by_sahi(args: argparse.Namespace) -> Any:
     model = AutoDetectionModel.from_pretrained(
         "ultralytics", model_path=args.weights, confidence_threshold=CONF, device="cpu", image_size=args.imgsz
     )
-    model.model.overrides |= {"iou": IOU, "max_det": 3000}
+    model.model.overrides |= {"iou": IOU, "max_det": MOST}
 
     def look(images: list[np.ndarray]) -> list[list[list[float]]]:
         rows = []
