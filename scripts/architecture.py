@@ -79,7 +79,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("server",),
         ("cli",),
     ),
-    "study": (("plan",), ("execute", "analysis"), ("report",), ("cli",)),
+    "study": (("plan",), ("execute", "analysis"), ("report",), ("scan",), ("cli",)),
 }
 
 

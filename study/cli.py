@@ -24,6 +24,19 @@ def study_parser() -> Parser:
         description="Compare variants of a detector over seeds, and say honestly what came out.",
     )
     parser.add_argument("spec", nargs="?", default=None, metavar="YAML", help="what to compare, see cfg/study/")
+    parser.add_argument(
+        "--scan",
+        default=None,
+        metavar="YAML",
+        help="rank mechanisms × places at the cost of a few trainings instead, see cfg/scan/",
+    )
+    parser.add_argument(
+        "--confirm",
+        type=int,
+        default=None,
+        metavar="K",
+        help="after --scan: a study of the best K candidates, K random ones and controls, on other seeds",
+    )
     parser.add_argument("--dry-run", action="store_true", help="list runs, sizes and the expected time; train nothing")
     parser.add_argument("--report", action="store_true", help="write the report of what is done so far; train nothing")
     parser.add_argument(
@@ -79,14 +92,15 @@ def run_study(options: Namespace) -> None:
     from study.plan.plan import address_runs, make_plan, remembered_epochs
     from study.plan.study_spec import read_study
 
+    if options.scan is not None:
+        _set_workers(options)
+        _scan(options)
+        return
+    if options.confirm is not None:
+        raise UsageError("--confirm tests a scan: study.py --scan SPEC --confirm K")
     if options.spec is None:
         raise UsageError("which study? For example: python study.py cfg/study/digits-quick.yaml --dry-run")
-    devices = _devices(options.device)
-    if options.workers is None:
-        # Small models gain less from a second thread than from a second run beside them.
-        options.workers = min(2, usable_threads()) if devices == ["cpu"] else len(devices)
-    if not 1 <= options.workers <= 1024:
-        raise UsageError(f"--workers {options.workers}: expected a number from 1 to 1024")
+    devices = _set_workers(options)
     plan = make_plan(read_study(options.spec), options.project, options.download, options.plugin)
     for warning in plan.warnings:
         _say(f"note: {warning}")
@@ -102,6 +116,55 @@ def run_study(options: Namespace) -> None:
     if options.import_from is not None:
         _import(plan, options.import_from)
     _train_and_report(plan, options, devices)
+
+
+def _set_workers(options: Namespace) -> list[str]:
+    """Settle how many runs go on at a time, and return the devices that they take in turn."""
+    devices = _devices(options.device)
+    if options.workers is None:
+        # Small models gain less from a second thread than from a second run beside them.
+        options.workers = min(2, usable_threads()) if devices == ["cpu"] else len(devices)
+    if not 1 <= options.workers <= 1024:
+        raise UsageError(f"--workers {options.workers}: expected a number from 1 to 1024")
+    return devices
+
+
+def _scan(options: Namespace) -> None:
+    """Rank candidates, and write what was found."""
+    from study.scan.report import write_scan_report
+    from study.scan.run import run_scan
+    from study.scan.scan_spec import read_scan
+
+    if options.spec is not None:
+        raise UsageError(f"--scan {options.scan} and a study ({options.spec}): give one of them")
+    device = _devices(options.device)[0]
+    scan = run_scan(
+        read_scan(options.scan), options.project, device, options.download, options.plugin, _say, options.dry_run
+    )
+    if scan is None:
+        return
+    _say(write_scan_report(scan))
+    if options.confirm is not None:
+        _confirm(scan, options)
+
+
+def _confirm(scan: Any, options: Namespace) -> None:
+    """Run the study that tests a scan, and say whether the scan was right."""
+    from study.analysis.results import gather
+    from study.execute.local import sort_runs
+    from study.plan.plan import address_runs, make_plan
+    from study.plan.study_spec import read_study
+    from study.scan.confirm import chosen, effects_of, write_confirmation, write_study
+
+    file = write_study(scan, options.confirm)
+    _say(f"the study that tests the scan: {file}")
+    plan = make_plan(read_study(file), scan.folder, options.download, options.plugin)
+    address_runs(plan, dict.fromkeys(plan.models, plan.spec.epochs or 0))
+    _train_and_report(plan, options, _devices(options.device))
+    metric = plan.spec.metrics[0]
+    results = gather(plan, sort_runs(plan, retry_failed=False)[0].done)
+    effects = effects_of(plan, {name: results.values(name, metric) for name in results.by_variant})
+    _say(write_confirmation(scan, chosen(scan.ranked, options.confirm, scan.spec.seed), effects, metric))
 
 
 def _import(plan: Any, folder: str) -> None:

@@ -124,6 +124,29 @@ def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str, pd
         return _svg(figure, f"{metric} against latency", pdf)
 
 
+def proposals(points: Mapping[str, tuple[float, float]], named: Sequence[str], ylabel: str) -> Markup:
+    """Plot the candidates of a scan, score against time; named ones get their names and are joined by a line.
+
+    Args:
+        points: name → (milliseconds, score).
+        named: from the cheapest to the best.
+        ylabel: what the score is.
+    """
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(3.4)
+        xs, ys = zip(*points.values(), strict=True)
+        axes.plot(xs, ys, "o", color=GREY, markersize=3, alpha=0.6)
+        axes.plot([points[n][0] for n in named], [points[n][1] for n in named], "o--", color=CYCLE[0], markersize=5)
+        for name in named:
+            axes.annotate(name, points[name], fontsize=7, xytext=(4, 3), textcoords="offset points")
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set_xscale("log")
+        axes.margins(x=0.15, y=0.12)
+        axes.set_xlabel("ms of the mechanism, one image")
+        axes.set_ylabel(ylabel)
+        return _svg(figure, f"{ylabel} against time")
+
+
 def pareto_line(positions: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the points that no other beats in both, from the fastest to the best.
 

@@ -1,0 +1,140 @@
+"""Does the scan find a mechanism that is known to help? A planted truth, and a null where nothing can help.
+
+python -m benchmarks.scan_planted --seeds 20              # planted: how high does the best right candidate stand
+python -m benchmarks.scan_planted --null --seeds 200      # are p-values uniform where no candidate can help
+
+Every image holds one square, whose class is the colour of a mark far outside the receptive field of the detector's
+outputs. The detector finds the squares and cannot know the class. Mechanisms that pool the whole map can carry the
+mark's colour to the square; those that work on a neighbourhood, or on each position by itself, cannot. In the null
+the class is drawn by a coin that no pixel shows.
+"""
+
+import argparse
+import sys
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models import Detector, read_spec
+from study.scan.candidates import Candidate, expand
+from study.scan.frozen_detector import FrozenDetector
+from study.scan.ranking import Ranked, rank
+from study.scan.record import Record, drawing, seed_of
+from study.scan.scan_spec import METHODS
+from study.scan.scoring import BY_ERROR, divided, score_group
+
+SIZE, SQUARE, MARK = 64, 12, 10  # pixels
+DETECTOR = {
+    "nc": 2,
+    "anchors": [[12, 12]],
+    "backbone": [
+        [-1, 1, "Conv", [12, 3, 2]],
+        [-1, 1, "Conv", [16, 3, 2]],
+        [-1, 1, "Conv", [24, 3, 2]],
+        [-1, 1, "Conv", [24, 1, 1]],
+    ],
+    "head": [
+        [-1, 1, "Conv", [24, 1, 1]],
+        [[-1, 2], 1, "Concat", [1]],
+        [-1, 1, "Conv", [32, 1, 1]],
+        [[-1], 1, "Detect", ["nc", "anchors"]],
+    ],
+}
+RIGHT = ("SE", "GC", "EffectiveSE")
+WRONG = ("SpatialAttention{kernel_size: 3}", "SimAM", "PlainConv", "torch.nn.PReLU")
+PLACES = ("rows", "insides", "connections")
+
+
+def images(count: int, seed: int, null: bool) -> tuple[Tensor, list[Tensor]]:
+    """Draw images and their targets.
+
+    Args:
+        count: of images.
+        seed: of the draws.
+        null: whether the class is a coin that nothing shows.
+
+    Returns:
+        (count, 3, SIZE, SIZE) in 0–1, and rows (class, x, y, w, h) in 0–1.
+    """
+    random = np.random.default_rng(seed_of("planted", seed))
+    pixels = random.uniform(0.3, 0.5, (count, 3, SIZE, SIZE)).astype(np.float32)
+    targets = []
+    for number in range(count):
+        colour, coin = (int(value) for value in random.integers(0, 2, 2))
+        x, y = (int(value) for value in random.integers(2, SIZE // 2 - SQUARE, 2))
+        pixels[number, :, y : y + SQUARE, x : x + SQUARE] += 0.4
+        u, v = (int(value) for value in random.integers(SIZE - MARK - 8, SIZE - MARK, 2))
+        pixels[number, 2 * colour, v : v + MARK, u : u + MARK] += 0.5
+        centre = ((x + SQUARE / 2) / SIZE, (y + SQUARE / 2) / SIZE)
+        targets.append(torch.tensor([[coin if null else colour, *centre, SQUARE / SIZE, SQUARE / SIZE]]))
+    return torch.from_numpy(pixels), targets
+
+
+def trained(seed: int, null: bool, steps: int) -> Detector:
+    """Train the small detector on images of its own."""
+    model = Detector(read_spec({**DETECTOR}), seed=seed)
+    data = FrozenDetector(model, *images(128, 2 * seed, null), batch=16)
+    model.train().requires_grad_(True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    with drawing("train", seed):
+        for _ in range(steps):
+            loss = data.loss(torch.randint(0, 128, (16,)).tolist())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model
+
+
+def scanned(seed: int, null: bool, options: argparse.Namespace) -> list[Ranked]:
+    """Train a detector and scan it, on images that it has not seen."""
+    model = trained(seed, null, options.train_steps)
+    frozen = FrozenDetector(model, *images(options.images, 2 * seed + 1, null))
+    candidates, _ = expand(model, (*RIGHT, *WRONG), options.places, "planted")
+    records: dict[str, Record] = {}
+    for group in divided(candidates, options.method):
+        settings = {"steps": options.steps, "draws": 1, "seed": seed, "memory": 1024}
+        records |= score_group(frozen, group, options.method, exchanged=options.exchanged, **settings)
+    return rank(candidates, records, {}, seed, by_error=options.method in BY_ERROR)
+
+
+def is_right(candidate: Candidate) -> bool:
+    """Whether a candidate can see the mark."""
+    return candidate.mechanism in RIGHT
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print what came out of each seed, and of all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--null", action="store_true")
+    parser.add_argument("--method", default="frozen", choices=METHODS)
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--train-steps", type=int, default=150)
+    parser.add_argument("--exchanged", action="store_true", help="compute p as well")
+    parser.add_argument("--places", nargs="+", default=PLACES)
+    parser.add_argument("-v", "--verbose", action="store_true")
+    options = parser.parse_args(argv)
+    started, firsts = time.perf_counter(), []
+    for seed in range(options.seeds):
+        ranked = scanned(seed, options.null, options)
+        best = next(entry.rank for entry in ranked if is_right(entry.candidate))
+        tenth = ranked[: max(1, len(ranked) // 10)]
+        firsts.append(best <= len(tenth))
+        right = sum(is_right(entry.candidate) for entry in tenth)
+        print(
+            f"seed {seed}: {len(ranked)} candidates, best right one at {best}, {right} of the first {len(tenth)} right"
+        )
+        if options.verbose:
+            for entry in ranked:
+                print(
+                    f"  {entry.rank:3} {entry.candidate.name:40} {entry.score:.5f} ± {entry.error:.5f} p {entry.p:.3f}"
+                )
+    print(f"in the first tenth: {sum(firsts)} of {len(firsts)} seeds; {time.perf_counter() - started:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""Make ready what is scanned: the data, the detector, trained first where the spec asks for it, and the images."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data import Dataset, load_dataset
+from data.files import file_hash
+from engine.datasets.record_dataset import RecordDataset, describe
+from engine.errors import RunFailed
+from engine.runtime.image_size import STRIDE, rounded
+from models import build_model, load_model
+from models.network.detector import Detector
+from models.upstream.training import get_cfg
+from models.weights.download import resolve_weights
+from study.execute.local import command, failure
+from study.plan.code_fingerprint import MEASURING_CODE, TRAINING_CODE, code_hash
+from study.plan.data_fingerprint import split_fingerprint
+from study.plan.plan import NEUTRAL
+from study.plan.run import DEFAULTS, Run, content_hash, hyp_content, read_json, train_argv, train_options, write_json
+from study.scan.frozen_detector import FrozenDetector
+from study.scan.record import seed_of
+from study.scan.scan_spec import ScanSpec
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is scanned.
+
+    Attributes:
+        frozen: the detector, and the images that it is looked at with.
+        key: hash of the detector, the images and their labels.
+        ap: AP of the detector on val, None where it was not trained here.
+        names: class number → name.
+        weights: checkpoint of the detector that is scanned.
+    """
+
+    frozen: FrozenDetector
+    key: str
+    ap: float | None
+    names: dict[int, str]
+    weights: str
+
+
+def make_start(spec: ScanSpec, folder: Path, device: str, download: bool, plugins: Sequence[Path], say: Say) -> Start:
+    """Train the detector where that is asked for and not done yet, and read the images.
+
+    Args:
+        spec: of the scan.
+        folder: of the scan.
+        device: of the training, as for --device.
+        download: allow fetching official weights or data sets.
+        plugins: Python files of mechanisms, loaded already.
+        say: takes progress.
+
+    Raises:
+        UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
+        RunFailed: if the training fails.
+    """
+    weights = str(resolve_weights(spec.weights, download).absolute()) if spec.weights else ""
+    dataset = load_dataset(spec.data, split="train", data_root=spec.data_root, download=download)
+    ap = None
+    if spec.epochs:
+        load_dataset(spec.data, split="val", data_root=spec.data_root, download=download)
+        weights, ap = _trained(spec, folder, device, dataset, weights, plugins, say)
+        model = load_model(weights)
+    else:
+        model = build_model(spec.cfg or weights, nc=len(dataset.names), weights=weights, names=dataset.names)
+    images, targets = _images(spec, dataset, model)
+    frozen = FrozenDetector(model, images, targets)
+    key = content_hash([_state_hash(model), dict(model.yaml), content_hash(_plain(images, targets))])
+    return Start(frozen, key, ap, dict(dataset.names), weights)
+
+
+def _trained(
+    spec: ScanSpec, folder: Path, device: str, dataset: Dataset, weights: str, plugins: Sequence[Path], say: Say
+) -> tuple[str, float]:
+    """Train the detector as a study trains its baseline, or go on, and return its last epoch and the AP of that."""
+    options = {k: v for k, v in train_options(spec.train, spec.file).items() if k not in NEUTRAL}
+    code = code_hash(TRAINING_CODE)
+    recipe = {
+        "cfg": Path(spec.cfg).read_text(encoding="utf-8") if Path(spec.cfg).is_file() else spec.cfg,
+        "options": {**options, "epochs": spec.epochs},
+        "hyp": hyp_content(train_options(spec.train, spec.file)["hyp"]),
+        "seed": spec.seed,
+        "data": split_fingerprint(dataset["train"].records),
+        "weights": file_hash(Path(weights)) if weights else None,
+        "code": code,
+    }
+    key = content_hash(recipe)
+    argv = ["--weights", weights, "--data", spec.data, "--epochs", str(spec.epochs), "--seed", str(spec.seed)]
+    argv += ["--cfg", spec.cfg] if spec.cfg else []
+    argv += ["--data-root", spec.data_root] if spec.data_root else []
+    argv += [part for plugin in plugins for part in ("--plugin", str(plugin))]
+    home = folder / "start" / key[:10]
+    argv += [*train_argv({**DEFAULTS, **spec.train}), "--project", str(home), "--name", "train", "--exist-ok"]
+    run = Run(
+        "start",
+        spec.seed,
+        key,
+        content_hash([key, code_hash(MEASURING_CODE)]),
+        home,
+        tuple(argv),
+        spec.epochs,
+        (),
+        code,
+    )
+    done = read_json(home / "done.json")
+    if done is None or done.get("eval_key") != run.eval_key:
+        say(f"training the detector first: {spec.epochs} epochs; log: {home / 'log.txt'}")
+        _train(spec, run, device, plugins)
+    ap = float((read_json(home / "last" / "metrics.json") or {})["coco"]["AP"])
+    return str(home / "train" / "weights" / "last.pt"), ap
+
+
+def _train(spec: ScanSpec, run: Run, device: str, plugins: Sequence[Path]) -> None:
+    options = train_options(spec.train, spec.file)
+    content = {
+        **{"key": run.key, "eval_key": run.eval_key, "argv": list(run.argv), "mechanisms": [], "code": run.code},
+        **{"plugins": list(map(str, plugins)), "data": spec.data, "split": "val", "threads": torch.get_num_threads()},
+        "options": {
+            **{"imgsz": _size(spec, STRIDE), "single_cls": options["single_cls"], "data_root": spec.data_root},
+            **({"stretch": True} if options["stretch"] else {}),
+        },
+    }
+    before = read_json(run.folder / "run.json")
+    if before is None:
+        write_json(run.folder / "run.json", json.loads(json.dumps(content)))
+    argv, environment = command(run, device)
+    with (run.folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(argv, env=environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+        try:
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    if code:
+        reason = failure(run) if (run.folder / "failed.json").exists() else f"it ended with exit code {code}"
+        raise RunFailed(f"the training before the scan failed: {reason}; log: {run.folder / 'log.txt'}")
+
+
+def _size(spec: ScanSpec, stride: int) -> int:
+    return rounded(train_options(spec.train, spec.file)["imgsz"], stride, f"{spec.file}: imgsz")
+
+
+def _images(spec: ScanSpec, dataset: Dataset, model: Detector) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Return images of the train split, those with objects first, letterboxed, not augmented, and their targets."""
+    options = train_options(spec.train, spec.file)
+    records = dataset["train"].records
+    order = np.random.default_rng(seed_of("images", spec.seed)).permutation(len(records))
+    chosen = sorted(order, key=lambda number: not len(records[number]))[: spec.images]
+    stride = max(int(model.stride.max()), STRIDE)
+    served = RecordDataset(
+        [records[number] for number in sorted(chosen)],
+        stretch=options["stretch"],
+        data=describe(dataset.names, dataset.splits, options["single_cls"]),
+        imgsz=_size(spec, stride),
+        augment=False,
+        hyp=get_cfg(),
+        rect=False,
+        batch_size=1,
+        stride=stride,
+        pad=0.0,
+        single_cls=options["single_cls"],
+        task="detect",
+    )
+    samples = [served[number] for number in range(len(served))]
+    images = torch.stack([sample["img"] for sample in samples]).float() / 255
+    return images, [torch.cat((s["cls"].view(-1, 1).float(), s["bboxes"].view(-1, 4).float()), 1) for s in samples]
+
+
+def _plain(images: torch.Tensor, targets: Sequence[torch.Tensor]) -> list[Any]:
+    return [_tensor_hash(images), *(target.tolist() for target in targets)]
+
+
+def _state_hash(model: Detector) -> str:
+    return content_hash({name: _tensor_hash(tensor) for name, tensor in model.state_dict().items()})
+
+
+def _tensor_hash(tensor: torch.Tensor) -> str:
+    return hashlib.sha256(np.ascontiguousarray(tensor.numpy()).tobytes()).hexdigest()

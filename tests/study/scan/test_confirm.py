@@ -1,0 +1,62 @@
+"""The study that tests a scan: who takes part, and what is concluded."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from engine.errors import UsageError
+from study.scan.confirm import (
+    chosen,
+    correlation_interval,
+    detectable_correlation,
+    judge,
+    rank_correlation,
+    sentences,
+)
+
+
+def ranked(count: int) -> list[Any]:
+    return [
+        SimpleNamespace(candidate=SimpleNamespace(name=f"c{n}"), rank=n + 1, score=1 / (n + 1)) for n in range(count)
+    ]
+
+
+def test_the_best_and_as_many_of_the_others() -> None:
+    picked = chosen(ranked(20), 3, seed=0)
+    assert [entry.rank for entry in picked.values()][:3] == [1, 2, 3]
+    assert list(picked) == ["best1", "best2", "best3", "random1", "random2", "random3"]
+    assert all(entry.rank > 3 for name, entry in picked.items() if name.startswith("random"))
+    assert len({entry.rank for entry in picked.values()}) == 6
+    with pytest.raises(UsageError, match="expected 1 to 10"):
+        chosen(ranked(20), 11, seed=0)
+
+
+def test_the_best_against_random_ones_seed_by_seed() -> None:
+    effects = {
+        "best1": {1: 0.03, 2: 0.05, 3: 0.04},
+        "best2": {1: 0.01, 2: 0.03, 3: 0.02},
+        "random1": {1: 0.00, 2: 0.01, 3: 0.01},
+        "random2": {1: 0.00, 2: 0.01, 3: -0.01, 4: 0.5},
+    }
+    tested = judge(effects, {"best1": 4.0, "best2": 3.0, "random1": 2.0, "random2": 1.0})
+    # by seed: 0.02 - 0, 0.04 - 0.01, 0.03 - 0 = 0.02, 0.03, 0.03
+    assert tested.advantage.mean == pytest.approx(0.08 / 3)
+    reach = stats.t.isf(0.025, 2) * 0.01 / 3**0.5 / 3**0.5
+    assert tested.advantage.low == pytest.approx(0.08 / 3 - reach)
+    assert tested.correlation == pytest.approx(1.0)
+    assert math.isnan(tested.low)  # four candidates are too few
+    assert "better than" in sentences(tested, "AP")[0]
+    with pytest.raises(UsageError, match="no seed is done with all"):
+        judge({"best1": {1: 0.1}, "random1": {2: 0.1}}, {"best1": 1, "random1": 0})
+
+
+def test_rank_correlation_and_what_could_be_seen() -> None:
+    assert rank_correlation([1, 2, 3, 4, 5], [1, 2, 3, 5, 4]) == pytest.approx(0.9)  # 1 - 6·2 / (5·24)
+    assert math.isnan(rank_correlation([1, 1, 1], [1, 2, 3]))
+    low, high = correlation_interval(0.5, 20)
+    reach = 1.959964 * math.sqrt(1.06 / 17)
+    assert (math.atanh(low), math.atanh(high)) == pytest.approx((math.atanh(0.5) - reach, math.atanh(0.5) + reach))
+    assert math.atanh(detectable_correlation(20)) == pytest.approx((1.959964 + 0.841621) * math.sqrt(1.06 / 17))
