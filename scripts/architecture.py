@@ -57,7 +57,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("reparameterization", "autoanchor", "forks"),
         ("source",),
         ("build",),
-        ("adopt",),
+        ("adopt", "costs"),
     ),
     "engine": (
         ("errors",),

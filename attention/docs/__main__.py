@@ -36,7 +36,7 @@ format comes out. Each is checked in float64 against its authors' formula (tests
 
 ## Cost
 
-At {size}, one image; other sizes are on the pages, and `python -m attention.docs.cost_table` measures on your
+At {size}, one image; other sizes are on the pages, and `python -m models.costs` measures on your
 machine.
 *MFLOPs* are counted where PyTorch dispatches operations, two per multiply–add, matrix products included. *kept / map*
 is what a training step keeps for its backward pass, in multiples of the map. Times are of inference, with

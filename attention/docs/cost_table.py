@@ -1,4 +1,4 @@
-"""`python -m attention.docs.cost_table`: what every mechanism costs.
+"""`python -m attention.docs.cost_table`: what every mechanism costs; `python -m models.costs` says it at a place, too.
 
 Parameters and FLOPs are exact; the rest is measured on this machine:
 
@@ -12,7 +12,7 @@ Parameters and FLOPs are exact; the rest is measured on this machine:
 import argparse
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -143,16 +143,35 @@ def clock(name: str, size: tuple[int, int, int], batch: int = 1, repeats: int = 
     return cells
 
 
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as a Markdown table under the headings COLUMNS.
+def rows(names: Sequence[str], batch: int = 1, repeats: int = 5) -> Iterator[list[str]]:
+    """Count and time mechanisms at the sizes SIZES.
+
+    Args:
+        names: of the mechanisms.
+        batch: B.
+        repeats: timed calls; 0 leaves the times out.
+
+    Yields:
+        The cells of COLUMNS.
+    """
+    for name in names:
+        for size in SIZES:
+            times = clock(name, size, batch, repeats) if repeats else [""] * len(TIMED)
+            yield [name, f"{size[0]}", f"{size[1]}×{size[2]}", *count(name, size, batch), *times]
+
+
+def markdown(rows: Sequence[Sequence[str]], head: Sequence[str] = COLUMNS, words: int = 1) -> str:
+    """Rows as a Markdown table.
 
     Args:
         rows: cells.
+        head: of the columns.
+        words: how many columns, from the left, hold words; the others are at the right.
 
     Returns:
         The table.
     """
-    lines = [COLUMNS, ["---", *["---:"] * (len(COLUMNS) - 1)], *rows]
+    lines = [head, [*["---"] * words, *["---:"] * (len(head) - words)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -176,13 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         names = [ATTENTION.canonical(name) for name in options.names] or ATTENTION.names()
     except ValueError as error:
         parser.error(str(error))
-    rows = []
-    for name in names:
-        for size in SIZES:
-            times = clock(name, size, options.batch, options.repeats) if options.repeats else [""] * len(TIMED)
-            c, height, width = size
-            rows.append([name, f"{c}", f"{height}×{width}", *count(name, size, options.batch), *times])
-    print(markdown(rows))  # noqa: T201 - a command's output
+    print(markdown(list(rows(names, options.batch, options.repeats))))  # noqa: T201 - a command's output
 
 
 if __name__ == "__main__":

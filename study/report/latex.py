@@ -2,20 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from data.latex_text import escaped
 from study.analysis.comparisons import Analysis
 from study.plan.plan import Plan
 from study.plan.variants import BASELINE, CONTROL
 from study.report.comparison_table import MISSING, Cell, Table, points
 
-# What TeX takes for commands, and letters that its fonts have in formulas only.
-_LETTERS = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$",
-    "–": "--", "—": "---", "−": "$-$", "×": r"$\times$", "±": r"$\pm$", "≥": r"$\geq$", "≤": r"$\leq$",
-    "∞": r"$\infty$",
-    "→": r"$\rightarrow$", "·": r"$\cdot$", "Δ": r"$\Delta$", "σ": r"$\sigma$", "γ": r"$\gamma$", "²": "$^2$",
-    "…": r"\ldots{}", "½": r"$\frac12$", "≈": r"$\approx$", "√": r"$\surd$",
-}  # fmt: skip
 LONG = 28  # letters of a cell from which on it is broken into lines
 _HEAD = r"""% Compile with tectonic, xelatex or pdflatex; names in other than Latin letters want one of the first two.
 \documentclass{article}
@@ -27,11 +19,6 @@ _HEAD = r"""% Compile with tectonic, xelatex or pdflatex; names in other than La
 \newcommand{\fitted}[1]{\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{#1}}
 \begin{document}
 """
-
-
-def escaped(text: str) -> str:
-    """Return a text as LaTeX shows it."""
-    return "".join(_LETTERS.get(letter, letter) for letter in text)
 
 
 def latex_table(table: Table, caption: str) -> str:
