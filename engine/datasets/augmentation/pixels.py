@@ -61,7 +61,7 @@ def render(draws: Draws, layout: Layout, images: Sequence[np.ndarray], out: np.n
     if not layout.resized:
         colour.write_rgb(_warped(draws, layout, images), out)
         return
-    out[:] = colour.border
+    out.fill(colour.border)
     for tile, image in zip(layout.tiles, images, strict=True):
         if tile.sampled is not None and tile.target is not None:
             _resize_into(image, tile.sampled, tile.target, out, draws, colour)
@@ -79,12 +79,16 @@ def _resize_into(
     ]
     source = image[sampled.y1 : sampled.y2, sampled.x1 : sampled.x2]
     size = x2 - x1, y2 - y1
+    code = int(draws.mirrored) if draws.mirrored != draws.upside_down else -1
+    if source.size < view.size:  # colours of fewer pixels
+        coloured = np.empty(source.shape, np.uint8)
+        colour.write_rgb(source, coloured)
+        source = cv2.flip(coloured, code) if draws.mirrored or draws.upside_down else coloured
+        cv2.resize(source, size, dst=view, interpolation=cv2.INTER_LINEAR)
+        return
     if size != source.shape[1::-1]:
         source = cv2.resize(source, size, interpolation=cv2.INTER_LINEAR)
-    if draws.mirrored or draws.upside_down:
-        code = -1 if draws.mirrored and draws.upside_down else int(draws.mirrored)
-        source = cv2.flip(source, code)
-    colour.write_rgb(source, view)
+    colour.write_rgb(cv2.flip(source, code) if draws.mirrored or draws.upside_down else source, view)
 
 
 def _warped(draws: Draws, layout: Layout, images: Sequence[np.ndarray]) -> np.ndarray:

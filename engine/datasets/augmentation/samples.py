@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import get_worker_info
 
+from engine.datasets.augmentation.batch_memory import BatchMemory
 from engine.datasets.augmentation.boxes import move_boxes
 from engine.datasets.augmentation.draws import Recipe, draw
 from engine.datasets.augmentation.layout import lay_out
@@ -27,6 +26,7 @@ class OnePassSamples:
     def __init__(self, dataset: Any, hyp: Any, factors: np.ndarray | None = None) -> None:
         self.dataset = dataset
         self.shares = None if factors is None else np.cumsum(factors) / np.sum(factors)
+        self.memory = BatchMemory()
         self.corners: list[Any] = [None] * len(dataset.labels)
         self.recipe = Recipe.read(hyp)
         self.single = replace(self.recipe, mosaic=0.0)
@@ -60,7 +60,7 @@ class OnePassSamples:
         Returns:
             ultralytics' batch. img (b, 3, h, w) uint8 RGB lies in memory as (b, h, w, 3): channels last.
         """
-        images = _batch_memory((len(keys), *self._shape(keys[0][1]), 3))
+        images = self.memory.tensor((len(keys), *self._shape(keys[0][1]), 3))
         classes, boxes, originals = zip(
             *(self._fill(out, *key) for out, key in zip(images.numpy(), keys, strict=True)), strict=True
         )
@@ -112,14 +112,6 @@ class OnePassSamples:
             height, width = dataset.batch_shapes[dataset.batch[index]]
             return int(height), int(width)
         return dataset.imgsz, dataset.imgsz
-
-
-def _batch_memory(shape: tuple[int, ...]) -> Tensor:
-    """Return an empty tensor of bytes, in memory shared between processes if this is a loader process."""
-    if get_worker_info() is None:
-        return torch.empty(shape, dtype=torch.uint8)
-    storage = torch.UntypedStorage._new_shared(int(np.prod(shape)), device="cpu")
-    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 
 def _centres(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
