@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import moved_modules  # noqa: F401 - an import of an old path names the new one
 
 if TYPE_CHECKING:
+    from engine.detection.coco_json import coco_results, write_coco
     from engine.detection.run import detect, load
     from engine.export.run import export_model
     from engine.training.run import train
@@ -20,9 +21,11 @@ _MODULES = {
     "train": "engine.training.run",
     "validate": "engine.validation.run",
     "export_model": "engine.export.run",
+    "coco_results": "engine.detection.coco_json",
+    "write_coco": "engine.detection.coco_json",
 }
 
-__all__ = ["detect", "export_model", "load", "train", "validate"]
+__all__ = ["coco_results", "detect", "export_model", "load", "train", "validate", "write_coco"]
 
 
 def __getattr__(name: str) -> Any:
