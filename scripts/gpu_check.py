@@ -3,9 +3,10 @@
 python scripts/gpu_check.py [--device 0] [--minutes 7] [--only suite loop mechanisms detection training]
                             [--yolov5 CHECKOUT] [--json FILE] [--markdown FILE] [--quick]
 
-An error in a part is its result, and the others go on. A part that no longer fits the time is listed as skipped; the
-JSON is written after every part. Without a GPU the page says so, and claims nothing. `--device cpu --quick` tries the
-script itself and writes no page.
+An error in a part, or in a piece of it, is its result, and the others go on. A part that no longer fits the time is
+listed as skipped; the JSON is written after every part. Without a GPU the page says so, and claims nothing.
+`--device cpu --quick` tries the script itself and writes no page; so does
+`python tests/gpu/pretended scripts/gpu_check.py --quick` on a pretended GPU.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,19 +90,33 @@ class Check:
         try:
             self.result[name] = run(self)
         except Exception as error:  # noqa: BLE001 - any error is a result
-            self.result[name] = {"error": f"{type(error).__name__}: {str(error)[-600:]}"}
+            self.result[name] = {"error": _failure(error)}
         print(f"{name}: {time.monotonic() - start:.0f} s")
         self.options.json.write_text(json.dumps(self.result, indent=1, default=str), encoding="utf-8")
 
-    def call(self, *argv: object, cwd: Path = ROOT) -> str:
-        """Run Python with arguments; return what it printed.
+    def pieces(self, runs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+        """Run pieces of a part; what one of them raises is its result, and the others go on."""
+        results: dict[str, Any] = {}
+        for name, run in runs.items():
+            try:
+                results[name] = run()
+            except Exception as error:  # noqa: BLE001 - any error is a result
+                results[name] = {"error": _failure(error)}
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()  # of a piece that ended halfway
+        return results
+
+    def call(self, script: object, *argv: object, cwd: Path = ROOT) -> str:
+        """Run a script, or pytest, with arguments, on the pretended GPU if this one is; return what it printed.
 
         Raises:
             RuntimeError: with the end of that, if it failed.
         """
+        pretended = [ROOT / "tests" / "gpu" / "pretended"] if os.environ.get("PRETENDED_GPU") else []
+        how: list[object] = ["-m"] if script == "pytest" and not pretended else [*pretended]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0"}
         done = subprocess.run(
-            [sys.executable, *map(str, argv)],
+            [sys.executable, *map(str, (*how, script, *argv))],
             cwd=cwd,
             env=env,
             capture_output=True,
@@ -112,27 +128,38 @@ class Check:
         return done.stdout + done.stderr
 
 
+def _failure(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[-600:]}"
+
+
 def suite(check: Check) -> dict[str, Any]:
     """Run the tests that need a GPU."""
-    text = check.call("-m", "pytest", "-q", "tests/gpu/suite", "-p", "no:cacheprovider")
+    text = check.call("pytest", "-q", "tests/gpu/suite", "-p", "no:cacheprovider")
     return {"tests": text.strip().splitlines()[-1]}
 
 
-def _models() -> Iterator[tuple[str, Any]]:
+def _ours() -> Any:
+    from models import build_model
+
+    return build_model("yolov5s", nc=80)
+
+
+def _stock() -> Any:
     from ultralytics.cfg import get_cfg
     from ultralytics.nn.tasks import DetectionModel
 
-    from models import build_model
-
-    yield "ours", build_model("yolov5s", nc=80)
     stock = DetectionModel("yolov5s.yaml", nc=80, verbose=False)
     stock.args = get_cfg()
-    yield "ultralytics", stock
+    return stock
 
 
 def loop(check: Check) -> dict[str, Any]:
     """Time the batch loop alone: forward, loss, backward, step, on one batch that stays on the device."""
-    device, rows = check.device, {}
+    return check.pieces({"ours": lambda: _steps(check, _ours()), "ultralytics": lambda: _steps(check, _stock())})
+
+
+def _steps(check: Check, model: Any) -> dict[str, float]:
+    device = check.device
     dtype = choose("auto", device).dtype
     draw = torch.Generator().manual_seed(0)
     targets = 8 * check.batch
@@ -144,24 +171,22 @@ def loop(check: Check) -> dict[str, Any]:
     }
     batch = {name: value.to(device) for name, value in batch.items()}
     batch["img"] = batch["img"].contiguous(memory_format=memory_format(device))
-    for name, model in _models():
-        model = model.to(device).to(memory_format=memory_format(device)).train()
-        optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
+    model = model.to(device).to(memory_format=memory_format(device)).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
 
-        def step(model: Any = model, optimizer: Any = optimizer) -> None:
-            with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-                loss, _ = model(batch)
-            loss.sum().backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-            optimizer.step()
-            optimizer.zero_grad()
+    def step() -> None:
+        with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            loss, _ = model(batch)
+        loss.sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimizer.step()
+        optimizer.zero_grad()
 
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        seconds = _seconds(step, device, 3 if check.options.quick else 20)
-        memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0
-        rows[name] = {"images a second": check.batch / seconds, "GiB": memory}
-    return rows
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    seconds = _seconds(step, device, 3 if check.options.quick else 20)
+    memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0
+    return {"images a second": check.batch / seconds, "GiB": memory}
 
 
 def _seconds(run: Callable[[], Any], device: torch.device, times: int) -> float:
@@ -185,20 +210,18 @@ def mechanisms(check: Check) -> dict[str, Any]:
     images = 2 if check.options.quick else 16
     x = torch.rand(images, 256, side, side, device=device).contiguous(memory_format=memory_format(device))
     x.requires_grad_()
-    rows: dict[str, float | str] = {}
-    for name in ATTENTION.names():
-        try:
-            module = build_attention(name, 256).to(device).train()
 
-            def run(module: Any = module) -> None:
-                with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-                    y = module(x)
-                y.float().mean().backward()
+    def milliseconds(name: str) -> float:
+        module = build_attention(name, 256).to(device).train()
 
-            rows[name] = 1000 * _seconds(run, device, 2 if check.options.quick else 10)
-        except RuntimeError as error:
-            rows[name] = str(error)[:100]
-    return rows
+        def run() -> None:
+            with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+                y = module(x)
+            y.float().mean().backward()
+
+        return 1000 * _seconds(run, device, 2 if check.options.quick else 10)
+
+    return check.pieces({name: partial(milliseconds, name) for name in ATTENTION.names()})
 
 
 def detection(check: Check) -> dict[str, Any]:
@@ -210,23 +233,23 @@ def detection(check: Check) -> dict[str, Any]:
     for number in range(check.frames):
         writer.write(np.roll(still, 4 * number, 1))
     writer.release()
-    rows = {}
     weights = ROOT / "weights" / "yolov5n-digits.pt"
     ours = ["detect.py", "--weights", weights, "--source", video, "--imgsz", check.size, "--project", check.folder]
-    stock = (
+    stock = check.folder / "predict.py"
+    stock.write_text(
         "import sys; from ultralytics import YOLO; "
         "[None for _ in YOLO('yolov5n.yaml').predict(sys.argv[1], imgsz=int(sys.argv[2]), device=sys.argv[3], "
         "half=sys.argv[3] != 'cpu', stream=True, save=True, verbose=False, project=sys.argv[4])]"
     )
     flags = ["--device", check.options.device, "--backend", "torch", "--batch-size", 8, "--half"]
-    for name, argv in (
-        ("ours", [*ours, *flags]),
-        ("ultralytics", ["-c", stock, video, check.size, check.options.device, check.folder / "stock"]),
-    ):
+
+    def rate(*argv: object) -> float:
         start = time.perf_counter()
         check.call(*argv)
-        rows[name] = check.frames / (time.perf_counter() - start)
-    return rows
+        return check.frames / (time.perf_counter() - start)
+
+    theirs = [stock, video, check.size, check.options.device, check.folder / "stock"]
+    return check.pieces({"ours": lambda: rate(*ours, *flags), "ultralytics": lambda: rate(*theirs)})
 
 
 def _data(check: Check) -> Path:
@@ -260,19 +283,23 @@ def training(check: Check) -> dict[str, Any]:
     data, device = _data(check), check.options.device
     common = ["--imgsz", check.size, "--batch-size", check.batch, "--epochs", check.epochs, "--device", device]
     ours = ["train.py", "--cfg", "yolov5s", "--weights", "", "--data", data, "--cache", "ram", "--noplots", *common]
-    check.call(*ours, "--project", check.folder, "--name", "ours")
-    stock = (
+    stock = check.folder / "train.py"
+    stock.write_text(
         "import sys; from ultralytics import YOLO; YOLO('yolov5s.yaml').train(data=sys.argv[1], "
         "imgsz=int(sys.argv[2]), batch=int(sys.argv[3]), epochs=int(sys.argv[4]), device=sys.argv[5], cache=True, "
         "plots=False, pretrained=False, amp=sys.argv[6] if sys.argv[6] else False, project=sys.argv[7], name='stock')"
     )
     amp = {"bf16": "bf16", "fp16": "fp16", "fp32": ""}[choose("auto", check.device).name]
-    argv = [data, check.size, check.batch, check.epochs, device, amp, check.folder]
-    check.call("-c", stock, *argv)
-    return {
-        "ours": _rate(check, check.folder / "ours" / "results.csv"),
-        "ultralytics": _rate(check, next(check.folder.rglob("stock/results.csv"))),
-    }
+
+    def run_ours() -> float:
+        check.call(*ours, "--project", check.folder, "--name", "ours")
+        return _rate(check, check.folder / "ours" / "results.csv")
+
+    def run_stock() -> float:
+        check.call(stock, data, check.size, check.batch, check.epochs, device, amp, check.folder)
+        return _rate(check, next(check.folder.rglob("stock/results.csv")))
+
+    return check.pieces({"ours": run_ours, "ultralytics": run_stock})
 
 
 def original(check: Check) -> dict[str, Any]:
@@ -308,7 +335,14 @@ def page(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _failed(part: dict[str, Any]) -> bool:
+    """Tell whether a part or a piece of it failed."""
+    return "error" in part or any(isinstance(piece, dict) and "error" in piece for piece in part.values())
+
+
 def _cell(value: Any) -> str:
+    if isinstance(value, dict) and "error" in value:
+        return _cell(value["error"])
     if isinstance(value, dict):
         return ", ".join(f"{_cell(inner)} {key}" for key, inner in value.items())
     return f"{value:.3g}" if isinstance(value, float) else " ".join(str(value).split()).replace("|", "/")
@@ -337,7 +371,7 @@ def main() -> int:
             check.part("original", original)
         if check.device.type == "cuda":
             check.part("suite", suite)
-    failed = [name for name, value in check.result.items() if isinstance(value, dict) and "error" in value]
+    failed = [name for name, value in check.result.items() if isinstance(value, dict) and _failed(value)]
     if not options.quick:
         options.markdown.write_text(page(check.result), encoding="utf-8")
     print(json.dumps(check.result, indent=1, default=str))
