@@ -1,12 +1,12 @@
 """Does the scan find a mechanism that is known to help? A planted truth, and a null where nothing can help.
 
-python -m benchmarks.scan_planted --seeds 20              # planted: how high does the best right candidate stand
-python -m benchmarks.scan_planted --null --seeds 200      # are p-values uniform where no candidate can help
+python -m benchmarks.scan_planted --seeds 20                                   # how high does the best right one stand
+python -m benchmarks.scan_planted --null --seeds 240 --steps 15 --images 32    # are p-values uniform without effects
 
 Every image holds one square, whose class is the colour of a mark far outside the receptive field of the detector's
 outputs. The detector finds the squares and cannot know the class. Mechanisms that pool the whole map can carry the
 mark's colour to the square; those that work on a neighbourhood, or on each position by itself, cannot. In the null
-the class is drawn by a coin that no pixel shows.
+images are noise and labels are drawn without regard to them.
 """
 
 import argparse
@@ -15,15 +15,17 @@ import time
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor
 
 from models import Detector, read_spec
 from study.scan.candidates import Candidate, expand
 from study.scan.frozen_detector import FrozenDetector
-from study.scan.ranking import Ranked, rank
+from study.scan.ranking import Ranked, better_p, rank
 from study.scan.record import Record, drawing, seed_of
 from study.scan.scan_spec import METHODS
 from study.scan.scoring import BY_ERROR, divided, score_group
+from study.scan.size_controls import plain_control
 
 SIZE, SQUARE, MARK = 64, 12, 10  # pixels
 DETECTOR = {
@@ -53,7 +55,7 @@ def images(count: int, seed: int, null: bool) -> tuple[Tensor, list[Tensor]]:
     Args:
         count: of images.
         seed: of the draws.
-        null: whether the class is a coin that nothing shows.
+        null: whether nothing of the targets is drawn.
 
     Returns:
         (count, 3, SIZE, SIZE) in 0–1, and rows (class, x, y, w, h) in 0–1.
@@ -64,9 +66,11 @@ def images(count: int, seed: int, null: bool) -> tuple[Tensor, list[Tensor]]:
     for number in range(count):
         colour, coin = (int(value) for value in random.integers(0, 2, 2))
         x, y = (int(value) for value in random.integers(2, SIZE // 2 - SQUARE, 2))
-        pixels[number, :, y : y + SQUARE, x : x + SQUARE] += 0.4
+        if not null:
+            pixels[number, :, y : y + SQUARE, x : x + SQUARE] += 0.4
         u, v = (int(value) for value in random.integers(SIZE - MARK - 8, SIZE - MARK, 2))
-        pixels[number, 2 * colour, v : v + MARK, u : u + MARK] += 0.5
+        if not null:
+            pixels[number, 2 * colour, v : v + MARK, u : u + MARK] += 0.5
         centre = ((x + SQUARE / 2) / SIZE, (y + SQUARE / 2) / SIZE)
         targets.append(torch.tensor([[coin if null else colour, *centre, SQUARE / SIZE, SQUARE / SIZE]]))
     return torch.from_numpy(pixels), targets
@@ -87,16 +91,42 @@ def trained(seed: int, null: bool, steps: int) -> Detector:
     return model
 
 
-def scanned(seed: int, null: bool, options: argparse.Namespace) -> list[Ranked]:
+def scanned(seed: int, options: argparse.Namespace) -> list[Ranked]:
     """Train a detector and scan it, on images that it has not seen."""
-    model = trained(seed, null, options.train_steps)
-    frozen = FrozenDetector(model, *images(options.images, 2 * seed + 1, null))
+    model = trained(seed, False, options.train_steps)
+    frozen = FrozenDetector(model, *images(options.images, 2 * seed + 1, null=False))
     candidates, _ = expand(model, (*RIGHT, *WRONG), options.places, "planted")
     records: dict[str, Record] = {}
     for group in divided(candidates, options.method):
         settings = {"steps": options.steps, "draws": 1, "seed": seed, "memory": 1024}
         records |= score_group(frozen, group, options.method, exchanged=options.exchanged, **settings)
     return rank(candidates, records, {}, seed, by_error=options.method in BY_ERROR)
+
+
+def null_p(model: Detector, number: int, options: argparse.Namespace) -> tuple[str, float, float]:
+    """Score a candidate drawn at random, where labels have nothing to do with images: its name and both of its p."""
+    frozen = FrozenDetector(model, *images(options.images, 1000 + number, null=True))
+    candidates, _ = expand(model, (*RIGHT, *WRONG), options.places, "null")
+    candidate = candidates[int(np.random.default_rng(number).integers(len(candidates)))]
+    settings = {"steps": options.steps, "draws": 1, "seed": number, "memory": 1024}
+    own, control = (score_group(frozen, [one], "frozen", **settings) for one in (candidate, plain_control(candidate)))
+    record = own[candidate.name]
+    plain = next(iter(control.values()))
+    return candidate.name, record.p, better_p(np.array(record.units), np.array(plain.units))
+
+
+def check_null(options: argparse.Namespace) -> None:
+    """Print whether p-values of repeats without any effect are uniform."""
+    model, values = trained(0, True, options.train_steps), []
+    for number in range(options.seeds):
+        name, *both = null_p(model, number, options)
+        values.append(both)
+        if options.verbose:
+            print(f"repeat {number}: {name} {both}")
+    for label, p in zip(("labels exchanged", "plain convolutions"), np.transpose(values), strict=True):
+        test = stats.kstest(p, "uniform")
+        shares = ", ".join(f"{np.mean(p <= level):.3f} below {level}" for level in (0.01, 0.05, 0.1, 0.5))
+        print(f"{label}: {len(p)} repeats, KS {test.statistic:.3f}, p {test.pvalue:.3f}; {shares}")
 
 
 def is_right(candidate: Candidate) -> bool:
@@ -117,9 +147,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--places", nargs="+", default=PLACES)
     parser.add_argument("-v", "--verbose", action="store_true")
     options = parser.parse_args(argv)
+    if options.null:
+        check_null(options)
+        return 0
     started, firsts = time.perf_counter(), []
     for seed in range(options.seeds):
-        ranked = scanned(seed, options.null, options)
+        ranked = scanned(seed, options)
         best = next(entry.rank for entry in ranked if is_right(entry.candidate))
         tenth = ranked[: max(1, len(ranked) // 10)]
         firsts.append(best <= len(tenth))

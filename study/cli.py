@@ -4,6 +4,7 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from engine.cli import main as command_line
@@ -49,6 +50,13 @@ def study_parser() -> Parser:
     parser.add_argument("--device", default="", help="cpu, or GPUs' numbers such as 0,1: runs take them in turn")
     parser.add_argument("--retry-failed", action="store_true", help="try failed runs again")
     parser.add_argument(
+        "--add-seeds",
+        type=int,
+        default=None,
+        metavar="N",
+        help="train N more seeds of a study whose max_seeds planned for it, and look again",
+    )
+    parser.add_argument(
         "--import",
         dest="import_from",
         default=None,
@@ -90,18 +98,24 @@ def run_study(options: Namespace) -> None:
         SystemExit: with code 1, if a run failed.
     """
     from study.plan.plan import address_runs, make_plan, remembered_epochs
+    from study.plan.planned_looks import with_looks
     from study.plan.study_spec import read_study
 
     if options.scan is not None:
-        _set_workers(options)
-        _scan(options)
+        from study.scan.command import scan
+
+        scan(options, _set_workers(options), _train_and_report, _say)
         return
     if options.confirm is not None:
         raise UsageError("--confirm tests a scan: study.py --scan SPEC --confirm K")
     if options.spec is None:
         raise UsageError("which study? For example: python study.py cfg/study/digits-quick.yaml --dry-run")
     devices = _set_workers(options)
-    plan = make_plan(read_study(options.spec), options.project, options.download, options.plugin)
+    spec = read_study(options.spec)
+    spec = with_looks(
+        spec, Path(options.project).expanduser().absolute() / spec.name, options.add_seeds, not options.dry_run
+    )
+    plan = make_plan(spec, options.project, options.download, options.plugin)
     for warning in plan.warnings:
         _say(f"note: {warning}")
     epochs = remembered_epochs(plan)
@@ -129,44 +143,6 @@ def _set_workers(options: Namespace) -> list[str]:
     return devices
 
 
-def _scan(options: Namespace) -> None:
-    """Rank candidates, and write what was found."""
-    from study.scan.report import write_scan_report
-    from study.scan.run import run_scan
-    from study.scan.scan_spec import read_scan
-
-    if options.spec is not None:
-        raise UsageError(f"--scan {options.scan} and a study ({options.spec}): give one of them")
-    device = _devices(options.device)[0]
-    scan = run_scan(
-        read_scan(options.scan), options.project, device, options.download, options.plugin, _say, options.dry_run
-    )
-    if scan is None:
-        return
-    _say(write_scan_report(scan))
-    if options.confirm is not None:
-        _confirm(scan, options)
-
-
-def _confirm(scan: Any, options: Namespace) -> None:
-    """Run the study that tests a scan, and say whether the scan was right."""
-    from study.analysis.results import gather
-    from study.execute.local import sort_runs
-    from study.plan.plan import address_runs, make_plan
-    from study.plan.study_spec import read_study
-    from study.scan.confirm import chosen, effects_of, write_confirmation, write_study
-
-    file = write_study(scan, options.confirm)
-    _say(f"the study that tests the scan: {file}")
-    plan = make_plan(read_study(file), scan.folder, options.download, options.plugin)
-    address_runs(plan, dict.fromkeys(plan.models, plan.spec.epochs or 0))
-    _train_and_report(plan, options, _devices(options.device))
-    metric = plan.spec.metrics[0]
-    results = gather(plan, sort_runs(plan, retry_failed=False)[0].done)
-    effects = effects_of(plan, {name: results.values(name, metric) for name in results.by_variant})
-    _say(write_confirmation(scan, chosen(scan.ranked, options.confirm, scan.spec.seed), effects, metric))
-
-
 def _import(plan: Any, folder: str) -> None:
     """Take finished runs of another folder, and say which were refused and why."""
     from study.execute.carry import import_runs
@@ -183,6 +159,7 @@ def _import(plan: Any, folder: str) -> None:
 
 def _train_and_report(plan: Any, options: Namespace, devices: Sequence[str]) -> None:
     from study.execute.local import execute, sort_runs
+    from study.plan.planned_looks import finish_look
     from study.report.write import write_report
 
     if options.report:
@@ -198,6 +175,8 @@ def _train_and_report(plan: Any, options: Namespace, devices: Sequence[str]) -> 
         _say(f"no run is done, so there is nothing to report{': ' + reasons if reasons else ''}")
         raise SystemExit(1)
     _say(write_report(plan, outcome, devices[0]))
+    if len(outcome.done) == len(plan.runs):
+        finish_look(plan.spec, plan.folder)
     if outcome.failed:
         _say(f"{len(outcome.failed)} of {len(plan.runs)} runs failed; try them again with --retry-failed")
         raise SystemExit(1)

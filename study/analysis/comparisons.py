@@ -1,15 +1,17 @@
 """Compare runs: variants against the baseline, and against controls of their own size."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from metrics import bootstrap_ap, image_resamples
+from study.analysis.alpha_spending import Look, compare_at_looks, plan_looks
 from study.analysis.intervals import Floats, Interval, bootstrap_intervals
 from study.analysis.learned import has_learned, without_verdict
 from study.analysis.results import Results
 from study.analysis.statistics import Comparison, compare_with_baseline
+from study.plan.study_spec import StudySpec
 from study.plan.variants import BASELINE, CONTROL
 
 RESAMPLED = ("AP", "AP50")  # metrics that are recomputed from match tables
@@ -40,7 +42,9 @@ class Analysis:
         return self.baseline.get(name) or self.controls.get(name)
 
 
-def analyse(results: Results, metric: str, which: str = "last", resample: bool = True) -> Analysis:
+def analyse(
+    results: Results, metric: str, which: str = "last", resample: bool = True, looks: Sequence[Look] = ()
+) -> Analysis:
     """Compare all variants on one metric.
 
     Args:
@@ -48,6 +52,7 @@ def analyse(results: Results, metric: str, which: str = "last", resample: bool =
         metric: one of COCO's twelve.
         which: "last" or "best".
         resample: whether to add bootstrap intervals, which take time.
+        looks: of a study that may grow, from `looks_of`.
     """
     values = {name: _defined(results.values(name, metric, which)) for name in results.by_variant}
     base = values.get(BASELINE, {})
@@ -67,11 +72,22 @@ def analyse(results: Results, metric: str, which: str = "last", resample: bool =
     return Analysis(
         metric=metric,
         which=which,
-        baseline=without_verdict(compare_with_baseline(base, variants), beside_base) if variants else {},
-        controls=without_verdict(compare_with_baseline(base, controls), beside_base) if controls else {},
-        own=without_verdict(compare_with_baseline(zero, own), beside_control) if own else {},
+        baseline=without_verdict(_compared(base, variants, looks), beside_base) if variants else {},
+        controls=without_verdict(_compared(base, controls, looks), beside_base) if controls else {},
+        own=without_verdict(_compared(zero, own, looks), beside_control) if own else {},
         bootstrap=_bootstrap(results, comparable, metric, which) if resample and metric in RESAMPLED else {},
     )
+
+
+def looks_of(spec: StudySpec) -> list[Look]:
+    """Return the looks of a study that may grow, none of one that has a single look."""
+    return plan_looks(spec.looks, spec.max_seeds) if spec.max_seeds is not None and spec.looks else []
+
+
+def _compared(
+    base: Mapping[Hashable, float], variants: Mapping[str, Mapping[Hashable, float]], looks: Sequence[Look]
+) -> dict[str, Comparison]:
+    return compare_at_looks(base, variants, looks) if looks else compare_with_baseline(base, variants)
 
 
 def _defined(values: dict[int, float]) -> dict[Hashable, float]:

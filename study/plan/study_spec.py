@@ -25,7 +25,7 @@ from study.plan.variants import Variant, read_variants
 
 KEYS = (
     "name data data_root cfg weights identity variants grid controls seeds train budget evaluate metrics resamples "
-    "latency images"
+    "latency images max_seeds"
 ).split()
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 MEASURED = ("imgsz", "single_cls", "stretch")  # what the numbers are measured at: alike for all variants
@@ -56,6 +56,8 @@ class StudySpec:
         resamples: image resamples of the bootstrap.
         latency: rounds of the latency measurement.
         images: how many images the page shows.
+        max_seeds: that the study may grow to with --add-seeds; None where its first look is its only one.
+        looks: seeds done at each look so far, see `planned_looks`.
     """
 
     file: Path
@@ -76,6 +78,8 @@ class StudySpec:
     resamples: int = 1000
     latency: int = 30
     images: int = 6
+    max_seeds: int | None = None
+    looks: tuple[int, ...] = ()
 
 
 def read_study(file: str | Path) -> StudySpec:
@@ -110,6 +114,7 @@ def read_study(file: str | Path) -> StudySpec:
     split = evaluate.get("split", "auto")
     if split not in ("auto", "test", "val-half"):
         raise UsageError(f"{path}: evaluate.split is {short(split)}, expected auto, test or val-half")
+    seeds = read_seeds(content.get("seeds", 5), path)
     return StudySpec(
         file=path,
         name=name,
@@ -120,7 +125,7 @@ def read_study(file: str | Path) -> StudySpec:
         variants=tuple(variants),
         controls=_controls(content.get("controls"), variants, path),
         all_controls=content.get("controls") == "all",
-        seeds=read_seeds(content.get("seeds", 5), path),
+        seeds=seeds,
         train=train,
         epochs=epochs,
         minutes=minutes,
@@ -129,6 +134,7 @@ def read_study(file: str | Path) -> StudySpec:
         resamples=whole(content, "resamples", 1000, 10, 100_000, path),
         latency=whole(content, "latency", 30, 1, 10_000, path),
         images=whole(content, "images", 6, 0, 100, path),
+        max_seeds=whole(content, "max_seeds", 0, len(seeds), 1000, path) if "max_seeds" in content else None,
     )
 
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from statistics import median
 
 from metrics.tide import KINDS
-from study.analysis.comparisons import Analysis
-from study.analysis.power import seeds_needed
+from study.analysis.comparisons import Analysis, looks_of
+from study.analysis.power import seeds_needed, smallest_detectable
 from study.analysis.results import WHICH, Results
 from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, added_latency, quartiles
+from study.plan.study_spec import StudySpec
 from study.plan.variants import BASELINE, CONTROL
 from study.report.comparison_table import MISSING, TONES, Cell, Table, deviation, mean, number, ordered, points, span
 
@@ -209,6 +210,32 @@ def design_table(analysis: Analysis) -> Table:
     head = ("variant", "sd of differences", "seeds", *(f"seeds to see {100 * effect:g}" for effect in EFFECTS))
     note = "Seeds needed to call a true difference of so many points in 80 % of studies (one variant, 5 % level)."
     return Table("design", head, tuple(rows), (note,))
+
+
+def looks_table(spec: StudySpec) -> Table | None:
+    """Build the table of the looks of a study that may grow; None where it has one look."""
+    looks = looks_of(spec)
+    if not looks:
+        return None
+    rows = tuple(
+        (
+            Cell(str(number + 1), number),
+            Cell(f"{look.seeds} of {spec.max_seeds}", look.seeds),
+            Cell(f"{look.alpha:.2g}", look.alpha),
+            Cell(f"{smallest_detectable(1.0, look.seeds, alpha=look.alpha):.1f}" if look.seeds > 1 else MISSING),
+            Cell(f"{look.smallest_p:.2g}", look.smallest_p),
+            Cell("yes" if look.can_reject_by_signs else "no"),
+        )
+        for number, look in enumerate(looks)
+    )
+    note = (
+        "Each look spends a part of the 5 % of false claims (Lan and DeMets, as O'Brien and Fleming would), all looks "
+        "together at most 5 %; what was called at one look stays called. Detectable: the smallest true difference that "
+        "the look calls in 80 % of studies. Where exchanging signs cannot reach the level, a verdict of it rests on "
+        "the differences being roughly normal."
+    )
+    head = ("look", "seeds", "level", "detectable, in sd of differences", "smallest permutation p", "could call by it")
+    return Table("looks", head, rows, (note,))
 
 
 def _needed(comparison: Comparison, effect: float) -> str:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from study.analysis.comparisons import Analysis
 from study.analysis.intervals import Verdict
 from study.analysis.learned import LEAST_AP50
+from study.analysis.power import seeds_needed
 from study.analysis.results import Results
 from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, added_latency
@@ -16,6 +17,7 @@ from study.plan.variants import BASELINE, CONTROL
 from study.report.comparison_table import TONES, ordered, points, span
 from study.report.templating import render
 
+POWER = 0.8  # chance with which the seeds that are named would decide
 LISTED = 4  # places of attention that are named
 TERMS = {
     "points": "AP as a percentage: a difference of 1 point is 0.01 of AP.",
@@ -111,9 +113,22 @@ def _difference(comparison: Comparison, metric: str) -> str:
         return (
             f"{metric} differs by {mean} points on average over {seeds} seeds; chance alone does as much, and {where}. "
             f"This study would usually miss effects of less than about {points(comparison.detectable)} points."
+            f"{_more_seeds(comparison)}"
         )
     way = "rises" if comparison.verdict is Verdict.GAIN else "falls"
     return f"{metric} {way} by {points(abs(comparison.interval.mean))} points on average over {seeds} seeds; {where}."
+
+
+def _more_seeds(comparison: Comparison) -> str:
+    """Say how many more seeds would decide, if the true difference is the observed one."""
+    alpha = 1 - comparison.corrected.level
+    if comparison.spread <= 0 or not alpha < POWER:
+        return ""
+    needed = seeds_needed(comparison.interval.mean, comparison.spread, POWER, alpha)
+    if needed is None:
+        return " If the true difference is this one, not even 1000 seeds would decide it."
+    more = max(1, needed - len(comparison.seeds))
+    return f" If the true difference is this one, about {more} more seed{'s' * (more > 1)} would decide it."
 
 
 def _against(own: Comparison | None) -> str:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from study.analysis.comparisons import Analysis, analyse
+from study.analysis.comparisons import Analysis, analyse, looks_of
 from study.analysis.intervals import Verdict
 from study.analysis.results import WHICH, Results, gather
 from study.execute.cost import Cost, disturbed, measure_costs
@@ -24,6 +24,7 @@ from study.report.detail_tables import (
     cost_table,
     design_table,
     error_table,
+    looks_table,
     runs_table,
     size_table,
     spread_table,
@@ -57,7 +58,9 @@ def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
     rounds, size = plan.spec.latency, plan.options["imgsz"]
     costs, setting = measure_costs(models, size, rounds, device, plan.folder / "cost.json")
     analyses = [
-        analyse(results, metric, which, resample=which == "last") for metric in plan.spec.metrics for which in WHICH
+        analyse(results, metric, which, which == "last", looks_of(plan.spec))
+        for metric in plan.spec.metrics
+        for which in WHICH
     ]
     main = analyses[0]
     warnings = [*_unlearned(main), *plan.warnings, *_shortfalls(plan, results, outcome, costs)]
@@ -150,14 +153,14 @@ def _tables(
 ) -> dict[str, list[Table]]:
     """Return title → tables, the verdict first."""
     first = analyses[0]
-    controls = control_table(results)
+    more = [table for table in (looks_table(results.plan.spec), control_table(results)) if table]
     return {
         "Verdict": [verdict_table(results, first, costs, changed)],
         "Every comparison": [spread_table(results), *map(comparison_table, [results] * len(analyses), analyses)],
         "Where it gains and loses": [size_table(results, "last"), class_table(results, "last")],
         "Kinds of error": [error_table(results, "last")],
         "Cost": [cost_table(results, costs, setting)],
-        "Design": [design_table(first), *([controls] if controls else [])],
+        "Design": [design_table(first), *more],
         "Every run": [runs_table(results)],
     }
 

@@ -1,0 +1,62 @@
+"""A study that grows: levels of its looks, and how often it is fooled."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from study.analysis.alpha_spending import compare_at_looks, plan_looks, spent
+from study.analysis.intervals import Verdict, p_value
+
+LOOKS = plan_looks([5, 10, 15], 15)
+
+
+def calls(differences: np.ndarray) -> np.ndarray:
+    """Return for each study (rows) the look that calls a difference, 0 for none; plain Student tests at each level."""
+    called = np.zeros(len(differences), dtype=int)
+    for number, look in enumerate(LOOKS, 1):
+        p = stats.ttest_1samp(differences[:, : look.seeds], 0.0, axis=1).pvalue
+        called[(called == 0) & (p < look.alpha)] = number
+    return called
+
+
+def test_levels_are_what_lan_and_demets_spend() -> None:
+    # 2 - 2 Φ(1.95996 / √t): at a third 0.00069, at two thirds 0.01638, in all 0.05
+    assert [spent(share) for share in (0, 1 / 3, 2 / 3, 1)] == pytest.approx([0, 0.000687, 0.016378, 0.05], abs=2e-5)
+    assert [look.alpha for look in LOOKS] == pytest.approx([0.000687, 0.015691, 0.033622], abs=2e-5)
+    assert [look.smallest_p for look in LOOKS] == [2 / 32, 2 / 1024, 2 / 32768]
+    assert [look.can_reject_by_signs for look in LOOKS] == [False, True, True]
+    with pytest.raises(ValueError, match="expected rising numbers"):
+        plan_looks([5, 5], 15)
+
+
+def test_false_claims_over_three_looks_and_the_price_in_power() -> None:
+    draw = np.random.default_rng(0)
+    # skewed differences of mean 0 and standard deviation 1, as those of runs are
+    noise = (draw.gamma(4.0, size=(40_000, 15)) - draw.gamma(4.0, size=(40_000, 15))) / 8**0.5
+    assert 0.03 <= np.mean(calls(noise) > 0) <= 0.05
+    naive = [stats.ttest_1samp(noise[:, :n], 0.0, axis=1).pvalue < 0.05 for n in (5, 10, 15)]
+    assert np.mean(np.any(naive, axis=0)) > 0.09  # looking three times at 5 % each
+    shifted = noise[:10_000] + 0.8
+    grown = np.mean(calls(shifted) > 0)
+    fixed = np.mean(stats.ttest_1samp(shifted, 0.0, axis=1).pvalue < 0.05)
+    assert fixed - 0.06 <= grown <= fixed
+
+
+def test_the_rule_is_the_simulated_one() -> None:
+    draw = np.random.default_rng(1)
+    for _ in range(3):
+        values = draw.normal(0.8, 1.0, 15)
+        base = dict.fromkeys(range(15), 0.0)
+        found = compare_at_looks(base, {"a": dict(enumerate(values))}, LOOKS)["a"]
+        assert (found.verdict is not Verdict.NONE) == bool(calls(values[None])[0])
+        assert found.p == pytest.approx(p_value(values))
+        assert 1 - found.corrected.level == pytest.approx(LOOKS[-1].alpha)
+
+
+def test_what_was_called_stays_called() -> None:
+    sure = [1.0, 1.01, 0.99, 1.02, 0.98]
+    later = [-1.0, 1.0, -2.0, 2.0, -1.5, -1.0, 1.0, -2.0, 2.0, -1.5]
+    values = dict(enumerate([*sure, *later]))
+    found = compare_at_looks(dict.fromkeys(range(15), 0.0), {"a": values}, LOOKS)["a"]
+    assert found.verdict is Verdict.GAIN
+    assert found.corrected.low < 0  # the last look alone would not
