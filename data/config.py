@@ -45,6 +45,7 @@ class DataConfig:
         download: the `download` entry as written; never executed.
         generate: name of an embedded data set that can be made on the spot.
         channels: of its images.
+        conf_thres: confidence from which rows of label files that have one are used; None uses none of them.
     """
 
     file: Path
@@ -57,6 +58,7 @@ class DataConfig:
     download: str | None = None
     generate: str | None = None
     channels: int = 3
+    conf_thres: float | None = None
 
     def sources(self, split: str) -> tuple[Source, ...]:
         """Return the sources of a split.
@@ -146,6 +148,7 @@ def _build(content: dict[str, Any], file: Path, data_root: str | Path | None) ->
         download=download if isinstance(download, str) and download.strip() else None,
         generate=_choice(content, file, "generate", ("digits",)),
         channels=_channels(content, file),
+        conf_thres=_conf_thres(content, file),
     )
 
 
@@ -154,6 +157,15 @@ def _channels(content: dict[str, Any], file: Path) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_CHANNELS:
         raise DataError(f"{file}: key 'channels' is {shown(value)}; write 1 (grey), 3 (colour) or another number")
     return value
+
+
+def _conf_thres(content: dict[str, Any], file: Path) -> float | None:
+    value = content.get("conf_thres")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise DataError(f"{file}: key 'conf_thres' is {shown(value)}; write a confidence from 0 to 1, such as 0.5")
+    return float(value)
 
 
 def _choice(content: dict[str, Any], file: Path, key: str, allowed: tuple[str, ...]) -> str | None:

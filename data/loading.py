@@ -88,8 +88,8 @@ def _reader(config: DataConfig, form: str, single_class: bool) -> tuple[tuple[st
     given = config.names
 
     def read_yolo(name: str, sources: Sequence[Source]) -> tuple[Split, dict[int, int]]:
-        arrays = config.channels != 3
-        return yolo.read_split(name, sources, given, config.root, probe, single_class=single_class, arrays=arrays), {}
+        more: dict[str, Any] = {"arrays": config.channels != 3, "conf_thres": config.conf_thres}
+        return yolo.read_split(name, sources, given, config.root, probe, single_class=single_class, **more), {}
 
     return given, read_yolo
 

@@ -9,7 +9,8 @@ from data.records import Dataset, Issue
 
 # Worth knowing, but nothing to mend: these do not fail --strict.
 NOTES = frozenset(
-    "deep exif-rotated no-label polygon pose same-splits segmentation several-frames two-formats unlisted".split()
+    "deep exif-rotated low-confidence no-label polygon pose same-splits segmentation several-frames two-formats "
+    "unlisted".split()
 )
 _EXAMPLES = 3
 _RAREST = 5  # classes of which the report says what would balance them

@@ -10,7 +10,6 @@ import pytest
 
 from data import load_dataset
 from engine.cli.detect_flags import detect_parser
-from engine.cli.export_flags import export_parser
 from engine.detection.run import run_detection
 from engine.errors import UsageError
 from engine.export.run import export_model
@@ -50,9 +49,7 @@ def test_from_colour_weights_to_boxes(tmp_path: Path, root: Path, channels: int)
     trainer = train(weights=str(root / "weights" / "yolov5n-digits.pt"), data=str(data), epochs=3, **flags)
     quiet = {"noplots": True, "project": str(tmp_path), "device": "cpu"}
     measured = validate(trainer.best, data, **quiet)["coco"]
-    (exported,) = export_model(
-        export_parser().parse_args(["--weights", str(trainer.best), "--include", "onnx", "--dynamic"])
-    )
+    (exported,) = export_model(trainer.best, include=["onnx"], dynamic=True)
     of_file = validate(exported, data, **quiet)["coco"]
     assert measured["AP50"] >= 0.5
     assert of_file["AP50"] == pytest.approx(measured["AP50"], abs=0.005)
