@@ -71,7 +71,7 @@ def start_spec(
     attention: Sequence[str | Mapping[str, Any]] = (),
     *,
     nc: int | None = None,
-    ch: int = 3,
+    ch: int | None = None,
     identity: bool | None = None,
 ) -> ModelSpec:
     """Return the resolved description of the model that `build_model` constructs from these arguments.
@@ -81,7 +81,7 @@ def start_spec(
         source: the checkpoint that tensors are taken from, None for initial values.
         attention: further placements.
         nc: number of classes.
-        ch: channels of the image.
+        ch: channels of the image; the description's by default.
         identity: whether placed attention starts as the identity.
 
     Raises:

@@ -38,6 +38,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("digits",),
         ("loading",),
         ("convert",),
+        ("merge",),
         ("doctor",),
     ),
     "metrics": (

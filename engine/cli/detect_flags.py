@@ -86,6 +86,10 @@ def detect_parser() -> Parser:
     group.add_argument("--save-csv", action="store_true", help="write all boxes into one table, predictions.csv")
     group.add_argument("--save-conf", action="store_true", help="with --save-txt: the confidence as sixth column")
     group.add_argument("--save-crop", action="store_true", help="write every box as an image of its own")
+    group.add_argument(
+        "--save-dataset", default=None, metavar="DIR", help="write a data set for train.py: images, labels, data.yaml"
+    )
+    group.add_argument("--dataset-images", choices=["copy", "link"], default="copy", help="of that data set")
     group.add_argument("--nosave", action="store_true", help="write no images or videos")
     group.add_argument("--line-thickness", type=positive_int, default=3, help="pixels")
     group.add_argument("--hide-labels", action="store_true", help="draw boxes without classes")

@@ -12,6 +12,7 @@ from engine.cli.detect_flags import detect_parser
 from engine.cli.parser import options_from
 from engine.cli.run_folder import DIGITS_WEIGHTS, run_folder
 from engine.detection.annotate import draw
+from engine.detection.dataset_writer import DatasetWriter
 from engine.detection.predictor import Predictor
 from engine.detection.readers import NO_MEDIUM
 from engine.detection.result import FrameDetections
@@ -101,6 +102,7 @@ def run_detection(options: Namespace, observe: Callable[[Any, Path], Any] | None
         options.source = options.source[0]
     predictor = Predictor(options, options.weights)
     predictor.open(options.source)
+    dataset = _dataset(predictor, options)
     folder = run_folder(options.project, options.name, options.exist_ok)
     outputs = Outputs(
         folder,
@@ -109,6 +111,7 @@ def run_detection(options: Namespace, observe: Callable[[Any, Path], Any] | None
         conf=options.save_conf,
         table=options.save_csv,
         crops=options.save_crop,
+        dataset=dataset,
     )
     try:
         predictor.observer = observe(predictor.backend, folder) if observe else None
@@ -118,6 +121,15 @@ def run_detection(options: Namespace, observe: Callable[[Any, Path], Any] | None
             predictor.observer.close()  # type: ignore[attr-defined]
         if not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _dataset(predictor: Predictor, options: Namespace) -> DatasetWriter | None:
+    """Begin the data set that --save-dataset asks for."""
+    if options.save_dataset is None:
+        return None
+    dataset = DatasetWriter(Path(options.save_dataset), options.dataset_images == "link")
+    dataset.begin(predictor.names, options.conf_thres, getattr(predictor.backend, "channels", 3))
+    return dataset
 
 
 def _demo_source(options: Namespace) -> Any:
@@ -204,6 +216,8 @@ def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options
     each = "a view" if options.slice else "an image"
     speed = f"{seconds:.1f} s, {seen / seconds:.1f} a second; ms {each}: {predictor.watch.line()}"
     LOGGER.info(f"{report.summary()}{unwritten}; {speed}")
+    if outputs.dataset is not None:
+        LOGGER.info(f"data set of {outputs.dataset.images} images in {_short(outputs.dataset.folder / 'data.yaml')}")
     if any(outputs.folder.iterdir()):
         labels = f", {outputs.labels} label files in labels/" if options.save_txt else ""
         LOGGER.info(f"results in {_short(outputs.folder)}{labels}")

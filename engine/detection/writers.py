@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.detection.dataset_writer import DatasetWriter
 from engine.detection.frames import Frame
 from engine.detection.output_names import OutputNames, crop_stem
 from engine.detection.result import FrameDetections
@@ -34,6 +35,7 @@ class Outputs:
         conf: with txt, the confidence as sixth column.
         table: write predictions.csv, all boxes in pixels.
         crops: write crops/CLASS/NAME.jpg.
+        dataset: writes images and labels as a data set too.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class Outputs:
         conf: bool = False,
         table: bool = False,
         crops: bool = False,
+        dataset: DatasetWriter | None = None,
     ) -> None:
         self.folder = folder
         self.images, self.txt, self.conf, self.table, self.crops = images, txt, conf, table, crops
+        self.dataset = dataset
         self.labels = 0
         self.names = OutputNames()
         self.failed: dict[str, str] = {}  # input → why something of it could not be written
@@ -84,6 +88,8 @@ class Outputs:
         stem = Path(name).stem if frame.number is None else f"{Path(name).stem}_{frame.number}"
         if self.txt and len(detections):
             self._write_labels(detections, self._folder("labels") / f"{stem}.txt")
+        if self.dataset is not None:
+            self.dataset.write(detections)
         if self.table:
             self._write_rows(detections)
         if self.crops:

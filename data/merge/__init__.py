@@ -1,0 +1,1 @@
+"""Join data sets: labels that people made with labels from a model."""
