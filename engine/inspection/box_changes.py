@@ -133,5 +133,5 @@ class Tally:
             "total": self.total,
             "by_class": dict(sorted(self.by_class.items())),
             "by_size": self.by_size,
-            "by_truth": self.by_truth,
+            "by_truth": dict(sorted(self.by_truth.items())),
         }

@@ -16,6 +16,7 @@ from models.losses.yolov7 import V7Loss
 from models.network.module_settings import apply_module_settings
 from models.network.parser import parse
 from models.network.routes import kept_outputs
+from models.network.size_changes import Attention, watched_attention
 from models.spec.model_spec import ModelSpec
 from models.upstream.layers import LOGGER, Detect, DetectionModel, scale_img, time_sync
 
@@ -77,13 +78,16 @@ class Detector(DetectionModel):
         expected = [self.spec.layer(name).stride for name in self.spec.head.reads[:levels]]
         known = [int(stride) for stride in expected if stride is not None]
         size = 2 * max(known) if len(known) == levels else 256
-        cells = self._cells(size)[:levels]
+        with watched_attention(self) as attention:
+            cells = self._cells(size, attention)[:levels]
         strides = [size / count for count in cells]
         for name, stride, count in zip(self.spec.head.reads, expected, cells, strict=False):
             if stride is not None and count * stride != size:
                 raise SpecError(
-                    f"{self.spec.head.origin}: layer {name} gives {count} cells for {size} pixels, expected "
-                    f"{size / stride:g}; check kernels and paddings of the rows before it"
+                    attention.explain(
+                        f"{self.spec.head.origin}: layer {name} gives {count} cells for {size} pixels, expected "
+                        f"{size / stride:g}; check kernels and paddings of the rows before it"
+                    )
                 )
         self.stride = torch.tensor(strides)
         if not isinstance(head, AnchorHead):
@@ -93,8 +97,13 @@ class Detector(DetectionModel):
             head.set_strides(self.stride.clone())
 
     @torch.no_grad()
-    def _cells(self, size: int) -> list[int]:
-        """Return the height of each map that the head reads from an image of `size` pixels."""
+    def _cells(self, size: int, attention: Attention) -> list[int]:
+        """Return the height of each map that the head reads from an image of `size` pixels.
+
+        Args:
+            size: pixels of a side.
+            attention: what is seen of it meanwhile.
+        """
         found: list[int] = []
 
         def stop(_: nn.Module, args: tuple[list[Tensor]]) -> None:
@@ -110,7 +119,8 @@ class Detector(DetectionModel):
             pass
         except (RuntimeError, TypeError, AttributeError, LookupError, ValueError, AssertionError, MemoryError) as error:
             text = " ".join(str(error).split())[:300]
-            raise SpecError(f"{self.spec.label}: layers do not fit one another: {text}") from None
+            reason = f"{self.spec.label}: layers do not fit one another: {text}"
+            raise SpecError(attention.explain(text if attention.running else reason)) from None
         finally:
             hook.remove()
             self.train(training)

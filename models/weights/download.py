@@ -70,7 +70,7 @@ def resolve_weights(
     if not download:
         raise CheckpointError(
             f"{official}: no such file. It is official: run again with --download, or get {OFFICIAL[official]} "
-            f"and put it at {target}"
+            f"and put it beside the scripts, into weights/ or at {target}"
         )
     _fetch(OFFICIAL[official], target, opener)
     return target
