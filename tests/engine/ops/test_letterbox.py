@@ -1,5 +1,6 @@
 """Scaling and its way back, against ultralytics' own."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -40,3 +41,18 @@ def test_each_of_other_channels_is_what_it_would_be_in_grey(channels, as_bytes):
     for channel in range(channels):
         grey, _ = letterbox([np.repeat(images[0][..., channel : channel + 1], 3, 2)], (64, 96), as_bytes)
         np.testing.assert_allclose(inputs[1, channel], grey[0, 0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+@pytest.mark.parametrize("shape", [(60, 100), (64, 64), (33, 20)])
+def test_numbers_are_those_of_opencvs_blob(shape, as_bytes):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    batch, (place,) = letterbox([image], (64, 64), as_bytes)
+    height, width = round(place.scale_y * shape[0]), round(place.scale_x * shape[1])
+    inner = cv2.resize(image, (width, height)) if (height, width) != shape else image
+    canvas = np.full((64, 64, 3), 114, np.uint8)
+    canvas[place.top : place.top + height, place.left : place.left + width] = inner
+    kind = {"ddepth": cv2.CV_8U} if as_bytes else {}
+    expected = cv2.dnn.blobFromImage(canvas, 1 if as_bytes else 1 / 255, swapRB=True, **kind)
+    assert batch.dtype == expected.dtype
+    assert np.array_equal(batch, expected)
