@@ -45,7 +45,7 @@ def download_file(
     with (opener or _open)(url) as response, target.open("wb") as stream:
         length = str(response.headers.get("Content-Length") or "")
         expected = int(length) if re.fullmatch(r"\d{1,15}", length) else None
-        with tqdm(total=expected, unit="B", unit_scale=True, desc=label or target.name, disable=None) as bar:
+        with tqdm(total=expected, unit="B", unit_scale=True, desc=label or target.name) as bar:
             while chunk := response.read(_CHUNK):
                 received += len(chunk)
                 if max_bytes is not None and received > max_bytes:
