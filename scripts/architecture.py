@@ -80,7 +80,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("server",),
         ("cli",),
     ),
-    "study": (("plan",), ("execute", "analysis"), ("report",), ("scan",), ("cli",)),
+    "study": (("plan",), ("execute", "analysis"), ("report",), ("scan", "several_sets"), ("cli",)),
 }
 
 

@@ -97,10 +97,6 @@ def run_study(options: Namespace) -> None:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
         SystemExit: with code 1, if a run failed.
     """
-    from study.plan.plan import address_runs, make_plan, remembered_epochs
-    from study.plan.planned_looks import with_looks
-    from study.plan.study_spec import read_study
-
     if options.scan is not None:
         from study.scan.command import scan
 
@@ -110,11 +106,47 @@ def run_study(options: Namespace) -> None:
         raise UsageError("--confirm tests a scan: study.py --scan SPEC --confirm K")
     if options.spec is None:
         raise UsageError("which study? For example: python study.py cfg/study/digits-quick.yaml --dry-run")
+    from study.plan.study_spec import read_study
+
     devices = _set_workers(options)
     spec = read_study(options.spec)
-    spec = with_looks(
-        spec, Path(options.project).expanduser().absolute() / spec.name, options.add_seeds, not options.dry_run
-    )
+    if spec.datasets:
+        _study_sets(spec, options, devices)
+    else:
+        _study_set(spec, options, devices)
+
+
+def _study_sets(spec: Any, options: Namespace, devices: Sequence[str]) -> None:
+    """Study one data set after the other, and pool what came out; a failed run does not stop the other data sets."""
+    from study.analysis.comparisons import analyse, looks_of
+    from study.analysis.results import gather
+    from study.execute.local import sort_runs
+    from study.several_sets import each_set, write_pooled_report
+
+    analyses, failed = {}, False
+    for name, one in each_set(spec).items():
+        _say(f"data set {name}")
+        try:
+            plan = _study_set(one, options, devices)
+        except SystemExit:
+            failed = True
+            continue
+        if plan is not None:
+            results = gather(plan, sort_runs(plan, retry_failed=False)[0].done)
+            analyses[name] = analyse(results, plan.spec.metrics[0], resample=False, looks=looks_of(plan.spec))
+    if len(analyses) > 1:
+        _say(write_pooled_report(spec, Path(options.project).expanduser().absolute() / spec.name, analyses))
+    if failed:
+        raise SystemExit(1)
+
+
+def _study_set(spec: Any, options: Namespace, devices: Sequence[str]) -> Any:
+    """Do what was asked to a study of one data set, and return its plan; None where only a list was asked for."""
+    from study.plan.plan import address_runs, make_plan, remembered_epochs
+    from study.plan.planned_looks import with_looks
+
+    folder = Path(options.project).expanduser().absolute() / spec.name
+    spec = with_looks(spec, folder, options.add_seeds, not options.dry_run)
     plan = make_plan(spec, options.project, options.download, options.plugin)
     for warning in plan.warnings:
         _say(f"note: {warning}")
@@ -125,11 +157,12 @@ def run_study(options: Namespace) -> None:
         epochs = epochs or _epochs_in(plan.spec.minutes or 0, seconds)
     if options.dry_run:
         _list(plan, epochs, seconds)
-        return
+        return None
     address_runs(plan, epochs)
     if options.import_from is not None:
         _import(plan, options.import_from)
     _train_and_report(plan, options, devices)
+    return plan
 
 
 def _set_workers(options: Namespace) -> list[str]:

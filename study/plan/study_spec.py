@@ -58,6 +58,7 @@ class StudySpec:
         images: how many images the page shows.
         max_seeds: that the study may grow to with --add-seeds; None where its first look is its only one.
         looks: seeds done at each look so far, see `planned_looks`.
+        datasets: all data sets where there are several, of which `data` is the first.
     """
 
     file: Path
@@ -80,6 +81,7 @@ class StudySpec:
     images: int = 6
     max_seeds: int | None = None
     looks: tuple[int, ...] = ()
+    datasets: tuple[str, ...] = ()
 
 
 def read_study(file: str | Path) -> StudySpec:
@@ -95,7 +97,8 @@ def read_study(file: str | Path) -> StudySpec:
     path = Path(file)
     content = read_keys(path, KEYS, _EXAMPLE)
     name = read_name(content, path)
-    data = text(content, "data", path)
+    datasets = _datasets(content, path)
+    data = datasets[0] if datasets else text(content, "data", path)
     if data is None:
         raise UsageError(f"{path}: key 'data' is missing; write data: data/bccd.yaml, say")
     cfg, weights = text(content, "cfg", path) or "", text(content, "weights", path)
@@ -134,8 +137,26 @@ def read_study(file: str | Path) -> StudySpec:
         resamples=whole(content, "resamples", 1000, 10, 100_000, path),
         latency=whole(content, "latency", 30, 1, 10_000, path),
         images=whole(content, "images", 6, 0, 100, path),
+        datasets=datasets,
         max_seeds=whole(content, "max_seeds", 0, len(seeds), 1000, path) if "max_seeds" in content else None,
     )
+
+
+def _datasets(content: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Return the data sets of a list, none where there is one data set."""
+    value = content.get("data")
+    if not isinstance(value, list):
+        return ()
+    if len(value) < 2 or not all(isinstance(item, str) and item.strip() for item in value):
+        raise UsageError(f"{path}: data is {short(value)}, expected a data set, or a list of two or more")
+    stems = [Path(item).stem for item in value]
+    if len(set(stems)) < len(stems) or not all(NAME.fullmatch(stem) for stem in stems):
+        raise UsageError(
+            f"{path}: data is {short(value)}: each data set needs a file name of its own; it names a folder"
+        )
+    if content.get("data_root") is not None:
+        raise UsageError(f"{path}: data_root is one place, but data are several; write path: into their YAMLs")
+    return tuple(existing_path(item, path) for item in value)
 
 
 def _with_flags(variant: Variant, common: Mapping[str, Any], path: Path) -> Variant:

@@ -1,0 +1,81 @@
+"""Effects over several data sets: a textbook's example, and simulated data sets whose truth is known."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from study.analysis.intervals import Verdict
+from study.analysis.pooled import pool, pool_variants, seed_variances
+from study.analysis.statistics import compare_with_baseline
+
+# Borenstein, Hedges, Higgins & Rothstein, Introduction to Meta-Analysis, 2009, chapter 14: standardised differences.
+EFFECTS = [0.095, 0.277, 0.367, 0.664, 0.462, 0.185]
+VARIANCES = [0.033, 0.031, 0.050, 0.011, 0.043, 0.023]
+
+
+def test_a_textbooks_example() -> None:
+    """By the method of moments the book has a mean of 0.3577; its Q is 11.74, so I² is 57 %."""
+    pooled = pool(EFFECTS, VARIANCES)
+    assert pooled.interval.mean == pytest.approx(0.3577, abs=1e-4)
+    assert pooled.tau**2 == pytest.approx(0.0363, abs=1e-4)
+    assert pooled.i_squared == pytest.approx(0.574, abs=1e-3)
+    assert pooled.p_heterogeneity == pytest.approx(stats.chi2.sf(11.743, 5), abs=1e-4)
+
+
+@pytest.mark.parametrize("effects", [EFFECTS, [0.30, 0.31, 0.29, 0.30, 0.31, 0.30]])
+def test_against_the_formulas(effects: list[float]) -> None:
+    """DerSimonian and Laird's spread, 0 at the least, and Hartung and Knapp's error."""
+    y, v = np.array(effects), np.array(VARIANCES)
+    w = 1 / v
+    q = float((w * (y - (w * y).sum() / w.sum()) ** 2).sum())
+    tau2 = max(0.0, (q - 5) / (w.sum() - (w**2).sum() / w.sum()))
+    w = 1 / (v + tau2)
+    mean = (w * y).sum() / w.sum()
+    error = math.sqrt(float((w * (y - mean) ** 2).sum()) / 5 / w.sum())
+    pooled = pool(effects, VARIANCES)
+    assert pooled.tau**2 == pytest.approx(tau2, rel=1e-6)
+    assert pooled.interval.mean == pytest.approx(mean, rel=1e-6)
+    assert pooled.interval.high - mean == pytest.approx(stats.t.isf(0.025, 5) * error, rel=1e-6)
+    small = pool([effect / 1000 for effect in effects], [variance / 1e6 for variance in VARIANCES])
+    assert small.interval.low == pytest.approx(pooled.interval.low / 1000, rel=1e-6)
+
+
+@pytest.mark.parametrize("tau", [0.0, 1.0])
+def test_false_claims_with_three_data_sets(tau: float) -> None:
+    """Five seeds each, as noisy as each other or not, true effects of mean 0 that differ between data sets by tau."""
+    draw = np.random.default_rng(int(tau))
+    claims = []
+    for _ in range(4000):
+        spreads = draw.uniform(0.5, 1.5, 3)
+        runs = draw.normal(draw.normal(0, tau, 3)[:, None], spreads[:, None], (3, 5))
+        claims.append(pool(runs.mean(1), seed_variances(runs.std(1, ddof=1).tolist(), [5] * 3)).p < 0.05)
+    assert 0.03 <= np.mean(claims) <= 0.07
+
+
+def test_one_spread_for_all_data_sets() -> None:
+    assert seed_variances([1.0, 2.0], [3, 5]) == pytest.approx([3.0 / 3, 3.0 / 5])  # (2·1 + 4·4) / 6 = 3
+
+
+def test_variants_are_corrected_for_their_number() -> None:
+    base = dict.fromkeys(range(4), 0.0)
+    draw = np.random.default_rng(0)
+    by_set = {
+        name: compare_with_baseline(
+            base,
+            {
+                "good": {seed: 0.05 + 0.001 * draw.normal() for seed in base},
+                "none": {seed: 0.01 * draw.normal() for seed in base},
+            },
+        )
+        for name in ("a", "b", "c")
+    }
+    del by_set["b"]["none"]
+    pooled = pool_variants(by_set)
+    assert pooled["good"][2] is Verdict.GAIN
+    assert pooled["none"][2] is Verdict.NONE
+    assert pooled["good"][1] == pytest.approx(min(1, 2 * pooled["good"][0].p))
+    assert (pooled["good"][0].sets, pooled["none"][0].sets) == (3, 2)
+    with pytest.raises(ValueError, match="expected two or more"):
+        pool([0.1], [0.1])

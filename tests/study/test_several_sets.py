@@ -1,0 +1,66 @@
+"""A study of several data sets: their own studies, and the report over all of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from engine.errors import UsageError
+from study import cli
+from study.plan.plan import address_runs, make_plan
+from study.plan.study_spec import read_study
+from study.several_sets import each_set
+
+
+@pytest.fixture
+def two(write_spec: Callable[..., Path], tiny_data: Path) -> Path:
+    """The tiny study on its data set, and on the same images under another name."""
+    other = tiny_data.with_name("other.yaml")
+    other.write_text(tiny_data.read_text())
+    return write_spec(data=[str(tiny_data), str(other)], controls=None)
+
+
+def test_each_data_set_is_a_study_of_its_own(two: Path) -> None:
+    parts = each_set(read_study(two))
+    assert {name: (part.name, part.datasets) for name, part in parts.items()} == {
+        "tiny": ("tiny/tiny", ()),
+        "other": ("tiny/other", ()),
+    }
+    assert parts["other"].data.endswith("other.yaml")
+
+
+def test_the_report_over_both(two: Path, tmp_path: Path, finish_run: Callable[..., None]) -> None:
+    for number, part in enumerate(each_set(read_study(two)).values()):
+        plan = make_plan(part, tmp_path / "runs")
+        address_runs(plan, dict.fromkeys(plan.models, 2))
+        for run in plan.runs:
+            shift = {"baseline": 5.0, "se": 2.0 + number, "sk": 5.0 + (run.seed - 1)}[run.variant]
+            finish_run(plan, run, shift + 0.4 * run.seed)
+    argv = [str(two), "--report", "--project", str(tmp_path / "runs"), "--device", "cpu"]
+    assert cli.main(argv) == 0
+    report = (tmp_path / "runs" / "tiny" / "report.md").read_text()
+    assert "| variant | tiny | other | pooled |" in report
+    assert "se: over 2 data sets" in report
+    assert "(tiny/report.md), [other](other/report.md)" in report
+    assert r"\toprule" in (tmp_path / "runs" / "tiny" / "report.tex").read_text()
+    page = (tmp_path / "runs" / "tiny" / "report.html").read_text()
+    assert 'href="other/report.html"' in page
+    assert (tmp_path / "runs" / "tiny" / "other" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": ["a.yaml"]}, "expected a data set, or a list of two or more"),
+        ({"data": ["a.yaml", 3]}, "expected a data set, or a list of two or more"),
+        ({"data": ["x/a.yaml", "y/a.yaml"]}, "needs a file name of its own"),
+        ({"data": ["a.yaml", "b.yaml"], "data_root": "."}, "data_root is one place"),
+    ],
+)
+def test_errors(write_spec: Callable[..., Path], changes: dict[str, Any], message: str) -> None:
+    path = write_spec()
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}))
+    with pytest.raises(UsageError, match=message):
+        read_study(path)
