@@ -28,7 +28,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "data": (
         ("errors", "tool_parser", "records", "folders", "files", "http_file", "image_io"),
-        ("image_channels",),
+        ("channels",),
         ("text_files", "image_probe", "text_drawing", "balance"),
         ("yaml_reader",),
         ("cache",),

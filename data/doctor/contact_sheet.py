@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data import image_channels
+from data.channels import image_channels
 from data.errors import DataError
 from data.records import Dataset, Record
 from data.text_drawing import font_for, showable, write_text

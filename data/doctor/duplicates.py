@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data import image_channels
+from data.channels import image_channels
 from data.image_probe import in_threads
 from data.records import Dataset, Issue
 

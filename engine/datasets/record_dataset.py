@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from engine.errors import UsageError
-from data import image_channels
+from data.channels import image_channels
 
 from engine.datasets.augmentation.samples import OnePassSamples
 from engine.runtime.log import LOGGER

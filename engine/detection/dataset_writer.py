@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from data.image_channels import ARRAYS
+from data.channels.image_channels import ARRAYS
 from data.image_probe import SUFFIXES, proper_suffix
 from engine.detection.output_names import OutputNames
 from engine.detection.result import FrameDetections

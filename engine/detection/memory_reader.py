@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from data import image_channels, image_io
+from data import image_io
+from data.channels import image_channels
 from engine.detection.frames import Frame, SourceReport
 from engine.errors import UsageError
 

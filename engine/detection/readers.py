@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from data import image_channels, image_io
+from data import image_io
+from data.channels import image_channels
 from engine.detection.file_list import VIDEOS, WEB, image_suffixes, suffix_of
 from engine.detection.frames import FPS_UNKNOWN, Frame, SourceReport
 from engine.detection.media_kind import video_format

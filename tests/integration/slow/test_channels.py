@@ -35,7 +35,7 @@ def write_set(folder: Path, channels: int) -> Path:
                 cv2.imwrite(str(images / f"{record.path.stem}.tiff"), four)
             label = Path(str(record.path).replace("/images/", "/labels/")).with_suffix(".txt")
             shutil.copy(label, labels)
-    cv2.imwrite(str(folder / "images" / "train" / "odd.png"), np.zeros((32, 32, 2 + channels % 2), np.uint8)[..., :3])
+    cv2.imwrite(str(folder / "images" / "train" / "odd.png"), np.zeros((32, 32, 3), np.uint8))  # four: left out
     path = folder / "data.yaml"
     names = ", ".join(f"'{number}'" for number in range(10))
     path.write_text(f"train: images/train\nval: images/val\nchannels: {channels}\nnames: [{names}]\n")

@@ -1,0 +1,1 @@
+"""Images of other channels than three: grey and multispectral."""
