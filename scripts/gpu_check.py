@@ -289,7 +289,8 @@ def training(check: Check) -> dict[str, Any]:
         "imgsz=int(sys.argv[2]), batch=int(sys.argv[3]), epochs=int(sys.argv[4]), device=sys.argv[5], cache=True, "
         "plots=False, pretrained=False, amp=sys.argv[6] if sys.argv[6] else False, project=sys.argv[7], name='stock')"
     )
-    amp = {"bf16": "bf16", "fp16": "fp16", "fp32": ""}[choose("auto", check.device).name]
+    # On a CPU it takes no other precision than its own.
+    amp = "" if device == "cpu" else {"bf16": "bf16", "fp16": "fp16", "fp32": ""}[choose("auto", check.device).name]
 
     def run_ours() -> float:
         check.call(*ours, "--project", check.folder, "--name", "ours")

@@ -53,8 +53,8 @@ Measured on {machine}. How they compare with timm's and with the forms that arti
 ## Limits
 
 What a mechanism cannot do; nothing else is left out of the tests. All take any number of channels, export to ONNX
-(operator sets 11 to 20), OpenVINO and TorchScript for any batch, height and width, and compile without a graph break,
-but for these.
+([operator sets 11 to 20](../benchmarks/opsets.md)), OpenVINO and TorchScript for any batch, height and width, and
+compile without a graph break, but for these.
 
 | mechanism | property | reason |
 |---|---|---|

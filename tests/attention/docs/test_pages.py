@@ -1,6 +1,7 @@
 """The pages under docs/attention are complete and follow the code."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from attention import ATTENTION
 from attention.docs import __main__ as docs
 from attention.docs.cost_table import COUNTED, SIZES, TIMED, count
-from attention.docs.limits import LIMITS
+from attention.docs.limits import LIMITS, lowest_opset
 from attention.registry import options
 
 
@@ -97,3 +98,13 @@ def test_a_diagram_joins_equal_names() -> None:
     assert text.count("[") == 4
     assert text.count("-->") == 4
     assert "n0 --> n2" in text
+
+
+def test_the_matrix_of_operator_sets_has_every_mechanism(root: Path) -> None:
+    text = (root / "docs" / "benchmarks" / "opsets.md").read_text(encoding="utf-8")
+    rows = {name: cells for name, cells in re.findall(r"^\| \[(\w+)\]\(\S+\) \| (.*) \|$", text, re.MULTILINE)}
+    assert list(rows) == ATTENTION.names()
+    sets = [int(cell) for cell in re.findall(r"\d+", text.split("| mechanism |")[1].split("\n")[0])]
+    for name, cells in rows.items():
+        absent = [number for number, cell in zip(sets, cells.split(" | "), strict=True) if cell == "–"]
+        assert absent == [number for number in sets if number < lowest_opset(name)]
