@@ -104,6 +104,14 @@ def test_boxes_that_overlap_in_one_view_are_not_joined():
     assert_same(join_views(seen(objects, windows), 0.45, 300), objects, 0.01)
 
 
+def test_two_fragments_of_one_view_are_never_united():
+    # Two objects reach the seam at 100; the next window shows one, of which the rest agrees with both by chance.
+    windows = np.array([[0, 0, 100, 100], [100, 0, 200, 100], [0, 0, 200, 100]])
+    boxes = np.array([[50, 10, 100, 50], [50, 26, 100, 66], [100, 16, 150, 56]], np.float32)
+    views = Views(boxes, np.array([0.9, 0.8, 0.7]), np.zeros(3, int), np.array([0, 0, 1]), windows)
+    assert join_views(views, 0.45, 300)[:, :4].tolist() == [[50, 10, 150, 56], [50, 26, 100, 66]]
+
+
 def test_classes_are_joined_apart_unless_asked():
     windows = np.array([[0, 0, 100, 100], [50, 0, 150, 100], [0, 0, 150, 100]])
     boxes = np.array([[60, 10, 90, 40]] * 2, np.float32)
