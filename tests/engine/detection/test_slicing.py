@@ -75,7 +75,7 @@ ON_SEAMS = [(x, y) for x, y in ON_SEAMS if (x // 12 + y // 12) % 2 == 0]  # apar
 
 @pytest.mark.parametrize("batch", ["1", "3", "100"])
 def test_an_object_on_every_seam_is_found_once_whatever_the_batch(squares, batch):
-    (found,) = opened(with_squares(ON_SEAMS), "--batch-size", batch, "--imgsz", "64")()
+    (found,) = opened(with_squares(ON_SEAMS), "--batch-size", batch, "--imgsz", "64").detections()
     assert found.image.shape == (200, 260, 3)
     assert sorted(found.boxes[:, :2].round().astype(int).tolist()) == sorted(map(list, ON_SEAMS))
     np.testing.assert_allclose(found.boxes[:, 2:] - found.boxes[:, :2], OBJECT, atol=1)
@@ -83,7 +83,7 @@ def test_an_object_on_every_seam_is_found_once_whatever_the_batch(squares, batch
 
 
 def test_windows_go_to_the_model_in_batches_and_the_whole_by_itself(squares):
-    list(opened(with_squares([]), "--batch-size", "8", "--imgsz", "64")())
+    list(opened(with_squares([]), "--batch-size", "8", "--imgsz", "64").detections())
     # 5 columns (0, 52, 104, 156, 196) of 4 rows (0, 52, 104, 136); the whole of 260x200 fits into 64x50, padded to 64.
     assert sorted(shape[0] for shape in squares.batches) == [1, 4, 8, 8]
     assert {shape[2:] for shape in squares.batches} == {(64, 64)}
@@ -91,7 +91,7 @@ def test_windows_go_to_the_model_in_batches_and_the_whole_by_itself(squares):
 
 def test_small_and_large_images_keep_their_order(squares):
     images = [with_squares([(k, k)], *size) for k, size in enumerate([(40, 40), (150, 90), (64, 64), (65, 64)], 8)]
-    found = list(opened(images, "--imgsz", "64")())
+    found = list(opened(images, "--imgsz", "64").detections())
     assert [one.image.shape for one in found] == [image.shape for image in images]
     assert [one.frame.path for one in found] == ["image0", "image1", "image2", "image3"]
     for k, one in enumerate(found, 8):
