@@ -343,7 +343,7 @@ def _failed(part: dict[str, Any]) -> bool:
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict) and "error" in value:
-        return _cell(value["error"])
+        return _cell(value["error"].strip().splitlines()[-1])  # of a traceback, what was raised; the JSON has all
     if isinstance(value, dict):
         return ", ".join(f"{_cell(inner)} {key}" for key, inner in value.items())
     return f"{value:.3g}" if isinstance(value, float) else " ".join(str(value).split()).replace("|", "/")
