@@ -28,7 +28,7 @@ def saved_as_pdf_too(wanted: bool) -> Iterator[None]:
             original(figure, Path(target).with_suffix(".pdf"), metadata=NO_DATES)
         return result
 
-    Figure.savefig = save  # type: ignore[method-assign]
+    Figure.savefig = save  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -107,7 +107,7 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
             check_frozen(start.spec, frozen_rows(options.freeze), options.train_only == "attention")
         names, splits = load_data(options.data, SPLITS, options.data_root, options.download, options.single_cls)
         info = describe(names, splits, options.single_cls)
-        model = start_model(options, info, start) if start is not None else _continued(resume_from, info)
+        model = start_model(options, info, start) if resume_from is None else _continued(resume_from, info)
     options.imgsz = rounded(options.imgsz, int(max(model.stride)))
     hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})
     fingerprints = _fingerprints(options, info, splits, hyp)

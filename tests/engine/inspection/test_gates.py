@@ -1,5 +1,7 @@
 """Gate values against the formulas, computed here from the weights and the map that goes in."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,8 @@ from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
 from engine.inspection.gate_values import classify
 from engine.inspection.gates import read_gates
-from engine.inspection.places import AttentionPlace, attention_places
+from engine.inspection.observer import read_features
+from engine.inspection.places import AttentionPlace, attention_places, feature_layers
 from engine.inspection.sheets import ImageView, gate_sheet
 from engine.ops.letterbox import Letterbox
 from models import build_model
@@ -210,3 +213,21 @@ def test_nothing_is_left_in_the_model():
 )
 def test_kinds_by_shape(channels, shape, axis, kind):
     assert classify(torch.rand(shape), (2, channels, 8, 6), axis).kind == kind
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_what_is_exported_is_the_same_before_and_after_looking_inside():
+    """No node of an exported graph comes from maps: the ONNX file is the same to the byte."""
+    detector = build_model("yolov5n", nc=2, attention=["CBAM@17", "SE@inside:9"]).eval()
+    detector.model[-1].export = True
+    images = torch.rand(1, 3, 64, 64)
+
+    def exported():
+        buffer = io.BytesIO()
+        torch.onnx.export(detector, (images,), buffer, dynamo=False, opset_version=17)
+        return buffer.getvalue()
+
+    before = exported()
+    read_gates(detector, attention_places(detector), images)
+    read_features(detector, feature_layers(detector), images)
+    assert exported() == before
