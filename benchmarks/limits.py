@@ -4,8 +4,8 @@ python -m benchmarks.limits [--data DATA.yaml] [--weights yolov5n.pt] [--video F
                             [--batch-size 16] [--runs 3] [--markdown OUT.md]
 
 Training: epochs in turn with the loader and with one batch over and over, after two to warm up; the ratio of the times.
-Detection: detect.py on the video, in turn with the runtime alone on inputs of the same shape, by one, two or four models
-at a time, whichever is fastest; with and without the start of the program. Run it on a quiet machine.
+Detection: detect.py on the video, in turn with the runtime alone on inputs of the same shape, by one, two or four
+models at a time, whichever is fastest; with and without the start of the program. Run it on a quiet machine.
 """
 
 import argparse

@@ -167,8 +167,12 @@ class RecordDataset(YOLODataset):
 
     def _one_pass(self, hyp: Any) -> OnePassSamples | None:
         """Return what makes training samples in one pass; None where only ultralytics' transforms can make them."""
-        extra = [each for each in _all_transforms(self.transforms) if isinstance(each, Albumentations)]
-        if hyp.mixup or hyp.cutmix or hyp.bgr or self.channels != 3 or any(each.transform is not None for each in extra):
+        transforms = _all_transforms(self.transforms)
+        extra = any(isinstance(each, Albumentations) and each.transform is not None for each in transforms)
+        reasons = {"mixup": hyp.mixup, "cutmix": hyp.cutmix, "bgr": hyp.bgr, "Albumentations": extra}
+        wanted = [name for name, value in reasons.items() if value] + ["channels"] * (self.channels != 3)
+        if wanted:
+            LOGGER.info(f"{self.prefix}augmentation by ultralytics' transforms, half as fast ({', '.join(wanted)})")
             return None
         return OnePassSamples(self, hyp, self.factors)
 
