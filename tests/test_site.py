@@ -11,7 +11,7 @@ import yaml
 
 from scripts.site_hooks import on_page_markdown, without_outside_links
 
-# Pages in English alone: the glossary has both languages in one table.
+# Pages of one language: the glossary has both in one table.
 ONE_LANGUAGE = {"glossary"}
 # Pages that wait for their translation. A page that has one is taken out of this list; none may be added.
 UNTRANSLATED: set[str] = set()

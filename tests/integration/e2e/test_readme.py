@@ -26,6 +26,11 @@ LONG_PAGES = (
     "docs/yolov7.md",
     "docs/study.md",
     "docs/training.md",
+    "docs/start.md",
+    "docs/own-data.md",
+    "docs/choose.md",
+    "docs/distributed.md",
+    "docs/paper.md",
     "weights/README.md",
 )
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
