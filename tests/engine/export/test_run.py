@@ -110,6 +110,11 @@ def test_no_number_is_no_parity():
     assert Parity(0, 0, 0, 2, 2, (1, 1)).holds
 
 
+def test_no_detection_is_called_no_evidence():
+    assert str(Parity(0, 0, 0, 0, 0, (1, 1))).endswith("the sample images have no detection to compare")
+    assert str(Parity(0, 0, 0, 2, 3, (1, 1))).endswith("2 of 3 detections match")
+
+
 def test_samples_are_photographs():
     images = sample_batch((64, 96), 5)
     assert images.shape == (5, 3, 64, 96)
