@@ -112,7 +112,9 @@ def detection(args: argparse.Namespace, folder: Path) -> list[str]:
     frames, fixed = 0, np.zeros(0, np.float32)
     for batch in predictor._prepared():
         frames, fixed = frames + 1, batch.inputs
-    whole, inner, alone = [], [], []
+    whole: list[float] = []
+    inner: list[float] = []
+    alone: list[float] = []
     for _ in range(args.runs):
         for values, value in zip((whole, inner), detect(), strict=True):
             values.append(value)

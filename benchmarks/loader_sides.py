@@ -68,7 +68,7 @@ def _original(folder: Path, size: int, hyp: dict[str, float]) -> Iterator[Any]:
 
 SIDES: dict[str, Callable[..., Iterator[Any]]] = {
     "ours": _ours,
-    "ours, stock path": lambda *arguments: _ours(*arguments, stock=True),
+    "ours, stock path": lambda folder, size, hyp: _ours(folder, size, hyp, stock=True),
     "before": _ours,
     "ultralytics": _ultralytics,
     "YOLOv5": _original,
