@@ -8,7 +8,7 @@ COPY requirements.txt ./
 RUN python -m pip install --no-cache-dir torch torchvision -c requirements.txt --index-url https://download.pytorch.org/whl/cpu \
     && python -m pip install --no-cache-dir -r requirements.txt
 COPY . .
-RUN useradd --create-home user && mkdir -p runs datasets && chown -R user runs datasets
-USER user
+RUN useradd --create-home --uid 1000 user && mkdir -p runs datasets && chown -R user runs datasets
+USER 1000
 ENTRYPOINT ["python"]
 CMD ["detect.py"]
