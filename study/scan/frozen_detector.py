@@ -43,23 +43,36 @@ class FrozenDetector:
         other.model.requires_grad_(learning)
         return other
 
-    def batch_of(self, numbers: Sequence[int], labels: Sequence[int] | None = None) -> Batch:
+    def batch_of(self, numbers: Sequence[int]) -> Batch:
         """Return some images as the losses take them.
 
         Args:
             numbers: of the images.
-            labels: images whose targets stand in, one each; None for their own.
         """
-        rows = [self.targets[number] for number in (numbers if labels is None else labels)]
+        rows = [self.targets[number] for number in numbers]
         index = torch.cat([torch.full((len(row),), float(place)) for place, row in enumerate(rows)])
         joined = torch.cat(rows)
         images = self.images[list(numbers)]
         return {"img": images, "batch_idx": index, "cls": joined[:, :1], "bboxes": joined[:, 1:]}
 
-    def loss(self, numbers: Sequence[int], labels: Sequence[int] | None = None) -> Tensor:
+    def loss(self, numbers: Sequence[int]) -> Tensor:
         """Return the mean loss of some images, with whatever stands in the detector at the moment."""
-        total, _ = self.model.loss(self.batch_of(numbers, labels))
+        total, _ = self.model.loss(self.batch_of(numbers))
         return total.sum() / len(numbers)
+
+    def outputs(self, numbers: Sequence[int]) -> Any:
+        """Return the raw maps of some images, with whatever stands in the detector at the moment."""
+        return self.model(self.images[list(numbers)])
+
+    def loss_of(self, outputs: Any, labels: Sequence[int]) -> Tensor:
+        """Return the mean loss of raw maps.
+
+        Args:
+            outputs: of some images.
+            labels: images whose targets they are held against, one each.
+        """
+        total, _ = self.model.loss(self.batch_of(labels), outputs)
+        return total.sum() / len(labels)
 
     def batches(self, numbers: Sequence[int]) -> Iterator[list[int]]:
         """Yield numbers of images, a batch at a time."""
@@ -147,6 +160,16 @@ class FrozenDetector:
             return self.model.model.get_submodule(tap.layer)
         found = [place for copy in block_copies(self.model, tap.layer) for place, _ in inner_places(copy, tap.where)]
         return found[tap.inner]
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Join outputs of several batches, whatever lists and mappings of tensors they are."""
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(parts))
+    if isinstance(first, Mapping):
+        return {key: joined([part[key] for part in parts]) for key in first}
+    return type(first)(joined(list(some)) for some in zip(*parts, strict=True))
 
 
 def _bound(function: Any, tap: Tap) -> Any:

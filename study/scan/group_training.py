@@ -8,7 +8,6 @@ each candidate.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 
 import numpy as np
 import torch
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 
 from attention import IdentityStart
 from study.scan.candidates import Candidate
-from study.scan.frozen_detector import FrozenDetector
+from study.scan.frozen_detector import FrozenDetector, joined
+from study.scan.label_exchange import exchanged_losses
 from study.scan.record import drawing
 
 RATE, DETECTOR_RATE = 0.02, 0.0005  # of Adam: candidates; the detector where it learns too
@@ -117,11 +117,25 @@ def gates(many: Iterable[nn.ModuleList]) -> list[Tensor]:
 
 
 @torch.no_grad()
-def losses(host: FrozenDetector, numbers: np.ndarray, placed: Mapping[Candidate, nn.ModuleList]) -> np.ndarray:
-    """Return the mean loss of every few images with modules in the detector."""
+def losses(
+    host: FrozenDetector,
+    numbers: np.ndarray,
+    placed: Mapping[Candidate, nn.ModuleList],
+    labels: Sequence[Sequence[int]] = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return losses with modules in the detector: the mean of every few images, and of all under exchanges of labels.
+
+    Args:
+        host: the detector.
+        numbers: of the images.
+        placed: what stands in it.
+        labels: from `exchanged_labels`.
+    """
+    parts = [numbers[start : start + UNIT].tolist() for start in range(0, len(numbers), UNIT)]
     with host.holding({candidate.place: modules for candidate, modules in placed.items()}):
-        starts = range(0, len(numbers), UNIT)
-        return np.array([float(host.loss(numbers[start : start + UNIT].tolist())) for start in starts])
+        outputs = [host.outputs(part) for part in parts]
+    units = np.array([float(host.loss_of(output, part)) for output, part in zip(outputs, parts, strict=True)])
+    return units, exchanged_losses(host, joined(outputs), labels)
 
 
 @torch.no_grad()
@@ -177,8 +191,3 @@ def train_alone(
         sets.append({"params": own, "lr": RATE})
     optimize(host, trained, numbers, steps, sets, *label)
     return trained, host
-
-
-def detached(modules: nn.ModuleList) -> nn.ModuleList:
-    """Return a copy that needs no gradients."""
-    return deepcopy(modules).requires_grad_(False).eval()

@@ -1,61 +1,54 @@
-"""Test whether a change of a map follows what the image's own labels ask for, or would do as well for another image.
+"""Test whether a candidate helps an image by its own labels, or would help as much by those of another image.
 
-g_i is the gradient of image i's loss with respect to a map of the frozen detector, δ_i what a candidate, trained on
-other images, adds to that map. To first order the losses fall by −Σ⟨g_i, δ_i⟩. If the candidate's change has nothing to
-do with the labels, it is as good when the gradients are exchanged between images: −Σ⟨g_π(i), δ_i⟩. What is the same for
-all images, such as a fixed shift or a smaller scale everywhere, gains as much under every exchange, so it does not
-count. The share of exchanges that gain as much is p.
+With a candidate in the detector, trained on other images, the loss of held-out images falls by some amount. The same
+outputs are held against labels that were exchanged between these images: what a candidate does alike for all images,
+such as lowering every confidence, gains as much there or more. Where labels have nothing to do with images, every
+exchange is as likely as the pairing that the data have, so the share of exchanges that gain as much is a p-value
+whatever the detector and the candidate are.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from study.scan.frozen_detector import Maps
+from study.scan.frozen_detector import FrozenDetector
 from study.scan.record import seed_of
 
-EXCHANGES = 999
-BATCH = 8
+EXCHANGES = 39
+
+
+def exchanged_labels(numbers: np.ndarray, *label: object) -> list[list[int]]:
+    """Return whose labels each image gets: first its own, then those of random exchanges, the same for all candidates.
+
+    Args:
+        numbers: of the images.
+        label: what the draw is for.
+    """
+    random = np.random.default_rng(seed_of("exchange", *label))
+    return [numbers.tolist(), *(random.permutation(numbers).tolist() for _ in range(EXCHANGES))]
 
 
 @torch.no_grad()
-def gains(modules: nn.ModuleList, maps: Maps, numbers: np.ndarray) -> np.ndarray:
-    """Return how far the loss of each image would fall, to first order, with the change made for each image.
+def exchanged_losses(host: FrozenDetector, outputs: Any, labels: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the loss of some outputs under every exchange of labels.
 
     Args:
-        modules: of one candidate, one a tap, trained on other images.
-        maps: of its place.
-        numbers: of the images.
-
-    Returns:
-        (n, n): −⟨g_i, δ_j⟩ in row i and column j.
+        host: the detector, for its loss.
+        outputs: of its images, joined.
+        labels: from `exchanged_labels`.
     """
-    modules.eval()
-    total = np.zeros((len(numbers), len(numbers)))
-    for module, (x, g) in zip(modules, maps, strict=True):
-        part = x[numbers]
-        change = torch.cat([module(some) - some for some in part.split(BATCH)])
-        total -= (g[numbers].flatten(1) @ change.flatten(1).T).double().numpy()
-    return total
+    return np.array([float(host.loss_of(outputs, numbers)) for numbers in labels])
 
 
-def exchange_p(blocks: Sequence[np.ndarray], *label: object) -> float:
+def exchange_p(gains: np.ndarray) -> float:
     """Return the share of exchanges of labels that gain at least as much, the pairing as it is being one of them.
 
     Args:
-        blocks: gains (n, n) of each half of the images; labels are exchanged within a half.
-        label: what the draw is for.
+        gains: (1 + exchanges,) that of the pairing as it is comes first.
 
     Returns:
-        p, at least 1 / (EXCHANGES + 1); uniform where changes have nothing to do with labels.
+        p, at least 1 / (1 + exchanges).
     """
-    random = np.random.default_rng(seed_of("exchange", *label))
-    own = sum(float(np.trace(block)) for block in blocks)
-    drawn = np.zeros(EXCHANGES)
-    for block in blocks:
-        orders = random.permuted(np.tile(np.arange(len(block)), (EXCHANGES, 1)), axis=1)
-        drawn += block[orders, np.arange(len(block))].sum(1)
-    slack = 1e-9 * max(float(np.abs(block).max()) for block in blocks)  # of sums in another order
-    return float((1 + (drawn >= own - slack).sum()) / (EXCHANGES + 1))
+    return float(np.mean(gains >= gains[0] - 1e-9 * np.abs(gains).max()))

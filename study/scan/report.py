@@ -114,7 +114,7 @@ def _candidates(scan: Scan, front: set[str], most: int) -> Table:
     head = ("rank", "candidate", "score", "95 % of its ranks", "p, labels exchanged", "p, plain convolutions")
     notes = (
         f"Score: {SCORES[scan.spec.method]}; ± its standard error. Ranks: of resampled images. p, labels exchanged: "
-        "share of exchanges of labels between images under which the change of the map would gain as much. p, plain "
+        "share of exchanges of labels between images under which the loss would fall as far, at least 0.025. p, plain "
         "convolutions: that it is no better than such blocks of about its size at its place. Neither p is corrected "
         f"for {len(scan.ranked)} candidates: without any effect about {SIGNIFICANT * len(scan.ranked):.0f} would lie "
         "below 0.05. Unbeaten: no other candidate is both faster and ranked higher.",

@@ -8,17 +8,8 @@ import torch
 from study.scan.candidates import Candidate, Place
 from study.scan.first_order import score_as_started
 from study.scan.frozen_detector import FrozenDetector
-from study.scan.group_training import (
-    TOGETHER,
-    Trained,
-    changes,
-    detached,
-    groups,
-    losses,
-    train_alone,
-    train_group,
-)
-from study.scan.label_exchange import exchange_p, gains
+from study.scan.group_training import TOGETHER, changes, groups, losses, train_alone, train_group
+from study.scan.label_exchange import EXCHANGES, exchange_p, exchanged_labels
 from study.scan.record import Record, folds
 
 BY_ERROR = frozenset({"gradient"})  # methods whose scores have no scale in common between mechanisms
@@ -68,37 +59,22 @@ def score_group(
             for candidate, maps in _with_maps(frozen, group, memory)
         }
     units: dict[str, list[np.ndarray]] = {candidate.name: [] for candidate in group}
-    kept: list[list[Trained]] = [[], []]
+    gains: dict[str, np.ndarray] = {candidate.name: np.zeros(1 + EXCHANGES) for candidate in group}
+    halves = folds(len(frozen.images), seed)
     for draw in range(draws):
-        for name, values in _cross_fitted(frozen, group, method, steps, (seed, method, draw), kept).items():
-            units[name].append(values)
-    records = {name: Record(np.mean(values, axis=0).tolist()) for name, values in units.items()}
-    for candidate, maps in _with_maps(frozen, group, memory) if exchanged else ():
-        blocks = [
-            sum((gains(trained[candidate], maps, half) for trained in some if candidate in trained), np.zeros(()))
-            for some, half in zip(kept, folds(len(frozen.images), seed), strict=True)
-        ]
-        records[candidate.name].p = exchange_p(blocks, seed, candidate.name)
-    return records
-
-
-def _cross_fitted(
-    frozen: FrozenDetector,
-    group: Sequence[Candidate],
-    method: str,
-    steps: int,
-    label: tuple[object, ...],
-    kept: list[list[Trained]],
-) -> dict[str, np.ndarray]:
-    """Return each candidate's score of every unit; what was trained for each half is added to `kept`."""
-    halves = folds(len(frozen.images), int(str(label[0])))
-    scored: dict[str, list[np.ndarray]] = {candidate.name: [] for candidate in group}
-    for number, (learned, held) in enumerate(zip(reversed(halves), halves, strict=True)):
-        for trained, scores in _trained(frozen, group, method, learned, held, steps, (*label, number)):
-            kept[number].append({candidate: detached(modules) for candidate, modules in trained.items()})
-            for name, values in scores.items():
-                scored[name].append(values)
-    return {name: np.concatenate(parts) for name, parts in scored.items()}
+        scored: dict[str, list[np.ndarray]] = {candidate.name: [] for candidate in group}
+        for number, (learned, held) in enumerate(zip(reversed(halves), halves, strict=True)):
+            labels = exchanged_labels(held, seed, number) if exchanged else []
+            trained = _trained(frozen, group, method, learned, held, steps, (seed, method, draw, number), labels)
+            for name, scores, gained in trained:
+                scored[name].append(scores)
+                gains[name] = gains[name] + gained if exchanged else gains[name]
+        for name, parts in scored.items():
+            units[name].append(np.concatenate(parts))
+    return {
+        name: Record(np.mean(values, axis=0).tolist(), exchange_p(gains[name]) if exchanged else float("nan"))
+        for name, values in units.items()
+    }
 
 
 def _trained(
@@ -109,21 +85,23 @@ def _trained(
     held: np.ndarray,
     steps: int,
     label: tuple[object, ...],
-) -> Iterator[tuple[Trained, dict[str, np.ndarray]]]:
-    """Train on some images, and yield what came of it with the scores on others."""
+    labels: Sequence[Sequence[int]],
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Train on some images, and yield each candidate's scores on others, and what it gains under exchanged labels."""
     if method == "halving":
         _, without = train_alone(frozen, None, learned, steps, *label)
-        base = losses(without, held, {})
+        base, exchanged = losses(without, held, {}, labels)
         for candidate in group:
             trained, host = train_alone(frozen, candidate, learned, steps, *label)
-            yield trained, {candidate.name: base - losses(host, held, trained)}
+            own, other = losses(host, held, trained, labels)
+            yield candidate.name, base - own, exchanged - other
         return
     trained, host = train_group(frozen, group, learned, steps, *label, joint=method == "joint")
-    if method == "joint":
-        yield trained, {c.name: changes(host, held, c, modules) for c, modules in trained.items()}
-        return
-    base = losses(frozen, held, {})
-    yield trained, {c.name: base - losses(frozen, held, {c: modules}) for c, modules in trained.items()}
+    base, exchanged = losses(host, held, {}, labels)
+    for candidate, modules in trained.items():
+        own, other = losses(host, held, {candidate: modules}, labels)
+        scores = changes(host, held, candidate, modules) if method == "joint" else base - own
+        yield candidate.name, scores, exchanged - other
 
 
 def _with_maps(frozen: FrozenDetector, group: Sequence[Candidate], memory: int) -> Iterator[tuple[Candidate, list]]:
