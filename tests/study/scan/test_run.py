@@ -67,7 +67,9 @@ def test_a_continued_scan_is_the_undisturbed_one(
     assert "<svg" in (tmp_path / "runs" / "tiny" / "report.html").read_text()
 
 
-@pytest.mark.parametrize("method", ["gradient", *(pytest.param(name, marks=pytest.mark.slow) for name in ("joint", "halving"))])
+@pytest.mark.parametrize(
+    "method", ["gradient", *(pytest.param(name, marks=pytest.mark.slow) for name in ("joint", "halving"))]
+)
 def test_other_methods(scan: Callable[..., list[dict[str, str]]], method: str) -> None:
     rows = scan(method=method, steps=8 if method == "halving" else 1, places="17", mechanisms=["SE", "SimAM", "Mona"])
     assert len(rows) == 3
