@@ -1,5 +1,6 @@
 """What a model costs beyond its base, and what it keeps of its weights; counted as the scripts count."""
 
+import json
 from dataclasses import dataclass
 from statistics import median
 
@@ -10,6 +11,8 @@ from models.weights.transfer.plan import plan_transfer
 from study.execute.cost import interleaved
 
 ROUNDS = 5
+MEASURED = 120.0  # GFLOPs up to which latency is measured without being asked: above, it takes a minute
+KEPT = 64  # models whose numbers are remembered
 SHOWN_SIZE = IMAGE_SIZE  # pixels of a side
 
 
@@ -26,13 +29,21 @@ class Counts:
         return sum(self.parameters.values())
 
 
+_counted: dict[str, Counts] = {}
+
+
 def count(spec: ModelSpec) -> Counts:
     """Count what `python -m models.spec` prints.
 
     Raises:
         SpecError: if a layer cannot be constructed.
     """
-    return Counts(count_parameters(spec), gflops(spec))
+    key = json.dumps(spec.yaml, sort_keys=True, default=str)
+    if key not in _counted:
+        while len(_counted) >= KEPT:
+            _counted.pop(next(iter(_counted)))
+        _counted[key] = Counts(count_parameters(spec), gflops(spec))
+    return _counted[key]
 
 
 def kept(base: ModelSpec, spec: ModelSpec) -> str:

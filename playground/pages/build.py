@@ -46,6 +46,7 @@ class BuildPage:
         self.turn = 0  # of what is counted; older counts are dropped
         self.spec: Any = None
         self.picked = ""
+        self.wanted: tuple[int, Any, Any, list[Any]] = (-1, None, None, [])  # turn, model, base, their counts
 
     async def show(self) -> None:
         """Draw the page, then load what it needs and fill it in."""
@@ -79,6 +80,8 @@ class BuildPage:
         with ui.element("section").classes("panel").props("id=results"):
             ui.label(say("results")).classes("title")
             self.numbers = ui.element("div").classes("w-full")
+            self.measure = ui.button(say("measure"), on_click=self._measure).props("outline no-caps dense")
+            self.measure.set_visibility(False)
             self.notes = ui.element("div").classes("w-full")
             self.entries = ui.element("div").classes("w-full stack")
             ui.label(say("yaml")).classes("faint")
@@ -114,6 +117,8 @@ class BuildPage:
         self.turn += 1
         history = self.session.history
         self.spec = await self.session.call(history.design.spec)
+        if self.graph.is_deleted:  # the page was left meanwhile
+            return
         self._draw({})
         name = history.design.base_name or self.spec.name
         if new_model:
@@ -169,41 +174,61 @@ class BuildPage:
         self._say_numbers(self.say("counting"))
         try:
             counted = [await self.session.call(costs.count, one, slow=True) for one in self._wanted(turn, spec, base)]
-            if len(counted) < 2 or turn != self.turn:
+            if len(counted) < 2 or not self._is_wanted(turn):
                 return
-            self._fill(counted[0], counted[1])
+            small = counted[0].gflops <= costs.MEASURED
+            self._fill(counted[0], counted[1], self.say("measuring" if small else "not_measured"))
             self._draw(counted[0].parameters)
-            self._say_notes((await self.session.call(costs.kept, base, spec, slow=True)).splitlines())
-            if turn != self.turn:
+            kept = await self.session.call(costs.kept, base, spec, slow=True)
+            if not self._is_wanted(turn):
                 return
-            times = await self.session.call(costs.latency, {"base": base, "model": spec}, slow=True)
-            if turn == self.turn:
-                self._fill(counted[0], counted[1], times)
+            self._say_notes(kept.splitlines())
+            self.measure.set_visibility(not small)
+            self.wanted = (turn, spec, base, counted)
+            if small:
+                await self._measure()
         except Exception as error:  # noqa: BLE001 - shown in the page
-            if turn == self.turn:
+            if self._is_wanted(turn):
                 self.fault.say(error)
                 self._say_numbers("–")
 
+    async def _measure(self) -> None:
+        """Measure the latency of what was counted last."""
+        from playground import costs
+
+        turn, spec, base, counted = self.wanted
+        if not self._is_wanted(turn):
+            return
+        self._fill(counted[0], counted[1], self.say("measuring"))
+        try:
+            times = await self.session.call(costs.latency, {"base": base, "model": spec}, slow=True)
+        except Exception as error:  # noqa: BLE001 - shown in the page
+            self.fault.say(error)
+            return
+        if self._is_wanted(turn):
+            mine, other = times["model"], times["base"]
+            self._fill(counted[0], counted[1], f"{mine:.1f}", f"{other:.1f}", f"{mine - other:+.1f}")
+
     def _wanted(self, turn: int, *specs: Any) -> Any:
         """Yield models as long as their numbers are still asked for."""
-        yield from (spec for spec in specs if turn == self.turn)
+        yield from (spec for spec in specs if self._is_wanted(turn))
+
+    def _is_wanted(self, turn: int) -> bool:
+        """Whether the model is still the same, and the page still open."""
+        return turn == self.turn and not self.graph.is_deleted
 
     def _say_numbers(self, text: str) -> None:
         self.numbers.clear()
         with self.numbers:
             ui.label(text).classes("faint").props("id=counting")
 
-    def _fill(self, here: Any, base: Any, times: dict[str, float] | None = None) -> None:
-        say, self.counted = self.say, here
+    def _fill(self, here: Any, base: Any, *latency: str) -> None:
+        say = self.say
         rows = [
             [say("parameters"), f"{here.total:,}", f"{base.total:,}", f"{here.total - base.total:+,}"],
             [say("gflops"), f"{here.gflops:.2f}", f"{base.gflops:.2f}", f"{here.gflops - base.gflops:+.2f}"],
+            [say("latency"), *latency, *[""] * (3 - len(latency))],
         ]
-        if times is None:
-            rows.append([say("latency"), say("measuring"), "", ""])
-        else:
-            added = times["model"] - times["base"]
-            rows.append([say("latency"), f"{times['model']:.1f}", f"{times['base']:.1f}", f"{added:+.1f}"])
         self.numbers.clear()
         with self.numbers:
             table(["", say("this_model"), say("its_base"), say("added")], rows, "numbers")

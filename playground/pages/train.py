@@ -154,7 +154,7 @@ class TrainingCard:
             options = curves(drawn, "")
             series: Any = options["series"]
             for name, one in zip(SHOWN, series, strict=False):
-                one["data"] = list(zip(table["epoch"], table.get(name, ()), strict=False))
+                one["data"] = list(zip(table.get("epoch", ()), table.get(name, ()), strict=False))
             self.chart.options.clear()
             self.chart.options.update(options)
             self.chart.update()
