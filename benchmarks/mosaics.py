@@ -19,7 +19,7 @@ def mosaic(records: list[Any], columns: int, tile: tuple[int, int]) -> tuple[np.
     """
     from data import image_io
 
-    images = [image_io.read(record.path) for record in records]
+    images: list[Any] = [image_io.read(record.path) for record in records]
     rows = [np.concatenate(images[start : start + columns], 1) for start in range(0, len(images), columns)]
     places = [np.array([k % columns, k // columns] * 2) * [*tile, *tile] for k in range(len(records))]
     boxes = [record.boxes_xyxy + place for record, place in zip(records, places, strict=True)]

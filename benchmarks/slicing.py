@@ -88,7 +88,7 @@ def run_side(args: argparse.Namespace) -> None:
     """Take one turn: look at all images once, after a warm-up, and write boxes and times."""
     import cv2
 
-    images = [cv2.imread(str(path)) for path in json.loads(Path(args.data).read_text())]
+    images: list[Any] = [cv2.imread(str(path)) for path in json.loads(Path(args.data).read_text())]
     look = look_by_ours(args) if args.side == "ours" else look_by_sahi(args)
     look([images[0][: args.slice, : args.slice + 32]])
     start, cpu = time.perf_counter(), time.process_time()

@@ -38,14 +38,16 @@ def compare_start(out: Path) -> None:
         SystemExit: if a single number differs.
     """
     from engine.validation.run import validate
-    from models import build_model
+    from models import Detector, build_model
 
     plain = build_model(str(WEIGHTS), nc=10, weights=WEIGHTS)
     attended = build_model(CFG, nc=10, weights=WEIGHTS, identity=True)
     print(attended.transfer_report.summary())
-    options = {"data": "digits", "imgsz": int(SIZE), "noplots": True, "project": str(out), "exist_ok": True}
-    before = validate(plain, name="val-plain", **options)
-    after = validate(attended, name="val-with-cbam", **options)
+
+    def validated(model: Detector, name: str) -> dict[str, float]:
+        return validate(model, data="digits", imgsz=int(SIZE), noplots=True, project=str(out), exist_ok=True, name=name)
+
+    before, after = validated(plain, "val-plain"), validated(attended, "val-with-cbam")
     if before != after:
         sys.exit("with an identity start, CBAM changed the validation; this should be impossible")
     print("Every number of the validation is the same with CBAM placed: it starts as the identity.")
