@@ -1,5 +1,6 @@
 """Serve the pages on this machine."""
 
+import atexit
 import os
 import sys
 from argparse import Namespace
@@ -22,6 +23,7 @@ def serve(options: Namespace) -> None:
         UsageError: if a folder is wrong.
     """
     access = Access(options.allow, options.runs, options.max_upload << 20)
+    atexit.register(access.close)  # also where the server never came up
     os.environ.setdefault("NICEGUI_STORAGE_PATH", str(access.uploads / "storage"))  # nothing is kept in it
     os.environ |= {"OTEL_SDK_DISABLED": "true", "FASTAPI_OTEL_AUTO_CONFIGURE": "false"}  # nothing is reported anywhere
     from nicegui import app, ui
