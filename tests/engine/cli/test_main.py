@@ -16,6 +16,12 @@ def call(root, *argv, cwd=None):
     return subprocess.run(command, cwd=cwd or root, env=environment, capture_output=True, text=True, timeout=300)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _log_outlives_each_test():
+    """Load ultralytics before a test captures its output: its log keeps the stream that it finds then."""
+    import engine.training.run  # noqa: F401
+
+
 @pytest.mark.parametrize(
     ("argv", "text"),
     [

@@ -11,6 +11,7 @@ from engine.errors import UsageError
 ARGUMENTS = {"train": set(), "val": {"weights", "data"}, "detect": {"weights", "source"}, "export": {"weights"}}
 WRITES = {"view_img", "save_txt", "save_csv", "save_conf", "save_crop", "nosave", "line_thickness", "hide_labels"}
 WRITES |= {"hide_conf", "maps", "layer", "map_classes", "pdf", "visualize", "project", "name", "exist_ok", "profile"}
+WRITES |= {"save_dataset", "dataset_images"}
 TYPES = {"train": "TrainOptions", "val": "ValidateOptions", "detect": "DetectOptions", "export": "ExportOptions"}
 
 
