@@ -179,7 +179,7 @@ def known_names() -> list[str]:
     """Return the names of our own model YAMLs, a family's scales written out."""
     names = []
     for path in sorted(CFG.glob("*/*.yaml")):
-        if path.parent.name in {"hyp", "study"}:
+        if path.parent.name in {"hyp", "scan", "study"}:
             continue
         data = read_yaml(path)
         scales = data.get("scales")

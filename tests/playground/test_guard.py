@@ -1,6 +1,8 @@
 """Requests of other names and origins are refused, and nothing larger than allowed is read."""
 
 import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,6 +10,12 @@ import pytest
 from playground.guard import FORM, Guard, refusal
 
 HOSTS = {"127.0.0.1", "localhost", "::1"}
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run to the end in a thread of its own: a browser of another test may keep a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, coroutine).result()
 
 
 def scope(kind: str = "http", method: str = "GET", **headers: str) -> dict[str, Any]:
@@ -83,7 +91,7 @@ def answer(asked: dict[str, Any], parts: list[bytes]) -> tuple[int, int, dict[by
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(Guard(app, HOSTS, 100)(asked, receive, send))
+    run(Guard(app, HOSTS, 100)(asked, receive, send))
     start = sent[0]
     return start["status"], sum(read), dict(start["headers"])
 
@@ -110,5 +118,5 @@ def test_a_refused_websocket_is_closed() -> None:
     async def app(*_: Any) -> None:
         raise AssertionError("it was let in")
 
-    asyncio.run(Guard(app, HOSTS, 100)(scope("websocket", host="attacker.example"), receive, send))
+    run(Guard(app, HOSTS, 100)(scope("websocket", host="attacker.example"), receive, send))
     assert sent == ["websocket.close"]

@@ -18,7 +18,7 @@ def test_every_skipped_input_is_named_and_all_of_many_in_a_file(tmp_path, monkey
     monkeypatch.setattr(LOGGER, "info", said.append)
     report = SourceReport(images=1, skipped=[(f"{number}\n.jpg", "is empty") for number in range(count)])
     predictor = SimpleNamespace(source=SimpleNamespace(report=report), watch=Stopwatch())
-    _report(predictor, Outputs(tmp_path), 1, 1.0, SimpleNamespace(profile=False, save_txt=False))
+    _report(predictor, Outputs(tmp_path), 1, 1.0, SimpleNamespace(profile=False, save_txt=False, slice=None))
     assert said[:LISTED] == [f"skipped: {number}\\n.jpg: is empty" for number in range(LISTED)]
     assert any(line.startswith(f"used 1 image, skipped {count};") for line in said)
     listing = tmp_path / "skipped.txt"
