@@ -78,7 +78,6 @@ def test_the_link_to_the_other_language_is_left_to_the_sites_switch():
     assert on_page_markdown("# A\n\n[English](install.md)\n\nText\n", Page) == "# A\n\nText\n"
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_spec("mkdocs") is None, reason="the site's tools are in requirements-docs.txt")
 def test_the_site_is_built_without_a_warning(root, tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]

@@ -13,6 +13,7 @@ from engine.cli.run_folder import DIGITS_WEIGHTS
 from models import load_model
 from models.weights.checkpoint import read_checkpoint, save_checkpoint
 
+pytestmark = pytest.mark.slow  # like its neighbours, which `make test` runs by themselves
 SOURCE = np.zeros((240, 320, 3), np.uint8)
 
 
