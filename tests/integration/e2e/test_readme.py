@@ -47,8 +47,17 @@ PARTS = (
     "docs/images",
     "requirements.txt",
 )
-# Set up the environment, which CI does before any test runs; and the demo, which test_demo.py runs.
-ELSEWHERE = ("python3 -m venv", ".venv/bin/python -m pip", "make ", ".venv/bin/python examples/demo.py")
+# Set up the environment, which CI does before any test runs; the demo, which test_demo.py runs; and labels from a
+# model of the reader's, which tests/data/merge and tests/engine/detection/test_dataset_writer.py make and join.
+ELSEWHERE = (
+    "python3 -m venv",
+    ".venv/bin/python -m pip",
+    "make ",
+    ".venv/bin/python examples/demo.py",
+    "python detect.py --weights best.pt --source more-images",
+    "python -m data.merge",
+    "python train.py --weights best.pt --data joined",
+)
 
 pytestmark = pytest.mark.slow
 
