@@ -11,13 +11,13 @@ import argparse
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from data.latex_text import tabular
 from data.tool_parser import ToolParser
 from models.catalog.mechanisms import canonical, load_plugin
 from models.errors import SpecError, guarded
+from models.tool_output import say, write_output
 
 AT_PLACE = ("mechanism", "place", "C", "map", "parameters", "GFLOPs", "kept / map", "ms", "% of the model's ms")
 
@@ -56,11 +56,11 @@ def _run(options: argparse.Namespace) -> None:
     if options.csv:
         table = io.StringIO()
         csv.writer(table, lineterminator="\n").writerows([head, *rows])
-        _write("--csv", options.csv, table.getvalue())
+        write_output(options.csv, table.getvalue(), "--csv")
     if options.latex:
-        _write("--latex", options.latex, tabular(head, rows, words) + "\n")
+        write_output(options.latex, tabular(head, rows, words) + "\n", "--latex")
     if not (options.csv or options.latex):
-        _say(cost_table.markdown(rows, head, words))
+        say(cost_table.markdown(rows, head, words))
 
 
 def _names(given: Sequence[str], *, library: bool) -> list[str]:
@@ -117,11 +117,11 @@ def _at_place(names: Sequence[str], options: argparse.Namespace) -> list[list[st
         except SpecError as error:
             if options.names:
                 raise
-            _say(f"note: {error}")
+            say(f"note: {error}")
     parameters = sum(parameter.numel() for parameter in base.parameters())
     said = f"{base.spec.name}: {parameters:,} parameters, {count_flops(base, image) / options.batch / 1e9:.2f} GFLOPs"
     time = f", {whole:.1f} ms" if whole else ""
-    _say(f"{said}{time} at {options.imgsz} px, batch {options.batch}")
+    say(f"{said}{time} at {options.imgsz} px, batch {options.batch}")
     return rows
 
 
@@ -215,21 +215,6 @@ def _whole(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of at least 0")
     return value
-
-
-def _write(flag: str, out: str, text: str) -> None:
-    if out == "-":
-        _say(text.rstrip("\n"))
-        return
-    try:
-        Path(out).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{flag} {out}: cannot be written ({error.strerror or error})") from None
-    _say(f"wrote {out}")
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "models": (
         ("errors", "alignment", "upstream"),
+        ("tool_output",),
         ("heads", "losses"),
         ("catalog",),
         ("blocks",),

@@ -95,8 +95,5 @@ class Chinese:
         if known:
             return known
         first, stop, rest = plain.partition(". ")
-        return (
-            f"{self.phrases[first + '.']}{self.phrases.get(rest, rest)}"
-            if first + stop.strip() in self.phrases
-            else text
-        )
+        known = self.phrases.get(first + stop.rstrip())
+        return f"{known}{self.phrases.get(rest, rest)}" if known else text

@@ -11,6 +11,7 @@ from models.adopt.adopt import Adoption, adopt, content_of
 from models.adopt.rows import unknown_rows
 from models.catalog.mechanisms import load_plugin
 from models.errors import SpecError, guarded
+from models.tool_output import say
 from models.weights.atomic_write import write_atomically
 from models.weights.checkpoint import save_checkpoint
 
@@ -45,12 +46,12 @@ def _run(options: argparse.Namespace) -> int:
             raise SpecError(f"--out {out}: {target} exists already; choose another name")
     found = adopt(options.file, options.weights)
     near = found.base.name if found.base else "none"
-    _say(f"{options.file}: {len(found.rows)} rows; nearest stock model: {near}")
+    say(f"{options.file}: {len(found.rows)} rows; nearest stock model: {near}")
     for status in found.rows:
-        _say(str(status))
+        say(str(status))
     if found.description is None:
         missing = ", ".join(sorted({status.row.module for status in unknown_rows(found.rows)}))
-        _say(f"not adopted: {missing} cannot be built; paste the class into a file and give it as --plugin FILE")
+        say(f"not adopted: {missing} cannot be built; paste the class into a file and give it as --plugin FILE")
         return 1
     _write(found, targets, options)
     return 1 if found.left else 0
@@ -66,24 +67,20 @@ def _write(found: Adoption, targets: Sequence[Path], options: argparse.Namespace
     except OSError as error:
         raise SpecError(f"{targets[0]}: cannot be written ({error.strerror or error})") from None
     for line in found.equal:
-        _say(line)
-    _say(f"wrote {targets[0]}: {kind}")
+        say(line)
+    say(f"wrote {targets[0]}: {kind}")
     if found.weights:
         save_checkpoint(targets[1], content_of(found, Path(options.weights or options.file).name))
-        _say(f"wrote {targets[1]}: the checkpoint's tensors in this project's format")
+        say(f"wrote {targets[1]}: the checkpoint's tensors in this project's format")
     for line in found.left[:_SHOWN]:
-        _say(f"  not taken: {line}")
+        say(f"  not taken: {line}")
     if found.left:
         more = f", {len(found.left) - _SHOWN} of them not shown" if len(found.left) > _SHOWN else ""
-        _say(f"{len(found.left)} tensors have no counterpart{more}; no checkpoint was written")
+        say(f"{len(found.left)} tensors have no counterpart{more}; no checkpoint was written")
     elif not found.weights:
-        _say("not compared with the fork's own code: give its checkpoint as --weights")
+        say("not compared with the fork's own code: give its checkpoint as --weights")
     weights = f" --weights {targets[1]}" if found.weights else ""
-    _say(f"next: python train.py --cfg {targets[0]}{weights} --data DATA.yaml")
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201
+    say(f"next: python train.py --cfg {targets[0]}{weights} --data DATA.yaml")
 
 
 if __name__ == "__main__":

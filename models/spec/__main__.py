@@ -8,9 +8,10 @@ from typing import Any
 
 from data.tool_parser import ToolParser
 from models.catalog.mechanisms import load_plugin
-from models.errors import CheckpointError, SpecError, guarded
+from models.errors import CheckpointError, guarded
 from models.spec.model_spec import ModelSpec, read_spec
 from models.spec.render import as_json, differences, svg, table
+from models.tool_output import say, write_output
 
 IMAGE_SIZE = 640  # pixels of a side, for the operations
 
@@ -41,18 +42,18 @@ def _run(options: argparse.Namespace) -> None:
     if options.diff:
         base = read_spec(_described(options.diff), nc=options.nc)
         lines = differences(spec, base)
-        _say("\n".join([*lines, added_cost(spec, base)]) if lines else "no difference")
+        say("\n".join([*lines, added_cost(spec, base)]) if lines else "no difference")
         return
     parameters = count_parameters(spec)
     if options.svg:
-        _write(options.svg, svg(spec, parameters))
+        write_output(options.svg, svg(spec, parameters))
     if options.json:
-        _write(options.json, json.dumps(as_json(spec, parameters), indent=1) + "\n")
+        write_output(options.json, json.dumps(as_json(spec, parameters), indent=1) + "\n")
     if not (options.svg or options.json):
-        _say(table(spec, parameters))
-        _say(f"{gflops(spec):.1f} GFLOPs at {IMAGE_SIZE} px")
+        say(table(spec, parameters))
+        say(f"{gflops(spec):.1f} GFLOPs at {IMAGE_SIZE} px")
         for warning in spec.warnings:
-            _say(f"note: {warning}")
+            say(f"note: {warning}")
 
 
 def _described(file: str) -> str | Mapping[str, Any]:
@@ -97,21 +98,6 @@ def added_cost(spec: ModelSpec, base: ModelSpec) -> str:
     share = 100 * (here - there) / max(there, 1)
     flops = gflops(spec) - gflops(base)
     return f"parameters: {here - there:+,} ({share:+.2f} %) to {here:,}; GFLOPs at {IMAGE_SIZE} px: {flops:+.2f}"
-
-
-def _write(out: str, text: str) -> None:
-    if out == "-":
-        _say(text.rstrip("\n"))
-        return
-    try:
-        Path(out).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{out}: cannot be written ({error.strerror or error})") from None
-    _say(f"wrote {out}")
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201
 
 
 if __name__ == "__main__":

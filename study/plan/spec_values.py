@@ -56,6 +56,30 @@ def read_data_root(content: Mapping[str, Any], path: Path) -> str | None:
     return None if content.get("data_root") is None else existing_path(str(content["data_root"]), path)
 
 
+def read_model_and_data(content: Mapping[str, Any], path: Path, data: str | None) -> dict[str, Any]:
+    """Return data, data_root, cfg and weights of a spec, as paths that exist or names.
+
+    Args:
+        content: the spec's keys.
+        path: the YAML, for messages; files are looked for beside it first.
+        data: what the spec names as its data set, None where it names none.
+
+    Raises:
+        UsageError: if data, or both cfg and weights, are missing, or a file is.
+    """
+    if data is None:
+        raise UsageError(f"{path}: key 'data' is missing; write data: data/bccd.yaml, say")
+    cfg, weights = text(content, "cfg", path) or "", text(content, "weights", path)
+    if not cfg and not weights:
+        raise UsageError(f"{path}: neither cfg nor weights is given; write cfg: yolov5n, weights: yolov5n.pt, or both")
+    return {
+        "data": existing_path(data, path),
+        "data_root": read_data_root(content, path),
+        "cfg": existing_path(cfg, path) if cfg else "",
+        "weights": existing_path(weights, path) if weights else None,
+    }
+
+
 def text(content: Mapping[str, Any], key: str, path: Path) -> str | None:
     """Return a text, None where the key is missing."""
     value = content.get(key)

@@ -13,8 +13,8 @@ from study.plan.spec_values import (
     existing_path,
     mapping,
     read_budget,
-    read_data_root,
     read_keys,
+    read_model_and_data,
     read_name,
     read_seeds,
     text,
@@ -99,11 +99,7 @@ def read_study(file: str | Path) -> StudySpec:
     name = read_name(content, path)
     datasets = _datasets(content, path)
     data = datasets[0] if datasets else text(content, "data", path)
-    if data is None:
-        raise UsageError(f"{path}: key 'data' is missing; write data: data/bccd.yaml, say")
-    cfg, weights = text(content, "cfg", path) or "", text(content, "weights", path)
-    if not cfg and not weights:
-        raise UsageError(f"{path}: neither cfg nor weights is given; write cfg: yolov5n, weights: yolov5n.pt, or both")
+    sources = read_model_and_data(content, path, data)
     variants = read_variants(content, path)
     if len(variants) < 2 or len(variants) > _MOST_VARIANTS:
         raise UsageError(f"{path}: {len(variants) - 1} variants, expected 1 to {_MOST_VARIANTS}: variants or grid")
@@ -121,10 +117,7 @@ def read_study(file: str | Path) -> StudySpec:
     return StudySpec(
         file=path,
         name=name,
-        data=existing_path(data, path),
-        data_root=read_data_root(content, path),
-        cfg=existing_path(cfg, path) if cfg else "",
-        weights=existing_path(weights, path) if weights else None,
+        **sources,
         variants=tuple(variants),
         controls=_controls(content.get("controls"), variants, path),
         all_controls=content.get("controls") == "all",

@@ -8,10 +8,9 @@ from typing import Any
 from engine.errors import UsageError
 from models.errors import short
 from study.plan.spec_values import (
-    existing_path,
     mapping,
-    read_data_root,
     read_keys,
+    read_model_and_data,
     read_name,
     text,
     train_flags,
@@ -90,14 +89,9 @@ def read_scan(file: str | Path) -> ScanSpec:
     """
     path = Path(file)
     content = read_keys(path, KEYS, _EXAMPLE)
-    data = text(content, "data", path)
-    if data is None:
-        raise UsageError(f"{path}: key 'data' is missing; write data: data/bccd.yaml, say")
-    cfg, weights = text(content, "cfg", path) or "", text(content, "weights", path)
-    if not cfg and not weights:
-        raise UsageError(f"{path}: neither cfg nor weights is given; write cfg: yolov5n, weights: yolov5n.pt, or both")
+    sources = read_model_and_data(content, path, text(content, "data", path))
     epochs = _epochs(content, path)
-    if epochs == 0 and not weights:
+    if epochs == 0 and not sources["weights"]:
         raise UsageError(f"{path}: budget.epochs is 0, so weights are needed; an untrained detector shows nothing")
     method = content.get("method", DEFAULT_METHOD)
     if method not in METHODS:
@@ -106,10 +100,7 @@ def read_scan(file: str | Path) -> ScanSpec:
     return ScanSpec(
         file=path,
         name=read_name(content, path),
-        data=existing_path(data, path),
-        data_root=read_data_root(content, path),
-        cfg=existing_path(cfg, path) if cfg else "",
-        weights=existing_path(weights, path) if weights else None,
+        **sources,
         epochs=epochs,
         train=train_flags(content.get("train"), str(path), path),
         mechanisms=_texts(content, "mechanisms", "[SE, CBAM]", path),
