@@ -18,13 +18,10 @@ from engine.cli.option_types import CallOptions
 from engine.detection.class_names import check_classes, named_classes
 from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
-from engine.detection.slicing import SlicedSource, ViewJoiner
 from engine.detection.sources import open_source
-from engine.detection.tracking import Tracks
 from engine.errors import UsageError
 from engine.ops.letterbox import Letterbox, canvas_size, letterbox
 from engine.ops.nms_numpy import filter_by_confidence, image_nms
-from engine.ops.windows import Slicing
 from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.log import LOGGER
 from engine.runtime.stage_timer import Stopwatch
@@ -34,6 +31,8 @@ from models.upstream import environment
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from engine.detection.slicing import ViewJoiner
+    from engine.detection.tracking import Tracks
     from models.upstream.inference import Results
 
 AHEAD = 4  # batches in each queue; one for streams, whose newest image counts
@@ -92,7 +91,11 @@ class Predictor:
             UsageError: if the source does not exist, or a flag does not fit the model.
             CheckpointError: if the weights cannot be read.
         """
-        self.tracks = Tracks(self.options.track) if self.options.track else None
+        self.tracks = None
+        if self.options.track:
+            from engine.detection.tracking import Tracks
+
+            self.tracks = Tracks(self.options.track)
         self._open_source(source)
         if self.backend is None:
             few = self.source.images is not None and self.source.images <= FEW_IMAGES
@@ -175,16 +178,18 @@ class Predictor:
             UsageError: if it does not exist, or --slice does not fit another flag.
         """
         options = self.options
-        slicing = Slicing.of(options)
         self.joiner = None
-        if slicing is None:
+        if options.slice is None:
             self.reader = open_source(source, options.batch_size, options.vid_stride, options.stretch, None)
             self.source = self.reader
             return
+        from engine.detection.slicing import SlicedSource, ViewJoiner
+        from engine.ops.windows import Slicing
+
         if options.maps or options.visualize:
             raise UsageError("--maps: shows one view of an image; leave out --slice, or give it a part of the image")
         self.reader = open_source(source, 1, options.vid_stride, options.stretch, None)
-        self.source = SlicedSource(self.reader, slicing, options.batch_size)
+        self.source = SlicedSource(self.reader, Slicing.of(options), options.batch_size)
         self.joiner = ViewJoiner(options.iou_thres, options.max_det, options.agnostic_nms)
 
     def _size(self) -> tuple[int, int]:

@@ -12,7 +12,6 @@ from engine.cli.detect_flags import detect_parser
 from engine.cli.parser import options_from
 from engine.cli.run_folder import DIGITS_WEIGHTS, run_folder
 from engine.detection.annotate import draw
-from engine.detection.dataset_writer import DatasetWriter
 from engine.detection.predictor import Predictor
 from engine.detection.readers import NO_MEDIUM
 from engine.detection.result import FrameDetections
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from engine.cli.option_types import DetectOptions
+    from engine.detection.dataset_writer import DatasetWriter
     from models.upstream.inference import Results
 
 FEW_OTHERS = 2  # files that are no images, named one by one; if there are more, they share a line
@@ -123,10 +123,12 @@ def run_detection(options: Namespace, observe: Callable[[Any, Path], Any] | None
             folder.rmdir()
 
 
-def _dataset(predictor: Predictor, options: Namespace) -> DatasetWriter | None:
+def _dataset(predictor: Predictor, options: Namespace) -> "DatasetWriter | None":
     """Begin the data set that --save-dataset asks for."""
     if options.save_dataset is None:
         return None
+    from engine.detection.dataset_writer import DatasetWriter
+
     dataset = DatasetWriter(Path(options.save_dataset), options.dataset_images == "link")
     dataset.begin(predictor.names, options.conf_thres, getattr(predictor.backend, "channels", 3))
     return dataset

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from engine.detection.file_list import WEB, is_live, list_files, subfolders
-from engine.detection.memory_reader import MemoryReader
 from engine.detection.readers import FileReader, StreamReader
 from engine.errors import UsageError
 
@@ -51,6 +50,8 @@ def _reader(source: Any, batch: int, vid_stride: int, stretch: bool) -> Any:
                 "cameras.streams, one a line, and give that"
             )
         return _files([str(entry) for entry in source], batch, vid_stride, stretch)
+    from engine.detection.memory_reader import MemoryReader  # here, so that files do not wait for it
+
     return MemoryReader(source, batch)
 
 

@@ -3,16 +3,18 @@
 import csv
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.detection.dataset_writer import DatasetWriter
 from engine.detection.frames import Frame
 from engine.detection.output_names import OutputNames, crop_stem
 from engine.detection.result import FrameDetections
 from engine.detection.video_writer import open_video
 from engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from engine.detection.dataset_writer import DatasetWriter
 
 CSV_HEADER = ("Image Name", "Prediction", "Confidence", "x1", "y1", "x2", "y2", "path", "frame")
 LONGEST = 200  # bytes of a name; file systems take 255, and numbers and suffixes come behind it
@@ -47,7 +49,7 @@ class Outputs:
         conf: bool = False,
         table: bool = False,
         crops: bool = False,
-        dataset: DatasetWriter | None = None,
+        dataset: "DatasetWriter | None" = None,
     ) -> None:
         self.folder = folder
         self.images, self.txt, self.conf, self.table, self.crops = images, txt, conf, table, crops
