@@ -189,7 +189,8 @@ class Predictor:
         if options.maps or options.visualize:
             raise UsageError("--maps: shows one view of an image; leave out --slice, or give it a part of the image")
         self.reader = open_source(source, 1, options.vid_stride, options.stretch, None)
-        self.source = SlicedSource(self.reader, Slicing.of(options), options.batch_size)
+        slicing: Any = Slicing.of(options)  # --slice is given
+        self.source = SlicedSource(self.reader, slicing, options.batch_size)
         self.joiner = ViewJoiner(options.iou_thres, options.max_det, options.agnostic_nms)
 
     def _size(self) -> tuple[int, int]:
