@@ -21,9 +21,9 @@ from engine.detection.result import FrameDetections
 from engine.detection.sources import open_source
 from engine.errors import UsageError
 from engine.ops.letterbox import Letterbox, canvas_size, letterbox
-from engine.ops.nms_numpy import filter_by_confidence, image_nms
+from engine.ops.nms_numpy import filter_by_confidence, image_nms, passing_rows
 from engine.runtime.gpu_advice import without_unusable_gpu
-from engine.runtime.log import LOGGER
+from engine.runtime.image_size import canvas_limit
 from engine.runtime.stage_timer import Stopwatch
 from engine.runtime.threads import prefetch
 from models.upstream import environment
@@ -194,20 +194,10 @@ class Predictor:
         self.joiner = ViewJoiner(options.iou_thres, options.max_det, options.agnostic_nms)
 
     def _size(self) -> tuple[int, int]:
-        """Return height and width of the canvas at most: what was asked for, rounded up to the model's stride."""
+        """Return height and width of the canvas at most."""
         if self.backend.size:
             return self.backend.size  # type: ignore[no-any-return]
-        asked = self.options.imgsz if isinstance(self.options.imgsz, list | tuple) else [self.options.imgsz]
-        if asked == [None]:
-            asked = [self.backend.imgsz]
-            LOGGER.info(f"image size: {self.backend.imgsz} px, as the checkpoint was trained; --imgsz N takes another")
-        if len(asked) > 2:
-            raise UsageError(f"--imgsz {' '.join(map(str, asked))}: give one number, or height and width")
-        stride = self.backend.stride
-        height, width = (-(-int(value) // stride) * stride for value in (asked[0], asked[-1]))
-        if (height, width) != (asked[0], asked[-1]):
-            LOGGER.info(f"--imgsz {' '.join(map(str, asked))}: taken as {height}×{width}, multiples of {stride}")
-        return height, width
+        return canvas_limit(self.options.imgsz, self.backend.imgsz, self.backend.stride)
 
     def _prepared(self) -> Iterator[_Batch]:
         """Read and letterbox images."""
@@ -273,7 +263,9 @@ class Predictor:
     def _boxes(self, output: np.ndarray | list[np.ndarray], batch: _Batch) -> list[FrameDetections]:
         options = self.options
         if self.backend.finished:
-            rows_by_image = [_passing(rows, options.conf_thres, options.classes)[: options.max_det] for rows in output]
+            rows_by_image = [
+                passing_rows(rows, options.conf_thres, options.max_det, options.classes) for rows in output
+            ]
         else:
             rows_by_image = [
                 image_nms(
@@ -291,12 +283,3 @@ class Predictor:
                 FrameDetections(shown, frame, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed))
             )
         return detections
-
-
-def _passing(rows: np.ndarray, conf_thres: float, classes: list[int] | None) -> np.ndarray:
-    """Return the rows (n, 6) of a model that suppresses by itself which are wanted, best first."""
-    keep = rows[:, 4] > conf_thres
-    if classes is not None:
-        keep &= np.isin(rows[:, 5].astype(int), classes)
-    rows = rows[keep]
-    return rows[np.argsort(-rows[:, 4], kind="stable")]

@@ -53,6 +53,22 @@ def image_nms(
     return np.concatenate([corners, score[:, None], class_number[:, None]], 1)[kept].astype(np.float32)
 
 
+def passing_rows(rows: np.ndarray, conf_thres: float, max_det: int, classes: Sequence[int] | None) -> np.ndarray:
+    """Return the wanted rows of a model that suppresses by itself, best first.
+
+    Args:
+        rows: (n, 6): corners in pixels, score, class.
+        conf_thres: score above which a box must be.
+        max_det: boxes at most.
+        classes: only these, None for all.
+    """
+    keep = rows[:, 4] > conf_thres
+    if classes is not None:
+        keep &= np.isin(rows[:, 5].astype(int), classes)
+    rows = rows[keep]
+    return rows[np.argsort(-rows[:, 4], kind="stable")][:max_det]
+
+
 def greedy_nms(boxes: np.ndarray, scores: np.ndarray, iou_thres: float, max_det: int) -> np.ndarray:
     """Run greedy suppression and return the indices of the boxes that it keeps, best first, at most `max_det`.
 

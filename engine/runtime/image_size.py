@@ -1,7 +1,9 @@
 """Choose the size that a model looks at: what was asked for, or what it was trained at, rounded up once."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from engine.errors import UsageError
 from engine.runtime.log import LOGGER
 
 USUAL, LARGE = 640, 1280  # pixels; large for models with maps of stride 64 (P6)
@@ -47,3 +49,27 @@ def size_of(model: Any, asked: int | None) -> int:
     size = rounded(usual_size(trained, stride), stride)
     LOGGER.info(f"image size: {size} px, {'as in training' if trained else 'the checkpoint names none'}")
     return size
+
+
+def canvas_limit(asked: int | Sequence[int | None] | None, trained: int, stride: int) -> tuple[int, int]:
+    """Return height and width up to which images are seen, rounded up to multiples of the stride; say what is taken.
+
+    Args:
+        asked: --imgsz: a number for both, or height and width; None, or a list of it, takes the size of training.
+        trained: pixels of a side in training.
+        stride: the model's largest one in pixels.
+
+    Raises:
+        UsageError: if more than two numbers are asked for.
+    """
+    sides: list[Any] = list(asked) if isinstance(asked, list | tuple) else [asked]
+    if sides == [None]:
+        sides = [trained]
+        LOGGER.info(f"image size: {trained} px, as the checkpoint was trained; --imgsz N takes another")
+    said = " ".join(map(str, sides))
+    if len(sides) > 2:
+        raise UsageError(f"--imgsz {said}: give one number, or height and width")
+    height, width = (-(-int(side) // stride) * stride for side in (sides[0], sides[-1]))
+    if (height, width) != (sides[0], sides[-1]):
+        LOGGER.info(f"--imgsz {said}: taken as {height}×{width}, multiples of {stride}")
+    return height, width
