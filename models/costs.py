@@ -104,8 +104,8 @@ def _at_place(names: Sequence[str], options: argparse.Namespace) -> list[list[st
     Raises:
         SpecError: if a mechanism that was named cannot stand there.
     """
-    from attention.flops import count_flops
     from models.build import build_model
+    from models.network.cost import count_parameters, gflops
 
     base = build_model(options.model).eval()
     image = _image(base, options.imgsz, options.batch)
@@ -118,8 +118,7 @@ def _at_place(names: Sequence[str], options: argparse.Namespace) -> list[list[st
             if options.names:
                 raise
             say(f"note: {error}")
-    parameters = sum(parameter.numel() for parameter in base.parameters())
-    said = f"{base.spec.name}: {parameters:,} parameters, {count_flops(base, image) / options.batch / 1e9:.2f} GFLOPs"
+    said = f"{base.spec.name}: {count_parameters(base):,} parameters, {gflops(base, options.imgsz):.2f} GFLOPs"
     time = f", {whole:.1f} ms" if whole else ""
     say(f"{said}{time} at {options.imgsz} px, batch {options.batch}")
     return rows
@@ -134,15 +133,15 @@ def _placed(name: str, base: Any, image: Any, whole: float, options: argparse.Na
     from attention.docs.cost_table import kept
     from attention.flops import count_flops
     from models.build import build_model
+    from models.network.cost import count_parameters
 
     detector = build_model(options.model, attention=[f"{name}@{options.at}"]).eval()
     rows = []
     for path, x in _inputs(detector, set(base.attention_names()), image).items():
         module = detector.get_submodule(path)
         channels, height, width = x.shape[1:]
-        size = sum(parameter.numel() for parameter in module.parameters())
         operations = count_flops(module, x) / options.batch / 1e9
-        cells = [name, path.removeprefix("model."), f"{channels}", f"{height}×{width}", f"{size}"]
+        cells = [name, path.removeprefix("model."), f"{channels}", f"{height}×{width}", f"{count_parameters(module)}"]
         cells += [f"{operations:.6f}", f"{kept(module.train(), x):.1f}"]
         spent = _milliseconds(module.eval(), x, options.repeats)
         rows.append([*cells, *([f"{spent:.2f}", f"{100 * spent / whole:.1f}"] if whole else ["", ""])])

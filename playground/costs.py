@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from statistics import median
 
+from models.network.cost import IMAGE_SIZE, gflops, parameters_by_layer
 from models.network.detector import Detector
-from models.spec.__main__ import IMAGE_SIZE, count_parameters, gflops
 from models.spec.model_spec import ModelSpec
 from models.weights.transfer.plan import plan_transfer
 from study.execute.cost import interleaved
@@ -42,7 +42,8 @@ def count(spec: ModelSpec) -> Counts:
     if key not in _counted:
         while len(_counted) >= KEPT:
             _counted.pop(next(iter(_counted)))
-        _counted[key] = Counts(count_parameters(spec), gflops(spec))
+        detector = Detector(spec)
+        _counted[key] = Counts(parameters_by_layer(detector), gflops(detector))
     return _counted[key]
 
 

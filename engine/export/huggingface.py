@@ -12,6 +12,7 @@ from engine.errors import RunFailed, UsageError
 from engine.export.model_card import model_card
 from engine.runtime.log import LOGGER
 from models.errors import CheckpointError
+from models.network.cost import count_parameters
 from models.weights.checkpoint import FORMAT, read_checkpoint, save_checkpoint
 from models.weights.download import FOLDER_WEIGHTS
 
@@ -93,7 +94,7 @@ def _config(detector: Any, source: Path) -> dict[str, Any]:
         "id2label": {str(number): str(name) for number, name in detector.names.items()},
         "stride": [float(stride) for stride in detector.stride],
         "image_size": getattr(detector, "trained_imgsz", None),
-        "parameters": sum(parameter.numel() for parameter in detector.parameters()),
+        "parameters": count_parameters(detector),
         "provenance": _provenance(source),
     }
 

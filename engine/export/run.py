@@ -23,6 +23,7 @@ from engine.runtime.image_size import size_of
 from engine.runtime.log import LOGGER
 from engine.training.run_state import current_commit, plain_state
 from engine.trusted_files import remember
+from models.network.cost import count_parameters
 from models.upstream.export import export_formats
 
 if TYPE_CHECKING:
@@ -255,7 +256,7 @@ def _save(detector: Any, path: Path, source: Path) -> Path:
 
 
 def _millions(detector: Any) -> str:
-    return f"{sum(p.numel() for p in detector.parameters()) / 1e6:.2f} M"
+    return f"{count_parameters(detector) / 1e6:.2f} M"
 
 
 def _next(size: int, stride: int) -> int:

@@ -1,29 +1,12 @@
 """Summarize a model in a line: parameters, GFLOPs, strides; and which layers train in another."""
 
-from copy import deepcopy
 from typing import Any
 
 import torch
 
-from attention.flops import count_flops
+from models.network.cost import count_parameters, gflops
 
 LISTED = 12  # layers named one by one
-
-
-def gflops(model: Any, imgsz: int) -> float:
-    """Return 10⁹ floating-point operations of one image, counted at the dispatcher.
-
-    Multiplications and additions count apart, as everywhere in this field. Convolutions and matrix products only:
-    YOLOv5's own figure has the normalisation in it too, and is 2 % higher for yolov5n.
-
-    Args:
-        model: the detector; a copy runs, in eval mode.
-        imgsz: pixels of a side.
-    """
-    copy = deepcopy(model).eval()
-    parameter = next(copy.parameters())
-    image = torch.zeros(1, copy.yaml.get("channels", 3), imgsz, imgsz, dtype=parameter.dtype, device=parameter.device)
-    return count_flops(copy, image) / 1e9
 
 
 def device_line(device: torch.device) -> str:
@@ -37,7 +20,7 @@ def device_line(device: torch.device) -> str:
 
 def model_line(model: Any, imgsz: int) -> str:
     """Return name, parameters, GFLOPs at a size and strides, in one line."""
-    count = sum(parameter.numel() for parameter in model.parameters())
+    count = count_parameters(model)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     part = "" if trained == count else f" ({trained:,} trained)"
     strides = "/".join(f"{float(stride):g}" for stride in model.stride)
@@ -54,6 +37,6 @@ def training_line(model: Any) -> str:
         inside = next((part for part in attention if name.startswith(f"{part}.")), None)
         layers[(inside or ".".join(name.split(".")[:2])).removeprefix("model.")] = None
     where = ", ".join([*layers][:LISTED]) + (f" and {len(layers) - LISTED} more" if len(layers) > LISTED else "")
-    total = sum(parameter.numel() for parameter in model.parameters())
+    total = count_parameters(model)
     count = sum(size for _, size in trained)
     return f"{count:,} of {total:,} parameters train, in layers {where}; the rest is frozen"

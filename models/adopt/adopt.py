@@ -10,6 +10,7 @@ from models.adopt.rows import RowStatus, row_statuses, unknown_rows
 from models.build import CHECKPOINTS, build_model
 from models.errors import CheckpointError, SpecError
 from models.lint.nearest_base import NearestBase, nearest_base
+from models.network.cost import count_parameters
 from models.network.detector import Detector
 from models.source import Source, read_source
 from models.spec.base_files import describe
@@ -105,7 +106,7 @@ def _compare(mine: Detector, fork: Detector, label: str, base: str) -> list[str]
         return []
     return [
         f"overlay of {base} equal to {label} as it is read here: {len(mine.spec.layers)} layers with the same inputs, "
-        f"{_count(mine):,} parameters, {len(shapes[0])} tensors of the same shapes"
+        f"{count_parameters(mine):,} parameters, {len(shapes[0])} tensors of the same shapes"
     ]
 
 
@@ -123,18 +124,14 @@ def _take(source: Source, result: Adoption) -> None:
         return
     result.detector, result.weights = built, True
     result.equal.append(
-        f"checkpoint equal: all {len(report.transferred)} tensors are taken, {_count(built):,} parameters, every shape "
-        "the same"
+        f"checkpoint equal: all {len(report.transferred)} tensors are taken, {count_parameters(built):,} parameters, "
+        "every shape the same"
     )
 
 
 def _matters(key: str) -> bool:
     """Whether a tensor holds anything of its own."""
     return key.rpartition(".")[2] not in ("anchor_grid", "strides", "num_batches_tracked")
-
-
-def _count(model: Detector) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def content_of(adoption: Adoption, origin: str) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from models.catalog.registry import BLOCKS
 from models.catalog.ultralytics_layers import NEW_HEAD_BLOCKS, stock_class
 from models.errors import SpecError
 from models.network.attention_inside import insert_attention
+from models.network.cost import count_parameters
 from models.network.routes import Route, annotate, routes_of
 from models.network.size_limits import MAX_PARAMETERS, check_size
 from models.spec.activations import activation
@@ -70,7 +71,7 @@ def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, tuple[Route, .
     parameters = 0
     for layer, route in zip(spec.layers, routes, strict=True):
         module = construct(layer, spec, seed)
-        parameters += sum(p.numel() for p in module.parameters())
+        parameters += count_parameters(module)
         if parameters > MAX_PARAMETERS:
             raise SpecError(f"{layer.origin}: the model has more than {MAX_PARAMETERS:,} parameters so far")
         annotate(module, route)

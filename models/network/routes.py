@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from models.network.cost import count_parameters
 from models.spec.layer import IMAGE
 from models.spec.model_spec import ModelSpec
 
@@ -70,8 +71,7 @@ def annotate(module: nn.Module, route: Route) -> None:
     """
     if type(module).__module__.partition(".")[0] not in OWN_PACKAGES:
         return
-    parameters = sum(p.numel() for p in module.parameters())
-    copies = {"i": route.position, "f": route.sources, "type": route.module, "np": parameters}
+    copies = {"i": route.position, "f": route.sources, "type": route.module, "np": count_parameters(module)}
     for name, value in copies.items():
         # `type` is a method of every nn.Module, which ultralytics' parser shadows too.
         if not hasattr(module, name) or getattr_static(module, name) is nn.Module.type:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from models.network.cost import count_parameters
 from models.spec.layer import Layer
 
 MAX_PARAMETERS = 400_000_000  # of a model, 1.6 GB in float32; the largest one in use has 167 million
@@ -31,7 +32,7 @@ def check_size(layer: Layer, make: Callable[[], nn.Module]) -> None:
         return
     else:
         with torch.device("meta"):
-            count = sum(parameter.numel() for parameter in make().parameters())
+            count = count_parameters(make())
     if count > MAX_PARAMETERS:
         raise ValueError(f"it would have {count:,} parameters, more than {MAX_PARAMETERS:,}; lower its arguments")
 

@@ -9,11 +9,11 @@ from typing import Any
 from data.tool_parser import ToolParser
 from models.catalog.mechanisms import load_plugin
 from models.errors import CheckpointError, guarded
-from models.spec.model_spec import ModelSpec, read_spec
+from models.network.cost import IMAGE_SIZE, count_parameters, gflops, parameters_by_layer
+from models.network.detector import Detector
+from models.spec.model_spec import read_spec
 from models.spec.render import as_json, differences, svg, table
 from models.tool_output import say, write_output
-
-IMAGE_SIZE = 640  # pixels of a side, for the operations
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,16 +42,17 @@ def _run(options: argparse.Namespace) -> None:
     if options.diff:
         base = read_spec(_described(options.diff), nc=options.nc)
         lines = differences(spec, base)
-        say("\n".join([*lines, added_cost(spec, base)]) if lines else "no difference")
+        say("\n".join([*lines, added_cost(Detector(spec), Detector(base))]) if lines else "no difference")
         return
-    parameters = count_parameters(spec)
+    detector = Detector(spec)  # which also proves the arguments
+    parameters = parameters_by_layer(detector)
     if options.svg:
         write_output(options.svg, svg(spec, parameters))
     if options.json:
         write_output(options.json, json.dumps(as_json(spec, parameters), indent=1) + "\n")
     if not (options.svg or options.json):
         say(table(spec, parameters))
-        say(f"{gflops(spec):.1f} GFLOPs at {IMAGE_SIZE} px")
+        say(f"{gflops(detector):.1f} GFLOPs at {IMAGE_SIZE} px")
         for warning in spec.warnings:
             say(f"note: {warning}")
 
@@ -74,29 +75,11 @@ def _described(file: str) -> str | Mapping[str, Any]:
     return {**source.spec.yaml, "name": Path(file).name}
 
 
-def count_parameters(spec: ModelSpec) -> dict[str, int]:
-    """Return the number of parameters of each layer, by its name; constructing the layers also proves the arguments."""
-    from models.network.detector import Detector
-
-    layers = Detector(spec).model.named_children()
-    return {name: sum(parameter.numel() for parameter in layer.parameters()) for name, layer in layers}
-
-
-def gflops(spec: ModelSpec) -> float:
-    """Return 10⁹ operations for one image of IMAGE_SIZE pixels a side; multiplications and additions count apart."""
-    import torch
-
-    from attention.flops import count_flops
-    from models.network.detector import Detector
-
-    return count_flops(Detector(spec).eval(), torch.zeros(1, spec.ch, IMAGE_SIZE, IMAGE_SIZE)) / 1e9
-
-
-def added_cost(spec: ModelSpec, base: ModelSpec) -> str:
+def added_cost(detector: Detector, base: Detector) -> str:
     """Return a line on what a model costs beyond its base."""
-    here, there = (sum(count_parameters(one).values()) for one in (spec, base))
+    here, there = count_parameters(detector), count_parameters(base)
     share = 100 * (here - there) / max(there, 1)
-    flops = gflops(spec) - gflops(base)
+    flops = gflops(detector) - gflops(base)
     return f"parameters: {here - there:+,} ({share:+.2f} %) to {here:,}; GFLOPs at {IMAGE_SIZE} px: {flops:+.2f}"
 
 

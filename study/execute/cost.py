@@ -16,6 +16,7 @@ from attention.flops import count_flops
 from engine.runtime.devices import device_name, memory_format
 from engine.training.precision import choose
 from models import build_model
+from models.network.cost import count_parameters
 from models.spec.model_spec import ModelSpec
 from study.plan.run import content_hash, read_json, write_json
 
@@ -66,7 +67,7 @@ def parameters_and_flops(model: Any, imgsz: int) -> tuple[int, int]:
         model: the detector; it is fused and left in eval mode.
         imgsz: pixels of each side.
     """
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = count_parameters(model)
     fused = model.eval().fuse(verbose=False)
     return parameters, count_flops(fused, torch.zeros(1, 3, imgsz, imgsz))
 

@@ -12,6 +12,7 @@ from engine.errors import UsageError
 from models import build_model, read_spec
 from models.catalog.mechanisms import build_mechanism
 from models.network.attention_inside import places
+from models.network.cost import count_parameters
 from models.spec.layer import Attention, Layer
 from models.spec.model_spec import ModelSpec
 
@@ -131,7 +132,7 @@ class _Maker:
         for c in channels:
             module = build_mechanism(attention.module, c, identity=attention.identity, **attention.kwargs)
             inner = module.attention if isinstance(module, IdentityStart) else module  # the control has its own gate
-            target += sum(parameter.numel() for parameter in inner.parameters())
+            target += count_parameters(inner)
             starts = starts or bool(getattr(module, "starts_at_identity", False))
         try:
             match_parameters(target, channels)  # by itself, so that the refusal does not depend on what came before

@@ -8,6 +8,7 @@ from statistics import median
 
 import torch
 
+from models.network.cost import count_parameters
 from study.scan.candidates import Candidate
 from study.scan.frozen_detector import FrozenDetector
 from study.scan.record import drawing
@@ -54,7 +55,4 @@ def measure(frozen: FrozenDetector, candidates: Sequence[Candidate], rounds: int
                     module(x)
                 if number:  # the first one warms up
                     times[candidate.name].append(1000 * (time.perf_counter() - started))
-    return {
-        name: ModuleCost(sum(p.numel() for p in modules.parameters()), median(times[name]))
-        for name, modules in built.items()
-    }
+    return {name: ModuleCost(count_parameters(modules), median(times[name])) for name, modules in built.items()}

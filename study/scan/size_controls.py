@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from models.network.cost import count_parameters
 from study.plan.controls import BLOCK, KERNELS, Match, match_parameters
 from study.scan.candidates import Candidate
 
@@ -34,4 +35,4 @@ def size_match(candidate: Candidate) -> Match:
 def parameters(candidate: Candidate) -> int:
     """Count the parameters of a candidate, without a gate."""
     with torch.random.fork_rng(devices=[]):
-        return sum(parameter.numel() for parameter in candidate.build(identity=False).parameters())
+        return count_parameters(candidate.build(identity=False))

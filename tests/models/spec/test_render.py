@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from models import build_model, read_spec
-from models.spec.__main__ import count_parameters, main
+from models.network.cost import parameters_by_layer
+from models.network.detector import Detector
+from models.spec.__main__ import main
 from models.spec.render import differences, svg, table
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -17,7 +19,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def test_table(small: dict[str, Any]) -> None:
     spec = read_spec(small, ["SE@4", "ECA@inside:9"])
-    parameters = count_parameters(spec)
+    parameters = parameters_by_layer(Detector(spec))
     lines = table(spec, parameters).splitlines()
     assert lines[0].split() == ["layer", "reads", "module", "stride", "channels", "parameters"]
     assert lines[1].split() == [

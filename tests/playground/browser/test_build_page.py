@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from models.spec.__main__ import count_parameters, gflops
+from models.network.cost import count_parameters, gflops
+from models.network.detector import Detector
 from models.spec.model_spec import read_spec
 from tests.playground.test_design import fork_text
 
@@ -44,10 +45,10 @@ def test_place_by_clicking(page: Any, tmp_path: Path) -> None:
     page.wait_for_selector("#graph [data-layer='17+SKAttention']")
     spec = read_spec("yolov5n", ["SKAttention@neck.P3"])
     found = numbers(page)
-    count = sum(count_parameters(spec).values())
+    count = count_parameters(Detector(spec))
     assert before == "1,872,157"
     assert found["Parameters"] == [f"{count:,}", "1,872,157", f"+{count - 1_872_157:,}"]
-    assert found["GFLOPs at 640 px"][0] == f"{gflops(spec):.2f}"
+    assert found["GFLOPs at 640 px"][0] == f"{gflops(Detector(spec)):.2f}"
     page.wait_for_selector(".kept")
     assert "kept 349 of the checkpoint's 349 tensors" in page.inner_text("#results")
     page.wait_for_function("!document.querySelector('#numbers').innerText.includes('measuring')")
