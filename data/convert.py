@@ -2,10 +2,11 @@
 
 import shutil
 import sys
+from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 
-from data.errors import DataError
+from data.errors import DataError, guarded
 from data.formats.writers import WRITERS, PutImage
 from data.loading import load_dataset
 from data.records import Dataset, Record
@@ -67,12 +68,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data-root", help="the data set's folder, instead of the YAML's path")
     parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     args = parser.parse_args(argv)
-    try:
-        dataset = load_dataset(args.data, data_root=args.data_root, download=args.download)
-        losses = convert(dataset, args.out, args.to, args.images)
-    except DataError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2
+    return guarded(lambda: _run(args))
+
+
+def _run(args: Namespace) -> int:
+    """Convert, and print what was read and what the format cannot hold."""
+    dataset = load_dataset(args.data, data_root=args.data_root, download=args.download)
+    losses = convert(dataset, args.out, args.to, args.images)
     print(dataset.summary())  # noqa: T201
     for what, number in losses.items():
         print(f"{args.to} cannot hold: {what}: {number}")  # noqa: T201

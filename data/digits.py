@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.errors import DataError
+from data.errors import DataError, guarded
 from data.folders import ROOT
 from data.tool_parser import ToolParser
 
@@ -67,7 +67,7 @@ def write(folder: Path) -> None:
 
 @cache
 def glyphs(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The scans of one split.
+    """Return the scans of one split.
 
     Shape:
         images (n, 8, 8) float32 in 0–1; labels (n,) int64.
@@ -92,7 +92,7 @@ def glyphs(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def make_image(split: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One image with up to 14 digits that do not overlap.
+    """Make an image with up to 14 digits that do not overlap.
 
     Shape:
         image (320, 320, 3) uint8 BGR; classes (n,) int64; boxes (n, 4) float64.
@@ -119,7 +119,7 @@ def make_image(split: str, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
 
 
 def ground(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A textured ground: coloured noise at four scales around one tone.
+    """Make a textured ground: coloured noise at four scales around one tone.
 
     Shape:
         (height, width, 3) float32 in 0–255.
@@ -134,7 +134,7 @@ def ground(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def stroke(scan: np.ndarray, height: float, angle: float, stretch: float) -> np.ndarray:
-    """A scan enlarged, stretched and turned, cut to what is visible.
+    """Enlarge, stretch and turn a scan, cut to what is visible.
 
     Args:
         scan: (8, 8) in 0–1.
@@ -193,7 +193,7 @@ def write_video(path: Path, frames: int = 120, fps: int = 25, size: tuple[int, i
 
 
 def _heights(rng: np.random.Generator, count: int) -> list[float]:
-    """Heights spread over all octaves, the smallest (hardly legible) and the largest rarer than those between."""
+    """Draw heights from all octaves, the smallest (hardly legible) and the largest rarer than those between."""
     return (SMALLEST * (LARGEST / SMALLEST) ** rng.beta(2.2, 1.8, count)).tolist()
 
 
@@ -253,14 +253,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "datasets" / "digits", help="folder of the data set")
     parser.add_argument("--video", type=Path, help="write a short film of moving digits instead")
     args = parser.parse_args(argv)
-    try:
-        if args.video:
-            write_video(args.video)
-        elif not ensure(args.out):
-            print(f"{args.out} is there already")  # noqa: T201
-    except DataError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2
+    return guarded(lambda: _run(args.out, args.video))
+
+
+def _run(out: Path, video: Path | None) -> int:
+    """Make the film where it is asked for, else the data set."""
+    if video:
+        write_video(video)
+    elif not ensure(out):
+        print(f"{out} is there already")  # noqa: T201
     return 0
 
 

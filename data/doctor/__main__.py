@@ -10,7 +10,7 @@ from data.cache import write_atomically
 from data.doctor.clean_copy import write_clean
 from data.doctor.contact_sheet import write_overlay
 from data.doctor.examine import doctor
-from data.errors import DataError
+from data.errors import DataError, guarded
 from data.tool_parser import ToolParser
 
 
@@ -19,34 +19,31 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for names of files that are not UTF-8
-    try:
-        report = doctor(
-            args.data,
-            args.data_root,
-            imgsz=args.imgsz,
-            anchors=args.anchors,
-            decode=not args.no_decode,
-            progress=True,
-            workers=args.workers,
-            download=args.download,
-            oversample=args.oversample,
-        )
-        print(report.text(examples=sys.maxsize if args.all else 3))  # noqa: T201
-        if args.json:
-            text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False)
-            _write_json(args.json, text)
-        if args.overlay:
-            number = write_overlay(report.dataset, args.overlay)
-            print(f"{number} images with labels: {args.overlay}")  # noqa: T201
-        if args.fix:
-            lines = write_clean(report.dataset, report.issues, report.groups, args.fix, args.to)
-            print("\n".join([*lines, f"Cleaned copy: {args.fix / 'data.yaml'}"]))  # noqa: T201
-    except DataError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2
-    except OSError as error:
-        print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
-        return 2
+    return guarded(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Print the report, write what is asked for and return the exit code."""
+    report = doctor(
+        args.data,
+        args.data_root,
+        imgsz=args.imgsz,
+        anchors=args.anchors,
+        decode=not args.no_decode,
+        progress=True,
+        workers=args.workers,
+        download=args.download,
+        oversample=args.oversample,
+    )
+    print(report.text(examples=sys.maxsize if args.all else 3))  # noqa: T201
+    if args.json:
+        _write_json(args.json, json.dumps(report.to_dict(), indent=1, ensure_ascii=False))
+    if args.overlay:
+        number = write_overlay(report.dataset, args.overlay)
+        print(f"{number} images with labels: {args.overlay}")  # noqa: T201
+    if args.fix:
+        lines = write_clean(report.dataset, report.issues, report.groups, args.fix, args.to)
+        print("\n".join([*lines, f"Cleaned copy: {args.fix / 'data.yaml'}"]))  # noqa: T201
     return 1 if args.strict and report.problems else 0
 
 

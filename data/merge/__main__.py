@@ -2,10 +2,11 @@
 
 import csv
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 from data.convert import IMAGES, convert
-from data.errors import DataError
+from data.errors import DataError, guarded
 from data.formats.writers import WRITERS
 from data.loading import load_dataset
 from data.merge.join import Conflict, Joined, join
@@ -17,19 +18,21 @@ LISTED = 10  # conflicts named one by one; a table has all
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 0, or 2 if a data set cannot be read or the folder not be written."""
     args = _parser().parse_args(argv)
-    try:
-        if not 0 < args.iou_thres <= 1:
-            raise DataError(f"--iou-thres {args.iou_thres:g}: write an overlap above 0 and up to 1")
-        joined = join(load_dataset(args.first), load_dataset(args.second), args.iou_thres)
-        losses = convert(joined.dataset, args.out, args.to, args.images)
-        if joined.conflicts:
-            _write_table(joined.conflicts, args.out / "conflicts.csv")
-    except DataError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2
-    except OSError as error:
-        print(f"{error.filename}: cannot be read or written: {error.strerror}", file=sys.stderr)  # noqa: T201
-        return 2
+    return guarded(lambda: _run(args))
+
+
+def _run(args: Namespace) -> int:
+    """Join, write and print what became of the second data set.
+
+    Raises:
+        DataError: if a data set cannot be read, or the folder not be written.
+    """
+    if not 0 < args.iou_thres <= 1:
+        raise DataError(f"--iou-thres {args.iou_thres:g}: write an overlap above 0 and up to 1")
+    joined = join(load_dataset(args.first), load_dataset(args.second), args.iou_thres)
+    losses = convert(joined.dataset, args.out, args.to, args.images)
+    if joined.conflicts:
+        _write_table(joined.conflicts, args.out / "conflicts.csv")
     lines = [*_lines(joined, args.out), *(f"{args.to} cannot hold: {what}: {n}" for what, n in losses.items())]
     print("\n".join([*lines, f"Written to {args.out / 'data.yaml'}"]))  # noqa: T201
     return 0

@@ -7,6 +7,7 @@ from data.tool_parser import ToolParser
 from models.catalog.mechanisms import load_plugin
 from models.errors import guarded
 from models.lint.check import Finding, lint, render
+from models.tool_output import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         found.extend(report.findings)
         if options.json:
             content = {"findings": [vars(f) for f in report.findings], "notes": report.notes, "overlay": report.overlay}
-            print(json.dumps(content, indent=1))  # noqa: T201
+            say(json.dumps(content, indent=1))
         else:
-            print(render(report, options.file, options.base))  # noqa: T201
+            say(render(report, options.file, options.base))
 
     return guarded(run) or (1 if found else 0)
 
