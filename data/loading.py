@@ -62,11 +62,6 @@ def load_dataset(
     return Dataset(config.name, dict(enumerate(names)), form, splits, category_ids)
 
 
-def recognise(config: DataConfig) -> str:
-    """The format of a data set whose YAML does not name it, by what its lists and folders hold."""
-    return recognise_format(config)[0]
-
-
 def _reader(config: DataConfig, form: str, single_class: bool) -> tuple[tuple[str, ...], Any]:
     """Class names, and a function (split, sources) → (Split, category ids)."""
     everything = [source for entries in config.splits.values() for source in entries]

@@ -14,6 +14,7 @@ from engine.cli.parser import (
     positive_int,
 )
 
+TRACKERS = ("bytetrack", "botsort")
 DETECT_REPLACED = DETECT_V5 | {
     "--update": "checkpoints of ours need no update; leave it out",
     "--save-format": "labels are written as x y w h (normalised); --save-csv has pixel corners",
@@ -72,11 +73,10 @@ def detect_parser() -> Parser:
     )
     group.add_argument("--dnn", action="store_true", help="OpenCV DNN for ONNX files")
     group.add_argument("--profile", action="store_true", help="show the time by stage")
-    trackers = ["bytetrack", "botsort"]
     group.add_argument(
         "--track",
-        type=any_case(*trackers),
-        choices=trackers,
+        type=any_case(*TRACKERS),
+        choices=TRACKERS,
         default=None,
         help="number objects from frame to frame of a video; needs lap",
     )

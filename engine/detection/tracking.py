@@ -9,7 +9,6 @@ from engine.backends.base import installed
 from engine.detection.result import FrameDetections
 from engine.errors import UsageError
 
-TRACKERS = ("bytetrack", "botsort")
 NO_TRACK = -1  # id of a box that belongs to no track
 
 
@@ -19,7 +18,7 @@ class Tracks:
     Each video and each stream has tracks of its own, numbered from 1; images that follow one another are one sequence.
 
     Args:
-        name: one of `TRACKERS`.
+        name: one of `engine.cli.detect_flags.TRACKERS`.
 
     Raises:
         UsageError: if `lap`, which the trackers need, is not installed.

@@ -33,11 +33,6 @@ def gradient_norm(model: nn.Module) -> Tensor:
     return torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
 
 
-def gradients_finite(model: nn.Module) -> bool:
-    """Return whether all gradients are finite."""
-    return bool(gradient_norm(model).isfinite())
-
-
 def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str, Tensor], precision: Precision) -> str:
     """Find where a training step went wrong, by repeating its forward pass with a look at every module.
 

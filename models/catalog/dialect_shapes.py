@@ -1,4 +1,4 @@
-"""The shapes of a structure's parameters: how many there are, and which structure a checkpoint's tensors belong to."""
+"""The shapes of a structure's parameters: how many there are, and what makes two lists of shapes the same."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from models.catalog.dialect_table import Structure
-from models.catalog.dialects import structures
 from models.catalog.mechanisms import build_mechanism
 from models.catalog.registry import BLOCKS
 from models.catalog.ultralytics_layers import stock_class
@@ -59,35 +58,6 @@ def _block_shapes(block: str, channels: int, fill: tuple[Any, ...]) -> tuple[tup
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         built = cls(channels, channels, *(value for value in fill if not isinstance(value, str)))
     return tuple(tuple(parameter.shape) for parameter in built.parameters())
-
-
-def structure_of_shapes(
-    word: str,
-    channels: int,
-    shapes: Iterable[Sequence[int]],
-    options: Mapping[str, Any] | None = None,
-    candidates: Sequence[Structure] | None = None,
-) -> Structure | None:
-    """Return the structure whose parameters have these shapes.
-
-    A linear layer and a 1 × 1 convolution count as the same; the order of the tensors does not matter.
-
-    Args:
-        word: name in the row.
-        channels: C of the map.
-        shapes: of the row's parameters in the checkpoint, buffers left out.
-        options: written in the row.
-        candidates: structures to try, the word's own by default.
-
-    Returns:
-        The first that fits, None if none does.
-    """
-    wanted = comparable_shapes(shapes)
-    for structure in structures(word) if candidates is None else candidates:
-        found = shapes_of(structure, channels, options)
-        if found is not None and comparable_shapes(found) == wanted:
-            return structure
-    return None
 
 
 def comparable_shapes(shapes: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:

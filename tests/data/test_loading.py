@@ -9,7 +9,7 @@ import pytest
 
 import data
 from data import DataError, Dataset, load_dataset, read_config
-from data.loading import recognise
+from data.formats.recognition import recognise_format
 
 
 def test_importing_the_package_is_cheap(root: Path) -> None:
@@ -65,10 +65,10 @@ def test_splits_names_and_summary(yolo_set: Callable[..., Path]) -> None:
 
 
 def test_recognised_formats(yolo_set: Callable[..., Path], tmp_path: Path, shared: Path) -> None:
-    assert recognise(read_config(yolo_set({"train": {"a": ""}}))) == "yolo"
-    assert recognise(read_config({"train": "x.json", "names": ["x"]})) == "coco"
+    assert recognise_format(read_config(yolo_set({"train": {"a": ""}})))[0] == "yolo"
+    assert recognise_format(read_config({"train": "x.json", "names": ["x"]}))[0] == "coco"
     bare = read_config({"path": str(shared / "data" / "bccd"), "train": "train"})
-    assert recognise(bare) == "voc"
+    assert recognise_format(bare)[0] == "voc"
     assert load_dataset(bare).names == {0: "Platelets", 1: "RBC", 2: "WBC"}
 
 

@@ -68,14 +68,6 @@ def _modules(shapes: Mapping[str, Shape]) -> dict[frozenset[tuple[str, Shape]], 
     return forms
 
 
-def same_structure(old: Mapping[str, Shape], new: Mapping[str, Shape]) -> bool:
-    """Whether two layers have the same tensors, by name or in order and by shape."""
-    shared = [name for name in new if name in old]
-    if any(without_ones(old[name]) != without_ones(new[name]) for name in shared):
-        return False
-    return len(pair_left_overs(old, new)) + len(shared) == len(new) == len(old)
-
-
 def without_ones(shape: Iterable[int]) -> Shape:
     """Return a shape without its axes of length 1."""
     return tuple(n for n in shape if n != 1)

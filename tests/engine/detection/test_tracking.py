@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.cli.detect_flags import detect_parser
+from engine.cli.detect_flags import TRACKERS, detect_parser
 from engine.detection import tracking
 from engine.detection.annotate import draw
 from engine.detection.frames import Frame
 from engine.detection.predictor import Predictor
 from engine.detection.result import FrameDetections
-from engine.detection.tracking import TRACKERS, Tracks
+from engine.detection.tracking import Tracks
 from engine.detection.writers import Outputs
 from engine.errors import UsageError
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.training.divergence import diagnose, find_origin, gradients_finite
+from engine.training.divergence import diagnose, find_origin, gradient_norm
 from engine.training.precision import Precision
 from models import build_model
 
@@ -78,7 +78,7 @@ def test_the_gradient_nearest_to_the_output_is_named(detector, image):
     for name in ("model.3.conv.weight", "model.24.m.1.bias"):
         parameter = detector.get_parameter(name)
         parameter.grad = torch.full_like(parameter, torch.nan)
-    assert not gradients_finite(detector)
+    assert not gradient_norm(detector).isfinite()
     text = diagnose(detector, image, FILES, FINE, FULL)
     assert text == "loss and layers are finite, the gradient of layer 24 (Detect, m.1.bias) is not"
 
@@ -86,4 +86,4 @@ def test_the_gradient_nearest_to_the_output_is_named(detector, image):
 def test_finite_gradients(detector):
     parameter = detector.get_parameter("model.3.conv.weight")
     parameter.grad = torch.ones_like(parameter)
-    assert gradients_finite(detector)
+    assert gradient_norm(detector).isfinite()

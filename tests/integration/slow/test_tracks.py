@@ -7,11 +7,11 @@ import numpy as np
 import psutil
 import pytest
 
-from engine.cli.detect_flags import detect_parser
+from engine.cli.detect_flags import TRACKERS, detect_parser
 from engine.detection.frames import Frame
 from engine.detection.predictor import Predictor
 from engine.detection.result import FrameDetections
-from engine.detection.tracking import TRACKERS, Tracks
+from engine.detection.tracking import Tracks
 
 pytestmark = [
     pytest.mark.slow,
