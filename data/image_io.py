@@ -18,9 +18,27 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+REDUCTIONS = (8, 4, 2)  # parts of its size in which a JPEG can be decoded, see `reduction`
 
 
-def decode(content: bytes | np.ndarray, grey_eighth: bool = False, stretch: bool = False) -> np.ndarray | None:
+def reduction(size: tuple[int, int], longer: int) -> int:
+    """Return by how much an image may be reduced for its longer side to keep so many pixels; 1 is not at all.
+
+    Args:
+        size: height and width in pixels.
+        longer: pixels that the longer side is resized to afterwards.
+    """
+    return next((part for part in REDUCTIONS if max(size) >= part * longer), 1)
+
+
+def reduced_size(size: tuple[int, int], part: int) -> tuple[int, int]:
+    """Return the height and width that a JPEG of a size has when it is decoded at a part of it."""
+    return -(-size[0] // part), -(-size[1] // part)
+
+
+def decode(
+    content: bytes | np.ndarray, grey_eighth: bool = False, stretch: bool = False, part: int = 1
+) -> np.ndarray | None:
     """Decode an image by the rule above.
 
     Args:
@@ -28,6 +46,7 @@ def decode(content: bytes | np.ndarray, grey_eighth: bool = False, stretch: bool
         grey_eighth: decode an eighth of the size in grey, (h, w) uint8: a fifth of the time for a JPEG.
         stretch: spread the values of an image of more than 8 bits from its least to its greatest, instead of taking the
             high 8 of 16.
+        part: of its size that a JPEG is decoded in, 1, 2, 4 or 8: 2 is half; anything else is decoded whole.
 
     Returns:
         (h, w, 3) uint8 BGR; None if OpenCV cannot decode it.
@@ -39,6 +58,8 @@ def decode(content: bytes | np.ndarray, grey_eighth: bool = False, stretch: bool
         return None
     flags = cv2.IMREAD_REDUCED_GRAYSCALE_8 if grey_eighth else cv2.IMREAD_COLOR
     flags |= cv2.IMREAD_ANYDEPTH if stretch else 0
+    if part > 1 and data[:2].tobytes() == JPEG_START:
+        flags = getattr(cv2, f"IMREAD_REDUCED_COLOR_{part}")
     try:
         image = cv2.imdecode(data, flags)
         if image is None and data[:2].tobytes() == JPEG_START:
@@ -51,10 +72,10 @@ def decode(content: bytes | np.ndarray, grey_eighth: bool = False, stretch: bool
     return stretched(image) if stretch and image is not None else image
 
 
-def read(path: str | Path, grey_eighth: bool = False, stretch: bool = False) -> np.ndarray | None:
+def read(path: str | Path, grey_eighth: bool = False, stretch: bool = False, part: int = 1) -> np.ndarray | None:
     """Read an image file, whatever characters its name has; see `decode`. None if it cannot be read."""
     try:
-        return decode(np.fromfile(path, np.uint8), grey_eighth, stretch)
+        return decode(np.fromfile(path, np.uint8), grey_eighth, stretch, part)
     except OSError:
         return None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from data import image_io
-from data.image_io import MAX_PIXELS
+from data.image_io import MAX_PIXELS, reduced_size, reduction
 
 MAX_CHANNELS = 64
 ARRAYS = ".npy"  # suffix of NumPy files, (h, w) or (h, w, channels) of 8 or 16 bits
@@ -19,16 +19,17 @@ _MAX_VALUES = 4 * MAX_PIXELS  # of one image, over all channels
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
-def read(path: str | Path, channels: int = 3, stretch: bool = False) -> np.ndarray | None:
+def read(path: str | Path, channels: int = 3, stretch: bool = False, part: int = 1) -> np.ndarray | None:
     """Read an image file as (h, w, c) uint8; None if it cannot be read.
 
     Args:
         path: of the file.
         channels: expected; c is another number where the file holds another, see `mismatch`.
         stretch: spread the values of an image of more than 8 bits from its least to its greatest.
+        part: of its size that a JPEG in colour is decoded in, see `image_io.decode`; others are read whole.
     """
     if channels == 3:
-        return image_io.read(path, stretch=stretch)
+        return image_io.read(path, stretch=stretch, part=part)
     try:
         content = np.fromfile(path, np.uint8)
     except OSError:
@@ -38,6 +39,30 @@ def read(path: str | Path, channels: int = 3, stretch: bool = False) -> np.ndarr
         return None
     image = image[..., None] if image.ndim == 2 else image
     return np.ascontiguousarray(_eight_bits(image, stretch))
+
+
+def read_reduced(
+    path: str | Path, size: tuple[int, int], longer: int, channels: int = 3, stretch: bool = False
+) -> tuple[np.ndarray | None, tuple[int, int]]:
+    """Read an image file, a large JPEG at a part of its size.
+
+    Args:
+        path: of the file.
+        size: (height, width) that it is said to have.
+        longer: pixels that its longer side keeps at least; that of `size` reads it whole.
+        channels: expected, see `read`.
+        stretch: spread the values of an image of more than 8 bits.
+
+    Returns:
+        The image (h, w, c) uint8, None if it cannot be read; and the (height, width) of the whole of it.
+    """
+    part = reduction(size, longer)
+    image = read(path, channels, stretch, part)
+    if part > 1 and image is not None and image.shape[:2] != size:
+        if image.shape[:2] == reduced_size(size, part):
+            return image, size
+        image = read(path, channels, stretch)  # of another size than said
+    return image, size if image is None else image.shape[:2]
 
 
 def mismatch(image: np.ndarray, channels: int) -> str:

@@ -5,6 +5,7 @@ from engine.cli.parser import (
     Parser,
     add_attention_flags,
     add_model_flags,
+    add_reduced_flag,
     add_run_flags,
     add_slice_flags,
     add_stretch_flag,
@@ -46,6 +47,7 @@ def detect_parser() -> Parser:
     )
     group.add_argument("--vid-stride", type=positive_int, default=1, help="every N-th frame of a video")
     add_stretch_flag(group)
+    add_reduced_flag(group)
     group = parser.add_argument_group("detection")
     group.add_argument(
         "--imgsz",

@@ -96,7 +96,9 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
         options = make_parser(command).parse_args(arguments)
         options.demo = not arguments
         if command == "train":
-            options.epochs_given = any(argument.split("=")[0] == "--epochs" for argument in arguments)
+            options.epochs_given, options.workers_given = (
+                any(argument.split("=")[0] == flag for argument in arguments) for flag in ("--epochs", "--workers")
+            )
         _check_checkout()
         _imported(_with_maps(options, COMMANDS[command][1]))(options)
     except KeyboardInterrupt:

@@ -64,6 +64,7 @@ class TrainOptions(ModelOptions, RunOptions, total=False):
     data_root: str | Path | None
     single_cls: bool
     stretch: bool
+    reduced_decode: bool
     slice: int | None
     slice_overlap: float
     slice_visible: float
@@ -106,6 +107,7 @@ class ValidateOptions(ModelOptions, RunOptions, total=False):
     data_root: str | Path | None
     single_cls: bool
     stretch: bool
+    reduced_decode: bool
     slice: int | None
     slice_overlap: float
     batch_size: int

@@ -132,7 +132,9 @@ def train_parser() -> Parser:
     )
     group.add_argument("--save-period", type=any_int, default=-1, help="keep a checkpoint every N epochs")
     group.add_argument("--seed", type=non_negative_int, default=0, help="of everything random")
-    group.add_argument("--workers", type=non_negative_int, default=8, help="loader processes at most")
+    group.add_argument(
+        "--workers", type=non_negative_int, default=8, help="loader processes; not given: as many as help"
+    )
     kinds = ["auto", "off", "bf16", "fp16"]
     group.add_argument("--amp", type=any_case(*kinds), choices=kinds, default="auto", help="arithmetic of training")
     group.add_argument(

@@ -9,8 +9,9 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from data.balance.repeat_factors import draw_counts, epoch_size
-from engine.runtime.threads import prefetch
+from engine.datasets.loader_processes import StepTimes, next_count, prefetch_factor, room_for
 from engine.datasets.record_dataset import Draw
+from engine.runtime.threads import prefetch
 
 AHEAD = 2  # batches that validation reads ahead
 
@@ -79,12 +80,37 @@ class EpochLoader(DataLoader):
 
     Without processes of its own it reads images in order ahead in a thread, while the model looks at earlier ones.
     Training samples are not read so: they seed Python's and NumPy's generators, which the main thread uses too.
+
+    Attributes:
+        times: of the latest epoch's steps, where the loader is for training.
     """
+
+    times = StepTimes()
 
     def __iter__(self) -> Any:
         batches = super().__iter__()
-        ahead = self.num_workers == 0 and not isinstance(self.sampler, EpochSampler)
-        return prefetch(batches, AHEAD) if ahead else batches
+        if isinstance(self.sampler, EpochSampler):
+            self.times = StepTimes()
+            return self.times.over(batches)
+        return prefetch(batches, AHEAD) if self.num_workers == 0 else batches
+
+    def adapted(self, device: torch.device) -> tuple["EpochLoader", str]:
+        """Return a loader of the same batches with more processes where steps waited for them, else this one.
+
+        Args:
+            device: that trains.
+
+        Returns:
+            The loader, of which the number of processes changes the speed and nothing else; and a line that says it.
+        """
+        cached = sum(image.nbytes for image in getattr(self.dataset, "ims", []) if image is not None)
+        batch_bytes = _batch_bytes(self.dataset, self.batch_size or 1)
+        most, limit = room_for(self.num_workers, device, self.times.idle_cores(), batch_bytes, cached)
+        count, line = next_count(self.num_workers, self.times, min(most, len(self)), limit)
+        if count == self.num_workers:
+            return self, line
+        self.close()
+        return make_loader(self.dataset, self.batch_size or 1, count, self.sampler, device), line
 
     def reset(self) -> None:
         """Do nothing: workers get everything that changes with each sample's key."""
@@ -110,7 +136,7 @@ def make_loader(
     Args:
         dataset: with a `collate_fn`.
         batch: images a batch.
-        workers: processes at most; never more than batches, and none for a single batch.
+        workers: processes; never more than batches, and none for a single batch.
         sampler: order of training samples; None for validation, in order.
         device: where batches go; a GPU gets pinned memory.
         rank: this process's number among `world`.
@@ -127,8 +153,13 @@ def make_loader(
         dataset,
         **order,
         num_workers=workers,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=prefetch_factor(workers, _batch_bytes(dataset, batch)) if workers else None,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
         collate_fn=dataset.collate_fn,
     )
+
+
+def _batch_bytes(dataset: Any, batch: int) -> int:
+    """Return the memory of a batch's images in bytes; 0 where they have no common size."""
+    return int(batch * getattr(dataset, "channels", 3) * getattr(dataset, "imgsz", 0) ** 2)

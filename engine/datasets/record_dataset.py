@@ -9,17 +9,14 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import psutil
 
 from engine.errors import UsageError
 from data.channels import image_channels
 
 from engine.datasets.augmentation.samples import OnePassSamples
+from engine.datasets.memory_budget import keeps_images
 from engine.runtime.log import LOGGER
 from models.upstream.data import Albumentations, BaseMixTransform, Compose, Mosaic, YOLODataset
-
-AUTO_SHARE, AUTO_BYTES = 0.25, 4 << 30  # of free memory, and in all, that images may take unasked
-FORCED_SHARE = 0.8  # with --cache ram
 
 
 class Draw(NamedTuple):
@@ -107,6 +104,7 @@ class RecordDataset(YOLODataset):
         records: the images of one split.
         cache: "auto" keeps the images in memory where they fit easily, "ram" where they fit at all, "off" never.
         stretch: spread the values of images of more than 8 bits.
+        reduced_decode: decode JPEGs at a part of their size, where that is at least `imgsz`.
         factors: how often an epoch shows each image, (n,); partners of a mosaic are drawn in proportion. None draws
             all alike.
         kwargs: as for YOLODataset.
@@ -120,6 +118,7 @@ class RecordDataset(YOLODataset):
         *,
         cache: str = "off",
         stretch: bool = False,
+        reduced_decode: bool = False,
         factors: np.ndarray | None = None,
         **kwargs: Any,
     ) -> None:
@@ -127,7 +126,7 @@ class RecordDataset(YOLODataset):
             raise UsageError("the data set has no usable image in this split")
         self.records = list(records)
         self.factors = factors
-        self.stretch = stretch
+        self.stretch, self.reduced_decode = stretch, reduced_decode
         super().__init__(img_path="", cache=None, **kwargs)
         self.plain_transforms = self.transforms
         if self.augment:
@@ -205,29 +204,30 @@ class RecordDataset(YOLODataset):
         cached = self.ims[i]
         if cached is not None:
             return cached, self.im_hw0[i], self.im_hw[i]
-        image = self._read(i)
-        height, width = image.shape[:2]
+        image, (height, width) = self._read(i)
         ratio = self.imgsz / max(height, width)
-        if ratio != 1:
+        if max(image.shape[:2]) != self.imgsz:
             size = min(math.ceil(width * ratio), self.imgsz), min(math.ceil(height * ratio), self.imgsz)
             smooth = cv2.INTER_LINEAR if self.augment or ratio > 1 else cv2.INTER_AREA
             image = cv2.resize(image, size, interpolation=smooth)
             image = image if image.ndim == 3 else image[..., None]
         return image, (height, width), image.shape[:2]
 
-    def _read(self, i: int) -> np.ndarray:
-        """Read an image at its own size, (h, w, c) uint8, colour as BGR.
+    def _read(self, i: int) -> tuple[np.ndarray, tuple[int, int]]:
+        """Read an image, (h, w, c) uint8, colour as BGR, perhaps at a part of its size; and its (height, width).
 
         Raises:
             UsageError: if the file can no longer be read, or has other channels by now.
         """
-        image = image_channels.read(self.im_files[i], self.channels, self.stretch)
+        size = self.records[i].height, self.records[i].width
+        longer = self.imgsz if self.reduced_decode else max(size)
+        image, size = image_channels.read_reduced(self.im_files[i], size, longer, self.channels, self.stretch)
         if image is None:
             raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more")
         wrong = image_channels.mismatch(image, self.channels)
         if wrong:
             raise UsageError(f"{self.im_files[i]}: {wrong}")
-        return image
+        return image, size
 
     def __getitem__(self, key: Any) -> dict[str, Any]:
         """Return one sample: for a Draw with its own random numbers, for a number the unaugmented image."""
@@ -263,16 +263,9 @@ class RecordDataset(YOLODataset):
 
     def _cache(self, mode: str) -> None:
         """Keep all images at training size in memory if `mode` and the free memory allow it."""
-        needed = sum(self._cached_bytes(record) for record in self.records)
-        free = psutil.virtual_memory().available
-        allowed = {"off": 0, "auto": min(AUTO_SHARE * free, AUTO_BYTES), "ram": FORCED_SHARE * free}[mode]
-        if needed > allowed:
-            if mode == "ram":
-                gib = f"{needed / 2**30:.1f} GiB needed, {free / 2**30:.1f} GiB free"
-                LOGGER.warning(f"{self.prefix}--cache ram: images stay on disk ({gib})")
-            return
-        self.cache = "ram"
-        self.cache_images()
+        if keeps_images(mode, sum(self._cached_bytes(record) for record in self.records), self.prefix):
+            self.cache = "ram"
+            self.cache_images()
 
     def _cached_bytes(self, record: Any) -> int:
         ratio = self.imgsz / max(record.width, record.height)

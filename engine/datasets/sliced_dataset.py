@@ -64,13 +64,14 @@ class SlicedDataset(RecordDataset):
         canvas = np.ceil(np.array(shapes) * self.imgsz / self.stride + self.pad)
         self.batch_shapes = canvas.astype(int) * self.stride
 
-    def _read(self, i: int) -> np.ndarray:
+    def _read(self, i: int) -> tuple[np.ndarray, tuple[int, int]]:
         """Cut a view from its image; the latest image is kept, since its other views are often wanted next."""
         number, latest = int(self.image_of[i]), self._latest
         if latest is None or latest[0] != number:
-            latest = self._latest = (number, super()._read(i))
+            latest = self._latest = (number, super()._read(i)[0])
         left, top, right, bottom = self.windows[i]
-        return latest[1][top:bottom, left:right].copy()
+        view = latest[1][top:bottom, left:right].copy()
+        return view, view.shape[:2]
 
 
 def sliced(slicing: Slicing | None, records: Sequence[Any], **kwargs: Any) -> RecordDataset:

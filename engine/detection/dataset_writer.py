@@ -89,7 +89,7 @@ def _write_image(path: Path, detections: FrameDetections) -> None:
 
 def label_rows(detections: FrameDetections) -> str:
     """Return the rows of a label file: class, centre x, centre y, width, height in parts of the image, confidence."""
-    height, width = detections.image.shape[:2]
+    height, width = detections.size
     rows = []
     for box, score, number in zip(detections.boxes, detections.scores, detections.classes, strict=True):
         left, top, right, bottom = (float(value) for value in box)

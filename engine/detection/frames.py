@@ -15,6 +15,7 @@ class Frame:
         number: of the frame in its video or stream, from 1; None for an image.
         count: frames that the file announces, after --vid-stride; 0 where unknown.
         fps: of the video as written again, after --vid-stride.
+        size: (height, width) of an image that was decoded at a part of it (--reduced-decode); None for all others.
     """
 
     path: str
@@ -22,6 +23,7 @@ class Frame:
     number: int | None = None
     count: int = 0
     fps: float = FPS_UNKNOWN
+    size: tuple[int, int] | None = None
 
 
 @dataclass

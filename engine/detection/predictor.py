@@ -23,7 +23,7 @@ from engine.errors import UsageError
 from engine.ops.letterbox import Letterbox, canvas_size, letterbox
 from engine.ops.nms_numpy import filter_by_confidence, image_nms, passing_rows
 from engine.runtime.gpu_advice import without_unusable_gpu
-from engine.runtime.image_size import canvas_limit
+from engine.runtime.image_size import canvas_limit, check_reduced_decode
 from engine.runtime.stage_timer import Stopwatch
 from engine.runtime.threads import prefetch
 from models.upstream import environment
@@ -75,6 +75,7 @@ class Predictor:
     """
 
     def __init__(self, options: Namespace, weights: Any) -> None:
+        check_reduced_decode(options)
         self.options, self.weights = options, weights
         self.observer: Observer | None = None
         self.watch = Stopwatch()
@@ -166,6 +167,7 @@ class Predictor:
     def detections(self) -> Generator[FrameDetections, None, None]:
         """Yield detections image by image, in the order of the source."""
         ahead = 1 if self.source.mode == "stream" else AHEAD
+        self.reader.longer = max(self.size) if self.options.reduced_decode else None
         with closing(prefetch(self._prepared(), ahead)) as prepared:
             with closing(prefetch(self._detections(prepared), ahead)) as detections:
                 for batch in detections:
@@ -278,7 +280,7 @@ class Predictor:
             rows_by_image, batch.images, batch.frames, batch.letterboxes, strict=True
         ):
             classes = rows[:, 5].astype(np.int64)
-            boxes, shown = letterboxed.boxes_to_image(rows[:, :4]), displayable(image)
+            boxes, shown = letterboxed.boxes_to_image(rows[:, :4], frame.size), displayable(image)
             detections.append(
                 FrameDetections(shown, frame, boxes, rows[:, 4], classes, self.backend.names, dict(batch.speed))
             )

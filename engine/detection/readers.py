@@ -36,6 +36,7 @@ class FileReader:
 
     def __init__(self, files: list[str], batch: int = 1, vid_stride: int = 1, stretch: bool = False) -> None:
         self.stretch, self.channels = stretch, 3
+        self.longer: int | None = None  # side in pixels that JPEGs may be decoded at; None decodes them whole
         self.files, self.bs, self.vid_stride = files, batch, vid_stride
         self.report = SourceReport()
         self._videos: dict[str, bool] = {}
@@ -78,10 +79,10 @@ class FileReader:
             if self._is_video_inside(file):
                 yield from self._video(file)
                 continue
-            image = self._read_image(file)
+            image, size = self._read_image(file)
             if image is not None:
                 self.report.images += 1
-                yield Frame(file), image
+                yield Frame(file, size=size if size != image.shape[:2] else None), image
 
     def _is_video(self, file: str) -> bool:
         """Tell whether a file is a video; by its content where its suffix is no image's."""
@@ -106,25 +107,28 @@ class FileReader:
     def _skip(self, file: str, reason: str) -> None:
         self.report.skipped.append((file, reason))
 
-    def _read_image(self, file: str) -> np.ndarray | None:
-        """Return an image, or None after noting why it is skipped."""
+    def _read_image(self, file: str) -> tuple[np.ndarray | None, tuple[int, int]]:
+        """Return an image, or None after noting why it is skipped; and the (height, width) of the whole of it."""
         if file.lower().startswith(WEB):
-            return self._fetch(file)
+            image = self._fetch(file)
+            return image, (0, 0) if image is None else image.shape[:2]
         from data.image_probe import probe, sniff
 
         path = Path(file)
         array = self.channels != 3 and path.suffix.lower() == image_channels.ARRAYS
         if path.is_file() and not array and path.suffix.lower() not in image_suffixes() and sniff(path) is None:
             self._skip(file, NO_MEDIUM)
-            return None
+            return None, (0, 0)
         properties = probe(path, decode=False, channels=self.channels)  # it is decoded below
         for issue in properties.issues:
             if properties.width and issue.kind not in ("exif-rotated", "deep" if self.stretch else ""):
                 self.report.notes.append((file, issue.message))
         if not properties.width:
             self._skip(file, "; ".join(issue.message for issue in properties.issues))
-            return None
-        return self._decoded(file, image_channels.read(path, self.channels, self.stretch))
+            return None, (0, 0)
+        size = properties.height, properties.width
+        image, size = image_channels.read_reduced(path, size, self.longer or max(size), self.channels, self.stretch)
+        return self._decoded(file, image), size
 
     def _decoded(self, file: str, image: np.ndarray | None) -> np.ndarray | None:
         problem = "OpenCV cannot decode it" if image is None else image_channels.mismatch(image, self.channels)

@@ -36,6 +36,11 @@ class FrameDetections:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return the (height, width) in whose pixels the boxes are; `image` may have been decoded at a part of it."""
+        return self.frame.size or self.image.shape[:2]
+
     def name(self, number: int) -> str:
         """Return a class's name."""
         return self.names.get(int(number), str(int(number)))
@@ -59,5 +64,8 @@ class FrameDetections:
         made = Results(
             self.image, path=self.frame.path, names=self.names, boxes=torch.from_numpy(rows), speed=self.speed
         )
+        if self.frame.size is not None:
+            made.orig_shape = self.size
+            made.update(boxes=torch.from_numpy(rows))
         made.frame = self.frame
         return made

@@ -176,7 +176,7 @@ def _detect_and_write(predictor: Predictor, options: Namespace, outputs: Outputs
 def _summary_line(detections: FrameDetections) -> str:
     frame = detections.frame
     where = frame.path if frame.number is None else f"{frame.path} frame {frame.number}/{frame.count or '?'}"
-    height, width = detections.image.shape[:2]
+    height, width = detections.size
     return printable(f"{where}: {width}x{height} {detections.summary()}, {detections.speed['inference']:.1f} ms")
 
 

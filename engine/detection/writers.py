@@ -148,7 +148,7 @@ class Outputs:
         writer.write(drawn if size == first else cv2.resize(drawn, first))
 
     def _write_labels(self, detections: FrameDetections, path: Path) -> None:
-        height, width = detections.image.shape[:2]
+        height, width = detections.size
         rows: list[str] = []
         for (left, top, right, bottom), score, number in zip(
             detections.boxes, detections.scores, detections.classes, strict=True

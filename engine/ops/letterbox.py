@@ -28,11 +28,20 @@ class Letterbox:
     left: int
     top: int
 
-    def boxes_to_image(self, boxes: np.ndarray) -> np.ndarray:
-        """Map corners (n, 4) from the canvas to the image, and clip them at its border."""
+    def boxes_to_image(self, boxes: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Map corners from the canvas to the image, and clip them at its border.
+
+        Args:
+            boxes: (n, 4) in pixels of the canvas.
+            size: (height, width) of the image as its file has it, where it was decoded at a part of it.
+
+        Returns:
+            (n, 4) in pixels of the image, or of the file's.
+        """
+        height, width = size or (self.height, self.width)
         grey = np.array([self.left, self.top] * 2, np.float32)
-        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
-        return ((boxes - grey) / scale).clip(0, np.array([self.width, self.height] * 2, np.float32))
+        scale = np.array([self.scale_x * (self.width / width), self.scale_y * (self.height / height)] * 2, np.float32)
+        return ((boxes - grey) / scale).clip(0, np.array([width, height] * 2, np.float32))
 
 
 def canvas_size(images: Sequence[np.ndarray], size: tuple[int, int], stride: int, tight: bool) -> tuple[int, int]:

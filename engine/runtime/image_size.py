@@ -73,3 +73,22 @@ def canvas_limit(asked: int | Sequence[int | None] | None, trained: int, stride:
     if (height, width) != (sides[0], sides[-1]):
         LOGGER.info(f"--imgsz {said}: taken as {height}×{width}, multiples of {stride}")
     return height, width
+
+
+def check_reduced_decode(options: Any) -> None:
+    """Refuse --reduced-decode where images are wanted at their own size.
+
+    Args:
+        options: of train.py, val.py or detect.py.
+
+    Raises:
+        UsageError: naming the flag that does not go with it.
+    """
+    if not options.reduced_decode:
+        return
+    for name in ("slice", "maps", "track", "view_img", "save_crop", "save_dataset"):
+        if getattr(options, name, None):
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"--reduced-decode: {flag} needs images at their own size; leave out one of the two")
+    if not getattr(options, "nosave", True) and hasattr(options, "source"):
+        raise UsageError("--reduced-decode: boxes are drawn on images at their own size; add --nosave, or leave it out")

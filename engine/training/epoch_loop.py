@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 import torch
 
+from engine.datasets.loader import EpochLoader
 from engine.errors import RunFailed
 from engine.runtime import distributed
 from engine.runtime.devices import memory_format
@@ -31,6 +32,7 @@ class EpochTrainer(DetectionTrainer):
         process: rank of this process.
         precision: what the forward pass computes in.
         frozen: names of the parameters that stay as they are.
+        workers_given: the number of loader processes stays as it is.
         nominal_accumulate: batches a step after the warm-up.
         trouble: what stopped being finite in this epoch; empty while all is well.
     """
@@ -42,6 +44,7 @@ class EpochTrainer(DetectionTrainer):
     precision: Precision
     frozen: set[str]
     nominal_accumulate: int
+    workers_given: bool
     trouble: str = ""
     _norm: torch.Tensor | None = None  # of the gradients about to be used
     _skipped = 0  # steps of this epoch that fp16's scaler did not take
@@ -78,6 +81,7 @@ class EpochTrainer(DetectionTrainer):
 
     def _model_train(self) -> None:
         """Begin an epoch: reset what must not depend on earlier ones."""
+        self._adapt_loader()
         self.model.train()
         model = unwrap_model(self.model)
         for name, module in model.named_modules():
@@ -91,6 +95,15 @@ class EpochTrainer(DetectionTrainer):
         self.trouble = ""
         if self.process.world > 1:
             self._agree(model)
+
+    def _adapt_loader(self) -> None:
+        """Take more loader processes where the last epoch's steps waited, until a choice stays."""
+        if self.workers_given or not isinstance(self.train_loader, EpochLoader) or not self.train_loader.times.steps:
+            return
+        before = self.train_loader
+        self.train_loader, line = before.adapted(self.device)
+        self.workers_given = self.train_loader is before  # nothing more to choose
+        LOGGER.info(line)
 
     def _agree(self, model: Any) -> None:
         """Begin an epoch alike in all processes: batch norms' averages, stopper's verdict, how the loss counts."""

@@ -21,7 +21,7 @@ from engine.runtime.devices import check_device, check_processes
 from engine.runtime.figures import saved_as_pdf_too
 from engine.runtime.fonts import prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
-from engine.runtime.image_size import rounded
+from engine.runtime.image_size import check_reduced_decode, rounded
 from engine.runtime.log import LOGGER
 from engine.runtime.signals import terminating_as_interrupt
 from engine.training import hyperparameters
@@ -62,7 +62,7 @@ def train(**options: "Unpack[TrainOptions]") -> DetectorTrainer:
     """
     settings = options_from(train_parser(), "train", options)
     settings.demo = not options
-    settings.epochs_given = "epochs" in options
+    settings.epochs_given, settings.workers_given = "epochs" in options, "workers" in options
     return run_training(settings)
 
 
@@ -87,8 +87,10 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
     resume_from, folder = None, None
     epochs = options.epochs if vars(options).pop("epochs_given", False) else None
     resume_after_restart(options, epochs)
+    workers_given = getattr(options, "workers_given", False)
     if options.resume:
         options, resume_from, folder = continue_run(options, epochs)
+        options.workers_given = workers_given or getattr(options, "workers_given", False)
     else:
         _fill_in(options)
     if here.world == 1:
@@ -96,6 +98,7 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
         check_device(device)
     check_processes(here, device, options.batch_size, options.sync_bn)
     check_oversampling(options)
+    check_reduced_decode(options)
     for flag in ("compile", "slice"):
         if getattr(options, flag) and here.world > 1:
             raise UsageError(f"--{flag}: works in one process; leave it out with torchrun")

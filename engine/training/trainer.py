@@ -10,6 +10,7 @@ import torch
 
 from attention.older_torch import buffers_left_alone
 from engine.datasets.loader import EpochSampler, make_loader
+from engine.datasets.loader_processes import first_count
 from engine.datasets.record_dataset import RecordDataset
 from engine.datasets.sliced_dataset import sliced
 from engine.errors import RunFailed
@@ -69,12 +70,14 @@ class DetectorTrainer(EpochTrainer):
         super().__init__(overrides=overrides)
         self.model = model
         self.precision = choose(options["amp"], self.device)
-        self.loader_workers = _worker_count(options["workers"], self.device)
+        self.workers_given = options.get("workers_given", False)
+        self.loader_workers = options["workers"] if self.workers_given else first_count(options["workers"], self.device)
         if resume_from is not None:
             take_over_threads(resume_from, self.device, self.precision.name)
         LOGGER.info(device_line(self.device))
         LOGGER.info(f"arithmetic: {self.precision.name} ({self.precision.reason})")
-        LOGGER.info(f"threads: {torch.get_num_threads()}, loader processes: {self.loader_workers}")
+        asked = ", as --workers says" if self.workers_given else ""
+        LOGGER.info(f"threads: {torch.get_num_threads()}, loader processes: {self.loader_workers}{asked}")
         if self.process.world > 1:
             LOGGER.info(f"processes: {self.process.world}, {self.process.local_world} of them on this machine")
 
@@ -109,7 +112,7 @@ class DetectorTrainer(EpochTrainer):
             slicing,
             img_path.records,
             cache=self.options["cache"] or "auto",
-            stretch=self.options.get("stretch", False),
+            **{name: self.options.get(name, False) for name in ("stretch", "reduced_decode")},
             factors=repeat_factors(samples, self.info, self.options) if train else None,
             data=self.data,
             imgsz=self.args.imgsz,
@@ -286,13 +289,3 @@ class DetectorTrainer(EpochTrainer):
         self.metrics = self.validator.alone(loader, load_model(best))
         self.metrics.pop("fitness", None)
         self.run_callbacks("on_fit_epoch_end")
-
-
-def _worker_count(wanted: int, device: torch.device) -> int:
-    """Return how many loader processes help: on CPUs they would only take the cores from the model."""
-    from models.upstream.environment import usable_cores
-
-    cores = max(1, usable_cores() // distributed.process_rank().local_world)  # which this machine's processes share
-    if device.type == "cpu":
-        return min(wanted, max(0, cores // 4))
-    return min(wanted, cores)

@@ -17,7 +17,7 @@ from engine.runtime.devices import check_device, check_runtime
 from engine.runtime.figures import saved_as_pdf_too
 from engine.runtime.fonts import prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
-from engine.runtime.image_size import size_of
+from engine.runtime.image_size import check_reduced_decode, size_of
 from engine.runtime.log import LOGGER
 from engine.validation.validator import Validator, check_channels
 
@@ -64,6 +64,7 @@ def run_validation(options: Namespace) -> dict[str, Any]:
         options.conf_thres, options.iou_thres, options.noplots = 0.25, 0.45, True
     options.device = without_unusable_gpu(options.device)
     check_device(options.device)
+    check_reduced_decode(options)
     split = "val" if options.task == "speed" else options.task
     model = load_weights(options.weights, options)
     check_runtime(model, options.device, options.half, options.dnn)
@@ -82,7 +83,7 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     )
     if not options.noplots:
         prepare_plots(names, getattr(model, "names", {}))
-    validator.stretch = options.stretch
+    validator.stretch, validator.reduced_decode = options.stretch, options.reduced_decode
     validator.slicing = Slicing.of(options)
     validator.workers = options.workers if _on_gpu() else 0
     with saved_as_pdf_too(options.pdf):

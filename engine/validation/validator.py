@@ -70,7 +70,7 @@ class Validator(DetectionValidator):
         self.info = info
         self.keep_boxes = keep_boxes
         self.dtype: torch.dtype | None = None  # what training's forward pass computes in, on GPUs; None: full precision
-        self.stretch = False  # values of images of more than 8 bits
+        self.stretch = self.reduced_decode = False  # how images are read, see `RecordDataset`
         self.slicing: Slicing | None = None  # how large images are cut into windows
         self.workers = 0  # loader processes; ultralytics sets its own setting to 0 on CPUs
         self.boxes: list[np.ndarray] = []  # (n, 7): record, class, x, y, width, height in pixels, score
@@ -105,6 +105,7 @@ class Validator(DetectionValidator):
             self.slicing,
             img_path.records,
             stretch=self.stretch,
+            reduced_decode=self.reduced_decode,
             data=self.data,
             imgsz=sizes[0],
             augment=False,

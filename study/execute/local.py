@@ -83,7 +83,7 @@ def prepare(plan: Plan, run: Run, threads: int) -> None:
         "options": {
             "imgsz": plan.options["imgsz"],
             "single_cls": plan.options["single_cls"],
-            **({"stretch": True} if plan.options["stretch"] else {}),
+            **{name: True for name in ("stretch", "reduced_decode") if plan.options[name]},
             "data_root": plan.spec.data_root if plan.data == plan.spec.data else None,
         },
     }

@@ -26,7 +26,7 @@ def measure(weights: Path, data: str, split: str, folder: Path, options: dict[st
         split: its name.
         folder: where metrics.json, matches.npz and boxes.npz are written. Images are kept by their position in the
             split, since the data may have moved when the boxes are drawn.
-        options: of the training: imgsz, single_cls, stretch, data_root.
+        options: of the training: imgsz, single_cls, stretch, reduced_decode, data_root.
         device: as for --device.
 
     Raises:
@@ -41,6 +41,7 @@ def measure(weights: Path, data: str, split: str, folder: Path, options: dict[st
         keep_boxes=True,
     )
     validator.stretch = options.get("stretch", False)
+    validator.reduced_decode = options.get("reduced_decode", False)
     validator.workers = 0
     validator(model=load_model(weights))
     truths, detections = validator.report_inputs()

@@ -129,7 +129,7 @@ def _train(spec: ScanSpec, run: Run, device: str, plugins: Sequence[Path]) -> No
         **{"plugins": list(map(str, plugins)), "data": spec.data, "split": "val", "threads": torch.get_num_threads()},
         "options": {
             **{"imgsz": _size(spec, STRIDE), "single_cls": options["single_cls"], "data_root": spec.data_root},
-            **({"stretch": True} if options["stretch"] else {}),
+            **{name: True for name in ("stretch", "reduced_decode") if options[name]},
         },
     }
     before = read_json(run.folder / "run.json")
@@ -163,6 +163,7 @@ def _images(spec: ScanSpec, dataset: Dataset, model: Detector) -> tuple[torch.Te
     served = RecordDataset(
         [records[number] for number in sorted(chosen)],
         stretch=options["stretch"],
+        reduced_decode=options["reduced_decode"],
         data=describe(dataset.names, dataset.splits, options["single_cls"]),
         imgsz=_size(spec, stride),
         augment=False,

@@ -10,7 +10,7 @@ import pytest
 from ultralytics.utils.patches import imread
 
 from data import DataError, load_dataset, read_config
-from data.channels.image_channels import displayable, mismatch, read
+from data.channels.image_channels import displayable, mismatch, read, read_reduced
 
 DRAW = np.random.default_rng(5)
 COLOUR = DRAW.integers(0, 256, (12, 9, 3), np.uint8)
@@ -119,3 +119,34 @@ def test_images_of_other_channels_cost_a_line_each(tmp_path: Path) -> None:
     grey = load_dataset({"path": str(tmp_path), "train": "images", "names": ["x"], "channels": 1})["train"]
     assert {record.path.name for record in grey} == {path.name for path in paths.values()}
     assert {issue.file.name for issue in grey.issues if issue.kind == "channels"} == {"own.npy", "three.npy"}
+
+
+def smooth_image(height: int, width: int) -> np.ndarray:
+    noise = np.random.default_rng(2).integers(0, 256, (height // 16 + 2, width // 16 + 2, 3), np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize(
+    ("longer", "expected"), [(81, (121, 160)), (80, (61, 80)), (41, (61, 80)), (40, (31, 40)), (10, (16, 20))]
+)
+def test_a_jpeg_is_reduced_as_far_as_its_longer_side_allows(tmp_path: Path, longer: int, expected: tuple) -> None:
+    path, image = tmp_path / "a.jpg", smooth_image(121, 160)
+    cv2.imwrite(str(path), image)
+    found, size = read_reduced(path, (121, 160), longer)
+    assert size == (121, 160)
+    assert found.shape[:2] == expected
+    part = 160 // expected[1]  # the last row shows what there is of so many
+    padded = np.pad(image, ((0, expected[0] * part - 121), (0, 0), (0, 0)), "edge")
+    small = cv2.resize(padded, expected[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(found.astype(int) - small).mean() < 4  # of 255
+
+
+def test_what_is_no_jpeg_or_not_of_the_size_said_is_read_whole(tmp_path: Path) -> None:
+    image = smooth_image(90, 160)
+    for name in ("a.png", "b.jpg"):
+        cv2.imwrite(str(tmp_path / name), image)
+    assert read_reduced(tmp_path / "a.png", (90, 160), 40)[0].shape == image.shape
+    found, size = read_reduced(tmp_path / "b.jpg", (60, 200), 40)
+    assert found.shape[:2] == size == (90, 160)
+    assert read_reduced(tmp_path / "b.jpg", (90, 160), 40, channels=1)[0].shape == (90, 160, 1)
+    assert read_reduced(tmp_path / "none.jpg", (90, 160), 40) == (None, (90, 160))

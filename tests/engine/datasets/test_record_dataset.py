@@ -128,6 +128,19 @@ def test_images_have_their_longer_side_at_training_size(records):
     assert shapes == [(64, 32), (32, 64)]
 
 
+def test_a_jpeg_decoded_at_half_its_size_is_nearly_the_same_sample(tmp_path):
+    noise = np.random.default_rng(3).integers(0, 256, (12, 16, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.jpg"), cv2.resize(noise, (161, 121), interpolation=cv2.INTER_CUBIC))
+    given = [record(tmp_path / "a.jpg", 161, 121, [[20, 30, 100, 90]])]
+    whole, reduced = (dataset(given, augment=False, reduced_decode=flag, rect=True, pad=0.5) for flag in (False, True))
+    assert reduced._read(0)[0].shape == (61, 81, 3)
+    one, other = whole[0], reduced[0]
+    assert one["ori_shape"] == other["ori_shape"] == (121, 161)
+    assert torch.equal(one["bboxes"], other["bboxes"])
+    assert one["img"].shape == other["img"].shape
+    assert (one["img"].float() - other["img"].float()).abs().mean() < 4
+
+
 def test_nothing_is_written_beside_the_images(records, tmp_path):
     before = sorted(tmp_path.iterdir())
     samples = dataset(records, cache="ram")

@@ -104,3 +104,31 @@ def test_nothing_to_find_and_no_image_are_told_apart(predictor):
     with pytest.raises(UsageError, match="give \\(h, w, 3\\) uint8"):
         predictor(np.zeros((40, 30, 3), np.float32))
     assert predictor.names[7] == "7"
+
+
+def test_a_jpeg_decoded_at_a_quarter_of_its_size_shows_the_same_objects(weights, image, tmp_path):
+    path = tmp_path / "large.jpg"
+    large = cv2.resize(image, (4 * SIZE, 4 * SIZE), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(path), large[: 3 * SIZE], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    flags = {"backend": "torch", "imgsz": SIZE, "device": "cpu", "nosave": True}
+    whole, reduced = (next(engine.detect(weights, path, **flags, reduced_decode=flag)) for flag in (False, True))
+    assert reduced.orig_img.shape == (3 * SIZE // 4, SIZE, 3)
+    assert reduced.orig_shape == whole.orig_shape == (3 * SIZE, 4 * SIZE)
+    assert len(whole.boxes) == len(reduced.boxes) > 0
+    for one, other in zip(whole.boxes, reduced.boxes, strict=True):
+        assert one.cls == other.cls
+        assert torch.abs(one.xyxy - other.xyxy).max() < 4 * 1.5  # pixels of the file: under 1.5 of those looked at
+        assert torch.abs(one.xyxyn - other.xyxyn).max() < 1.5 / SIZE * 4 / 3
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "add --nosave"),
+        ({"nosave": True, "slice": 64}, "--slice"),
+        ({"nosave": True, "save_crop": True}, "--save-crop"),
+    ],
+)
+def test_decoding_at_a_part_of_the_size_is_refused_where_the_image_is_wanted(weights, options, says):
+    with pytest.raises(UsageError, match=says):
+        engine.load(weights, reduced_decode=True, **options)

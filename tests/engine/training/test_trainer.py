@@ -13,7 +13,6 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 
 from engine.cli.train_flags import train_parser
 from engine.errors import RunFailed, UsageError
-from engine.training import trainer as trainer_module
 from engine.training.precision import Precision
 from engine.training.run import _overrides, train
 from engine.training.run_state import restore
@@ -272,22 +271,11 @@ def test_a_run_that_goes_on_with_other_loader_processes_ends_the_same(data, tmp_
         patched.setattr(training, "DetectorTrainer", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(**options(data, tmp_path, name="cut"))
-    monkeypatch.setattr("engine.training.trainer._worker_count", lambda wanted, device: 2)
     last = tmp_path / "runs" / "cut" / "weights" / "last.pt"
-    cut = train(resume=str(last))
+    cut = train(resume=str(last), workers=2)
     assert cut.train_loader.num_workers == 2
     expected, found = (trainer.model.state_dict() for trainer in (whole, cut))
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
-
-
-def test_processes_on_one_machine_share_its_cores(monkeypatch):
-    monkeypatch.setattr("models.upstream.environment.usable_cores", lambda: 16)
-    gpu = torch.device("cuda")
-    assert trainer_module._worker_count(8, gpu) == 8
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert trainer_module._worker_count(8, gpu) == 4
-    assert trainer_module._worker_count(8, torch.device("cpu")) == 1
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ SIZE = 96
 STILL = Recipe(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 LOW = {"mosaic": 1.0, "degrees": 0.0, "translate": 0.1, "scale": 0.5, "hsv_h": 0.015, "hsv_s": 0.7, "hsv_v": 0.4}
 TURNING = {"degrees": 12.0, "shear": 4.0, "flipud": 0.5}
+TILTING = {"degrees": 10.0, "shear": 2.0, "perspective": 5e-4, "flipud": 0.5}
 
 
 def smooth_image(number, height, width):
@@ -209,7 +210,7 @@ def test_statistics_agree_with_ultralytics_transforms(photographs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strengths", [{}, TURNING], ids=["scaled", "turned"])
+@pytest.mark.parametrize("strengths", [{}, TURNING, TILTING], ids=["scaled", "turned", "tilted"])
 def test_statistics_of_ten_thousand_samples(photographs, strengths):
     scores = check_statistics(photographs, 10_000, LOW | {"fliplr": 0.5} | strengths)
     assert np.abs(scores).max() < 4, scores.round(1)
