@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
+from attention.option_types import wrong_type
 from attention.timm_names import from_timm
 
 T = TypeVar("T")
@@ -195,6 +196,22 @@ def construct(name: str, channels: int, **kwargs: Any) -> nn.Module:
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"{name} has no option {key!r}; {hint}it takes {', '.join(allowed) or 'no options'}")
     try:
-        return cls(channels, **{**VARIANTS.get(name, {}), **kwargs})
-    except TypeError as error:
-        raise ValueError(f"{name}: an option has a value of the wrong type ({error})") from error
+        mechanism = cls(channels, **{**VARIANTS.get(name, {}), **kwargs})
+    except (TypeError, OverflowError, RuntimeError) as error:
+        said = wrong_type(cls, kwargs)
+        if said or isinstance(error, TypeError):
+            raise ValueError(
+                f"{name}: an option has a value of the wrong type ({said or _in_one_line(error)})"
+            ) from error
+        given = ", ".join(f"{key}={value!r}" for key, value in kwargs.items())
+        raise ValueError(
+            f"{name}: cannot be constructed with {given or 'these channels'}: {_in_one_line(error)}"
+        ) from error
+    if said := wrong_type(cls, kwargs):
+        raise ValueError(f"{name}: an option has a value of the wrong type ({said})")
+    return mechanism
+
+
+def _in_one_line(error: Exception) -> str:
+    """Return the first line of a message, which in torch's go on for pages."""
+    return str(error).partition("\n")[0]

@@ -18,7 +18,7 @@ PACKAGES = ("attention", "data", "metrics", "models", "engine", "study", "playgr
 LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "": (("attention", "data", "metrics"), ("models",), ("engine",), ("study",), ("playground",)),
     "attention": (
-        ("older_torch", "timm_names"),
+        ("older_torch", "timm_names", "option_types"),
         ("registry", "flops", "attended"),
         ("layers",),
         ("mechanisms", "identity_start"),

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+MOST_REDUCED = 65536  # channels of a bottleneck; more is a slip of the pen, and memory would not hold it
+
 
 def positive(**values: object) -> None:
     """Check that arguments are whole numbers of at least 1.
@@ -60,20 +62,23 @@ def reduced_channels(channels: int, reduction: float, minimum: int) -> int:
         max(C // r, minimum).
 
     Raises:
-        ValueError: if an argument is not positive.
+        ValueError: if an argument is not positive, or the bottleneck would be wider than any map.
     """
     positive(channels=channels, min_hidden=minimum)
     if not reduction > 0:
         raise ValueError(f"reduction={reduction!r}, expected a positive number")
+    if channels / reduction > MOST_REDUCED:
+        raise ValueError(f"reduction={reduction!r} would widen {channels} channels to more than {MOST_REDUCED}")
     return max(int(channels // reduction), minimum)
 
 
-def largest_divisor(channels: int, most: int) -> int:
+def largest_divisor(channels: int, most: int, name: str = "groups") -> int:
     """Largest number of equal groups that is at most the wanted one.
 
     Args:
         channels: what is divided.
         most: the number wanted.
+        name: of the option that says it.
 
     Returns:
         The largest divisor of channels that does not exceed most.
@@ -81,7 +86,7 @@ def largest_divisor(channels: int, most: int) -> int:
     Raises:
         ValueError: if an argument is below 1.
     """
-    positive(channels=channels, groups=most)
+    positive(**{"channels": channels, name: most})
     return next(n for n in range(min(most, channels), 0, -1) if channels % n == 0)
 
 

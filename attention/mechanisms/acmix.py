@@ -60,7 +60,7 @@ class ACmix(nn.Module):
         super().__init__()
         positive(channels=channels, heads=heads)
         odd(kernel_size=kernel_size, conv_kernel=conv_kernel)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.kernel_size = kernel_size
         self.width = width = channels // self.heads
         area = conv_kernel**2

@@ -65,7 +65,7 @@ class AggregatedAttention(nn.Module):
         for name, side in (("pool_size", pool_size), ("pretrain_size", pretrain_size)):
             if side is not None:
                 positive(**{name: side})
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.sr_ratio = sr_ratio
         self.kernel_size = kernel_size
         self.pool_size = pool_size

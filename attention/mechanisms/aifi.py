@@ -56,7 +56,7 @@ class AIFI(nn.Module):
             raise ValueError(f"channels={channels} is not divisible by 4: sine and cosine of two axes share them")
         if not temperature > 0:
             raise ValueError(f"temperature={temperature!r}, expected a positive number")
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.scale = (channels // self.heads) ** -0.5
         self.norm_first = norm_first
         self.temperature = temperature

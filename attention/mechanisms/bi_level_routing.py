@@ -38,7 +38,7 @@ class BiLevelRouting(nn.Module):
     def __init__(self, channels: int, heads: int = 8, *, regions: int = 7, top_k: int = 4) -> None:
         super().__init__()
         positive(channels=channels, heads=heads, regions=regions, top_k=top_k)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.regions = regions
         self.top_k = top_k
         self.scale = channels**-0.5

@@ -44,7 +44,7 @@ class CAFM(nn.Module):
         super().__init__()
         positive(channels=channels, heads=heads)
         one_of(definition, ("code", "paper"), "definition")
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.definition = definition
         width = channels // self.heads
         self.temperature = nn.Parameter(torch.ones(self.heads, 1, 1))

@@ -62,7 +62,7 @@ class CascadedGroupAttention(nn.Module):
             raise ValueError(f"kernels={kernels!r}, expected an odd size or a list of them")
         for size in sizes:
             odd(kernels=size)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.key_width = key_width
         self.scale = key_width**-0.5
         self.window = window

@@ -100,7 +100,7 @@ class CloAtt(nn.Module):
         odd(kernel_size=kernel_size)
         if not 0 <= local <= 1:
             raise ValueError(f"local={local!r}, expected a number from 0 to 1")
-        heads = largest_divisor(channels, heads)
+        heads = largest_divisor(channels, heads, "heads")
         width, near = channels // heads, int(heads * local)
         branches: list[nn.Module] = []
         if near:

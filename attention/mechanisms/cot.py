@@ -44,7 +44,7 @@ class CoT(Merging):
         positive(channels=channels, min_hidden=min_hidden)
         if not reduction > 0:
             raise ValueError(f"reduction={reduction}, expected a positive number")
-        self.share = largest_divisor(channels, share)
+        self.share = largest_divisor(channels, share, "share")
         sets, half = channels // self.share, max(channels // 2, 1)
         hidden = max(int(2 * channels // reduction), min_hidden)
         self.key = ConvNorm(channels, channels, 3, groups=largest_divisor(channels, 4), act=nn.ReLU(inplace=True))

@@ -75,7 +75,7 @@ class DeformableAttention(nn.Module):
         super().__init__()
         positive(channels=channels, heads=heads, groups=groups, stride=stride)
         odd(kernel_size=kernel_size)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.groups = largest_divisor(channels, groups)
         self.scale = (channels // self.heads) ** -0.5
         self.offset_range = offset_range

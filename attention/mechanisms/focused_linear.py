@@ -64,7 +64,7 @@ class FocusedLinear(nn.Module):
             raise ValueError(f"focus={focus!r}, expected a positive number")
         if table:
             positive(table=table)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.focus = focus
         width = channels // self.heads
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=qkv_bias)

@@ -49,7 +49,7 @@ class MHSA2D(nn.Module):
     ) -> None:
         super().__init__()
         positive(channels=channels, heads=heads, max_size=max_size)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.width = channels // self.heads
         self.scale = self.width**-0.5 if scaled else 1.0
         self.max_size = max_size

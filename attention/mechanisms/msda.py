@@ -55,7 +55,7 @@ class MSDA(nn.Module):
             raise ValueError(f"dilations={dilations!r}, expected a list such as [1, 2, 3]")
         for dilation in dilations:
             positive(dilations=dilation)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.kernel_size = kernel_size
         self.width = channels // self.heads
         least, more = divmod(self.heads, len(dilations))

@@ -35,7 +35,7 @@ class OutlookAttention(nn.Module):
         super().__init__()
         positive(channels=channels)
         odd(kernel_size=kernel_size)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.kernel_size = kernel_size
         self.scale = (channels // self.heads) ** -0.5
         self.value = nn.Conv2d(channels, channels, 1, bias=False)

@@ -56,7 +56,7 @@ class PolaFormer(nn.Module):
             raise ValueError(f"alpha={alpha!r}, expected a number of at least 0")
         if table:
             positive(table=table)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.alpha = alpha
         width = channels // self.heads
         self.first = (width + 1) // 2  # channels of a head's values that go with equal signs

@@ -28,7 +28,7 @@ class PositionedAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int, key_ratio: float) -> None:
         super().__init__()
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.width = channels // self.heads
         self.key_width = max(int(self.width * key_ratio), 1)
         self.qkv = _conv(channels, channels + 2 * self.key_width * self.heads, act=False)

@@ -66,7 +66,7 @@ class SCSA(nn.Module):
             odd(kernels=size)
         if window:
             positive(window=window)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.window = window
         self.pooling = pooling
         quarter = channels // 4

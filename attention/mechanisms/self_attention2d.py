@@ -47,7 +47,7 @@ class SelfAttention2D(nn.Module):
         super().__init__()
         positive(channels=channels, heads=heads)
         one_of(similarity, SIMILARITIES, "similarity")
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.similarity = similarity
         self.width = width = channels // self.heads
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)

@@ -37,7 +37,7 @@ class TSSA(nn.Module):
     def __init__(self, channels: int, heads: int = 8, *, qkv_bias: bool = False) -> None:
         super().__init__()
         positive(channels=channels, heads=heads)
-        self.heads = largest_divisor(channels, heads)
+        self.heads = largest_divisor(channels, heads, "heads")
         self.embed = nn.Conv2d(channels, channels, 1, bias=qkv_bias)
         self.temperature = nn.Parameter(torch.ones(self.heads, 1))
         self.out = nn.Conv2d(channels, channels, 1)
