@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 from torch import nn
 
 from data import load_dataset
@@ -11,14 +10,10 @@ from engine.errors import UsageError
 from engine.training.class_balance import repeat_factors, weigh_classes
 from engine.training.run import train
 from engine.training.trainer import DetectorTrainer
-from models.weights.checkpoint import read_checkpoint
 from tests.digit_images import write_digits
+from tests.engine.training.cut_runs import assert_same_end, cut_in_epoch
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-class Cut(Exception):
-    """Stands for a kill."""
 
 
 @pytest.fixture
@@ -58,26 +53,14 @@ def test_what_the_flags_come_to(data: Path, caplog: pytest.LogCaptureFixture) ->
 
 
 @pytest.mark.slow
-def test_a_cut_run_ends_as_one_that_is_not(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_run_ends_as_one_that_is_not(data: Path, tmp_path: Path) -> None:
     whole = begun(data, tmp_path / "whole")
     assert len(whole.train_loader) == 2  # 7 samples
     assert whole.ema.ema.class_weights.tolist() == pytest.approx([0.6, 1.2, 1.2])
-    with monkeypatch.context() as patch:
-        validate = DetectorTrainer.validate
-
-        def cut_in_the_second(trainer: DetectorTrainer) -> object:
-            if trainer.epoch == 1:
-                raise Cut
-            return validate(trainer)
-
-        patch.setattr(DetectorTrainer, "validate", cut_in_the_second)
-        with pytest.raises(Cut):
-            begun(data, tmp_path / "cut")
+    with cut_in_epoch(2):
+        begun(data, tmp_path / "cut")
     resumed = train(resume=str(tmp_path / "cut" / "exp"))
-    ends = [read_checkpoint(Path(run.last))["training"] for run in (whole, resumed)]
-    assert all(torch.equal(ends[0]["live"][key], value) for key, value in ends[1]["live"].items())
-    rows = [[{k: v for k, v in row.items() if k != "time"} for row in end["results"]] for end in ends]
-    assert rows[0] == rows[1]
+    assert_same_end(Path(whole.last), Path(resumed.last))
 
 
 def test_rectangular_batches_cannot_be_drawn_anew(data: Path, tmp_path: Path) -> None:

@@ -6,18 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from engine.cli.train_flags import train_parser
 from engine.errors import UsageError
 from engine.training import resume
 from engine.training.run import train
-from engine.training.trainer import DetectorTrainer
 from models.weights.checkpoint import read_checkpoint
-
-
-class Cut(Exception):
-    """Stands for a kill."""
+from tests.engine.training.cut_runs import assert_same_end, cut_in_epoch
 
 
 @pytest.fixture
@@ -44,35 +39,20 @@ def begun(data: Path, project: Path, epochs: int) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_longer_run_that_is_cut_ends_as_one_that_is_not(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_longer_run_that_is_cut_ends_as_one_that_is_not(data: Path, tmp_path: Path) -> None:
     whole, cut = (begun(data, tmp_path / name, 1) for name in ("whole", "cut"))
     with pytest.raises(
         UsageError, match=r"finished \(1 of 1 epochs\); to train it further add --epochs N with N above 1"
     ):
         train(resume=str(cut))
     train(resume=str(whole), epochs=3)
-    with monkeypatch.context() as patch:
-        validate = DetectorTrainer.validate
-
-        def cut_in_the_third(trainer: DetectorTrainer) -> object:
-            if trainer.epoch == 2:
-                raise Cut
-            return validate(trainer)
-
-        patch.setattr(DetectorTrainer, "validate", cut_in_the_third)
-        with pytest.raises(Cut):
-            train(resume=str(cut.parents[1]), epochs=3)
+    with cut_in_epoch(3):
+        train(resume=str(cut.parents[1]), epochs=3)
     train(resume=str(cut))
-    ends = [read_checkpoint(path) for path in (whole, cut)]
-    assert [end["training"]["epochs"] for end in ends] == [3, 3]
-    assert all(torch.equal(ends[0]["weights"][key], value) for key, value in ends[1]["weights"].items())
-    live = [end["training"]["live"] for end in ends]
-    assert all(torch.equal(live[0][key], value) for key, value in live[1].items())
-    rows = [[{k: v for k, v in row.items() if k != "time"} for row in end["training"]["results"]] for end in ends]
-    assert rows[0] == rows[1]
-    assert [row["epoch"] for row in rows[0]] == [1, 2, 3]
+    assert_same_end(whole, cut)
+    training = [read_checkpoint(path)["training"] for path in (whole, cut)]
+    assert [run["epochs"] for run in training] == [3, 3]
+    assert [row["epoch"] for row in training[0]["results"]] == [1, 2, 3]
 
 
 def content(epoch: int, epochs: int, stopped: bool = False) -> dict:

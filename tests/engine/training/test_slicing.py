@@ -14,15 +14,10 @@ from engine.datasets.splits import load_data
 from engine.errors import UsageError
 from engine.ops.windows import Slicing
 from engine.training.run import train
-from engine.training.trainer import DetectorTrainer
 from models.upstream.training import get_cfg
-from models.weights.checkpoint import read_checkpoint
+from tests.engine.training.cut_runs import assert_same_end, cut_in_epoch
 
 WIDTH, HEIGHT, WINDOW = 160, 112, 64
-
-
-class Cut(Exception):
-    """Stands for a kill."""
 
 
 @pytest.fixture(scope="module")
@@ -109,27 +104,14 @@ FLAGS |= {"amp": "off", "slice": WINDOW, "slice_overlap": 0.25}
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_that_is_cut_ends_as_one_that_is_not(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Path(train(**FLAGS, data=str(data), epochs=2, project=str(tmp_path), name="whole").last)
-    with monkeypatch.context() as patch:
-        validate = DetectorTrainer.validate
-
-        def cut_in_the_second(trainer: DetectorTrainer) -> object:
-            if trainer.epoch == 1:
-                raise Cut
-            assert len(trainer.train_loader.dataset) == 14
-            assert len(trainer.test_loader.dataset) == 14
-            return validate(trainer)
-
-        patch.setattr(DetectorTrainer, "validate", cut_in_the_second)
-        with pytest.raises(Cut):
-            train(**FLAGS, data=str(data), epochs=2, project=str(tmp_path), name="cut")
-    cut = Path(train(resume=str(tmp_path / "cut")).last)
-    ends = [read_checkpoint(path) for path in (whole, cut)]
-    for part in (lambda end: end["weights"], lambda end: end["training"]["live"]):
-        assert all(torch.equal(part(ends[0])[key], value) for key, value in part(ends[1]).items())
-    rows = [[{k: v for k, v in row.items() if k != "time"} for row in end["training"]["results"]] for end in ends]
-    assert rows[0] == rows[1]
+def test_a_run_that_is_cut_ends_as_one_that_is_not(data: Path, tmp_path: Path) -> None:
+    whole = train(**FLAGS, data=str(data), epochs=2, project=str(tmp_path), name="whole")
+    assert len(whole.train_loader.dataset) == 14
+    assert len(whole.test_loader.dataset) == 14
+    with cut_in_epoch(2):
+        train(**FLAGS, data=str(data), epochs=2, project=str(tmp_path), name="cut")
+    cut = train(resume=str(tmp_path / "cut"))
+    assert_same_end(Path(whole.last), Path(cut.last))
 
 
 @pytest.mark.slow

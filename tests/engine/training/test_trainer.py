@@ -3,11 +3,9 @@
 import time
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 
@@ -18,6 +16,7 @@ from engine.training.run import _overrides, train
 from engine.training.run_state import restore
 from engine.training.trainer import DetectorTrainer
 from models.weights.checkpoint import read_checkpoint
+from tests.square_images import write_squares
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -25,20 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture
 def data(tmp_path):
     """12 + 4 images with a bright square."""
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 12), ("val", 4)):
-        for kind in ("images", "labels"):
-            (tmp_path / "data" / kind / split).mkdir(parents=True)
-        for number in range(count):
-            image = rng.integers(0, 50, (64, 64, 3), np.uint8)
-            x, y = rng.integers(0, 40, 2)
-            image[y : y + 24, x : x + 24] = 220
-            cv2.imwrite(str(tmp_path / "data" / "images" / split / f"{number}.png"), image)
-            row = f"0 {(x + 12) / 64} {(y + 12) / 64} 0.375 0.375\n"
-            (tmp_path / "data" / "labels" / split / f"{number}.txt").write_text(row)
-    path = tmp_path / "data" / "data.yaml"
-    path.write_text(yaml.safe_dump({"train": "images/train", "val": "images/val", "names": ["square"]}))
-    return path
+    return write_squares(tmp_path / "data", train=12, val=4)
 
 
 def options(data, tmp_path, **more):
