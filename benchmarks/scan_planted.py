@@ -6,12 +6,16 @@ python -m benchmarks.scan_planted --null --seeds 240 --steps 15 --images 32    #
 Every image holds one square, whose class is the colour of a mark far outside the receptive field of the detector's
 outputs. The detector finds the squares and cannot know the class. Mechanisms that pool the whole map can carry the
 mark's colour to the square; those that work on a neighbourhood, or on each position by itself, cannot. In the null
-images are noise and labels are drawn without regard to them.
+images are noise and labels are drawn without regard to them. With --keep FILE each seed is appended as it ends, and a
+second start goes on with the seeds that are not there yet.
 """
 
 import argparse
+import json
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,16 +121,50 @@ def null_p(model: Detector, number: int, options: argparse.Namespace) -> tuple[s
 
 def check_null(options: argparse.Namespace) -> None:
     """Print whether p-values of repeats without any effect are uniform."""
-    model, values = trained(0, True, options.train_steps), []
+    model, values, known = trained(0, True, options.train_steps), [], kept(options)
     for number in range(options.seeds):
-        name, *both = null_p(model, number, options)
+        if number not in known:
+            known[number] = null_p(model, number, options)
+            keep(options, number, known[number])
+        name, *both = known[number]
         values.append(both)
         if options.verbose:
-            print(f"repeat {number}: {name} {both}")
+            print(f"repeat {number}: {name} {both}", flush=True)
     for label, p in zip(("labels exchanged", "plain convolutions"), np.transpose(values), strict=True):
         test = stats.kstest(p, "uniform")
         shares = ", ".join(f"{np.mean(p <= level):.3f} below {level}" for level in (0.01, 0.05, 0.1, 0.5))
         print(f"{label}: {len(p)} repeats, KS {test.statistic:.3f}, p {test.pvalue:.3f}; {shares}")
+
+
+def kept(options: argparse.Namespace) -> dict[int, Any]:
+    """Read what an earlier start with the same settings left: seed → result."""
+    if options.keep is None or not options.keep.is_file():
+        return {}
+    lines = [json.loads(line) for line in options.keep.read_text(encoding="utf-8").splitlines()]
+    return {line["seed"]: line["result"] for line in lines if line["settings"] == _settings(options)}
+
+
+def keep(options: argparse.Namespace, seed: int, result: Any) -> None:
+    """Append the result of one seed."""
+    if options.keep is not None:
+        with options.keep.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"settings": _settings(options), "seed": seed, "result": result}) + "\n")
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("null", "method", "images", "steps", "train_steps", "places")
+    return json.loads(json.dumps({name: getattr(options, name) for name in names}))
+
+
+def summary(seed: int, options: argparse.Namespace) -> list[int]:
+    """Scan one seed: candidates, rank of the best right one, how many the first tenth has, how many of them right."""
+    ranked = scanned(seed, options)
+    tenth = ranked[: max(1, len(ranked) // 10)]
+    if options.verbose:
+        for entry in ranked:
+            print(f"  {entry.rank:3} {entry.candidate.name:40} {entry.score:.5f} ± {entry.error:.5f} p {entry.p:.3f}")
+    best = next(entry.rank for entry in ranked if is_right(entry.candidate))
+    return [len(ranked), best, len(tenth), sum(is_right(entry.candidate) for entry in tenth)]
 
 
 def is_right(candidate: Candidate) -> bool:
@@ -145,27 +183,27 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--train-steps", type=int, default=150)
     parser.add_argument("--exchanged", action="store_true", help="compute p as well")
     parser.add_argument("--places", nargs="+", default=PLACES)
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="append each seed's result, and go on from there")
     parser.add_argument("-v", "--verbose", action="store_true")
     options = parser.parse_args(argv)
     if options.null:
         check_null(options)
         return 0
-    started, firsts = time.perf_counter(), []
+    started, results, known = time.process_time(), [], kept(options)
     for seed in range(options.seeds):
-        ranked = scanned(seed, options)
-        best = next(entry.rank for entry in ranked if is_right(entry.candidate))
-        tenth = ranked[: max(1, len(ranked) // 10)]
-        firsts.append(best <= len(tenth))
-        right = sum(is_right(entry.candidate) for entry in tenth)
+        if seed not in known:
+            known[seed] = summary(seed, options)
+            keep(options, seed, known[seed])
+        count, best, first, right = known[seed]
+        results.append((best, right, best <= first))
         print(
-            f"seed {seed}: {len(ranked)} candidates, best right one at {best}, {right} of the first {len(tenth)} right"
+            f"seed {seed}: {count} candidates, best right one at {best}, {right} of the first {first} right", flush=True
         )
-        if options.verbose:
-            for entry in ranked:
-                print(
-                    f"  {entry.rank:3} {entry.candidate.name:40} {entry.score:.5f} ± {entry.error:.5f} p {entry.p:.3f}"
-                )
-    print(f"in the first tenth: {sum(firsts)} of {len(firsts)} seeds; {time.perf_counter() - started:.0f} s")
+    _, rights, firsts = zip(*results, strict=True)
+    print(
+        f"in the first tenth: {sum(firsts)} of {len(firsts)} seeds; right ones there: mean {np.mean(rights):.1f}; "
+        f"{time.process_time() - started:.0f} CPU seconds now"
+    )
     return 0
 
 
