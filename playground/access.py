@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data.folders import ROOT
 from engine.errors import UsageError
+from playground.errors import PageError
 
 OWN = ("cfg", "data", "weights", "datasets", "docs/studies")  # of this checkout
 KINDS = {
@@ -48,19 +49,17 @@ class Access:
         """
         name = text.strip()
         if not name or len(name) > MAX_PATH or "\0" in name:
-            raise UsageError(f"{name[:40]!r} is no path; give a file or folder of this machine")
+            raise PageError("no_path", name=repr(name[:40]))
         try:
             path = Path(name).expanduser()
             path = (path if path.is_absolute() else self._below(path)).resolve()
             there = path.exists()
         except (OSError, RuntimeError, ValueError):
-            raise UsageError(f"{name[:80]!r} cannot be looked up; check the path") from None
+            raise PageError("no_lookup", name=repr(name[:80])) from None
         if not self.allows(path):
-            raise UsageError(
-                f"{name[:200]}: lies outside of the folders that app.py may read; start it with --allow DIR"
-            )
+            raise PageError("outside", name=name[:200])
         if not there:
-            raise UsageError(f"{name[:200]}: there is no such file or folder")
+            raise PageError("no_file", name=name[:200])
         return path
 
     def allows(self, path: Path) -> bool:
@@ -79,10 +78,10 @@ class Access:
             UsageError: if it is too large, or of another kind.
         """
         if len(content) > self.max_upload:
-            raise UsageError(f"the upload is larger than {self.max_upload >> 20} MB; start app.py with --max-upload MB")
+            raise PageError("large_upload", size=self.max_upload >> 20)
         suffix = Path(name.replace("\\", "/").replace("\0", "")).suffix.lower()[:10]
         if suffix not in KINDS[kind]:
-            raise UsageError(f"{name[:80]!r} is not of a kind that is read here: {', '.join(KINDS[kind])}")
+            raise PageError("upload_kind", name=repr(name[:80]), kinds=", ".join(KINDS[kind]))
         self._count += 1
         folder = self.uploads / f"{self._count:06}"
         folder.mkdir()

@@ -16,6 +16,7 @@ from models.spec.model_spec import ModelSpec, read_spec
 from models.spec.selectors import stages
 from models.spec.yaml_reader import parse_yaml
 from playground.access import Access
+from playground.errors import PageError
 
 MAX_TEXT = 200  # characters of an option
 STEPS = 100  # that can be undone
@@ -140,7 +141,7 @@ def option_value(text: str) -> Any:
         UsageError: if it is none.
     """
     if len(text) > MAX_TEXT or "\n" in text:
-        raise UsageError(f"an option has up to {MAX_TEXT} characters in one line")
+        raise PageError("long_option", most=MAX_TEXT)
     try:
         return parse_yaml(f"value: {text}", "option")["value"]
     except SpecError as error:
@@ -156,7 +157,7 @@ def selector_of(spec: ModelSpec, name: str) -> str | int:
                 return f"{section}.P{level}"
     row = next((i for i, layer in enumerate(layers) if layer.name == name), None)
     if row is None:
-        raise UsageError(f"{name}: is attention that was placed; choose a layer of the base")
+        raise PageError("not_of_base", name=name)
     return row
 
 

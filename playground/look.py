@@ -15,10 +15,10 @@ from engine.cli.detect_flags import detect_parser
 from engine.detection.predictor import Predictor
 from engine.detection.result import FrameDetections
 from engine.detection.sources import open_source
-from engine.errors import UsageError
 from engine.inspection.box_changes import ImageChanges, compare_boxes
 from engine.inspection.compare import boxes_of, draw_changes
 from engine.inspection.run import run_with_maps
+from playground.errors import PageError
 
 FRAMES = 1000  # of a video that can be reached
 SHOWN = 960  # pixels of an image in the page
@@ -113,7 +113,7 @@ class Look:
         found = next(iter(list(predictor.detections())), None)
         if found is None:
             skipped = predictor.source.report.skipped
-            raise UsageError(f"the image cannot be used: {skipped[0][1] if skipped else 'nothing in it'}")
+            raise PageError("bad_image", why=skipped[0][1] if skipped else "–")
         return found
 
     def both(self, source: Path, frame: int, sides: Sequence[Side], conf_thres: float, iou_thres: float) -> list[Found]:
@@ -126,7 +126,7 @@ class Look:
         if len(found) == 1:
             return [Found(found[0], ["same"] * len(found[0]))]
         if found[0].names != found[1].names:
-            raise UsageError("the two models have other classes; compare models of the same")
+            raise PageError("other_classes")
         changes: ImageChanges = compare_boxes(boxes_of(found[0]), boxes_of(found[1]))
         return [Found(found[0], changes.before), Found(found[1], changes.after)]
 
@@ -147,7 +147,7 @@ def read_frame(source: Path, number: int) -> np.ndarray | None:
             break
     if last is None:
         skipped = reader.report.skipped
-        raise UsageError(f"the video cannot be used: {skipped[0][1] if skipped else 'it has no frame'}")
+        raise PageError("bad_video", why=skipped[0][1] if skipped else "–")
     return last
 
 

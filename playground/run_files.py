@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.folders import ROOT
-from engine.errors import UsageError
 from playground.access import Access
+from playground.errors import PageError
 
 TABLE, REPORT = "results.csv", "report.html"
 MOST = 500  # runs that are listed
@@ -112,14 +112,14 @@ def delete(access: Access, name: str) -> None:
     """
     run = _known(access, name, False)
     if run.path.is_relative_to(STUDIES) or not run.path.is_relative_to(access.runs) or run.path == access.runs:
-        raise UsageError(f"{name}: comes with the project, and is not deleted")
+        raise PageError("not_deleted", name=name)
     shutil.rmtree(run.path)
 
 
 def _known(access: Access, name: str, study: bool) -> RunFolder:
     run = next((one for one in find(access) if one.name == name and (one.is_study or not study)), None)
     if run is None:
-        raise UsageError(f"{name[:200]!r}: there is no such {'study' if study else 'run'}")
+        raise PageError("no_study" if study else "no_run", name=repr(name[:200]))
     return run
 
 

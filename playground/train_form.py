@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from data.config import read_config
 from data.folders import ROOT
-from engine.errors import UsageError
 from playground.access import Access
+from playground.errors import PageError
 
 if TYPE_CHECKING:
     from playground.design import Design
@@ -41,7 +41,7 @@ def check_data(text: str, access: Access) -> str:
     for source in (one for sources in config.splits.values() for one in sources):
         for place in filter(None, (source.path, source.annotations)):
             if not access.allows(place):
-                raise UsageError(f"{name}: names {place}, outside of the folders that app.py may read; see --allow")
+                raise PageError("names_outside", name=name, place=place)
     return str(path)
 
 
@@ -75,7 +75,7 @@ def train_flags(form: Mapping[str, Any], design: "Design | None", access: Access
     """
     weights = str(form.get("weights") or "").strip()
     if not weights and design is None:
-        raise UsageError("without weights a model is needed: choose one on the page Build")
+        raise PageError("no_model")
     hyp = str(form.get("hyp") or "").strip()
     return {
         **({} if design is None else model_flags(design, access.runs)),
@@ -103,7 +103,7 @@ def _whole(form: Mapping[str, Any], name: str) -> int:
         value = float(form[name])
         whole = int(value)
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise UsageError(f"{name}: {form.get(name)!r:.60} is no whole number") from None
+        raise PageError("no_whole", name=name, value=f"{form.get(name)!r:.60}") from None
     if whole != value:
-        raise UsageError(f"{name}: {form.get(name)!r:.60} is no whole number")
+        raise PageError("no_whole", name=name, value=f"{form.get(name)!r:.60}")
     return whole

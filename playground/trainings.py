@@ -14,7 +14,7 @@ from typing import Any
 from data.folders import ROOT
 from engine.cli.run_folder import run_folder
 from engine.cli.train_flags import train_parser
-from engine.errors import UsageError
+from playground.errors import PageError
 
 WAITING, RUNNING, STOPPING, STOPPED, DONE, FAILED = "waiting", "running", "stopping", "stopped", "done", "failed"
 ENDED = (STOPPED, DONE, FAILED)
@@ -95,7 +95,7 @@ class Queue:
             UsageError: if train.py would not take a flag, or too many wait.
         """
         if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
-            raise UsageError(f"name {name[:60]!r}: write letters, digits, - and _")
+            raise PageError("bad_name", name=repr(name[:60]))
         argv = arguments({**flags, "plugin": self.plugins or None})
         train_parser().parse_args(argv)
         self._check_room()
@@ -111,9 +111,9 @@ class Queue:
         self._check_room()
         last = folder / "weights" / "last.pt"
         if not last.is_file():
-            raise UsageError(f"{folder.name}: has no weights/last.pt yet, so there is nothing to resume")
+            raise PageError("nothing_to_resume", name=folder.name)
         if self.busy(folder):
-            raise UsageError(f"{folder.name}: is in the queue already")
+            raise PageError("queued_already", name=folder.name)
         return self._enter(["--resume", str(last), *arguments({"plugin": self.plugins or None})], folder)
 
     def stop(self, training: Training) -> None:
@@ -145,7 +145,7 @@ class Queue:
 
     def _check_room(self) -> None:
         if sum(one.state == WAITING for one in self.trainings) >= MOST:
-            raise UsageError(f"{MOST} trainings wait already")
+            raise PageError("many_wait", most=MOST)
 
     def _enter(self, argv: list[str], folder: Path) -> Training:
         with self._lock:

@@ -74,7 +74,9 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("export", "inspection"),
     ),
     "playground": (
-        ("access", "guard", "faults", "texts", "mechanisms", "costs", "trainings", "look"),
+        ("guard", "texts", "mechanisms", "costs"),
+        ("errors",),
+        ("access", "faults", "trainings", "look"),
         ("design", "run_files"),
         ("fork", "train_form", "session"),
         ("pages",),

@@ -33,7 +33,7 @@ class BrowsePage:
                 with ui.element("div").classes("line"):
                     ui.label(say("runs")).classes("title grow")
                     ui.button(say("refresh"), on_click=self.refresh).props("no-caps dense outline")
-                self.fault = FaultLine()
+                self.fault = FaultLine(say)
                 self.list = ui.element("div").classes("w-full stack")
             with ui.element("section").classes("panel").props("id=compare"):
                 ui.label(say("compared")).classes("title")

@@ -60,7 +60,7 @@ class BuildPage:
                         .props("dense outlined")
                     )
                     self.undo = ui.button(say("undo"), on_click=self._undo).props("outline dense no-caps id=undo")
-                self.fault = FaultLine()
+                self.fault = FaultLine(say)
                 self.state = ui.label(say("loading")).classes("faint").props("id=state aria-live=polite")
                 self.graph = ui.html("", sanitize=False).classes("graph").props("id=graph")
                 self.graph.on("click", self._clicked, js_handler=CLICKED)
@@ -164,7 +164,7 @@ class BuildPage:
             for warning in self.spec.warnings:
                 ui.label(f"{self.say('note')}: {warning}").classes("note warning")
             for line in lines:
-                ui.label(line.strip()).classes("text faint kept")
+                ui.label(line.strip()).classes("text faint kept").props("lang=en")
 
     async def _count(self, turn: int) -> None:
         """Fill in numbers as they come, unless the model has changed meanwhile."""

@@ -67,7 +67,7 @@ class PlacePanel:
             mechanisms.names(), value=self.module, label=self.say("mechanism"), with_input=True, on_change=self._choose
         )
         self.mechanism.classes("w-full").props("dense outlined" + (" autofocus" if focus else ""))
-        self.about = ui.label("").classes("faint")
+        self.about = ui.label("").classes("faint").props("lang=en")
         with ui.expansion(self.say("options")).classes("w-full").props("dense id=options"):
             self.options = ui.element("div").classes("pair w-full")
         self.identity = ui.checkbox(self.say("identity")).props("dense id=identity")
@@ -99,7 +99,7 @@ class PlacePanel:
                 with ui.element("div"):
                     field = ui.input(option.name, placeholder=shown).classes("w-full")
                     field.props("dense outlined stack-label")
-                    ui.label(option.meaning).classes("faint")
+                    ui.label(option.meaning).classes("faint").props("lang=en")
                 self.fields[option.name] = field
 
     async def _place(self) -> None:

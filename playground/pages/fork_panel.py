@@ -33,7 +33,7 @@ class ForkPanel:
             ui.upload(label=say("upload_model"), auto_upload=True, on_upload=self._uploaded, max_files=20).props(
                 "accept=.yaml,.yml,.pt,.pth flat bordered id=upload_model"
             )
-            self.fault = FaultLine("fork_fault")
+            self.fault = FaultLine(say, "fork_fault")
             self.result = ui.element("div").classes("w-full stack").props("id=explained")
 
     async def _pasted(self) -> None:
@@ -58,9 +58,9 @@ class ForkPanel:
                 ui.label(self.say("nearest", name=found.nearest)).classes("text")
             heads = [self.say(f"column_{key}") for key in ("row", "module", "status", "note")]
             if found.rows:
-                table(heads, [list(row.values()) for row in found.rows], "rows")
+                table(heads, [list(row.values()) for row in found.rows], "rows", english=True)
             for line in found.lines:
-                ui.label(line).classes("text faint")
+                ui.label(line).classes("text faint").props("lang=en")
             if found.design is not None:
                 ui.button(self.say("go_on"), on_click=lambda: self._go_on(found.design)).props("no-caps dense id=go_on")
 

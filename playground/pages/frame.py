@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from html import escape
 from typing import Any
 
@@ -33,6 +34,9 @@ def frame(session: Session, here: str, request: Request) -> Iterator[Texts]:
     say = Texts(session.language or preferred(request.headers.get("accept-language", "")))
     ui.add_head_html('<link rel="stylesheet" href="/static/page.css">')
     ui.page_title(f"{say(here)} – yolo-attention")
+    client = ui.context.client
+    client.page = copy(client.page)  # which all visitors share, and its language with it
+    client.page.language = "zh-CN" if say.language == "zh" else "en-US"  # of what NiceGUI says itself
     ui.query("html").props(f"lang={'zh-CN' if say.language == 'zh' else 'en'}")
     dark = ui.dark_mode(session.dark)
     with ui.header().classes("p-0").props("bordered=false"), ui.element("nav").classes("topbar"):
@@ -71,15 +75,24 @@ def _code(text: str, name: str, log: bool) -> str:
     return f'<pre class="code{" log" if log else ""}" id="{escape(name)}" tabindex="0">{escape(text)}</pre>'
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> ui.html:
-    """Show a table; numbers stand to the right."""
-    return ui.html(_table(heads, rows, name), sanitize=False).classes("w-full scroll")
+def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], name: str, english: bool = False) -> ui.html:
+    """Show a table; numbers stand to the right.
+
+    Args:
+        heads: of the columns.
+        rows: of cells.
+        name: id of the element.
+        english: whether the cells are what a script says, in English on every page.
+    """
+    return ui.html(_table(heads, rows, name, english), sanitize=False).classes("w-full scroll")
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], name: str, english: bool) -> str:
     head = "".join(f"<th scope='col'>{escape(str(one))}</th>" for one in heads)
     body = "".join(f"<tr><th scope='row'>{escape(str(row[0]))}</th>{''.join(map(_cell, row[1:]))}</tr>" for row in rows)
-    return f"<table class='plain' id='{escape(name)}'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    said = " lang='en'" if english else ""
+    head = f"<thead><tr>{head}</tr></thead>"
+    return f"<table class='plain' id='{escape(name)}'>{head}<tbody{said}>{body}</tbody></table>"
 
 
 def _cell(value: Any) -> str:
@@ -88,15 +101,21 @@ def _cell(value: Any) -> str:
 
 
 class FaultLine:
-    """One line in the page for what went wrong last."""
+    """One line in the page for what went wrong last.
 
-    def __init__(self, name: str = "fault") -> None:
+    Args:
+        say: the words of the page.
+        name: id of the element.
+    """
+
+    def __init__(self, say: Texts, name: str = "fault") -> None:
+        self.words = say
         self.label = ui.label("").classes("fault").props(f"role=alert id={name}")
         self.label.set_visibility(False)
 
     def say(self, error: BaseException | str) -> None:
         """Show an error."""
-        self.label.set_text(error if isinstance(error, str) else line_of(error))
+        self.label.set_text(error if isinstance(error, str) else line_of(error, self.words))
         self.label.set_visibility(True)
 
     def clear(self) -> None:

@@ -38,7 +38,7 @@ class LookPage:
                 )
                 self.path = ui.input(label=say("path_image"), on_change=None).classes("w-full").props("dense outlined")
                 self.path.on("keydown.enter", self._typed)
-                self.fault = FaultLine()
+                self.fault = FaultLine(say)
                 self.source: Path | None = self.session.looked_at
                 self.frame = ui.number(label=say("frame"), value=1, min=1, format="%d", on_change=self._later)
                 self.frame.props("dense outlined debounce=300").classes("w-full")
@@ -82,7 +82,7 @@ class LookPage:
             self.layers = ui.input(label=self.say("layers"), placeholder="CBAM  neck.P3").classes("w-full")
             self.layers.props("dense outlined")
             ui.button(self.say("show_maps"), on_click=self._maps).props("no-caps dense id=show_maps")
-            self.map_fault = FaultLine("map_fault")
+            self.map_fault = FaultLine(self.say, "map_fault")
             self.sheets = ui.element("div").classes("sheet scroll w-full")
 
     async def _uploaded(self, event: events.UploadEventArguments) -> None:

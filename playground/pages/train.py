@@ -33,7 +33,7 @@ class TrainPage:
             with ui.element("section").classes("panel").props("id=form"):
                 ui.label(say("new_training")).classes("title")
                 self._show_form()
-                self.fault = FaultLine()
+                self.fault = FaultLine(say)
                 with ui.element("div").classes("line"):
                     ui.button(say("start"), on_click=self._start).props("no-caps dense id=start")
                 ui.label(say("resume_run")).classes("title")

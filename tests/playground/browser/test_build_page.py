@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from engine.cli.main import main as run_script
 from models.network.cost import count_parameters, gflops
 from models.network.detector import Detector
 from models.spec.model_spec import read_spec
+from models.weights.checkpoint import read_checkpoint
+from tests.playground.browser.small_data import small_data
 from tests.playground.test_design import fork_text
 
 
@@ -36,7 +39,7 @@ def numbers(page: Any) -> dict[str, list[str]]:
     }
 
 
-def test_place_by_clicking(page: Any, tmp_path: Path) -> None:
+def test_place_by_clicking(page: Any, root: Path, tmp_path: Path) -> None:
     ready(page)
     before = numbers(page)["Parameters"][0]
     page.click("#graph [data-layer='17']")
@@ -63,6 +66,13 @@ def test_place_by_clicking(page: Any, tmp_path: Path) -> None:
     page.click("#undo")
     page.wait_for_selector("#graph [data-layer='17+SKAttention']", state="detached")
     assert numbers(page)["Parameters"][0] == before
+    # what was downloaded trains from the command line
+    flags = ["--cfg", str(tmp_path / "model.yaml"), "--data", str(small_data(tmp_path, images=4, size=64))]
+    flags += ["--weights", str(root / "weights" / "yolov5n-digits.pt"), "--project", str(tmp_path), "--name", "trained"]
+    assert run_script("train", [*flags, "--epochs", "1", "--imgsz", "64", "--noplots", "--device", "cpu"]) == 0
+    trained = read_checkpoint(tmp_path / "trained" / "weights" / "last.pt")["weights"]
+    expected = Detector(read_spec("yolov5n", ["SKAttention@neck.P3"], nc=10)).state_dict()
+    assert {key: value.shape for key, value in trained.items()} == {key: v.shape for key, v in expected.items()}
 
 
 def test_inside_and_between_by_clicking(page: Any) -> None:

@@ -62,6 +62,26 @@ def test_an_image_has_the_boxes_of_detect_py(page: Any, image: Path, root: Path,
     page.wait_for_selector("#map_fault:has-text('no attention')")
 
 
+def test_a_cam_is_the_sheet_of_detect_py(page: Any, image: Path, root: Path, tmp_path: Path) -> None:
+    weights = str(root / "weights" / "yolov5n-digits.pt")
+    flags = ["--weights", weights, "--source", str(image), "--project", str(tmp_path), "--nosave"]
+    assert run_script("detect", [*flags, "--maps", "cam", "--layer", "neck.P3"]) == 0
+    (sheet,) = (tmp_path / "exp" / "maps" / "cam").iterdir()
+    page.goto("/look?lang=en")
+    page.set_input_files("#upload_image input[type=file]", str(image))
+    page.wait_for_selector("#boxes_baseline")
+    page.get_by_label("Map", exact=True).click()
+    page.get_by_role("option", name="what speaks for the boxes (CAM)").click()
+    page.get_by_label("Layers (selectors)").fill("neck.P3")
+    page.click("#show_maps")
+    page.wait_for_selector("#maps img")
+    (shown,) = [one.get_attribute("src") for one in page.query_selector_all("#maps img")]
+    encoded = np.frombuffer(base64.b64decode(shown.partition("base64,")[2]), np.uint8)
+    found, expected = cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.imread(str(sheet))
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).mean() < 4  # of 255: the page shows a JPEG
+
+
 def test_bad_files_and_paths_are_one_line(page: Any, tmp_path: Path) -> None:
     page.goto("/look?lang=en")
     field = page.get_by_label("Or a path on this machine, then Enter")

@@ -3,31 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
-from data.digits import make_image
 from engine.cli.main import main as run_script
 from models.weights.checkpoint import read_checkpoint
+from tests.playground.browser.small_data import small_data
 
-IMAGES, EPOCHS = 16, 8
-
-
-def small_data(folder: Path) -> Path:
-    """Write a few images with digits, and their YAML."""
-    for name in ("images", "labels"):
-        (folder / name).mkdir(exist_ok=True)
-    for number in range(IMAGES):
-        image, classes, boxes = make_image("train", np.random.default_rng(number))
-        cv2.imwrite(str(folder / "images" / f"{number}.jpg"), cv2.resize(image, (96, 96)))
-        centers, sizes = (boxes[:, :2] + boxes[:, 2:]) / 640, (boxes[:, 2:] - boxes[:, :2]) / 320
-        rows = zip(classes, centers, sizes, strict=True)
-        text = "\n".join(f"{int(c)} {' '.join(f'{float(v):.5f}' for v in (*xy, *wh))}" for c, xy, wh in rows)
-        (folder / "labels" / f"{number}.txt").write_text(text)
-    (folder / "small.yaml").write_text(f"train: images\nval: images\nnames: {[str(n) for n in range(10)]}\n")
-    return folder / "small.yaml"
+EPOCHS = 8
 
 
 def same(one: Any, other: Any) -> bool:
