@@ -27,7 +27,12 @@ def mosaic(records: list[Any], columns: int, tile: tuple[int, int]) -> tuple[np.
 
 
 def write_mosaics(
-    folder: Path, splits: dict[str, list[list[Any]]], columns: int, tile: tuple[int, int], names: Any
+    folder: Path,
+    splits: dict[str, list[list[Any]]],
+    columns: int,
+    tile: tuple[int, int],
+    names: Any,
+    suffix: str = ".png",
 ) -> Path:
     """Write a data set of mosaics in YOLO format, and return its YAML.
 
@@ -37,6 +42,7 @@ def write_mosaics(
         columns: parts in a row.
         tile: width and height of a part.
         names: class number → name.
+        suffix: of the images, which says what they are written as.
     """
     import cv2
     import yaml
@@ -46,7 +52,7 @@ def write_mosaics(
         (folder / "labels" / split).mkdir(parents=True)
         for number, records in enumerate(images):
             image, boxes, classes = mosaic(records, columns, tile)
-            cv2.imwrite(str(folder / "images" / split / f"{number}.png"), image)
+            cv2.imwrite(str(folder / "images" / split / f"{number}{suffix}"), image)
             size = np.array([image.shape[1], image.shape[0]])
             centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2 / size, (boxes[:, 2:] - boxes[:, :2]) / size
             lines = [

@@ -103,8 +103,9 @@ def _write_planes(image: np.ndarray, canvas: np.ndarray, top: int, left: int) ->
     """Write an image (h, w, 3) BGR into a canvas (3, H, W) RGB, grey around it; numbers in 0–1 if it holds floats."""
     height, width = image.shape[:2]
     scale = SCALE if canvas.dtype == np.float32 else None
-    if image.shape[:2] != canvas.shape[1:]:
-        canvas.fill(GREY[0] if scale is None else GREY[0] * scale)
+    grey = GREY[0] if scale is None else GREY[0] * scale
+    canvas[:, :top], canvas[:, top + height :] = grey, grey
+    canvas[:, :, :left], canvas[:, :, left + width :] = grey, grey
     inside = canvas[:, top : top + height, left : left + width]
     for plane, target in zip(reversed(cv2.split(image)), inside, strict=True):
         if scale is None:
