@@ -10,6 +10,7 @@ from typing import Any
 from data.channels.image_channels import MAX_CHANNELS
 from data.errors import DataError
 from data.folders import ROOT
+from data.originals import pattern_fault
 from data.yaml_reader import load_yaml, refuse_other_tasks, shown
 
 SPLITS = ("train", "val", "test")
@@ -46,6 +47,7 @@ class DataConfig:
         generate: name of an embedded data set that can be made on the spot.
         channels: of its images.
         conf_thres: confidence from which rows of label files that have one are used; None uses none of them.
+        originals: pattern of image names that says which images are tiles or frames of one original, see originals.py.
     """
 
     file: Path
@@ -59,6 +61,7 @@ class DataConfig:
     generate: str | None = None
     channels: int = 3
     conf_thres: float | None = None
+    originals: str | None = None
 
     def sources(self, split: str) -> tuple[Source, ...]:
         """Return the sources of a split.
@@ -149,6 +152,7 @@ def _build(content: dict[str, Any], file: Path, data_root: str | Path | None) ->
         generate=_choice(content, file, "generate", ("digits",)),
         channels=_channels(content, file),
         conf_thres=_conf_thres(content, file),
+        originals=_originals(content, file),
     )
 
 
@@ -166,6 +170,14 @@ def _conf_thres(content: dict[str, Any], file: Path) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise DataError(f"{file}: key 'conf_thres' is {shown(value)}; write a confidence from 0 to 1, such as 0.5")
     return float(value)
+
+
+def _originals(content: dict[str, Any], file: Path) -> str | None:
+    value = content.get("originals")
+    fault = None if value is None else pattern_fault(value)
+    if fault is not None:
+        raise DataError(f"{file}: key 'originals' is {shown(value)}; {fault}")
+    return value
 
 
 def _choice(content: dict[str, Any], file: Path, key: str, allowed: tuple[str, ...]) -> str | None:

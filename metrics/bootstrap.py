@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from metrics.average_precision import EPS, RECALLS, envelope
@@ -12,17 +14,29 @@ from metrics.matching import IGNORED, IOU_THRESHOLDS, RIGHT, MatchTable
 CELLS = 4_000_000
 
 
-def image_resamples(images: int, resamples: int, seed: int) -> Ints:
+def image_resamples(images: int, resamples: int, seed: int, originals: Sequence[str] = ()) -> Ints:
     """Draw how often each image occurs in each resample.
+
+    Tiles and frames of one original are alike, so they are no independent images: given originals, these are drawn, and
+    an image occurs as often as its original.
 
     Args:
         images: number of images, > 0.
         resamples: number of resamples.
         seed: of numpy's generator; the same seed pairs the resamples of two models.
+        originals: name of each image's original; none where every image is one of its own.
 
     Returns:
-        (resamples, images) counts; each row sums to `images`.
+        (resamples, images) counts; without originals each row sums to `images`.
+
+    Raises:
+        ValueError: if there is not one original for each image.
     """
+    if originals:
+        if len(originals) != images:
+            raise ValueError(f"{len(originals)} originals for {images} images; expected one for each")
+        names, which = np.unique(np.asarray(originals), return_inverse=True)
+        return image_resamples(len(names), resamples, seed)[:, which]
     return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
 
 

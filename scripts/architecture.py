@@ -27,7 +27,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("docs",),
     ),
     "data": (
-        ("errors", "tool_parser", "records", "folders", "files", "http_file", "image_io"),
+        ("errors", "tool_parser", "records", "folders", "files", "http_file", "image_io", "originals"),
         ("channels",),
         ("text_files", "image_probe", "text_drawing", "balance"),
         ("yaml_reader",),

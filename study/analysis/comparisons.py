@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from study.analysis.intervals import Floats, Interval, bootstrap_intervals
 from study.analysis.learned import has_learned, without_verdict
 from study.analysis.results import Results
 from study.analysis.statistics import Comparison, compare_with_baseline
+from study.plan.plan import Plan
+from study.plan.run import content_hash
 from study.plan.study_spec import StudySpec
 from study.plan.variants import BASELINE, CONTROL
 
@@ -114,14 +117,24 @@ def _resampled(results: Results, name: str, seed: int, which: str) -> dict[str, 
     They are kept beside the match table, since a report is often written again.
     """
     result, resamples = results.by_variant[name][seed], results.plan.spec.resamples
-    file = result.run.folder / which / f"bootstrap-{resamples}.npz"
+    originals = _originals(results.plan, result.run.folder / which)
+    named = f"-{content_hash(originals)[:10]}" if originals else ""
+    file = result.run.folder / which / f"bootstrap-{resamples}{named}.npz"
     if file.is_file():
         with np.load(file, allow_pickle=False) as kept:
             if str(kept["eval_key"]) == result.run.eval_key:
                 return {metric: kept[metric] for metric in RESAMPLED}
     table = result.matches(which)
     images = len(table.image_ids)
-    drawn = image_resamples(images, resamples, seed=0)
+    drawn = image_resamples(images, resamples, seed=0, originals=originals)
     values = bootstrap_ap(table, np.concatenate((np.ones((1, images), dtype=drawn.dtype), drawn)))
     np.savez_compressed(file, eval_key=result.run.eval_key, AP=values["AP"], AP50=values["AP50"])
     return values
+
+
+def _originals(plan: Plan, folder: Path) -> list[str]:
+    """Return the original of each image of a run's match table, whose order is that of its boxes.npz."""
+    if not plan.originals:
+        return []
+    with np.load(folder / "boxes.npz", allow_pickle=False) as boxes:
+        return [plan.originals[number] for number in boxes["position"]]

@@ -19,6 +19,7 @@ from models.weights.download import resolve_weights
 from study.plan.code_fingerprint import MEASURING_CODE, TRAINING_CODE, code_hash
 from study.plan.controls import Match, control
 from study.plan.data_fingerprint import split_fingerprint
+from study.plan.originals import originals_of, warning_of
 from study.plan.run import (
     DEFAULTS,
     Run,
@@ -61,6 +62,7 @@ class Plan:
         epochs: variant → epochs of each run.
         runs: the first seed of every variant, then the second, and so on.
         warnings: what the report must say about the design.
+        originals: of the measuring split's images, in order, where the data YAML says which images have one in common.
     """
 
     spec: StudySpec
@@ -78,6 +80,7 @@ class Plan:
     epochs: dict[str, int] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    originals: tuple[str, ...] = ()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -117,6 +120,7 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False, plug
     weights = resolve_weights(spec.weights, download).absolute() if spec.weights else None
     dataset, split, warnings = _measuring_split(spec, download)
     halved = split == HALF
+    originals = originals_of(spec, dataset["test" if halved else split].records)
     files = tuple(Path(plugin).expanduser().resolve() for plugin in plugins)
     for file in files:
         load_plugin(file)
@@ -134,7 +138,8 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False, plug
         weights=weights,
         halved=dataset if halved else None,
         plugins=files,
-        warnings=warnings + refused + _doubts(spec),
+        warnings=warnings + warning_of(originals) + refused + _doubts(spec),
+        originals=originals,
     )
 
 
@@ -267,7 +272,7 @@ def _measuring_split(spec: StudySpec, download: bool) -> tuple[Dataset, str, lis
     if len(dataset["val"]) < 2:
         warning = "The split that measures is the one that chose the best epoch: numbers of `best` are too good."
         return dataset, "val", [warning]
-    halved = halve_validation(dataset)
+    halved = halve_validation(dataset, config.originals)
     reason = "val was halved" if spec.split == HALF else "There is no test split, so val was halved"
     warning = (
         f"{reason} by a hash of the file names: {len(halved['val'])} images choose the best epoch, the other "

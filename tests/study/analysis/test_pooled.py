@@ -16,7 +16,14 @@ VARIANCES = [0.033, 0.031, 0.050, 0.011, 0.043, 0.023]
 
 
 def test_a_textbooks_example() -> None:
-    """By the method of moments the book has a mean of 0.3577; its Q is 11.74, so I² is 57 %."""
+    """The book's columns y and v, worked by hand with the formulas of its chapters 12 and 16.
+
+    w = 1/v: 30.3030, 32.2581, 20, 90.9091, 23.2558, 43.4783, in all 240.2043; Σwy 98.3056; Σwy² 51.9757; Σw² 13054.51.
+    Q = 51.9757 - 98.3056²/240.2043 = 11.743; C = 240.2043 - 13054.51/240.2043 = 185.857; T² = (Q - 5)/C = 0.03628.
+    w* = 1/(v + T²): 14.4337, 14.8627, 11.5898, 21.1495, 12.6131, 16.8684, together 91.5172; Σw*y 32.7328.
+    M* = 32.7328/91.5172 = 0.35767; I² = (Q - 5)/Q = 0.574.
+    """
+    assert [round(1 / variance, 4) for variance in VARIANCES] == [30.303, 32.2581, 20, 90.9091, 23.2558, 43.4783]
     pooled = pool(EFFECTS, VARIANCES)
     assert pooled.interval.mean == pytest.approx(0.3577, abs=1e-4)
     assert pooled.tau**2 == pytest.approx(0.0363, abs=1e-4)
