@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.blocks.convolution import convolution, numbers_at_most
+from models.blocks.c3 import C3Branches
+from models.blocks.convolution import numbers_at_most
 from models.catalog.channel_rules import Call, Reads, Scale, integer, scaled
 from models.catalog.registry import register_block
 
@@ -55,33 +56,18 @@ class ConvNextBlock(nn.Module):
 
 
 @register_block(scaled(repeats=True))
-class CNeB(nn.Module):
+class CNeB(C3Branches):
     """C3 with ConvNeXt blocks for bottlenecks.
 
     Args:
-        c1: channels read.
-        c2: channels returned.
+        c1, c2, e: as C3Branches.
         n: how many blocks.
-        shortcut: ignored, as in the original.
-        g: ignored, as in the original.
-        e: width of the branches over c2.
-
-    Shape:
-        input (B, c1, H, W); output (B, c2, H, W).
+        shortcut, g: ignored, as in the original.
 
     Source:
         Liu et al., arXiv:2201.03545, in the cross stage partial block of YOLOv5; published with YOLOAir.
     """
 
     def __init__(self, c1: int, c2: int, n: int = 1, shortcut: bool = True, g: int = 1, e: float = 0.5) -> None:
-        super().__init__()
-        hidden = int(c2 * e)
-        self.cv1 = convolution(c1, hidden)
-        self.cv2 = convolution(c1, hidden)
-        self.cv3 = convolution(2 * hidden, c2)
-        self.m = nn.Sequential(*(ConvNextBlock(hidden) for _ in range(n)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Run both branches and join them."""
-        out: Tensor = self.cv3(torch.cat((self.m(self.cv1(x)), self.cv2(x)), 1))
-        return out
+        super().__init__(c1, c2, e)
+        self.m = nn.Sequential(*(ConvNextBlock(self.hidden) for _ in range(n)))

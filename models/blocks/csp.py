@@ -1,10 +1,16 @@
-"""Cross stage partial blocks between YOLOv4 and YOLOv7 that differ in where the branches start and end."""
+"""Cross stage partial blocks between YOLOv4 and YOLOv7 that differ in where the branches start and end.
+
+Their arguments mean the same, and each says what differs: c1 channels read, c2 channels returned, n bottlenecks, which
+add their input where `shortcut` is true and have g groups in their 3 × 3 convolutions; e is the width of the branches
+over c2. All read (B, c1, H, W) and return (B, c2, H, W).
+"""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from models.blocks.c3 import C3Branches
 from models.blocks.convolution import bottlenecks, convolution
 from models.catalog.channel_rules import scaled
 from models.catalog.registry import register_block
@@ -15,15 +21,7 @@ class C3C2(nn.Module):
     """One convolution feeds both branches: activated into bottlenecks, and as it is past them.
 
     Args:
-        c1: channels read.
-        c2: channels returned.
-        n: how many bottlenecks.
-        shortcut: whether they add their input.
-        g: groups of their 3 × 3 convolutions, and of the first one.
-        e: width of the branches over c2.
-
-    Shape:
-        input (B, c1, H, W); output (B, c2, H, W).
+        g: of the first convolution too.
 
     Source:
         Wang et al., CSPNet, CVPRW 2020, arXiv:1911.11929; published with YOLOAir. Mish ends it, SiLU is inside.
@@ -48,17 +46,6 @@ class C3C2(nn.Module):
 @register_block(scaled(repeats=True))
 class BottleneckCSPF(nn.Module):
     """BottleneckCSP without the convolution after the bottlenecks.
-
-    Args:
-        c1: channels read.
-        c2: channels returned.
-        n: how many bottlenecks.
-        shortcut: whether they add their input.
-        g: groups of their 3 × 3 convolutions.
-        e: width of the branches over c2.
-
-    Shape:
-        input (B, c1, H, W); output (B, c2, H, W).
 
     Source:
         Wang et al., Scaled-YOLOv4, CVPR 2021, arXiv:2011.08036, and YOLOR, arXiv:2105.04206; authors' code. SiLU as in
@@ -87,15 +74,7 @@ class BottleneckCSP2(nn.Module):
     """Both branches start at one convolution of full width.
 
     Args:
-        c1: channels read.
-        c2: channels returned.
-        n: how many bottlenecks.
-        shortcut: whether they add their input.
-        g: groups of their 3 × 3 convolutions.
         e: ignored, as in the original.
-
-    Shape:
-        input (B, c1, H, W); output (B, c2, H, W).
 
     Source:
         Wang et al., Scaled-YOLOv4, CVPR 2021, arXiv:2011.08036; authors' code. Mish throughout, as there; YOLOR's copy
@@ -124,16 +103,9 @@ class SPPCSP(nn.Module):
     """Spatial pyramid pooling beside a bypass, normalised after they are joined.
 
     Args:
-        c1: channels read.
-        c2: channels returned.
-        n: ignored, as in the original.
-        shortcut: ignored, as in the original.
-        g: ignored, as in the original.
+        n, shortcut, g: ignored, as in the original.
         e: the hidden width is int(2 · c2 · e).
         k: pooling kernels, odd.
-
-    Shape:
-        input (B, c1, H, W); output (B, c2, H, W).
 
     Source:
         Wang et al., Scaled-YOLOv4, CVPR 2021, arXiv:2011.08036; authors' code. Mish throughout, as there.
@@ -172,19 +144,14 @@ class SPPCSP(nn.Module):
 
 
 @register_block(scaled(repeats=True))
-class NarrowC3(nn.Module):
+class NarrowC3(C3Branches):
     """C3 with bottlenecks of e 0.5 instead of 1, which C3CBAM, C3SE and their like have in most forks.
 
     Args:
-        c1: channels read.
-        c2: channels returned.
+        c1, c2, e: as C3Branches.
         n: how many bottlenecks.
         shortcut: whether they add their input.
         g: groups of their 3 × 3 convolutions; the forks' classes take it and leave it at 1, and so does this one.
-        e: width of the branches over c2.
-
-    Shape:
-        input (B, c1, H, W); output (B, c2, H, W).
 
     Source:
         Jocher et al., YOLOv5 (C3); the width inside is Bottleneck's default, which forks' C3CBAM, C3SE, C3CA keep.
@@ -193,15 +160,6 @@ class NarrowC3(nn.Module):
     def __init__(self, c1: int, c2: int, n: int = 1, shortcut: bool = True, g: int = 1, e: float = 0.5) -> None:
         from models.upstream.layers import block
 
-        super().__init__()
-        hidden = int(c2 * e)
-        self.cv1 = convolution(c1, hidden)
-        self.cv2 = convolution(c1, hidden)
-        self.cv3 = convolution(2 * hidden, c2)
-        units = (block.Bottleneck(hidden, hidden, shortcut, 1, k=((1, 1), (3, 3)), e=0.5) for _ in range(n))
+        super().__init__(c1, c2, e)
+        units = (block.Bottleneck(self.hidden, self.hidden, shortcut, 1, k=((1, 1), (3, 3)), e=0.5) for _ in range(n))
         self.m = nn.Sequential(*units)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Join the bottlenecks' output and the branch past them."""
-        out: Tensor = self.cv3(torch.cat((self.m(self.cv1(x)), self.cv2(x)), 1))
-        return out

@@ -110,8 +110,7 @@ class VoVGSCSP(nn.Module):
         c1: channels read.
         c2: channels returned.
         n: how many bottlenecks.
-        shortcut: ignored, as in the original.
-        g: ignored, as in the original.
+        shortcut, g: ignored, as in the original.
         e: width of the branches over c2.
 
     Shape:

@@ -18,9 +18,7 @@ class SPPCSPC(nn.Module):
     Args:
         c1: channels read.
         c2: channels returned.
-        n: ignored, as in the original.
-        shortcut: ignored, as in the original.
-        g: ignored, as in the original.
+        n, shortcut, g: ignored, as in the original.
         e: the hidden width is int(2 · c2 · e).
         k: pooling kernels, odd.
 
@@ -56,10 +54,13 @@ class SPPCSPC(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool at several sizes and join with the bypass."""
-        inner = self.cv4(self.cv3(self.cv1(x)))
-        pooled = torch.cat([inner, *(pool(inner) for pool in self.m)], 1)
+        pooled = torch.cat(self.pyramid(self.cv4(self.cv3(self.cv1(x)))), 1)
         out: Tensor = self.cv7(torch.cat((self.cv6(self.cv5(pooled)), self.cv2(x)), 1))
         return out
+
+    def pyramid(self, x: Tensor) -> list[Tensor]:
+        """Return a map and what each kernel makes of it."""
+        return [x, *(pool(x) for pool in self.m)]
 
 
 @register_block(scaled(repeats=True))
@@ -70,20 +71,12 @@ class SPPCSPC_group(SPPCSPC):
 
 
 @register_block(scaled(repeats=True))
-class SPPFCSPC(nn.Module):
+class SPPFCSPC(SPPCSPC):
     """SPPCSPC that pools one kernel again and again instead of several kernels at once.
 
     Args:
-        c1: channels read.
-        c2: channels returned.
-        n: ignored, as in the original.
-        shortcut: ignored, as in the original.
-        g: ignored, as in the original.
-        e: the hidden width is int(2 · c2 · e).
+        c1, c2, n, shortcut, g, e: as SPPCSPC.
         k: pooling kernel, odd; three pools of 5 see what pools of 5, 9 and 13 see.
-
-    Shape:
-        input (B, c1, H, W); output (B, c2, H, W).
 
     Source:
         Wang et al., YOLOv7, arXiv:2207.02696, pooled as in YOLOv5's SPPF; published with YOLOAir.
@@ -92,24 +85,14 @@ class SPPFCSPC(nn.Module):
     def __init__(
         self, c1: int, c2: int, n: int = 1, shortcut: bool = False, g: int = 1, e: float = 0.5, k: int = 5
     ) -> None:
-        super().__init__()
-        hidden = int(2 * c2 * e)
-        self.cv1 = convolution(c1, hidden)
-        self.cv2 = convolution(c1, hidden)
-        self.cv3 = convolution(hidden, hidden, 3)
-        self.cv4 = convolution(hidden, hidden)
-        self.m = nn.MaxPool2d(k, 1, k // 2)
-        self.cv5 = convolution(4 * hidden, hidden)
-        self.cv6 = convolution(hidden, hidden, 3)
-        self.cv7 = convolution(2 * hidden, c2)
+        super().__init__(c1, c2, n, shortcut, g, e, (k,) * 3)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Pool three times in a row and join with the bypass."""
-        pooled = [self.cv4(self.cv3(self.cv1(x)))]
-        for _ in range(3):
-            pooled.append(self.m(pooled[-1]))
-        out: Tensor = self.cv7(torch.cat((self.cv6(self.cv5(torch.cat(pooled, 1))), self.cv2(x)), 1))
-        return out
+    def pyramid(self, x: Tensor) -> list[Tensor]:
+        """Return a map and what the pools make of it, each of what the one before returned."""
+        maps = [x]
+        for pool in self.m:
+            maps.append(pool(maps[-1]))
+        return maps
 
 
 @register_block(scaled())

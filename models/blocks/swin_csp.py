@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from attention.layers.tensor_ops import dot_product_attention
-from models.blocks.transformer_csp import Branches
+from models.blocks.c3 import C3Branches
 from models.catalog.channel_rules import scaled
 from models.catalog.registry import register_block
 
@@ -142,20 +142,15 @@ class SwinLayers(nn.Module):
 
 
 @register_block(scaled(repeats=True))
-class C3STR(Branches):
+class C3STR(C3Branches):
     """C3 whose bottlenecks are Swin transformer layers with windows of 8 and heads of 32 channels.
 
     Args:
-        c1: channels read.
-        c2: channels returned.
+        c1, c2: as C3Branches.
         n: how many layers.
-        shortcut: taken and without effect, as in the forks.
-        g: the same.
+        shortcut, g: taken and without effect, as in the forks.
         e: width of the branches over c2; at least 32 channels, which their number of heads, a 32nd, must divide.
         act: activation of the perceptrons, GELU by default; some forks have SiLU.
-
-    Shape:
-        input (B, c1, H, W); output (B, c2, H, W).
 
     Raises:
         ValueError: if the branches do not divide into heads.

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from models.blocks.c3 import C3Branches
 from models.blocks.convolution import convolution
 from models.catalog.channel_rules import scaled
 from models.catalog.registry import register_block
@@ -84,37 +85,16 @@ class _Unit(nn.Module):
         return x + out if self.add else out
 
 
-class Branches(nn.Module):
-    """The three convolutions of C3 around units."""
-
-    def __init__(self, c1: int, c2: int, e: float) -> None:
-        super().__init__()
-        self.hidden = int(c2 * e)
-        self.cv1 = convolution(c1, self.hidden)
-        self.cv2 = convolution(c1, self.hidden)
-        self.cv3 = convolution(2 * self.hidden, c2)
-        self.m: nn.Module = nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Join the units' output and the branch past them."""
-        out: Tensor = self.cv3(torch.cat((self.m(self.cv1(x)), self.cv2(x)), 1))
-        return out
-
-
 @register_block(scaled(repeats=True))
-class CoT3(Branches):
+class CoT3(C3Branches):
     """C3 whose bottlenecks end in a contextual transformer.
 
     Args:
-        c1: channels read.
-        c2: channels returned.
+        c1, c2: as C3Branches.
         n: how many bottlenecks.
         shortcut: whether they add their input.
         g: taken and without effect, as in the forks.
         e: width of the branches over c2, which must then be a multiple of 4.
-
-    Shape:
-        input (B, c1, H, W); output (B, c2, H, W).
 
     Source:
         Li et al., Contextual Transformer Networks, TPAMI 2022, arXiv:2107.12292, in the form that YOLOAir published;
@@ -127,20 +107,14 @@ class CoT3(Branches):
 
 
 @register_block(scaled(repeats=True))
-class BoT3(Branches):
+class BoT3(C3Branches):
     """C3 whose bottlenecks end in attention of all positions to all.
 
     Args:
-        c1: channels read.
-        c2: channels returned.
+        c1, c2, e: as C3Branches.
         n: how many bottlenecks.
-        e: width of the branches over c2.
         e2: width within a bottleneck over its own; only 1 fits.
-        w: taken and without effect, as in the forks, which leave positions out.
-        h: the same.
-
-    Shape:
-        input (B, c1, H, W); output (B, c2, H, W).
+        w, h: taken and without effect, as in the forks, which leave positions out.
 
     Source:
         Srinivas et al., Bottleneck Transformers, CVPR 2021, arXiv:2101.11605, in the form that forks of YOLOv5 have:

@@ -81,14 +81,8 @@ def three_levels(ch: Sequence[int], levels: int) -> list[int]:
 class ASFFHead(AnchorHead):
     """AnchorHead on maps fused from all three levels.
 
-    Args:
-        nc: number of classes.
-        anchors: per level, width and height in pixels of `na` anchors, flat.
-        ch: channels of the three maps read, finest first.
-        strides: pixels of the image a cell, per level.
-
-    Shape:
-        as AnchorHead.
+    Args, Shape:
+        as AnchorHead; three maps are read, finest first.
 
     Raises:
         ValueError: if there are not three levels.
@@ -124,14 +118,8 @@ def _leaky(c1: int, c2: int, k: int, s: int) -> nn.Module:
 class SequentialASFFHead(AnchorHead):
     """AnchorHead on maps fused one after the other: a finer level reads what the coarser ones have become.
 
-    Args:
-        nc: number of classes.
-        anchors: per level, width and height in pixels of `na` anchors, flat.
-        ch: channels of the three maps read, finest first.
-        strides: pixels of the image a cell, per level.
-
-    Shape:
-        as AnchorHead.
+    Args, Shape:
+        as AnchorHead; three maps are read, finest first.
 
     Raises:
         ValueError: if there are not three levels.

@@ -91,13 +91,7 @@ class _WideBranches(nn.Module):
 class WideDecoupledHead(SplitHead):
     """Branches of 256 channels whatever the maps have: `Decoupled_Detect` of most forks of YOLOv5.
 
-    Args:
-        nc: number of classes.
-        anchors: per level, width and height in pixels of `na` anchors, flat.
-        ch: channels of the maps read.
-        strides: pixels of the image a cell, per level.
-
-    Shape:
+    Args, Shape:
         as AnchorHead.
 
     Source:
@@ -147,13 +141,7 @@ class _TaperedBranches(nn.Module):
 class TaperedDecoupledHead(SplitHead):
     """YOLOv5's `Decouple`: a light branch of classes, and one of boxes and objectness that narrows.
 
-    Args:
-        nc: number of classes.
-        anchors: per level, width and height in pixels of `na` anchors, flat.
-        ch: channels of the maps read.
-        strides: pixels of the image a cell, per level.
-
-    Shape:
+    Args, Shape:
         as AnchorHead.
 
     Source:
@@ -177,13 +165,7 @@ class TaperedDecoupledHead(SplitHead):
 class StemDecoupledHead(SplitHead):
     """A stem, one convolution for classes and one for boxes and objectness, each as wide as its map.
 
-    Args:
-        nc: number of classes.
-        anchors: per level, width and height in pixels of `na` anchors, flat.
-        ch: channels of the maps read.
-        strides: pixels of the image a cell, per level.
-
-    Shape:
+    Args, Shape:
         as AnchorHead.
 
     Source:
@@ -214,13 +196,7 @@ class StemDecoupledHead(SplitHead):
 class ImplicitDecoupledHead(StemDecoupledHead, PlainHead):
     """StemDecoupledHead with implicit knowledge: an addition before each branch, a factor after it; YOLOv7's loss.
 
-    Args:
-        nc: number of classes.
-        anchors: per level, width and height in pixels of `na` anchors, flat.
-        ch: channels of the maps read.
-        strides: pixels of the image a cell, per level.
-
-    Shape:
+    Args, Shape:
         as AnchorHead.
 
     Source:

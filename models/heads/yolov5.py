@@ -20,10 +20,8 @@ class AnchorHead(Detect):
 
     Shape:
         input: list of nl maps (B, ch_i, H_i, W_i). Training output: list of (B, na, H_i, W_i, 5 + nc) logits. Eval
-            output: `(y, raw)`, raw being that
-        list and y (B, 4 + nc, N) with centre x, centre y, width, height in pixels, then objectness × class scores; N
-        runs over level, anchor, y, x. Only
-        y where `export` is set.
+        output: `(y, raw)`, raw being that list and y (B, 4 + nc, N) with centre x, centre y, width, height in pixels,
+        then objectness × class scores; N runs over level, anchor, y, x. Only y where `export` is set.
 
     Source:
         Redmon and Farhadi, YOLOv3, arXiv:1804.02767; box decoding as published with YOLOv5: xy = (2σ − 0.5 + cell) ·

@@ -44,13 +44,7 @@ class Implicit(nn.Module):
 class ImplicitHead(PlainHead):
     """PlainHead with implicit knowledge: out = im · conv(x + ia).
 
-    Args:
-        nc: number of classes.
-        anchors: per level, width and height in pixels of `na` anchors, flat.
-        ch: channels of the maps read.
-        strides: pixels of the image a cell, per level.
-
-    Shape:
+    Args, Shape:
         as AnchorHead.
 
     Source:
@@ -97,10 +91,8 @@ class AuxImplicitHead(ImplicitHead):
     """ImplicitHead that in training also predicts from earlier maps, by plain convolutions.
 
     Args:
-        nc: number of classes.
-        anchors: per level, width and height in pixels of `na` anchors, flat.
+        nc, anchors, strides: as AnchorHead.
         ch: channels of the maps read: the lead's, then as many auxiliary ones of the same strides.
-        strides: pixels of the image a cell, per level.
 
     Shape:
         input: list of 2 · nl maps. Training output: nl lead maps, then nl auxiliary ones. Eval output as AnchorHead,
