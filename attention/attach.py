@@ -28,7 +28,7 @@ def _eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _outputs(model: nn.Module, modules: Mapping[str, nn.Module], example: Tensor) -> dict[str, Any]:
-    """What each module returned in one run of the network."""
+    """Return what each module returned in one run of the network."""
     seen: dict[str, Any] = {}
 
     def remember(name: str) -> Any:
@@ -53,7 +53,7 @@ def _outputs(model: nn.Module, modules: Mapping[str, nn.Module], example: Tensor
 
 
 def _match(model: nn.Module, places: Mapping[str, Place]) -> dict[str, Place]:
-    """Submodule name → mechanism, for names and glob patterns."""
+    """Map submodule names to mechanisms, for names and glob patterns."""
     names = [name for name, _ in model.named_modules() if name]
     found: dict[str, Place] = {}
     for pattern, place in places.items():

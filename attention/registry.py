@@ -95,7 +95,7 @@ class Registry(Generic[T]):
         raise ValueError(f"unknown {self.kind} {name!r}; {hint}")
 
     def is_spelt(self, name: object) -> bool:
-        """Whether an entry or alias has exactly this name."""
+        """Tell whether an entry or alias has exactly this name."""
         return name in self._entries or name in self._aliases
 
     def _other_spelling(self, name: object) -> set[str]:

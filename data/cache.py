@@ -24,7 +24,7 @@ def write_atomically(file: Path, content: bytes) -> None:
 def probe_cached(
     paths: Sequence[Path], progress: Callable[[int], object] | None = None, channels: int = 3
 ) -> list[ImageMetadata]:
-    """probe_all() that remembers its findings, each as long as the image's size and time of change stay the same."""
+    """Probe, and remember each finding as long as the image's size and time of change stay the same."""
     probe = probe_all if channels == 3 else partial(probe_all, channels=channels)
     if len(paths) < _WORTHWHILE:
         return probe(paths, progress)

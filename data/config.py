@@ -93,7 +93,7 @@ def read_config(source: str | Path | Mapping[str, Any], data_root: str | Path | 
 
 
 def find_yaml(source: str | Path) -> Path:
-    """The YAML (or VOC folder) that a user means by a path or a name.
+    """Return the YAML (or VOC folder) that a user means by a path or a name.
 
     Raises:
         DataError: if there is none.
@@ -124,7 +124,7 @@ def find_yaml(source: str | Path) -> Path:
 
 
 def _folder_content(folder: Path) -> dict[str, Any]:
-    """What a YAML for a bare VOC tree would say."""
+    """Return what a YAML for a bare VOC tree would say."""
     lists = folder / "ImageSets" / "Main"
     splits: dict[str, Any] = {name: name for name in SPLITS if (lists / f"{name}.txt").is_file()}
     return {"path": str(folder), "format": "voc", **(splits or {"train": "."})}
@@ -226,7 +226,7 @@ def _splits(content: dict[str, Any], file: Path, root: Path) -> dict[str, tuple[
 
 
 def _source(entry: Any, file: Path, split: str, root: Path, content: dict[str, Any]) -> Source:
-    """One entry of a split: text, or for COCO {images: FOLDER, annotations: FILE.json}."""
+    """Read one entry of a split: text, or for COCO {images: FOLDER, annotations: FILE.json}."""
     if isinstance(entry, dict) and set(entry) <= {"images", "annotations"} and entry.get("annotations"):
         images, annotations = entry.get("images"), entry["annotations"]
     else:
@@ -246,7 +246,7 @@ def _source(entry: Any, file: Path, split: str, root: Path, content: dict[str, A
 
 
 def resolve(entry: str, root: Path, file: Path) -> Path:
-    """Absolute path of a split entry: under `root`, else where YOLOv5's and Roboflow's habits put it."""
+    """Return the absolute path of a split entry: under `root`, else where YOLOv5's and Roboflow's habits put it."""
     path = Path(entry).expanduser()
     tried = [root / path]
     if path.parts[:1] == ("..",):
@@ -256,7 +256,7 @@ def resolve(entry: str, root: Path, file: Path) -> Path:
 
 
 def is_path(text: str) -> bool:
-    """Whether a text can name a file at all; asking the system for any other text raises."""
+    """Tell whether a text can name a file at all; asking the system for any other text raises."""
     try:
         parts = [os.fsencode(part) for part in Path(text).parts]
     except UnicodeEncodeError:
@@ -290,5 +290,5 @@ def _names(content: dict[str, Any], file: Path) -> tuple[str, ...] | None:
 
 
 def _absolute(path: Path) -> Path:
-    """Absolute without `..`; links are kept, since labels are found from the image's path as written."""
+    """Make absolute and free of `..`; links are kept, since labels are found from the image's path as written."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links

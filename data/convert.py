@@ -38,7 +38,7 @@ def convert(dataset: Dataset, out: Path, form: str, images: str = "copy") -> dic
 
 
 def write_dataset(dataset: Dataset, out: Path, form: str, put_image: PutImage) -> dict[str, int]:
-    """convert() with a function that puts the images into the new folder."""
+    """Convert with a function that puts the images into the new folder."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
@@ -59,7 +59,7 @@ def _link(record: Record, target: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line."""
+    """Run the command line."""
     parser = ToolParser(prog="python -m data.convert", description=__doc__)
     parser.add_argument("data", help="data YAML, or the name of an included one")
     parser.add_argument("out", type=Path, help="new folder; its data.yaml reads the result")

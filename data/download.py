@@ -98,7 +98,7 @@ def fetch(config: DataConfig, allowed: bool, missing: bool = True) -> None:
 
 
 def _size(entry: str) -> str | None:
-    """What a user should know before saying --download; None for a script."""
+    """Return what a user should know before saying --download; None for a script."""
     entry_text = entry.strip()
     if entry_text.startswith(("https://", "http://")) and len(entry_text.split()) == 1:
         return f"from {entry_text[:200]}"
@@ -106,7 +106,7 @@ def _size(entry: str) -> str | None:
 
 
 def plan(config: DataConfig) -> list[Archive]:
-    """What --download fetches; nothing for a script."""
+    """Return what --download fetches; nothing for a script."""
     entry_text = (config.download or "").strip()
     if entry_text == "voc":
         from torchvision.datasets.voc import DATASET_YEAR_DICT  # torchvision keeps addresses and checksums current
@@ -121,7 +121,7 @@ def plan(config: DataConfig) -> list[Archive]:
 
 
 def is_missing(config: DataConfig, splits: Iterable[str]) -> bool:
-    """Whether a path of these splits is missing. VOC's short forms count as existing when their tree does."""
+    """Tell whether a path of these splits is missing. VOC's short forms count as existing when their tree does."""
     for split in splits:
         for source in config.sources(split):
             path = source.annotations or source.path or config.root

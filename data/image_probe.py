@@ -96,7 +96,7 @@ def in_threads(
 
 
 def is_utf8(path: str | Path) -> bool:
-    """Whether a path is UTF-8 throughout; OpenCV crashes, and the process with it, when it is given any other."""
+    """Tell whether a path is UTF-8 throughout; OpenCV crashes, and the process with it, when given any other."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -174,17 +174,17 @@ def _probe_with_pillow(path: Path, decode: bool, channels: int) -> ImageMetadata
 
 
 def _is_deep(image: Any) -> bool:
-    """Whether an image has more than 8 bits a channel, by its header."""
+    """Tell whether an image has more than 8 bits a channel, by its header."""
     return image.mode.startswith(("I", "F")) or any("16" in str(tile[3]) for tile in image.tile[:1])
 
 
 def _has_frames(image: Any) -> bool:
-    """Whether a file has several images of which one is read; the second of an MPO is for stereo displays only."""
+    """Tell whether a file has several images of which one is read; the second of an MPO is for stereo displays only."""
     return image.format in ("GIF", "PNG", "TIFF", "WEBP") and bool(getattr(image, "is_animated", False))
 
 
 def _remarks(path: Path, deep: bool, several: bool) -> list[Issue]:
-    """What is used, but not as one would expect."""
+    """Return what is used, but not as one would expect."""
     remarks = []
     if several:
         remarks.append(Issue(path, None, "several-frames", "holds several frames or pages", "the first used"))
@@ -198,7 +198,7 @@ def _remarks(path: Path, deep: bool, several: bool) -> list[Issue]:
 
 
 def _shown_size(path: Path, file_format: str, width: int, height: int) -> tuple[int, int] | None:
-    """Width and height as `image_io.read` shows an image; None if it cannot.
+    """Return width and height as `image_io.read` shows an image; None if it cannot.
 
     Whether it turns an image depends on the format and on where the tag stands. Of a JPEG, an eighth of the size
     decodes in a fifth of the time, and fails where the whole would fail.
@@ -229,7 +229,7 @@ def _ends_properly(path: Path) -> bool:
 
 
 def _decodes_to_the_end(path: Path) -> bool:
-    """Whether a JPEG without end marker is complete: where data are missing libjpeg repeats one flat colour."""
+    """Tell whether a JPEG without end marker is complete: where data are missing libjpeg repeats one flat colour."""
     shown = image_io.read(path)
     return shown is not None and bool((shown[-1] != shown[-1, 0]).any())
 
@@ -248,7 +248,7 @@ def _short(error: BaseException) -> str:
 
 
 def proper_suffix(path: Path) -> str:
-    """The suffix that an image should have: its own if that fits its content."""
+    """Return the suffix that an image should have: its own if that fits its content."""
     file_format = sniff(path)
     fitting = _OWN_SUFFIXES.get(file_format or "", (path.suffix.lower(),))
     return path.suffix if path.suffix.lower() in fitting else fitting[0]

@@ -63,7 +63,7 @@ def load_dataset(
 
 
 def _reader(config: DataConfig, form: str, single_class: bool) -> tuple[tuple[str, ...], Any]:
-    """Class names, and a function (split, sources) → (Split, category ids)."""
+    """Return class names, and a function (split, sources) → (Split, category ids)."""
     everything = [source for entries in config.splits.values() for source in entries]
     probe: Probe = partial(_probe_with_bar, channels=config.channels)
     if form == "coco":

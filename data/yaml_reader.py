@@ -72,7 +72,7 @@ def load_yaml(file: Path) -> dict[str, Any]:
 
 
 def _names_as_written(names: Any, text: str) -> dict[str, Any]:
-    """The key `names` with numbers as they are written: 012 and 2.50 are not 10 and 2.5. Empty if it has none."""
+    """Return the key `names` with numbers as they are written: 012 and 2.50 are not 10 and 2.5. Empty without any."""
     values = list(names.values()) if isinstance(names, dict) else names if isinstance(names, list) else []
     if not any(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return {}
@@ -101,7 +101,7 @@ def yaml_hint(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it may stand in a message: short, whatever it is."""
+    """Return a value as it may stand in a message: short, whatever it is."""
     return " ".join(_REPR.repr(value).split())[:100]
 
 

@@ -49,7 +49,7 @@ def load_weights(weights: Any, options: Namespace) -> Any:
 
 
 def _with_attention(path: Path, options: Namespace) -> Any:
-    """ProcessRank attention on a checkpoint, and say what became of its tensors.
+    """Place attention on a checkpoint, and say what became of its tensors.
 
     Raises:
         UsageError: if other tensors of the model than those of attention are not in the checkpoint: it would guess.

@@ -11,7 +11,7 @@ EPS = float(np.spacing(1))
 
 
 def precision_recall(right: Bools, positives: int) -> tuple[Floats, Floats]:
-    """Precision and recall after each right detection.
+    """Return precision and recall after each right detection.
 
     Args:
         right: (D,) detections by falling score, ignored ones left out: whether each found an object.
@@ -26,7 +26,7 @@ def precision_recall(right: Bools, positives: int) -> tuple[Floats, Floats]:
 
 
 def average_precision(right: Bools, positives: int) -> float:
-    """COCO's average precision: the mean over 101 recalls of the best precision at that recall or beyond.
+    """Return COCO's average precision: the mean over 101 recalls of the best precision at that recall or beyond.
 
     Between two right detections precision only falls, so the curve is needed at the right ones alone.
 
@@ -46,11 +46,11 @@ def average_precision(right: Bools, positives: int) -> float:
 
 
 def envelope(precision: Floats) -> Floats:
-    """Largest precision at each position or after it, along the last axis."""
+    """Return the largest precision at each position or after it, along the last axis."""
     return np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
 
 
 def mean_defined(values: Floats) -> float:
-    """Mean of the values that are defined (not NaN); NaN when none is."""
+    """Average the values that are defined (not NaN); NaN when none is."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")

@@ -86,7 +86,7 @@ def bootstrap_ap(table: MatchTable, counts: Ints, ap50_only: bool = False) -> di
 
 
 def _weighted_ap(right: Bools, copies: Ints, passed: Ints, positives: Ints) -> Floats:
-    """AP of one class for each resample; NaN where it has no object.
+    """Return AP of one class for each resample; NaN where it has no object.
 
     Args:
         right: (d,) by falling score: whether the detection found an object.

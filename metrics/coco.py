@@ -78,7 +78,7 @@ def coco_from_table(table: MatchTable) -> dict[str, Any]:
 def _summary(
     precision: Floats, recall: Floats, limited: Floats, names: list[str], truths: list[int], detections: list[int]
 ) -> dict[str, Any]:
-    """Twelve numbers from AP (K, A, T), AR by size (K, A, T) and AR by number of detections (K, 3, T)."""
+    """Return twelve numbers from AP (K, A, T), AR by size (K, A, T) and AR by number of detections (K, 3, T)."""
 
     def numbers(p: Floats, r: Floats, m: Floats) -> dict[str, float]:
         parts = [p[:, 0], p[:, 0, :1], p[:, 0, 5:6], p[:, 1], p[:, 2], p[:, 3]]
@@ -99,7 +99,7 @@ def _summary(
 
 
 def _library_numbers(evaluator: str, truths: Truths, detections: Detections) -> dict[str, Any]:
-    """The twelve numbers as a library computes them, on plain ids from 1 (pycocotools takes id 0 for a miss)."""
+    """Return the twelve numbers as a library computes them, on plain ids from 1 (pycocotools takes id 0 for a miss)."""
     if evaluator == "pycocotools":
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
@@ -139,7 +139,7 @@ def _library_numbers(evaluator: str, truths: Truths, detections: Detections) -> 
 
 
 def _plain(rows: Truths | Detections, **columns: npt.NDArray[Any]) -> list[dict[str, Any]]:
-    """Annotations in the libraries' form."""
+    """Return annotations in the libraries' form."""
     names = ("image_id", "category_id", "bbox", *columns)
     values = [(rows.image + 1).tolist(), (rows.category + 1).tolist(), rows.boxes_xywh.tolist()]
     values += [column.tolist() for column in columns.values()]

@@ -31,7 +31,7 @@ class Curves:
     f1: Floats
 
     def best(self) -> dict[str, Any]:
-        """The operating point with the largest mean F1.
+        """Return the operating point with the largest mean F1.
 
         Returns:
             confidence (the lowest of equals), precision, recall, f1: means over classes; per_class: the latter three
@@ -52,7 +52,7 @@ class Curves:
 
 
 def confidence_curves(table: MatchTable) -> Curves:
-    """Precision, recall and F1 that a user gets who keeps detections of at least some confidence.
+    """Return precision, recall and F1 that a user gets who keeps detections of at least some confidence.
 
     Args:
         table: from `match`; ignored detections count neither way.

@@ -150,7 +150,7 @@ def read_detections(detections: Sequence[Mapping[str, Any]] | Detections, truths
 
 
 def _sorted_ids(where: str, rows: Sequence[Mapping[str, Any]]) -> dict[Hashable, int]:
-    """Identifiers in the reference's order, each with its position."""
+    """Return identifiers in the reference's order, each with its position."""
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping) or "id" not in row:
             raise ValueError(f"{where} row {i}: no 'id'; expected a dictionary with one, found {row!r:.80}")
@@ -162,7 +162,7 @@ def _sorted_ids(where: str, rows: Sequence[Mapping[str, Any]]) -> dict[Hashable,
 
 
 def _unique_names(names: Mapping[Hashable, Any], ids: Iterable[Hashable]) -> tuple[str, ...]:
-    """One name a class; where two classes share one, the id is added to both."""
+    """Return one name a class; where two classes share one, the id is added to both."""
     counts = Counter(str(name) for name in names.values())
     return tuple(str(names[key]) if counts[str(names[key])] == 1 else f"{names[key]} (id {key})" for key in ids)
 
@@ -189,7 +189,7 @@ def _positions(
 
 
 def _numbers(where: str, values: Sequence[Any], key: str) -> Floats:
-    """The values as one array; the message about a bad one is made only when the fast way fails."""
+    """Return the values as one array; the message about a bad one is made only when the fast way fails."""
     inner = (4,) if key == "bbox" else ()
     numbers = _array(values)
     if numbers.shape == (len(values), *inner) and numbers.dtype.kind in "iuf":
@@ -235,5 +235,5 @@ def _check_boxes(where: str, boxes: Floats, count: int) -> None:
 
 
 def _first(wrong: Any) -> list[int]:
-    """Position of the first True, as a list that is empty when there is none."""
+    """Return the position of the first True, as a list that is empty when there is none."""
     return np.flatnonzero(wrong)[:1].tolist()

@@ -147,7 +147,7 @@ def _sides(boxes_xywh: Array) -> Sides:
 
 
 def _chunks(counts: Ints) -> Iterator[slice]:
-    """Consecutive slices of at most about CHUNK pairs each."""
+    """Cut into consecutive slices of at most about CHUNK pairs each."""
     total = np.cumsum(counts)
     start = 0
     while start < len(counts):

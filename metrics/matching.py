@@ -63,11 +63,11 @@ class MatchTable:
     truth_counts: Bools
 
     def positives(self, size: int = 0) -> Ints:
-        """Objects to be found, by class: (K,)."""
+        """Count objects to be found, by class: (K,)."""
         return np.bincount(self.truth_category[self.truth_counts[size]], minlength=len(self.names))
 
     def class_slices(self) -> list[slice]:
-        """Rows of each class."""
+        """Return the rows of each class."""
         edges = np.searchsorted(self.category, np.arange(len(self.names) + 1))
         return [slice(a, b) for a, b in pairwise(edges.tolist())]
 
@@ -135,7 +135,7 @@ def match(truths: Truths, detections: Detections) -> MatchTable:
 
 
 def best_rows(truths: Truths, detections: Detections) -> tuple[Ints, Ints]:
-    """Rows of the best detections of each image and class in falling score, and the rank of each."""
+    """Return rows of the best detections of each image and class in falling score, and the rank of each."""
     group = detections.image * len(truths.names) + detections.category
     rows = np.lexsort((-detections.score, group))  # stable: ties keep the input order
     sorted_group = group[rows]

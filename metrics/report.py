@@ -55,7 +55,7 @@ class Report:
         return count_errors(self.matches, self.errors, self.confidence)
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers as plain types, in the form of metrics.json."""
+        """Return the numbers as plain types, in the form of metrics.json."""
         names = [str(name) for name in self.matches.names]
         return {
             "images": self.images,
@@ -80,7 +80,7 @@ class Report:
         Path(path).write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def table(self, per_class: bool = False, voc07: bool = False) -> str:
-        """The numbers as text.
+        """Return the numbers as text.
 
         Args:
             per_class: add a row for each class.
@@ -164,7 +164,7 @@ def evaluate(
 
 
 def _rows(title: str, cells: Sequence[tuple[str, float]], width: int = 12) -> list[str]:
-    """A line of heads over a line of numbers."""
+    """Return a line of heads over a line of numbers."""
     return [
         " " * 10 + "".join(f"{head:>{width}}" for head, _ in cells),
         f"{title:<10}" + "".join(f"{_number(value):>{width}}" for _, value in cells),

@@ -65,7 +65,7 @@ def tide_errors(gt: Mapping[str, Any] | Truths, detections: Sequence[Mapping[str
 
 
 def loose_pairs(table: MatchTable, truths: Truths, detections: Detections) -> Pairs:
-    """Pairs of any two classes that overlap by 0.1 or more; their `detection` is a row of the table."""
+    """Pair any two classes' boxes that overlap by 0.1 or more; their `detection` is a row of the table."""
     pairs = overlapping(truths, detections, BACKGROUND_IOU, same_class=False, rows=table.row, crowd=False)
     position = np.empty(len(detections), dtype=np.int64)
     position[table.row] = np.arange(len(table.row))
@@ -215,7 +215,7 @@ def plot_tide(results: Mapping[str, Mapping[str, Any]], path: str | Path) -> Non
 
 
 def _largest(pairs: Pairs, wanted: Bools, count: int) -> tuple[Floats, Ints]:
-    """Largest overlap of each detection among the wanted pairs and its object (first of equals); 0 and -1 if none."""
+    """Return each detection's largest overlap in wanted pairs and its object (first of equals); 0, −1 without"""
     detection, truth, iou = pairs.detection[wanted], pairs.truth[wanted], pairs.iou[wanted]
     order = np.lexsort((truth, -iou, detection))
     first = order[np.diff(detection[order], prepend=-1) != 0]

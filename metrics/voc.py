@@ -99,12 +99,12 @@ def match_voc(truths: Truths, detections: Detections, iou: float, plus_one: bool
 
 
 def _first_of_runs(values: Ints) -> Ints:
-    """Positions where a sorted array takes a new value >= 0."""
+    """Return the positions where a sorted array takes a new value >= 0."""
     return np.flatnonzero(np.diff(values, prepend=-1))
 
 
 def _ap(right: Bools, positives: int, use_07: bool) -> float:
-    """AP of one class from detections by falling score, difficult ones left out; NaN without objects."""
+    """Return AP of one class from detections by falling score, difficult ones left out; NaN without objects."""
     if positives == 0:
         return float("nan")
     hits = np.cumsum(right)

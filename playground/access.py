@@ -63,7 +63,7 @@ class Access:
         return path
 
     def allows(self, path: Path) -> bool:
-        """Whether a path lies in an allowed folder."""
+        """Tell whether a path lies in an allowed folder."""
         return any(path.resolve().is_relative_to(folder) for folder in (*self.folders, self.uploads))
 
     def store(self, name: str, content: bytes, kind: str) -> Path:

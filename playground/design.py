@@ -237,5 +237,5 @@ def _quoted(text: str) -> str:
 
 
 def is_overlay(design: Design) -> bool:
-    """Whether a design says nothing but what an overlay may."""
+    """Tell whether a design says nothing but what an overlay may."""
     return set(design.description) <= OVERLAY_KEYS

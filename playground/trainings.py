@@ -127,7 +127,7 @@ class Queue:
                 training.process.terminate()
 
     def busy(self, folder: Path) -> bool:
-        """Whether a training of this folder waits or runs."""
+        """Tell whether a training of this folder waits or runs."""
         return any(one.folder == folder and one.state not in ENDED for one in self.trainings)
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ compile without a graph break, but for these.
 
 
 def sections(name: str) -> dict[str, str]:
-    """The docstring of a mechanism, cut at its headings.
+    """Return the docstring of a mechanism, cut at its headings.
 
     Args:
         name: canonical name.
@@ -78,7 +78,7 @@ def sections(name: str) -> dict[str, str]:
 
 
 def arguments(text: str) -> dict[str, str]:
-    """Argument → what the docstring says of it, on one line.
+    """Map each argument to what the docstring says of it, on one line.
 
     Args:
         text: the section Args.
@@ -91,7 +91,7 @@ def arguments(text: str) -> dict[str, str]:
 
 
 def diagram(flow: list[str]) -> str:
-    """Chains of steps as a Mermaid flow chart.
+    """Draw chains of steps as a Mermaid flow chart.
 
     Args:
         flow: chains, "a > b > c"; equal names are one node.
@@ -111,7 +111,7 @@ def diagram(flow: list[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """First sentence of a docstring, for a table.
+    """Return the first sentence of a docstring, for a table.
 
     Args:
         text: the part before the headings.
@@ -123,7 +123,7 @@ def one_line(text: str) -> str:
 
 
 def page(name: str, note: dict[str, Any], costs: list[list[str]], chinese: Chinese | None = None) -> str:
-    """The page of one mechanism.
+    """Return the page of one mechanism.
 
     Args:
         name: canonical name.
@@ -165,7 +165,7 @@ def page(name: str, note: dict[str, Any], costs: list[list[str]], chinese: Chine
 
 
 def index(costs: dict[str, list[list[str]]], machine: str, chinese: Chinese | None = None) -> str:
-    """The page that lists all mechanisms.
+    """Return the page that lists all mechanisms.
 
     Args:
         costs: name → cells of attention.docs.cost_table for the three sizes.

@@ -31,7 +31,7 @@ COLUMNS = ("mechanism", "C", "map", *COUNTED, *TIMED)
 
 
 def parameters(module: nn.Module) -> int:
-    """Number of learned values.
+    """Return the number of learned values.
 
     Args:
         module: any module.
@@ -43,7 +43,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def kept(module: nn.Module, x: Tensor) -> float:
-    """Memory that a training step keeps for its backward pass.
+    """Return the memory that a training step keeps for its backward pass.
 
     Args:
         module: the mechanism, in training mode.
@@ -69,7 +69,7 @@ def kept(module: nn.Module, x: Tensor) -> float:
 
 
 def fastest(run: Callable[[], Any], repeats: int) -> float:
-    """Shortest duration of a call.
+    """Return the shortest duration of a call.
 
     Args:
         run: what to call.
@@ -103,7 +103,7 @@ def floor(size: tuple[int, int, int], batch: int) -> float:
 
 
 def count(name: str, size: tuple[int, int, int], batch: int = 1) -> list[str]:
-    """What can be counted of a mechanism.
+    """Count what can be counted of a mechanism.
 
     Args:
         name: of the mechanism.
@@ -119,7 +119,7 @@ def count(name: str, size: tuple[int, int, int], batch: int = 1) -> list[str]:
 
 
 def clock(name: str, size: tuple[int, int, int], batch: int = 1, repeats: int = 5) -> list[str]:
-    """How long a mechanism takes at inference, with everything folded that is constant.
+    """Measure how long a mechanism takes at inference, with everything folded that is constant.
 
     Args:
         name: of the mechanism.
@@ -161,7 +161,7 @@ def rows(names: Sequence[str], batch: int = 1, repeats: int = 5) -> Iterator[lis
 
 
 def markdown(rows: Sequence[Sequence[str]], head: Sequence[str] = COLUMNS, words: int = 1) -> str:
-    """Rows as a Markdown table.
+    """Render rows as a Markdown table.
 
     Args:
         rows: cells.

@@ -32,7 +32,7 @@ LIMITS: dict[str, dict[str, str]] = {
 
 
 def divisor_of_channels(name: str) -> int:
-    """The number that C must be divisible by.
+    """Return the number that C must be divisible by.
 
     Args:
         name: canonical name of a mechanism.

@@ -82,5 +82,5 @@ RUNTIMES: dict[str, Callable[[bytes], Run]] = {"onnxruntime": onnx_runtime, "ope
 
 
 def installed() -> list[str]:
-    """Runtimes that can be imported here."""
+    """Return the runtimes that can be imported here."""
     return [name for name in RUNTIMES if find_spec(name)]

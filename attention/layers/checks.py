@@ -73,7 +73,7 @@ def reduced_channels(channels: int, reduction: float, minimum: int) -> int:
 
 
 def largest_divisor(channels: int, most: int, name: str = "groups") -> int:
-    """Largest number of equal groups that is at most the wanted one.
+    """Return the largest number of equal groups that is at most the wanted one.
 
     Args:
         channels: what is divided.
@@ -91,7 +91,7 @@ def largest_divisor(channels: int, most: int, name: str = "groups") -> int:
 
 
 def adaptive_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
-    """Kernel size of the paper's rule: the odd number nearest to |log₂(C)/γ + b/γ| from above, at least 3.
+    """Return the kernel of the paper's rule: the odd number nearest to |log₂(C)/γ + b/γ| from above, at least 3.
 
     Args:
         channels: C.

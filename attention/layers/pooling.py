@@ -9,7 +9,7 @@ from attention.layers.tensor_ops import plain
 
 
 def average(x: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
-    """Mean over axes; in training by way of the sum, whose gradient is spread as a view where that of x.mean is a map.
+    """Average over axes; in training by the sum, whose gradient is spread as a view where that of x.mean is a map.
 
     Args:
         x: any shape.
@@ -26,7 +26,7 @@ def average(x: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tenso
 
 
 def pool_mean(x: Tensor) -> Tensor:
-    """Mean of every channel of a map.
+    """Return the mean of every channel of a map.
 
     Args:
         x: (B, C, *spatial).
@@ -38,7 +38,7 @@ def pool_mean(x: Tensor) -> Tensor:
 
 
 def pool_max_mean(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest value and mean of every channel of a map.
+    """Return the largest value and the mean of every channel of a map.
 
     Args:
         x: (B, C, *spatial).
@@ -54,7 +54,7 @@ def pool_max_mean(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def axis_max_mean(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Largest value and mean along one axis of a map.
+    """Return the largest value and the mean along one axis of a map.
 
     Args:
         x: (B, C, *spatial).
@@ -71,7 +71,7 @@ def axis_max_mean(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
 
 def planes(first: Tensor, second: Tensor) -> Tensor:
-    """Two maps of one channel as one of two, ready for a convolution.
+    """Return two maps of one channel as one of two, ready for a convolution.
 
     Args:
         first: (B, 1, *spatial).

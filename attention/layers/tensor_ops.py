@@ -12,7 +12,7 @@ from attention.older_torch import is_exporting
 
 
 def upcast(x: Tensor) -> Tensor:
-    """To float32 where half precision would overflow or lose the sum; wider types stay.
+    """Convert to float32 where half precision would overflow or lose the sum; wider types stay.
 
     Args:
         x: any shape.
@@ -222,12 +222,12 @@ def resize_matrix(size: int, cells: int, like: Tensor) -> Tensor:
 
 
 def exporting() -> bool:
-    """Whether the network is being traced or exported, so that a branch on a size would be baked in."""
+    """Tell whether the network is being traced or exported, so that a branch on a size would be baked in."""
     return torch.jit.is_tracing() or is_exporting()
 
 
 def plain() -> bool:
-    """Whether no backward pass can follow, so that an operation needs no gradient of its own."""
+    """Tell whether no backward pass can follow, so that an operation needs no gradient of its own."""
     return not torch.is_grad_enabled() or exporting()
 
 

@@ -87,7 +87,7 @@ class AggregatedAttention(nn.Module):
         self.token_bias = nn.Parameter(torch.zeros(self.heads, kernel_size**2, 1))
 
     def _cells(self, size: int) -> int:
-        """Length of an axis → that of the pooled map, at least 1."""
+        """Return the length of the pooled map's axis for that of a map's, at least 1."""
         return self.pool_size or size // self.sr_ratio + (size < self.sr_ratio)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class AggregatedAttention(nn.Module):
         return self.norm(pooled.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def _far(self, x: Tensor) -> Tensor:
-        """Bias of every pooled position for every position of x, (heads, P, N)."""
+        """Return the bias of every pooled position for every position of x, (heads, P, N)."""
         tables, at = [], []
         for size in x.shape[2:]:
             distance, index = distances_to_cells(size, self._cells(size), x)

@@ -67,7 +67,7 @@ class AreaAttention(nn.Module):
         return keep_format(self.out(split_axis(out, 2, x.shape[2:]) + self.position(value)), x)
 
     def _mask(self, x: Tensor, value: Tensor, count: int, pad: int) -> Tensor:
-        """Bars the padding, (B · area, 1, 1, n): a large negative number, since a run may hold nothing but padding."""
+        """Bar the padding, (B · area, 1, 1, n): a large negative number, since a run may hold nothing but padding."""
         outside = torch.arange(count + pad, device=x.device) >= count
         bar = outside.to(value.dtype) * (torch.finfo(value.dtype).min / 2)
         return split_axis(bar, 0, (self.area, -1)).repeat(x.shape[0], 1)[:, None, None]

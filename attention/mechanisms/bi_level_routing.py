@@ -81,7 +81,7 @@ class BiLevelRouting(nn.Module):
         return keep_format(self.out(out + self.position(qkv.chunk(3, 1)[2])), x)
 
     def _route(self, query: Tensor, key: Tensor, inside: Tensor) -> Tensor:
-        """Indices of the chosen regions, (B, R, k); all maps (B, R, n, C), padding 0."""
+        """Return the indices of the chosen regions, (B, R, k); all maps (B, R, n, C), padding 0."""
         count = inside.float().sum(2)
         means = [part.detach().float().mean(2) * (part.shape[2] / count) for part in (query, key)]
         likeness = means[0] @ means[1].transpose(1, 2)

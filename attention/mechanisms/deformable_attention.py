@@ -87,7 +87,7 @@ class DeformableAttention(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
 
     def _sample(self, x: Tensor, query: Tensor) -> Tensor:
-        """Samples of x, (B, C, h, w)."""
+        """Sample x, (B, C, h, w)."""
         offsets = upcast(self.offsets(split_axis(query, 1, (self.groups, -1)).flatten(0, 1)))  # (B·g, h, w, 2)
         stride = self.offsets.conv.stride[0]
         height, width = ((n - 1) // stride + 1 for n in x.shape[2:])  # of the offsets

@@ -18,7 +18,7 @@ TOP_V = (0, 1, 0, 5, 2, 0, 2, 0, 0, 6, 0, 4, 6, 3, 5, 2)
 
 
 def _waves(frequencies: Tensor, size: int, like: Tensor) -> Tensor:
-    """Rows of the orthonormal type 2 cosine transform, (frequencies, size), of the dtype of `like`."""
+    """Return rows of the orthonormal type 2 cosine transform, (frequencies, size), of the dtype of `like`."""
     at = torch.arange(size, device=like.device).to(like.dtype) + 0.5
     angles = frequencies.to(like.dtype).unsqueeze(1) * at * (math.pi / size)
     energy = (frequencies > 0).to(like.dtype) + 1  # 1 for the constant, 2 for a wave

@@ -60,7 +60,7 @@ class MHSA2D(nn.Module):
             self.columns = nn.Parameter(torch.randn(2 * max_size - 1, self.width) * self.width**-0.5)
 
     def _relative(self, table: Tensor, size: int) -> Tensor:
-        """Entries for all pairs along one axis, (size of query, size of key, d)."""
+        """Return the entries for all pairs along one axis, (size of query, size of key, d)."""
         at = torch.arange(size, device=table.device)
         # Clamped as float: operator set 11 of ONNX clamps no whole numbers.
         offset = (at[None, :] - at[:, None]).float().clamp(1 - self.max_size, self.max_size - 1).long()

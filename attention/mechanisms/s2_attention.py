@@ -69,7 +69,7 @@ class S2Attention(nn.Module):
         return torch.cat([shifted(x[:, start:end], *how) for start, end, how in ends if end > start], 1)
 
     def _choose(self, parts: list[Tensor]) -> Tensor:
-        """Three maps (B, C, H, W) → weights (B, 3, C)."""
+        """Turn three maps (B, C, H, W) into weights (B, 3, C)."""
         with full_precision(parts[0]):
             pooled = torch.stack([upcast(part).sum((2, 3)) for part in parts]).sum(0)
             hidden = F.gelu(F.linear(pooled, upcast(self.fc1.weight)))

@@ -68,7 +68,7 @@ class SelfAttention2D(nn.Module):
         return x + self.out(from_tokens(gathered.to(value.dtype), x)).to(x.dtype)
 
     def _logits(self, query: Tensor, key: Tensor) -> Tensor:
-        """Similarities of all pairs, (B, heads, N, N)."""
+        """Return the similarities of all pairs, (B, heads, N, N)."""
         pair = upcast(self.pair)
         if self.similarity == "concat":
             of_query, of_key = (query * pair[0]).sum(-1), (key * pair[1]).sum(-1)

@@ -10,7 +10,7 @@ from attention.registry import ATTENTION
 
 
 def _planes(x: Tensor, axis: int) -> Tensor:
-    """Maximum and mean along an axis of x (B, C, H, W) as a map of two channels; the axis and the channels swap."""
+    """Return maximum and mean along an axis of x (B, C, H, W) as a map of two channels; axis and channels swap."""
     return planes(*(pooled.transpose(1, axis) for pooled in axis_max_mean(x, axis)))
 
 

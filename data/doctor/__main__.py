@@ -15,7 +15,7 @@ from data.tool_parser import ToolParser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line; exit code 0, 1 when --strict finds problems, 2 when the data set cannot be read."""
+    """Run the command line; exit code 0, 1 when --strict finds problems, 2 when the data set cannot be read."""
     args = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for names of files that are not UTF-8

@@ -76,7 +76,7 @@ def draw(record: Record, names: dict[int, str], side: int = _CELL, channels: int
 
 
 def _colour(cls: int) -> tuple[int, int, int]:
-    """A strong colour for each class; neighbours differ by the golden angle."""
+    """Return a strong colour for each class; neighbours differ by the golden angle."""
     hue = np.array([[[int(cls * 111.25) % 180, 230, 255]]], dtype=np.uint8)
     blue, green, red = cv2.cvtColor(hue, cv2.COLOR_HSV2BGR)[0, 0].tolist()
     return blue, green, red

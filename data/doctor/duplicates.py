@@ -67,7 +67,7 @@ def find_duplicates(
 
 
 def _same_splits(dataset: Dataset, repeats: Repeats) -> set[str]:
-    """Names of the splits that repeat an earlier one file by file; each leaves an issue."""
+    """Return the names of the splits that repeat an earlier one file by file; each leaves an issue."""
     files = {name: {record.path for record in split} for name, split in dataset.splits.items()}
     same = set()
     for first, second in combinations(dataset.splits, 2):

@@ -105,7 +105,7 @@ def _find_duplicates(dataset: Dataset, progress: bool, workers: int | None) -> R
 
 
 def _small_objects(dataset: Dataset) -> list[tuple[str, Issue]]:
-    """An issue for every image with boxes of a pixel or less."""
+    """Return an issue for every image with boxes of a pixel or less."""
     issues = []
     for split in dataset.splits.values():
         for record in split:

@@ -46,14 +46,14 @@ class Report:
         return [issue for _, issue in self.issues if issue.kind not in NOTES]
 
     def by_kind(self) -> dict[str, list[Issue]]:
-        """Issues by kind, problems first, the most frequent first."""
+        """Group issues by kind, problems first, the most frequent first."""
         groups: dict[str, list[Issue]] = defaultdict(list)
         for _, issue in self.issues:
             groups[issue.kind].append(issue)
         return dict(sorted(groups.items(), key=lambda item: (item[0] in NOTES, -len(item[1]), item[0])))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain types, ready for JSON."""
+        """Return everything as plain types, ready for JSON."""
         return {
             "name": self.dataset.name,
             "format": self.dataset.format,
@@ -80,7 +80,7 @@ class Report:
         }
 
     def text(self, examples: int = _EXAMPLES) -> str:
-        """The report as lines of text with some examples of each kind of issue."""
+        """Return the report as lines of text with some examples of each kind of issue."""
         lines = [f"{self.dataset.name}: {self.dataset.format}, {self.dataset.nc} classes"]
         for name, statistics in self.splits.items():
             lines += _split_lines(name, statistics, self.imgsz)
@@ -132,7 +132,7 @@ def _split_lines(name: str, statistics: dict[str, Any], imgsz: int) -> list[str]
 
 
 def _class_table(splits: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
-    """Boxes (and images) of each class in each split."""
+    """Return lines with the boxes (and images) of each class in each split."""
     width = max([len(name) for name in names] + [5])
     lines = [f"{'class':<{width}}" + "".join(f"{split:>18}" for split in splits)]
     for name in names:
@@ -142,7 +142,7 @@ def _class_table(splits: dict[str, dict[str, Any]], names: list[str]) -> list[st
 
 
 def _remedy_lines(remedies: dict[str, Any]) -> list[str]:
-    """What train.py could do about rare classes; nothing where there is one class, or none has boxes."""
+    """Return what train.py could do about rare classes; nothing where there is one class, or none has boxes."""
     classes = {name: values for name, values in remedies["classes"].items() if values["part of images"]}
     if len(classes) < 2:
         return []

@@ -46,7 +46,7 @@ def split_statistics(split: Split, names: dict[int, str], imgsz: int) -> dict[st
 
 
 def own_sides(records: Sequence[Record]) -> np.ndarray:
-    """Widths and heights of all boxes in pixels of their images.
+    """Return widths and heights of all boxes in pixels of their images.
 
     Shape:
         (n, 2) float64.
@@ -55,7 +55,7 @@ def own_sides(records: Sequence[Record]) -> np.ndarray:
 
 
 def sides_at(records: Sequence[Record], imgsz: int) -> np.ndarray:
-    """Widths and heights of all boxes when the longer side of each image is scaled to `imgsz` pixels.
+    """Return widths and heights of all boxes when the longer side of each image is scaled to `imgsz` pixels.
 
     Shape:
         (n, 2) float64.
@@ -69,7 +69,7 @@ def sides_at(records: Sequence[Record], imgsz: int) -> np.ndarray:
 def best_possible_recall(
     sides: np.ndarray, anchors: np.ndarray, threshold: float = ANCHOR_THRESHOLD
 ) -> tuple[float, float]:
-    """Share of the boxes that some anchor fits, and how many anchors fit a box on average.
+    """Return the share of the boxes that some anchor fits, and how many anchors fit a box on average.
 
     Args:
         sides: (n, 2) widths and heights in pixels.
@@ -87,7 +87,7 @@ def best_possible_recall(
 
 
 def balance(dataset: Dataset) -> dict[str, Any]:
-    """How unequal the classes are, and which are missing where."""
+    """Return how unequal the classes are, and which are missing where."""
     counts = {
         name: np.bincount(
             np.concatenate([record.classes for record in split] or [np.empty(0, np.int64)]), minlength=dataset.nc
@@ -140,7 +140,7 @@ def _quantiles(values: np.ndarray) -> dict[str, float]:
 
 
 def _image_sizes(records: Sequence[Record]) -> dict[str, int]:
-    """The most frequent sizes; the rest together."""
+    """Return the most frequent sizes; the rest together."""
     sizes = Counter(f"{record.width}×{record.height}" for record in records)
     shown = dict(sizes.most_common(8))
     rest = len(records) - sum(shown.values())
@@ -148,7 +148,7 @@ def _image_sizes(records: Sequence[Record]) -> dict[str, int]:
 
 
 def _size_shares(sides: np.ndarray) -> dict[str, float]:
-    """COCO's size classes by box area, as APs, APm and APl divide them."""
+    """Divide boxes into COCO's size classes by area, as APs, APm and APl do."""
     area = sides[:, 0] * sides[:, 1]
     total = max(len(area), 1)
     small, large = int((area < COCO_SMALL).sum()), int((area > COCO_LARGE).sum())

@@ -19,7 +19,7 @@ def find_unlisted_files(config: DataConfig, dataset: Dataset) -> list[tuple[str,
 
 
 def _yolo(config: DataConfig) -> list[tuple[str, Issue]]:
-    """Only folders are searched: a list of images may leave out what it wants."""
+    """Search folders only: a list of images may leave out what it wants."""
     issues = []
     for name, sources in config.splits.items():
         for source in sources:

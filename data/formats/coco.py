@@ -70,7 +70,7 @@ def read_json(file: Path) -> CocoFile:
 
 
 def find_categories(sources: Sequence[Source]) -> dict[int, str]:
-    """Categories of some COCO files joined, id → name, in the order of the ids.
+    """Join the categories of some COCO files, id → name, in the order of the ids.
 
     Raises:
         DataError: if two files give one id two names, or there are none.
@@ -203,7 +203,7 @@ def _read_annotation(content: CocoFile, entry: dict[str, Any]) -> None:
 
 
 def _to_class(content: CocoFile, names: tuple[str, ...], single_class: bool) -> dict[int, int]:
-    """Category id → class number, −1 for categories that the data YAML does not have."""
+    """Map category ids to class numbers, −1 for categories that the data YAML does not have."""
     index = {name: number for number, name in enumerate(names)}
     to_class = {ident: index.get(name, -1) for ident, name in content.categories.items()}
     counts = Counter(content.category)
@@ -238,7 +238,7 @@ def _check_size(
 
 
 def _image_folder(content: CocoFile, split: str, root: Path) -> Path:
-    """Where the images of a JSON file lie, judged by the first few of them."""
+    """Return where the images of a JSON file lie, judged by the first few of them."""
     sample = [name for name, _, _ in list(content.images.values())[:20]]
     stem = content.file.stem
     years = [stem.removeprefix("instances_"), split]
@@ -261,7 +261,7 @@ def _image_path(folder: Path, name: str) -> Path:
 
 
 def _id(value: Any) -> int | None:
-    """An id as a whole number, which some tools write as text or with a decimal point; None for anything else."""
+    """Return an id as a whole number; some tools write it as text or with a decimal point. None for anything else."""
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         value = int(value)
     elif isinstance(value, float) and value.is_integer():

@@ -79,7 +79,7 @@ class _Window:
         return not self._ended
 
     def _next(self) -> str:
-        """The next character that is no white space, not consumed; empty at the end."""
+        """Return the next character that is no white space, not consumed; empty at the end."""
         while True:
             while self._at < len(self._text):
                 if self._text[self._at] not in _SPACE:
@@ -94,7 +94,7 @@ class _Window:
         self._at += 1
 
     def _value(self) -> Any:
-        """The value that starts here; more text is read until it is complete."""
+        """Return the value that starts here; more text is read until it is complete."""
         self._next()
         while True:
             try:

@@ -15,7 +15,7 @@ _SHOWN = 3
 
 
 def label_path(image: Path) -> Path:
-    """The label file of an image: the last folder `images` becomes `labels`, else it lies beside the image."""
+    """Return the label file of an image: the last folder `images` becomes `labels`, else it lies beside the image."""
     parts = list(image.parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == "images":
@@ -25,13 +25,13 @@ def label_path(image: Path) -> Path:
 
 
 def find_label(image: Path) -> Path:
-    """The label file that an image has: in `labels`, else beside it; where there is none, the one in `labels`."""
+    """Return the label file that an image has: in `labels`, else beside it; without any, the one in `labels`."""
     usual, beside = label_path(image), image.with_suffix(".txt")
     return beside if beside != usual and not usual.exists() and beside.is_file() else usual
 
 
 def labels_elsewhere(images: Sequence[Path], root: Path) -> Issue | None:
-    """The issue of a split without a single label file, where files of the images' names lie nearby.
+    """Return the issue of a split without a single label file, where files of the images' names lie nearby.
 
     Args:
         images: its images.
@@ -51,7 +51,7 @@ def labels_elsewhere(images: Sequence[Path], root: Path) -> Issue | None:
 
 
 def _nearby(images: Sequence[Path], root: Path) -> list[Path]:
-    """Files that might hold the images' labels: of the same stem, or of the image's name and a further suffix."""
+    """Find files that might hold the images' labels: of the same stem, or of the image's name and one more suffix."""
     base = root if images[0].is_relative_to(root) else images[0].parent.parent
     names = {image.stem for image in images} | {image.name for image in images}
     found: list[Path] = []

@@ -16,7 +16,7 @@ _MOST = 2.0  # a part of the image above which a row is in pixels; slips over th
 def read_labels(
     file: Path, width: int, height: int, nc: int | None, issues: list[Issue], conf_thres: float | None = None
 ) -> RawObjects:
-    """Rows of one label file as pixel boxes; rows that say nothing usable leave an Issue.
+    """Read the rows of one label file as pixel boxes; rows that say nothing usable leave an Issue.
 
     A row of a class and at least three points (a segmentation label) becomes the box around them; of a row with a box
     and key points (a pose label), the box is used.
@@ -113,7 +113,7 @@ def _read_row(
 
 
 def _box(values: list[float], size: tuple[int, int], polygon: bool) -> tuple[float, float, float, float]:
-    """Corners in pixels of a row's box, or of the box around its points."""
+    """Return the corners in pixels of a row's box, or of the box around its points."""
     width, height = size
     with np.errstate(over="ignore", invalid="ignore"):
         if polygon:
@@ -124,7 +124,7 @@ def _box(values: list[float], size: tuple[int, int], polygon: bool) -> tuple[flo
 
 
 def _is_pose(columns: list[str]) -> bool:
-    """Whether a row is a box and key points x y v: every third number behind the box is a visibility, 0, 1 or 2."""
+    """Tell whether a row is a box and key points x y v: every third number behind the box is a visibility, 0–2."""
     points = len(columns) - 5
     return points >= 3 and points % 3 == 0 and all(_is_visibility(column) for column in columns[7::3])
 
@@ -134,7 +134,7 @@ def _is_visibility(column: str) -> bool:
 
 
 def _in_pixels(values: list[float]) -> bool:
-    """Whether numbers are pixels, not parts of the image: most of them are above 1, and some far above."""
+    """Tell whether numbers are pixels, not parts of the image: most of them are above 1, and some far above."""
     if not all(0 <= value < np.inf for value in values):
         return False
     return max(values) > _MOST and 2 * sum(value > 1 for value in values) >= len(values)

@@ -8,7 +8,7 @@ _MAX_RUNS = 10_000_000
 
 
 def segmentation_box(segmentation: Any) -> list[float] | None:
-    """The box around a segmentation.
+    """Return the box around a segmentation.
 
     Args:
         segmentation: COCO's: a list of polygons [x, y, x, y, …], or {"size": [h, w], "counts": runs or text}.

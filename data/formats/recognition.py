@@ -39,7 +39,7 @@ def recognise_format(config: DataConfig) -> tuple[str, Issue | None]:
 
 
 def _like_voc(path: Path) -> bool:
-    """Whether a source without any labels is one of VOC, whose messages then say what is missing."""
+    """Tell whether a source without any labels is one of VOC, whose messages then say what is missing."""
     if path.is_dir():
         return (path / "Annotations").is_dir() or next(path.glob("*.xml"), None) is not None
     lists = path.parent / "ImageSets" / "Main"
@@ -47,7 +47,7 @@ def _like_voc(path: Path) -> bool:
 
 
 def _yolo_labels(source: Source, root: Path, arrays: bool) -> int:
-    """How many images of a source have a YOLO label file."""
+    """Return how many images of a source have a YOLO label file."""
     try:
         images = find_images(source, root, [], arrays)
     except DataError:
@@ -56,7 +56,7 @@ def _yolo_labels(source: Source, root: Path, arrays: bool) -> int:
 
 
 def _voc_annotations(source: Source) -> int:
-    """How many images of a source have an XML file."""
+    """Return how many images of a source have an XML file."""
     try:
         pairs = find_pairs(source, [])
     except DataError:

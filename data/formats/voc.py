@@ -81,7 +81,7 @@ class _OneClass(dict[str, int]):
 
 
 def find_classes(sources: Sequence[Source]) -> tuple[str, ...]:
-    """All class names in the XML files of some sources, in alphabetical order."""
+    """Return all class names in the XML files of some sources, in alphabetical order."""
     names = set()
     ignored: list[Issue] = []
     for source in sources:
@@ -93,7 +93,7 @@ def find_classes(sources: Sequence[Source]) -> tuple[str, ...]:
 
 
 def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
-    """(image, XML) of one source.
+    """Pair (image, XML) of one source.
 
     Raises:
         DataError: if the file or folder does not exist.
@@ -128,7 +128,7 @@ def _report_without_xml(
 
 
 def list_file(source: Source) -> Path:
-    """The list of ids or the folder that a source means.
+    """Return the list of ids or the folder that a source means.
 
     Raises:
         DataError: if there is none.
@@ -200,7 +200,7 @@ def _number(element: ElementTree.Element, key: str) -> float:
 
 
 def read_ids(file: Path, issues: list[Issue]) -> list[str]:
-    """The ids of a list in ImageSets/Main.
+    """Return the ids of a list in ImageSets/Main.
 
     The devkit's class lists have a second column, −1, 0 or 1; an id may end in a number too, `photo 1`. The column is
     one where every line has it and no id would occur twice without; else a line counts whole where such a file exists.
@@ -226,7 +226,7 @@ def read_ids(file: Path, issues: list[Issue]) -> list[str]:
 
 
 def _without_flag(line: str) -> str | None:
-    """A line without its last column, if that is a flag of the devkit; None if there is none."""
+    """Return a line without its last column, if that is a flag of the devkit; None if there is none."""
     columns = line.split()
     return line.strip()[: -len(columns[-1])].rstrip() if len(columns) > 1 and columns[-1] in ("-1", "0", "1") else None
 
@@ -236,7 +236,7 @@ def _has_xml(annotations: Path, stem: str) -> bool:
 
 
 def _image_of(xml: Path, home: Path, listings: dict[Path, dict[str, Path]]) -> Path:
-    """The image of an XML: same stem, any image suffix, in one of the usual folders."""
+    """Return the image of an XML: same stem, any image suffix, in one of the usual folders."""
     for name in _IMAGE_FOLDERS:
         folder = home / name if name else home
         if folder not in listings:

@@ -16,7 +16,7 @@ _MULTIBYTE = frozenset(
 
 
 def parse_xml(file: Path, issues: list[Issue]) -> ElementTree.Element | None:
-    """Root of an annotation file; None and an Issue if it is missing or malformed."""
+    """Return the root of an annotation file; None and an Issue if it is missing or malformed."""
 
     def skip(kind: str, text: str) -> ElementTree.Element | None:
         issues.append(Issue(file, None, kind, text, "image skipped"))

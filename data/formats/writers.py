@@ -18,7 +18,7 @@ PutImage = Callable[[Record, Path], None]  # puts a record's image at a path
 
 
 def file_names(dataset: Dataset) -> dict[tuple[str, int], str]:
-    """A file name for every image, (split, position) → name; no two stems alike, suffixes as the files' content."""
+    """Return a name for every image, (split, position) → name; no two stems alike, suffixes as the files' content."""
     taken: set[str] = set()
     names = {}
     for split in dataset.splits.values():
@@ -35,7 +35,7 @@ def file_names(dataset: Dataset) -> dict[tuple[str, int], str]:
 
 
 def write_yolo(dataset: Dataset, out: Path, put_image: PutImage) -> Losses:
-    """images/SPLIT and labels/SPLIT; objects that YOLO text cannot mark (crowd, difficult) are left out."""
+    """Write images/SPLIT and labels/SPLIT; objects that YOLO text cannot mark (crowd, difficult) are left out."""
     losses: Losses = Counter()
     names = file_names(dataset)
     for split in dataset.splits.values():
@@ -56,7 +56,7 @@ def write_yolo(dataset: Dataset, out: Path, put_image: PutImage) -> Losses:
 
 
 def write_voc(dataset: Dataset, out: Path, put_image: PutImage) -> Losses:
-    """Annotations, JPEGImages, ImageSets/Main; crowd regions become difficult objects."""
+    """Write Annotations, JPEGImages, ImageSets/Main; crowd regions become difficult objects."""
     losses: Losses = Counter()
     names = file_names(dataset)
     for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
@@ -79,7 +79,7 @@ def write_voc(dataset: Dataset, out: Path, put_image: PutImage) -> Losses:
 
 
 def write_coco(dataset: Dataset, out: Path, put_image: PutImage) -> Losses:
-    """images/SPLIT and annotations/instances_SPLIT.json; `difficult` is an extra key that our reader understands."""
+    """Write images/SPLIT and annotations/instances_SPLIT.json; `difficult` is an extra key that our reader knows."""
     names = file_names(dataset)
     ids = dataset.category_ids or {number: number + 1 for number in dataset.names}
     ids = {number: ids.get(number, max(ids.values(), default=0) + 1 + number) for number in dataset.names}

@@ -70,7 +70,7 @@ def read_split(
 
 
 def find_images(source: Source, root: Path, issues: list[Issue], arrays: bool = False) -> list[Path]:
-    """The images of one source, sorted within a folder, in written order within a list.
+    """Return the images of one source, sorted within a folder, in written order within a list.
 
     Raises:
         DataError: if the file or folder does not exist.
@@ -99,7 +99,7 @@ def _without_copies(paths: list[Path]) -> list[Path]:
 
 
 def _walk(folder: Path, issues: list[Issue], arrays: bool) -> list[Path]:
-    """All images below a folder, links followed, loops not."""
+    """Return all images below a folder, links followed, loops not."""
     paths, seen = [], set()
     for base, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(base)
@@ -119,7 +119,7 @@ def _walk(folder: Path, issues: list[Issue], arrays: bool) -> list[Path]:
 
 
 def _usable_name(path: Path, issues: list[Issue], arrays: bool) -> bool:
-    """Whether a file counts as an image by its suffix; an image without one is reported."""
+    """Tell whether a file counts as an image by its suffix; an image without one is reported."""
     if path.name.startswith("."):
         return False
     if path.suffix.lower() in SUFFIXES or (arrays and path.suffix.lower() == ARRAYS):
@@ -133,7 +133,7 @@ def _usable_name(path: Path, issues: list[Issue], arrays: bool) -> bool:
 
 
 def _read_list(file: Path, root: Path, issues: list[Issue]) -> list[Path]:
-    """Paths in a text list: relative to the list (./…), or to the data set's folder, or to the list again."""
+    """Read the paths in a text list: relative to the list (./…), or to the data set's folder, or to the list again."""
     if file.stat().st_size > _MAX_LIST:
         raise DataError(f"{file}: larger than {_MAX_LIST >> 20} MB; expected a list of image paths")
     paths = []
@@ -163,7 +163,7 @@ def _list_text(file: Path) -> str:
 
 
 def list_entry(entry: str, file: Path, root: Path) -> Path:
-    """The image that a line of a list means; where it does not exist as written, `\\` is tried as `/`."""
+    """Return the image that a line of a list means; where it does not exist as written, `\\` is tried as `/`."""
     spellings = [entry, entry.replace("\\", "/")] if "\\" in entry else [entry]
     tried = []
     for name in spellings:

@@ -16,7 +16,7 @@ LISTED = 10  # conflicts named one by one; a table has all
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line; exit code 0, or 2 if a data set cannot be read or the folder not be written."""
+    """Run the command line; exit code 0, or 2 if a data set cannot be read or the folder not be written."""
     args = _parser().parse_args(argv)
     return guarded(lambda: _run(args))
 

@@ -105,7 +105,7 @@ def _from_list(path: Path) -> list[str]:
 
 
 def _listed(name: str, folder: Path) -> str:
-    """The file that a line means: as written, beside the list, or with `\\` as separator, as Windows writes it."""
+    """Return the file that a line means: as written, beside the list, or with Windows' `\\` as separator."""
     if "://" in name or os.path.exists(name):  # noqa: PTH110 - Path.exists raises for names that are too long
         return name
     beside = str(folder / name)

@@ -57,7 +57,7 @@ def _dilated(module: MSDA, shape: tuple[int, ...], gates: Sequence[Gate], routes
 
 
 def _outlook(module: OutlookAttention, shape: tuple[int, ...], gates: Sequence[Gate], routes: Tensor | None) -> None:
-    """Of (B, heads, k², k², N), for each place of a window centred at a position, take the place in its middle."""
+    """Take, of (B, heads, k², k², N), the place in the middle of each window centred at a position."""
     for gate in gates:
         middle = gate.raw[:, :, gate.raw.shape[2] // 2]
         gate.kind, gate.values = "neighbours", middle.reshape(*middle.shape[:3], *shape[2:])

@@ -10,7 +10,7 @@ NO_DATES = {"CreationDate": None, "Creator": None, "Producer": None}  # the same
 
 @contextmanager
 def saved_as_pdf_too(wanted: bool) -> Iterator[None]:
-    """Within the block, write every figure that is saved as .png also as .pdf beside it.
+    """Write every figure that the block saves as .png also as .pdf beside it.
 
     Args:
         wanted: whether to do so; nothing is changed otherwise.

@@ -267,7 +267,7 @@ class DetectorTrainer(EpochTrainer):
         LOGGER.info(f"continuing at epoch {self.start_epoch + 1} of {self.epochs}")
 
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
-        """After a divergence: put everything back as it was when last.pt was written."""
+        """Put everything back, after a divergence, as it was when last.pt was written."""
         from models.weights.checkpoint import read_checkpoint
 
         restore(self, read_checkpoint(self.last))

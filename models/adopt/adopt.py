@@ -130,7 +130,7 @@ def _take(source: Source, result: Adoption) -> None:
 
 
 def _matters(key: str) -> bool:
-    """Whether a tensor holds anything of its own."""
+    """Tell whether a tensor holds anything of its own."""
     return key.rpartition(".")[2] not in ("anchor_grid", "strides", "num_batches_tracked")
 
 

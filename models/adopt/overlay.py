@@ -39,7 +39,7 @@ def overlay_of(spec: ModelSpec, base: NearestBase | None) -> dict[str, Any] | No
 
 
 def says_the_same(overlay: Mapping[str, Any], spec: ModelSpec) -> bool:
-    """Whether an overlay resolves to the same layers in the same order, with the same inputs and settings."""
+    """Tell whether an overlay resolves to the same layers in the same order, with the same inputs and settings."""
     try:
         other = read_spec(overlay)
     except SpecError:

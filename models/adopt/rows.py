@@ -36,7 +36,7 @@ class RowStatus:
     note: str = ""
 
     def __str__(self) -> str:
-        """One line."""
+        """Return one line."""
         name = f"row {self.row.index} {self.row.module}"
         return f"  {name}: {self.status}{': ' + self.note if self.note else ''}"
 

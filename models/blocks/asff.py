@@ -14,7 +14,7 @@ from models.catalog.registry import register_block
 
 
 def _fusion(maps: int) -> Rule:
-    """Rule of `[channels, level]` rows that read so many levels, finest first, and return one of them."""
+    """Return the rule of `[channels, level]` rows that read so many levels, finest first, and return one of them."""
 
     def rule(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
         channels, strides = reads.maps()

@@ -15,7 +15,7 @@ EPS = 1e-4  # of the fast normalised fusion
 
 
 def _weighted_concat(*maps: int) -> Rule:
-    """Rule of `[1]` rows that weigh so many maps (any number where none is given) and join them."""
+    """Return the rule of `[1]` rows that weigh so many maps (any number where none is given) and join them."""
 
     def rule(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
         channels, strides = reads.maps()
@@ -32,7 +32,7 @@ def _weighted_concat(*maps: int) -> Rule:
 
 
 def _bifpn(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of BiFPN rows: `[]` sums equal maps, `[c2]` brings them to c2 channels and to the size of the first."""
+    """Read BiFPN rows: `[]` sums equal maps, `[c2]` brings them to c2 channels and to the size of the first."""
     channels, strides = reads.maps()
     once(number)
     numbers_at_most(args, 1, "channels")

@@ -12,7 +12,7 @@ from models.catalog.registry import register_block
 
 
 def one_of_same_width(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of `[channels]` rows of a block that keeps them; forks make one block whatever the row's number says."""
+    """Read `[channels]` rows of a block that keeps them; forks make one block whatever the row's number says."""
     channels, stride = reads.one()
     numbers_at_most(args, 1, "channels")
     if args and channels not in (integer(args, 0, "channels"), scale.channels(args[0])):

@@ -13,7 +13,7 @@ _WIDEST = 64  # expansion
 
 
 def _stage(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of `[c2, stride, expansion]` rows; the number counts the blocks of the stage, the first one strides."""
+    """Read `[c2, stride, expansion]` rows; the number counts the blocks of the stage, the first one strides."""
     c1, stride = reads.one()
     numbers_at_most(args, 3, "channels, stride, expansion")
     c2 = scale.channels(integer(args, 0, "channels"))

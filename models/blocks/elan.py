@@ -11,7 +11,7 @@ from models.catalog.registry import register_block
 
 
 def _elan(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of ELAN rows `[c2, hidden, stacked, depth]`; the number counts the stacked units."""
+    """Read ELAN rows `[c2, hidden, stacked, depth]`; the number counts the stacked units."""
     c1, stride = reads.one()
     if len(args) > 4:
         raise ValueError(f"has {len(args)} arguments, expected [channels, hidden, stacked, depth]")

@@ -13,7 +13,7 @@ _GROUP = 16  # channels that share a kernel
 
 
 def _involution(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of Involution rows `[channels, kernel, stride]`, which keep the channels."""
+    """Read Involution rows `[channels, kernel, stride]`, which keep the channels."""
     channels, stride = reads.one()
     numbers_at_most(args, 3, "channels, kernel, stride")
     kernel, step = integer(args, 1, "kernel", 7), integer(args, 2, "stride", 1)

@@ -11,7 +11,7 @@ from models.catalog.registry import register_block
 
 
 def _shuffle(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of Shuffle_Block rows `[c2, stride]`."""
+    """Read Shuffle_Block rows `[c2, stride]`."""
     c1, stride = reads.one()
     numbers_at_most(args, 2, "channels, stride")
     c2, step = scale.channels(integer(args, 0, "channels")), integer(args, 1, "stride", 1)
@@ -24,7 +24,7 @@ def _shuffle(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> 
 
 
 def _inverted(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of MobileNetV3 rows `[c2, hidden, kernel, stride, se, hs]`; the hidden width is not scaled, as in forks."""
+    """Read MobileNetV3 rows `[c2, hidden, kernel, stride, se, hs]`; the hidden width is not scaled, as in forks."""
     c1, stride = reads.one()
     if len(args) != 6 or any(flag not in (0, 1) for flag in args[4:]):
         raise ValueError(f"arguments are {list(args)}, expected [channels, hidden, kernel, stride, 0 or 1, 0 or 1]")

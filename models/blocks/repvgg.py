@@ -112,7 +112,7 @@ class RepVGGBlockv6(RepVGGBlock):
 
 
 def _rep_block(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of RepBlock rows `[c2]`; the number counts its blocks."""
+    """Read RepBlock rows `[c2]`; the number counts its blocks."""
     c1, stride = reads.one()
     numbers_at_most(args, 1, "channels")
     c2 = scale.channels(integer(args, 0, "channels"))

@@ -13,7 +13,7 @@ _CONV = scaled(stride_at=2)
 
 
 def _even_conv(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of GSConv rows `[c2, kernel, stride, groups, act]`."""
+    """Read GSConv rows `[c2, kernel, stride, groups, act]`."""
     numbers_at_most(args, 5, "channels, kernel, stride, groups, act")
     return _CONV(args, number, reads, scale)
 

@@ -12,7 +12,7 @@ from models.catalog.registry import register_block
 
 
 def _space_to_depth(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of `[1]` rows: four times the channels, twice the stride."""
+    """Read `[1]` rows: four times the channels, twice the stride."""
     channels, stride = reads.one()
     if args not in ((), (1,)) or number != 1:
         raise ValueError(f"arguments are {list(args)}, number {number}: expected [1] (channels) once")
@@ -20,7 +20,7 @@ def _space_to_depth(args: tuple[Any, ...], number: int, reads: Reads, scale: Sca
 
 
 def _contract(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of Contract rows `[gain]`."""
+    """Read Contract rows `[gain]`."""
     channels, stride = reads.one()
     numbers_at_most(args, 1, "gain")
     gain = integer(args, 0, "gain", 2)
@@ -30,7 +30,7 @@ def _contract(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) ->
 
 
 def _expand(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of Expand rows `[gain]`."""
+    """Read Expand rows `[gain]`."""
     channels, stride = reads.one()
     numbers_at_most(args, 1, "gain")
     gain = integer(args, 0, "gain", 2)

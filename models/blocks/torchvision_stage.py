@@ -38,7 +38,7 @@ STAGES: dict[str, tuple[Stage, ...]] = {
 
 
 def _stage(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of TorchvisionStage rows `[model, stage]`."""
+    """Read TorchvisionStage rows `[model, stage]`."""
     channels, stride = reads.one()
     if len(args) != 2 or not isinstance(args[0], str) or args[0] not in STAGES:
         raise ValueError(f"arguments are {list(args)}, expected [model, stage]; models are {', '.join(STAGES)}")

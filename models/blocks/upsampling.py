@@ -27,7 +27,7 @@ def _factor(args: tuple[Any, ...], index: int, number: int) -> int:
 
 
 def _carafe(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of CARAFE rows: `[c2, kernel, factor]` changes the channels, `[]` keeps them (as CARAFEPlain takes more)."""
+    """Read CARAFE rows: `[c2, kernel, factor]` changes the channels, `[]` keeps them (as CARAFEPlain takes more)."""
     c1, stride = reads.one()
     if not args:
         return Call((c1,), c1, None if stride is None else stride / 2)
@@ -47,7 +47,7 @@ def _odd(args: tuple[Any, ...], index: int, what: str, default: int) -> int:
 
 
 def _dysample(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of DySample rows `[factor, style, groups, dyscope]`."""
+    """Read DySample rows `[factor, style, groups, dyscope]`."""
     channels, stride = reads.one()
     numbers_at_most(args, 4, "factor, style, groups, dyscope")
     factor = _factor(args, 0, number)

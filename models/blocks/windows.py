@@ -12,7 +12,7 @@ from models.catalog.registry import register_block
 
 
 def _swin(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of SwinBlock rows `[channels, heads, window]`, which keep the channels."""
+    """Read SwinBlock rows `[channels, heads, window]`, which keep the channels."""
     channels, stride = reads.one()
     numbers_at_most(args, 3, "channels, heads, window")
     written_channels(args, 0, "channels", channels, scale)

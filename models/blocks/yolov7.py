@@ -19,13 +19,13 @@ def _times(reads: Reads, factor: int, stride: int) -> tuple[int, int, Fraction |
 
 
 def _pool(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of MP rows `[kernel]`: the kernel is the stride."""
+    """Read MP rows `[kernel]`: the kernel is the stride."""
     _, channels, stride = _times(reads, 1, integer(args, 0, "kernel size", 2))
     return Call(args, channels, stride)
 
 
 def _same_pool(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of SP rows `[kernel, stride]`."""
+    """Read SP rows `[kernel, stride]`."""
     _, channels, stride = _times(reads, 1, integer(args, 1, "stride", 1))
     return Call(args, channels, stride)
 
@@ -36,13 +36,13 @@ def _reorg(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Ca
 
 
 def _shortcut(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of Shortcut rows; their argument, a dimension, has no effect in the original either."""
+    """Read Shortcut rows; their argument, a dimension, has no effect in the original either."""
     call = add((), number, reads, scale)
     return Call((), call.channels, call.stride)
 
 
 def _down(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of DownC rows `[c2, stride]`; their number is ignored, as in the original."""
+    """Read DownC rows `[c2, stride]`; their number is ignored, as in the original."""
     c1, _, stride = _times(reads, 1, integer(args, 1, "stride", 2))
     c2 = scale.channels(integer(args, 0, "channels"))
     return Call((c1, c2, number, *args[1:]), c2, stride)

@@ -12,7 +12,7 @@ from models.catalog.registry import register_block
 
 
 def _aggregation(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of `[c2, hidden, act]` rows."""
+    """Read `[c2, hidden, act]` rows."""
     c1, stride = reads.one()
     numbers_at_most(args, 3, "channels, hidden, act")
     c2, hidden = (scale.channels(integer(args, i, what)) for i, what in enumerate(("channels", "hidden channels")))
@@ -20,7 +20,7 @@ def _aggregation(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale)
 
 
 def _pyramid(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of `[c2, act]` rows."""
+    """Read `[c2, act]` rows."""
     c1, stride = reads.one()
     numbers_at_most(args, 2, "channels, act")
     c2 = scale.channels(integer(args, 0, "channels"))

@@ -114,7 +114,7 @@ def integer(args: Sequence[Any], index: int, what: str, default: int | None = No
 
 
 def scaled(*, stride_at: int | None = None, factor: Fraction | int = 1, repeats: bool = False) -> Rule:
-    """Rule of convolution-like layers `[c2, …]`: c1 is inferred, c2 scaled by the width.
+    """Return the rule of convolution-like layers `[c2, …]`: c1 is inferred, c2 scaled by the width.
 
     Args:
         stride_at: index in the row's arguments of the stride (1 when left out).
@@ -138,7 +138,7 @@ def scaled(*, stride_at: int | None = None, factor: Fraction | int = 1, repeats:
 
 
 def upsampling(*, size_at: int, scale_at: int) -> Rule:
-    """Rule of layers that enlarge a map by a factor and keep its channels, such as nn.Upsample."""
+    """Return the rule of layers that enlarge a map by a factor and keep its channels, such as nn.Upsample."""
 
     def rule(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
         channels, stride = reads.one()
@@ -157,7 +157,7 @@ def upsampling(*, size_at: int, scale_at: int) -> Rule:
 
 
 def pooling(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of nn.MaxPool2d and nn.AvgPool2d rows `[kernel, stride, padding]`."""
+    """Read nn.MaxPool2d and nn.AvgPool2d rows `[kernel, stride, padding]`."""
     channels, stride = reads.one()
     kernel = integer(args, 0, "kernel size")
     step = integer(args, 1, "stride", kernel)
@@ -165,7 +165,7 @@ def pooling(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> C
 
 
 def keep(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of layers that change neither channels nor size, and take no channels."""
+    """Read rows of layers that change neither channels nor size, and take no channels."""
     channels, stride = reads.one()
     return Call(args, channels, stride, number)
 
@@ -203,7 +203,7 @@ def same_stride(strides: Sequence[Stride]) -> Stride:
 
 
 def concat(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of Concat rows `[[-1, 6], 1, Concat, [1]]`: channels add up, strides must agree."""
+    """Read Concat rows `[[-1, 6], 1, Concat, [1]]`: channels add up, strides must agree."""
     channels, strides = reads.maps()
     if args not in ((), (1,)):
         raise ValueError(f"joins along {short(list(args))}, expected [1] (channels)")
@@ -212,7 +212,7 @@ def concat(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Ca
 
 
 def add(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of layers that sum maps: channels and strides must agree."""
+    """Read rows of layers that sum maps: channels and strides must agree."""
     channels, strides = reads.maps()
     once(number)
     if len(set(channels)) > 1:

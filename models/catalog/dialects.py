@@ -53,7 +53,7 @@ class Dialect:
 
 
 def is_word(word: str) -> bool:
-    """Whether a row of this name is attention."""
+    """Tell whether a row of this name is attention."""
     return word in STRUCTURES or is_mechanism(word)
 
 
@@ -148,7 +148,7 @@ def read_positional(structure: Structure, values: Sequence[Any]) -> tuple[dict[s
 
 
 def _takes(structure: Structure, option: str, value: object) -> bool:
-    """Whether a value can stand for an option in a row."""
+    """Tell whether a value can stand for an option in a row."""
     name, _, domain = option.partition("=")
     if value is None:
         return True

@@ -42,7 +42,7 @@ def written_channels(args: Sequence[Any], index: int, what: str, channels: int, 
 
 
 def weighted_sum(*maps: int) -> Rule:
-    """Rule of `[c1, c2]` rows that sum so many maps of equal channels and then convolve them.
+    """Return the rule of `[c1, c2]` rows that sum so many maps of equal channels and then convolve them.
 
     Forks write both channels as the maps have them, or before scaling; either is read, and `[]` keeps the channels.
     """

@@ -81,12 +81,12 @@ def meant(name: str, tensors: Collection[str]) -> str:
 
 
 def is_head(name: str) -> bool:
-    """Whether a row can end a model under this name."""
+    """Tell whether a row can end a model under this name."""
     return name in HEADS
 
 
 def on_anchors(name: str) -> bool:
-    """Whether `[nc, anchors]` makes a head of this name."""
+    """Tell whether `[nc, anchors]` makes a head of this name."""
     return name in HEADS and HEADS[name].on_anchors
 
 

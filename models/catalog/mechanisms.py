@@ -54,7 +54,7 @@ _loaded: dict[Path, tuple[str, ...]] = {}
 
 
 def is_mechanism(name: str) -> bool:
-    """Whether attention can be placed under this name."""
+    """Tell whether attention can be placed under this name."""
     return name in ATTENTION or _dotted(name) in DOTTED
 
 

@@ -29,7 +29,7 @@ def _channels_and_rest(args: tuple[Any, ...], channels: int, scale: Scale) -> tu
 
 
 def convolution(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of nn.Conv2d rows `[c2, kernel, stride, padding, dilation, groups, bias]` or, unscaled, `[c1, c2, …]`."""
+    """Read nn.Conv2d rows `[c2, kernel, stride, padding, dilation, groups, bias]` or, unscaled, `[c1, c2, …]`."""
     c1, stride = reads.one()
     c2, rest = _channels_and_rest(args, c1, scale)
     step = integer(rest, 1, "stride", 1)
@@ -39,7 +39,7 @@ def convolution(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) 
 
 
 def transposed_convolution(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of nn.ConvTranspose2d rows `[c2, kernel, stride, padding, output padding, groups]` or `[c1, c2, …]`.
+    """Read nn.ConvTranspose2d rows `[c2, kernel, stride, padding, output padding, groups]` or `[c1, c2, …]`.
 
     Groups are scaled with the channels, as in YOLOv5, unless there is one.
     """
@@ -61,7 +61,7 @@ def transposed_convolution(args: tuple[Any, ...], number: int, reads: Reads, sca
 
 
 def upsampling_conv(kernel: int, stride: int) -> Rule:
-    """Rule of ultralytics' transposed convolutions `[c2, kernel, stride, …]` with these defaults."""
+    """Return the rule of ultralytics' transposed convolutions `[c2, kernel, stride, …]` with these defaults."""
 
     def rule(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
         c1, before = reads.one()
@@ -75,7 +75,7 @@ def upsampling_conv(kernel: int, stride: int) -> Rule:
 
 
 def normalisation(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of nn.BatchNorm2d rows: `[]`, or the channels, which are inferred; options of torch after them."""
+    """Read nn.BatchNorm2d rows: `[]`, or the channels, which are inferred; options of torch after them."""
     channels, stride = reads.one()
     if args and isinstance(args[0], int) and not isinstance(args[0], bool):
         written = integer(args, 0, "channels")
@@ -86,7 +86,7 @@ def normalisation(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale
 
 
 def pixel_shuffle(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of nn.PixelShuffle rows `[factor]`."""
+    """Read nn.PixelShuffle rows `[factor]`."""
     channels, stride = reads.one()
     factor = _factor(args, number)
     if channels % factor**2:
@@ -95,7 +95,7 @@ def pixel_shuffle(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale
 
 
 def pixel_unshuffle(args: tuple[Any, ...], number: int, reads: Reads, scale: Scale) -> Call:
-    """Rule of nn.PixelUnshuffle rows `[factor]`."""
+    """Read nn.PixelUnshuffle rows `[factor]`."""
     channels, stride = reads.one()
     factor = _factor(args, number)
     return Call((factor,), channels * factor**2, _times(stride, factor))

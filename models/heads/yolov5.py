@@ -113,4 +113,4 @@ class AnchorHead(Detect):
         return p[:, 5:] * p[:, 4:5]
 
     def fuse(self) -> None:
-        """Nothing to fuse; ultralytics' would drop branches that this head does not have."""
+        """Fuse nothing; ultralytics' would drop branches that this head does not have."""

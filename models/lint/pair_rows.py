@@ -31,13 +31,13 @@ class Pairing:
     parent: dict[int, int] = field(default_factory=dict)
 
     def reaches(self, target: int, old: int) -> bool:
-        """Whether a row of the edited file gives the map of the base's row `old`, as it is or attended."""
+        """Tell whether a row of the edited file gives the map of the base's row `old`, as it is or attended."""
         if old < 0:
             return target < 0
         return self.old_of.get(target) == old or self.root_of.get(target) == old
 
     def behind(self, target: int, index: int) -> bool:
-        """Whether the map of row `target` passed through the inserted row `index`."""
+        """Tell whether the map of row `target` passed through the inserted row `index`."""
         while target != index:
             if target not in self.parent:
                 return False

@@ -83,7 +83,7 @@ def read_attention(row: Row, reads: Reads, scale: Scale, dialect: Dialect, liter
 
 
 def _has_options(structure: Structure, named: Mapping[str, Any]) -> bool:
-    """Whether a structure takes all options that a row writes by name."""
+    """Tell whether a structure takes all options that a row writes by name."""
     return not named or (not structure.block and set(named) <= set(options_of(structure.module)))
 
 
@@ -167,7 +167,7 @@ def _note(word: str, reading: Reading, channels: int, phrases: list[str], own: b
 
 
 def _same(one: Structure, other: Structure, options: Mapping[str, Any]) -> bool:
-    """Whether two structures are the same layer with the options of a row."""
+    """Tell whether two structures are the same layer with the options of a row."""
     places = [(s.module, s.block, s.fill) for s in (one, other)]
     return places[0] == places[1] and {**one.options, **options} == {**other.options, **options}
 

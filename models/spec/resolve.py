@@ -118,7 +118,7 @@ def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, context: RowCon
 
 
 def _means_attention(row: Row, context: RowContext) -> bool:
-    """Whether a word of ultralytics' blocks means attention in this file: PSA in one of YOLOv5's family."""
+    """Tell whether a word of ultralytics' blocks means attention in this file: PSA in one of YOLOv5's family."""
     if row.module not in STRUCTURES:
         return False
     named = isinstance(row.args, list) and bool(row.args) and isinstance(row.args[-1], dict)

@@ -93,7 +93,7 @@ def description_in(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_ours(path: str | Path) -> bool:
-    """Whether the file is a checkpoint of ours of any version; False for anything else, also what cannot be read."""
+    """Tell whether the file is a checkpoint of ours of any version; what cannot be read is none."""
     path = Path(path)
     try:
         if path.suffix == ".safetensors":
@@ -105,7 +105,7 @@ def is_ours(path: str | Path) -> bool:
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint of ours holds, in numbers and names; errors as `read_checkpoint`."""
+    """Return what a checkpoint of ours holds, in numbers and names; errors as `read_checkpoint`."""
     path = Path(path)
     data = read_checkpoint(path)
     training = data.get("training") or {}
@@ -130,7 +130,7 @@ def _family(value: Any) -> str:
 
 
 def _check_format(value: Any, path: Path) -> None:
-    """Same family and major number; a newer minor number ("…/1.2") only adds what may be ignored."""
+    """Demand the same family and major number; a newer minor number ("…/1.2") only adds what may be ignored."""
     major = value.partition("/")[2].partition(".")[0] if _family(value) == _FAMILY else ""
     if not (major.isdecimal() and len(major) < 6):
         found = repr(value[:40]) if type(value) is str else _kind(value)  # anything may be nested deeply
@@ -153,7 +153,7 @@ def _from_table(text: str | None, path: Path) -> dict[str, Any]:
 
 
 def _check(data: dict[str, Any], path: Path) -> None:
-    """Types and ranges of the parts; what is inside `spec` and `training` their readers check."""
+    """Check types and ranges of the parts; what is inside `spec` and `training` their readers check."""
     _check_format(data.get("format"), path)
     for key, kind in (("spec", dict), ("names", dict), ("stride", (list, tuple)), ("weights", dict), ("hyp", dict)):
         if not isinstance(data.get(key), kind):

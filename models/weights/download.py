@@ -34,7 +34,7 @@ _MAX_BYTES = 1 << 30  # the largest official file has 0.3 GB
 def resolve_weights(
     name: str | Path, download: bool = False, *, folder: Path | None = None, opener: Opener | None = None
 ) -> Path:
-    """The file that a `--weights` argument means.
+    """Return the file that a `--weights` argument means.
 
     An existing path is taken as it is; of a folder in Hugging Face's layout its `model.safetensors`. An official name
     (`yolov5n`, `yolov5n.pt`, `yolov7-tiny` …) is looked for in the working folder, in `weights/` and in the cache

@@ -63,12 +63,12 @@ class OfficialCheckpoint:
 
 
 def image_size(value: Any) -> int | None:
-    """A stored image size, if it can be one; None for anything else."""
+    """Return a stored image size, if it can be one; None for anything else."""
     return value if type(value) is int and 32 <= value <= 16384 else None
 
 
 def _trained_size(root: Any) -> int | None:
-    """The image size among the flags that YOLOv5 (`opt`) and ultralytics (`train_args`) keep in their files."""
+    """Return the image size among the flags that YOLOv5 (`opt`) and ultralytics (`train_args`) keep in their files."""
     for key in ("opt", "train_args"):
         flags = root.get(key) if isinstance(root, dict) else None
         flags = flags.state if isinstance(flags, Instance) else flags
@@ -101,7 +101,7 @@ def read_official(path: str | Path) -> OfficialCheckpoint:
 
 
 def _find_model(file: TorchFile) -> Instance | dict[str, TensorRef]:
-    """The module or the state dict to read: ema, model, state_dict, or the file's content itself."""
+    """Return the module or the state dict to read: ema, model, state_dict, or the file's content itself."""
     candidates = [file.root]
     if isinstance(file.root, dict):
         candidates = [file.root.get(key) for key in ("ema", "model", "state_dict")] + [file.root]
@@ -121,7 +121,7 @@ def _find_model(file: TorchFile) -> Instance | dict[str, TensorRef]:
 
 
 def _unwrapped(module: Instance) -> Instance:
-    """The model inside (Distributed)DataParallel."""
+    """Return the model inside (Distributed)DataParallel."""
     inner = _children(module, "_modules").get("module")
     return inner if module.cls.name.endswith("DataParallel") and isinstance(inner, Instance) else module
 
@@ -168,7 +168,7 @@ def _from_module(file: TorchFile, root: Instance) -> OfficialCheckpoint:
 
 
 def _walk(file: TorchFile, root: Instance) -> dict[str, Instance]:
-    """All modules by prefix, parents first, in the order of the state dict."""
+    """Return all modules by prefix, parents first, in the order of the state dict."""
     modules: dict[str, Instance] = {}
     pending: list[tuple[str, Instance, int]] = [("", root, 0)]
     while pending:
@@ -182,7 +182,7 @@ def _walk(file: TorchFile, root: Instance) -> dict[str, Instance]:
 
 
 def _head(modules: Mapping[str, Instance]) -> Instance:
-    """The last layer of `model.model`, which is the head; the root where there is none."""
+    """Return the last layer of `model.model`, which is the head; the root where there is none."""
     rows = [prefix for prefix in modules if prefix.startswith("model.") and prefix.count(".") == 1]
     return modules[rows[-1]] if rows else modules[""]
 
@@ -196,7 +196,7 @@ def _kind(root: Instance, types: Mapping[str, str]) -> str:
 
 
 def _names(file: TorchFile, value: Any, nc: int) -> dict[int, str]:
-    """Class names by index; files have a list, a dict, or nothing."""
+    """Return class names by index; files have a list, a dict, or nothing."""
     if isinstance(value, (list, tuple)):
         value = dict(enumerate(value))
     if not isinstance(value, dict) or not value:
@@ -221,7 +221,7 @@ def _first_int(*values: Any) -> int:
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """The value if it is made of plain types throughout, else None."""
+    """Return the value if it is made of plain types throughout, else None."""
     budget = [100_000]
 
     def check(item: Any, depth: int) -> bool:
@@ -242,7 +242,7 @@ def _float(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _from_state(state: dict[str, torch.Tensor]) -> OfficialCheckpoint:
-    """A plain state dict: kind and classes from the names and shapes of the head's tensors."""
+    """Return a plain state dict: kind and classes from the names and shapes of the head's tensors."""
     state = {key.removeprefix("module."): value for key, value in state.items()}
     heads = [key.removesuffix(".m.0.weight") for key in state if key.endswith(".m.0.weight") and key.count(".") == 4]
     for head in heads:

@@ -21,7 +21,7 @@ _MAX_ITEMS = 2_000_000
 
 
 def plain(value: Any, where: str, depth: int = 0) -> Any:
-    """A copy of the value in plain types: dict, list, tuple, str, bytes, int, float, bool, None and CPU tensors.
+    """Return a copy of the value in plain types: dict, list, tuple, str, bytes, int, float, bool, None and CPU tensors.
 
     Args:
         value: what to store; numpy numbers, dict subclasses, torch.Size, parameters and paths are converted.
@@ -65,7 +65,7 @@ def _plain_tensor(value: torch.Tensor, where: str) -> torch.Tensor:
 
 
 def materialised(file: TorchFile) -> dict[str, Any]:
-    """The content of an opened checkpoint with its tensors read; only plain types occur.
+    """Return the content of an opened checkpoint with its tensors read; only plain types occur.
 
     Raises:
         CheckpointError: if something is not plain, or nested or shared without end.

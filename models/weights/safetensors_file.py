@@ -14,7 +14,7 @@ from models.weights.safe_pickle.torch_file import check_regular
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """All tensors by name, and the file's table of texts.
+    """Return all tensors by name, and the file's table of texts.
 
     Raises:
         CheckpointError: if the file is missing, unreadable or damaged.
@@ -30,7 +30,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str
 
 
 def safetensors_bytes(tensors: Mapping[str, torch.Tensor], texts: Mapping[str, str]) -> bytes:
-    """The content of a .safetensors file; tensors are made contiguous and separate, as the format wants."""
+    """Return the content of a .safetensors file; tensors are made contiguous and separate, as the format wants."""
     return save(
         {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()},
         dict(texts),

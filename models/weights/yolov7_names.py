@@ -21,7 +21,7 @@ Signature = tuple[object, ...]
 
 
 def has_blocks(layers: Sequence[Layer]) -> bool:
-    """Whether a layer stands for several rows of the flat form."""
+    """Tell whether a layer stands for several rows of the flat form."""
     return any(_inner_units(layer) for layer in layers)
 
 
@@ -62,7 +62,7 @@ def to_flat(
 
 
 def is_flat(state: Mapping[str, object], layers: Sequence[Layer]) -> bool:
-    """Whether tensors are named by flat rows rather than by the blocks of these layers."""
+    """Tell whether tensors are named by flat rows rather than by the blocks of these layers."""
     inner = [f"model.{layer.name}.{unit}." for layer in layers for unit in _inner_units(layer)]
     return bool(inner) and not any(key.startswith(tuple(inner)) for key in state)
 

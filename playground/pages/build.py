@@ -214,7 +214,7 @@ class BuildPage:
         yield from (spec for spec in specs if self._is_wanted(turn))
 
     def _is_wanted(self, turn: int) -> bool:
-        """Whether the model is still the same, and the page still open."""
+        """Tell whether the model is still the same, and the page still open."""
         return turn == self.turn and not self.graph.is_deleted
 
     def _say_numbers(self, text: str) -> None:

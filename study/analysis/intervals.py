@@ -127,7 +127,7 @@ def bootstrap_intervals(observed: Floats, resampled: Floats, level: float = 0.95
 
 
 def p_value(differences: Floats) -> float:
-    """Two-sided p of Student's test; 1 when the seeds do not differ at all, for then there is no scale to judge by."""
+    """Return the two-sided p of Student's test; 1 when the seeds do not differ: there is no scale to judge by."""
     if _constant(differences):
         return 1.0
     mean, error = _mean_and_error(differences)
@@ -135,7 +135,7 @@ def p_value(differences: Floats) -> float:
 
 
 def _constant(differences: Floats) -> bool:
-    """Whether all differences are one number, up to the rounding of a subtraction."""
+    """Tell whether all differences are one number, up to the rounding of a subtraction."""
     return bool(np.ptp(differences) <= 1e-9 * np.abs(differences).max())
 
 

@@ -11,7 +11,7 @@ LEAST_AP50 = 0.01  # a detector that finds a hundredth of what a perfect one doe
 
 
 def has_learned(results: Results, name: str, which: str = "last") -> bool:
-    """Whether a variant detects anything to speak of with one seed at least.
+    """Tell whether a variant detects anything to speak of with one seed at least.
 
     Args:
         results: of the study.

@@ -55,7 +55,7 @@ def quartiles(cost: Cost) -> tuple[float, float]:
 
 
 def disturbed(cost: Cost) -> bool:
-    """Whether other work on the machine was in the way: the latency's quartiles are far apart."""
+    """Tell whether other work on the machine was in the way: the latency's quartiles are far apart."""
     low, high = quartiles(cost)
     return high - low > DISTURBED * median(cost.latency_ms)
 

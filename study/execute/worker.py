@@ -126,7 +126,7 @@ def train(folder: Path, run: dict[str, Any], device: str) -> bool:
 
 
 def _finished(state: dict[str, Any]) -> bool:
-    """Whether a checkpoint is of the last epoch: a kill after it leaves nothing to train."""
+    """Tell whether a checkpoint is of the last epoch: a kill after it leaves nothing to train."""
     return bool(state["stopped"]) or state["epoch"] + 1 >= state["epochs"]
 
 

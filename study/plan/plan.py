@@ -88,16 +88,16 @@ class Plan:
         return train_options(self.spec.train, self.spec.file)
 
     def flags(self, variant: str) -> Mapping[str, Any]:
-        """Flags of train.py that a variant is trained with; a control is trained as its variant is."""
+        """Return the flags of train.py that a variant is trained with; a control is trained as its variant is."""
         own = {known.name: known.train for known in self.spec.variants}
         return {**self.spec.train, **own[variant.removesuffix(CONTROL)]}
 
     def options_of(self, variant: str) -> dict[str, Any]:
-        """All options of train.py that a variant is trained with."""
+        """Return all options of train.py that a variant is trained with."""
         return train_options(self.flags(variant), self.spec.file)
 
     def model_file(self, variant: str) -> Path:
-        """Where a variant's model is written."""
+        """Return where a variant's model is written."""
         return self.folder / "models" / f"{variant}.yaml"
 
 

@@ -106,7 +106,7 @@ def write_study(scan: Scan, count: int) -> str:
 
 
 def _has_control(entry: Ranked) -> bool:
-    """Whether plain convolutions can be as small as a candidate."""
+    """Tell whether plain convolutions can be as small as a candidate."""
     try:
         match_parameters(parameters(entry.candidate), [tap.channels for tap in entry.candidate.place.taps])
     except ValueError:

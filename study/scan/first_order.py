@@ -64,7 +64,7 @@ def _gains(modules: nn.ModuleList, maps: Maps, numbers: np.ndarray) -> np.ndarra
 
 
 def starts_at_identity(modules: nn.ModuleList) -> bool:
-    """Whether a mechanism's authors start it at the identity, so that it has no gate of ours."""
+    """Tell whether a mechanism's authors start it at the identity, so that it has no gate of ours."""
     return any(bool(getattr(module, "starts_at_identity", False)) for module in modules)
 
 

@@ -84,7 +84,7 @@ class AllowedGlobals:
         self.name, self.stand_ins = name, stand_ins
 
     def find(self, module: str, name: str) -> Global:
-        """The inert reference for a permitted name.
+        """Return the inert reference for a permitted name.
 
         Raises:
             CheckpointError: naming what the file asks for, if it is not permitted.
@@ -101,7 +101,7 @@ class AllowedGlobals:
         )
 
     def call(self, target: Global, arguments: tuple[Any, ...]) -> Any:
-        """The inert value of calling a permitted name.
+        """Return the inert value of calling a permitted name.
 
         Raises:
             CheckpointError: if the name is not callable here.
@@ -120,7 +120,7 @@ def _is_stand_in(target: Global) -> bool:
 
 
 def _shown(text: str) -> str:
-    """A name from the file in a message: short, and without line breaks or terminal codes."""
+    """Return a name from the file in a message: short, and without line breaks or terminal codes."""
     return text[:80] if text.isprintable() else ascii(text[:80])
 
 

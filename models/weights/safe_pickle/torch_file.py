@@ -46,7 +46,7 @@ class TorchFile:
         self._given = 0
 
     def tensor(self, ref: TensorRef) -> torch.Tensor:
-        """The tensor itself, contiguous and on its own memory, in the file's dtype.
+        """Return the tensor itself, contiguous and on its own memory, in the file's dtype.
 
         Raises:
             CheckpointError: if it does not fit its storage, or the tensors together are larger than the file.
@@ -84,11 +84,11 @@ class TorchFile:
         return self._storages[key]
 
     def read(self, key: str, length: int) -> bytes:
-        """The `length` bytes of a storage."""
+        """Return the `length` bytes of a storage."""
         raise NotImplementedError
 
     def persistent(self, identity: Any) -> StorageRef | Global:
-        """What a persistent id means: a storage, or a class beside its source text (streams before torch 1.6)."""
+        """Return what a persistent id means: a storage, or a class beside its source (streams before torch 1.6)."""
         match identity:
             case ("storage", Global(module="torch", name=name), str(key), _, int(numel), *view):
                 if name in STORAGES and 0 <= numel < 1 << 48 and all(part is None for part in view):
@@ -168,7 +168,7 @@ class _LegacyTorchFile(TorchFile):
         return ref
 
     def _positions(self, keys: Any) -> dict[str, tuple[int, int]]:
-        """Where each storage lies: key → (position, bytes); each is preceded by its number of elements."""
+        """Return where each storage lies: key → (position, bytes); each is preceded by its number of elements."""
         if type(keys) is not list or not all(type(key) is str and key in self.kinds for key in keys):
             raise CheckpointError(f"{self.path}: the list of storages is damaged")
         positions, position = {}, self.stream.tell()
@@ -230,7 +230,7 @@ def check_regular(path: Path) -> None:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """What goes wrong while reading, as CheckpointError."""
+    """Turn what goes wrong while reading into CheckpointError."""
     try:
         yield
     except CheckpointError:

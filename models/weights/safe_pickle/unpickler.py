@@ -193,16 +193,16 @@ class _Bounded:
         return data
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes."""
+        """Return at most `size` bytes."""
         return self._count(self.stream.read(min(size, self.left)))
 
     def readline(self) -> bytes:
-        """One line."""
+        """Return one line."""
         return self._count(self.stream.readline(self.left))
 
 
 def _key(key: Any) -> Any:
-    """Keys and members of sets: what hashes in constant time and cannot be made to collide in numbers."""
+    """Admit keys and members of sets: what hashes in constant time and cannot be made to collide in numbers."""
     if type(key) is int and abs(key) >= 1 << 63:
         raise ValueError("an integer key beyond 64 bits")
     if type(key) is tuple and all(type(part) in _SCALARS for part in key) and len(key) <= 16:

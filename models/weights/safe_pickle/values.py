@@ -14,7 +14,7 @@ class Global:
     name: str
 
     def __str__(self) -> str:
-        """The dotted name, as messages show it."""
+        """Return the dotted name, as messages show it."""
         return f"{self.module}.{self.name}"
 
 

@@ -77,7 +77,7 @@ def align_layers(
 
 
 def is_head(module: str) -> bool:
-    """Whether a layer type is a detection head; heads correspond whatever their dialect (Detect, IDetect, …)."""
+    """Tell whether a layer type is a detection head; heads correspond whatever their dialect (Detect, IDetect, …)."""
     return "Detect" in module
 
 
@@ -96,7 +96,7 @@ def _likeness(
     source_shapes: Mapping[str, Shapes],
     target_shapes: Mapping[str, Shapes],
 ) -> dict[tuple[int, int], float]:
-    """The weight of every admissible pair (source position, target position) but for what the layers read."""
+    """Return the weight of every admissible pair (source position, target position) but for what the layers read."""
     scores: dict[tuple[int, int], float] = {}
     old_forms = [signature(source_shapes.get(layer.name, {})) for layer in source]
     new_forms = [signature(target_shapes.get(layer.name, {})) for layer in target]
@@ -120,7 +120,7 @@ def _with_reads(
     target: Sequence[LayerLike],
     pairs: Mapping[str, str],
 ) -> dict[tuple[int, int], float]:
-    """The weights with what inputs add that correspond by the pairs found so far."""
+    """Return the weights with what inputs add that correspond by the pairs found so far."""
     back = {layer: name for name, layer in pairs.items()}
     through = _seen_through(target, pairs)
     wanted = [{back.get(name) for name in layer.reads} for layer in source]
@@ -136,7 +136,7 @@ def _with_reads(
 
 
 def _seen_through(target: Sequence[LayerLike], pairs: Mapping[str, str]) -> dict[str, str]:
-    """For each target layer the nearest layer at or before it that has a counterpart, past single-input insertions."""
+    """Return for each target layer the nearest at or before it with a counterpart, past single-input insertions."""
     through: dict[str, str] = {}
     for layer in target:
         if layer.name in pairs or len(layer.reads) != 1:
@@ -147,7 +147,7 @@ def _seen_through(target: Sequence[LayerLike], pairs: Mapping[str, str]) -> dict
 
 
 def _agreement(old: Shapes, new: Shapes) -> float:
-    """The share of the new layer's tensors that the old one has in the same shape; 1 if it has none."""
+    """Return the share of the new layer's tensors that the old one has in the same shape; 1 if it has none."""
     if not new:
         return 1.0
     return sum(old.get(name) == shape for name, shape in new.items()) / len(new)

@@ -62,7 +62,7 @@ def map_classes(old_names: Mapping[int, str], new_names: Mapping[int, str]) -> C
 
 
 def head_rows(rest: str, old: Shape, new: Shape, anchors: int, classes: ClassMap) -> RowCopy | None:
-    """The rows to copy for one tensor of a head.
+    """Return the rows to copy for one tensor of a head.
 
     Args:
         rest: the tensor's name within the head, `m.0.weight`.
@@ -103,7 +103,7 @@ def head_rows(rest: str, old: Shape, new: Shape, anchors: int, classes: ClassMap
 
 
 def shared_names(classes: ClassMap, new_names: Mapping[int, str], most: int = 4) -> str:
-    """The common classes in words, for reports."""
+    """Return the common classes in words, for reports."""
     found: Sequence[str] = [new_names[index] for index in sorted(classes.pairs)]
     return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")
 

@@ -34,7 +34,7 @@ def reversed_axis(layer: Any, rest: str, tensors: Collection[str], source: Colle
 
 
 def computes_otherwise(layer: Any, source: Collection[str]) -> bool:
-    """Whether a fork's layer of the same shapes is known to compute something else, so that its tensors are of no use.
+    """Tell whether a fork's layer of the same shapes is known to compute something else: its tensors are no use.
 
     GAM with groups shuffles its gates in the forks, which is gate_shuffle here; and one copy pads by repeating the
     border, which is border: replicate.
@@ -68,7 +68,7 @@ def converted(tensor: Tensor, shape: tuple[int, ...], axis: int | None) -> Tenso
 
 
 def fits_channels(old: Sequence[int], new: Sequence[int], channels: int, wanted: int) -> bool:
-    """Whether two shapes of a convolution's weight differ by the channels of the image that it reads alone.
+    """Tell whether two shapes of a convolution's weight differ by the channels of the image that it reads alone.
 
     Args:
         old: shape in the source, (out, k * channels, h, w); k is 1, or 4 where neighbouring pixels are stacked.

@@ -207,7 +207,7 @@ class _Plan:
         return shape[1] if len(shape) == 3 else 0
 
     def finish(self, source: Sequence[LayerLike], target: Sequence[LayerLike]) -> None:
-        """Unused tensors of the source, lost ones, and the totals."""
+        """Add the source's unused tensors, lost ones, and the totals."""
         report = self.report
         partners = set(self.pairs.values())
         for layer, tensors in self.old.items():
@@ -249,7 +249,7 @@ class _Plan:
 
 
 def _rows_differ(rest: str, shapes: tuple[tuple[int, ...], tuple[int, ...]], anchors: int, classes: ClassMap) -> bool:
-    """Whether the shapes differ just by the rows of the classes."""
+    """Tell whether the shapes differ just by the rows of the classes."""
     everything = ClassMap({0: 0}, classes.old_count, classes.new_count, True)
     return head_rows(rest, *shapes, anchors, everything) is not None
 
@@ -257,7 +257,7 @@ def _rows_differ(rest: str, shapes: tuple[tuple[int, ...], tuple[int, ...]], anc
 def _changed_heads(
     source: Sequence[LayerLike], target: Sequence[LayerLike], pairs: Mapping[str, str]
 ) -> frozenset[str]:
-    """Heads whose description gives other anchors than the source's: their anchors are the user's word."""
+    """Return heads whose description gives other anchors than the source's: their anchors are the user's word."""
     arguments = {layer.name: _anchor_argument(layer) for layer in source}
     return frozenset(
         layer.name
@@ -267,7 +267,7 @@ def _changed_heads(
 
 
 def _anchor_argument(layer: LayerLike) -> Any:
-    """The anchors among a head's arguments: a list of lists of numbers; None for other layers."""
+    """Return the anchors among a head's arguments: a list of lists of numbers; None for other layers."""
     if not is_head(layer.module):
         return None
     nested = [argument for argument in layer.args if isinstance(argument, (list, tuple)) and argument]
@@ -276,7 +276,7 @@ def _anchor_argument(layer: LayerLike) -> Any:
 
 
 def _by_layer(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Tensors by layer; keys that are not `model.<layer>.<rest>` under the layer ""."""
+    """Group tensors by layer; keys that are not `model.<layer>.<rest>` under the layer ""."""
     layers: dict[str, dict[str, tuple[int, ...]]] = {}
     for key, shape in shapes.items():
         parts = key.split(".", 2)

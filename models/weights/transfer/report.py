@@ -52,7 +52,7 @@ class TransferReport:
         return not (self.missing or self.lost)
 
     def summary(self) -> str:
-        """A few lines for people: counts, then what is not simply transferred, grouped by reason."""
+        """Return a few lines for people: counts, then what is not simply transferred, grouped by reason."""
         lines = [self._first_line(), *(f"  {key}: {self.reasons[key]}" for key in self.channels)]
         for title, names in (("new", self.new), ("missing", self.missing), ("left out or in part", self.mismatched)):
             for reason, count in Counter(self.reasons[name] for name in names).most_common():
@@ -69,7 +69,7 @@ class TransferReport:
         return "\n".join(lines)
 
     def _first_line(self) -> str:
-        """What was kept of the checkpoint, and what the model has besides."""
+        """Return what was kept of the checkpoint, and what the model has besides."""
         if len(self.transferred) == self.total and not self.unused:
             return f"Transferred {self.total} of {self.total} tensors (100.0 % of the numbers)"
         kept = len({origin for origin, rows in self.copies.values() if rows is None or rows.complete})
@@ -81,7 +81,7 @@ class TransferReport:
         return "; ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole report in JSON types."""
+        """Return the whole report in JSON types."""
         lists = ("transferred", "new", "missing", "mismatched", "partial", "unused", "lost")
         return {
             "total": self.total,
