@@ -215,7 +215,7 @@ def plot_tide(results: Mapping[str, Mapping[str, Any]], path: str | Path) -> Non
 
 
 def _largest(pairs: Pairs, wanted: Bools, count: int) -> tuple[Floats, Ints]:
-    """Return each detection's largest overlap in wanted pairs and its object (first of equals); 0, −1 without"""
+    """Return each detection's largest overlap in wanted pairs and its object (first of equals); 0, −1 without any."""
     detection, truth, iou = pairs.detection[wanted], pairs.truth[wanted], pairs.iou[wanted]
     order = np.lexsort((truth, -iou, detection))
     first = order[np.diff(detection[order], prepend=-1) != 0]

@@ -60,7 +60,7 @@ def _of_cross(values: np.ndarray, shape: tuple[int, ...], row: int, column: int)
 
 
 def _of_neighbours(gate: Gate, shape: tuple[int, ...], image: int, row: int, column: int) -> np.ndarray:
-    """Map the weights of neighbours: those outside the map are left out, what goes to a pooled map is spread over it."""
+    """Map the weights of neighbours: none outside the map, those of a pooled map spread over it."""
     _, _, height, width = shape
     weights = gate.values[image, :, :, row, column].mean(0).cpu().numpy()
     far = gate.pooled[0] * gate.pooled[1] if gate.pooled else 0
