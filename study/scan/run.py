@@ -12,6 +12,7 @@ from models.catalog.mechanisms import load_plugin
 from study.plan.code_fingerprint import code_hash
 from study.plan.run import content_hash, read_json, write_json
 from study.scan.candidates import Candidate, expand
+from study.scan.halving import RUNGS, first_steps, halve
 from study.scan.module_cost import ModuleCost, measure
 from study.scan.ranking import Ranked, better_p, rank
 from study.scan.record import Record, drawing
@@ -22,7 +23,6 @@ from study.scan.start import Start, make_start
 
 Say = Callable[[str], None]
 SCANNING_CODE = ("study.scan.scoring",)
-RUNGS = 4  # of successive halving; each has half of the candidates and twice the steps of the one before
 LEAST_IMAGES = 4
 
 
@@ -165,16 +165,12 @@ class _Tasks:
         return records
 
     def halving(self, candidates: Sequence[Candidate]) -> dict[str, Record]:
-        """Train all for a few steps, then the better half anew for twice as many, and so on."""
-        left, result = list(candidates), {}
-        for rung in range(RUNGS):
-            steps = max(1, self.spec.steps >> (RUNGS - 1 - rung))
-            records = self.score(left, f"rung {rung + 1} of {RUNGS}, {steps} steps", steps=steps)
-            self.first = self.first or records
-            for name, record in records.items():
-                result[name] = Record(record.units, self.first[name].p, rung)
-            left.sort(key=lambda candidate: -float(np.mean(records[candidate.name].units)))
-            left = left[: max(1, (len(left) + 1) // 2)]
+        """Score candidates by successive halving."""
+
+        def score(left: Sequence[Candidate], steps: int, rung: int) -> dict[str, Record]:
+            return self.score(left, f"rung {rung + 1} of {RUNGS}, {steps} steps", steps=steps)
+
+        result, self.first = halve(candidates, self.spec.steps, score)
         return result
 
 
@@ -182,7 +178,7 @@ def _against_plain(tasks: _Tasks, candidates: Sequence[Candidate], records: dict
     """Return each candidate's p against plain convolutions of its size at its place."""
     owners = {candidate.name: plain_control(candidate) for candidate in candidates}
     distinct = list({control.name: control for control in owners.values()}.values())
-    steps = max(1, tasks.spec.steps >> (RUNGS - 1)) if tasks.spec.method == "halving" else None
+    steps = first_steps(tasks.spec.steps) if tasks.spec.method == "halving" else None
     controls = tasks.score(distinct, "controls", steps=steps, draws=tasks.spec.controls)
     return {
         name: better_p(np.array(records[name].units), np.array(controls[control.name].units))
