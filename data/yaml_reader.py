@@ -16,6 +16,12 @@ LIBYAML_DEPTH = "exceeded maximum nesting depth"  # from 0.2.6 it counts bracket
 # libyaml is seven times faster; a PyYAML built without it still works.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WIDE = {"：": ":", "，": ",", "［": "[", "］": "]", "【": "[", "】": "]"}
+_UNSEEN = {
+    "\u00a0": "a no-break space",
+    "\u3000": "a wide space",
+    "\u200b": "a space of no width",
+    "\ufeff": "a byte order mark",
+}
 _REPR = reprlib.Repr()
 _REPR.maxlevel = 2  # aliases can make a value of a few lines endless when written out
 _FOREIGN_TASKS = {
@@ -92,6 +98,9 @@ def yaml_hint(text: str) -> str:
     """Say what to write instead of the usual slips that YAML's parser does not name; empty if there is none of them."""
     for number, line in enumerate(text.splitlines(), 1):
         code = line.split(" #")[0]
+        unseen = next((letter for letter in _UNSEEN if letter in code), None)
+        if unseen:
+            return f"; line {number} has {_UNSEEN[unseen]} (U+{ord(unseen):04X}): write a plain space, or delete it"
         if "\t" in code[: len(code) - len(code.lstrip())]:
             return f"; line {number} is indented by a tab: write spaces"
         wide = next((letter for letter in _WIDE if letter in code), None)

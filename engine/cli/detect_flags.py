@@ -36,6 +36,7 @@ def detect_parser() -> Parser:
     group.add_argument(
         "--source",
         nargs="+",
+        action="extend",
         default=None,
         help="image, video, folder, glob, .txt list, webcam number, or rtsp/http address",
     )
@@ -63,7 +64,9 @@ def detect_parser() -> Parser:
     group.add_argument("--max-det", type=positive_int, default=1000, help="boxes per image")
     group.add_argument("--batch-size", "--batch", type=positive_int, default=1, help="images at once")
     add_slice_flags(group, "looked at, their boxes joined")
-    group.add_argument("--classes", nargs="+", type=non_negative_int, default=None, help="only these class numbers")
+    group.add_argument(
+        "--classes", nargs="+", action="extend", type=non_negative_int, default=None, help="only these class numbers"
+    )
     group.add_argument("--agnostic-nms", action="store_true", help="boxes of different classes suppress each other")
     group.add_argument("--augment", action="store_true", help="test-time augmentation")
     group.add_argument("--half", action="store_true", help="fp16 on GPUs, bfloat16 in OpenVINO")
@@ -100,6 +103,7 @@ def detect_parser() -> Parser:
     group.add_argument(
         "--maps",
         nargs="+",
+        action="extend",
         choices=["gates", "cam", "features"],
         default=[],
         help="gate values of attention; what speaks for the boxes (needs grad-cam); features",
@@ -107,12 +111,19 @@ def detect_parser() -> Parser:
     group.add_argument(
         "--layer",
         nargs="+",
+        action="extend",
         default=[],
         metavar="SELECTOR",
         help="of which layers: CBAM, neck.P3, a row; all attention, or what the head reads, if not given",
     )
     group.add_argument(
-        "--class", dest="map_classes", nargs="+", default=[], metavar="NAME", help="with cam: of which classes' boxes"
+        "--class",
+        dest="map_classes",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="with cam: of which classes' boxes",
     )
     group.add_argument("--pdf", action="store_true", help="write the maps of images as PDF too")
     group.add_argument("--visualize", action="store_true", help="as in YOLOv5: the same as --maps features")

@@ -41,6 +41,7 @@ def export_parser() -> Parser:
     parser.add_argument(
         "--include",
         nargs="+",
+        action="extend",
         type=any_case(*FORMATS, HUGGINGFACE),
         choices=[*FORMATS, HUGGINGFACE],
         default=[],

@@ -141,6 +141,7 @@ def add_attention_flags(parser: Parser) -> Any:
     group.add_argument(
         "--attention",
         nargs="+",
+        action="extend",  # given twice, both are meant
         default=[],
         metavar="NAME@PLACE",
         help="for example CBAM@neck.P3,neck.P4 SE@backbone.C3",

@@ -34,7 +34,9 @@ def compare_parser() -> Parser:
     parser = Parser(prog="python -m engine.inspection.compare", description=__doc__ or "")
     parser.add_argument("first", metavar="A", help="checkpoint or exported model")
     parser.add_argument("second", metavar="B", help="another, with the same classes")
-    parser.add_argument("--source", nargs="+", default=None, help="images, as for detect.py; else those of --data")
+    parser.add_argument(
+        "--source", nargs="+", action="extend", default=None, help="images, as for detect.py; else those of --data"
+    )
     parser.add_argument("--data", default=None, metavar="YAML", help="data set whose boxes are the truth")
     parser.add_argument("--data-root", default=None, metavar="DIR", help="where it lies, if not where its YAML says")
     parser.add_argument("--task", choices=["train", "val", "test"], default="val", help="which split of --data")

@@ -15,6 +15,7 @@ from models.errors import short
 
 Stride = Fraction | None  # pixels of the image a step; None where only running the layer tells
 
+UPSAMPLING_MODES = ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
 MAX_CHANNELS = 65_536  # far above any detector in use; keeps a typo from asking for terabytes
 
 
@@ -126,6 +127,8 @@ def scaled(*, stride_at: int | None = None, factor: Fraction | int = 1, repeats:
         c1, stride = reads.one()
         c2 = scale.channels(integer(args, 0, "channels"))
         step = integer(args, stride_at, "stride", 1) if stride_at is not None else factor
+        if stride_at == 2 and len(args) > 1 and isinstance(args[1], int):
+            integer(args, 1, "kernel")
         out = None if stride is None else stride * step
         if repeats:
             return Call((c1, c2, number, *args[1:]), c2, out)
@@ -150,6 +153,9 @@ def upsampling(*, size_at: int, scale_at: int) -> Rule:
         factor = args[scale_at] if scale_at < len(args) else None
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 64:
             raise ValueError(f"scale factor is {short(factor)}, expected a number such as 2")
+        mode = args[scale_at + 1] if scale_at + 1 < len(args) else "nearest"
+        if mode not in UPSAMPLING_MODES:
+            raise ValueError(f"mode is {short(mode)}, expected one of {', '.join(UPSAMPLING_MODES)}")
         step = 1 / Fraction(factor).limit_denominator(64)
         return Call(args, channels, _after(stride, step, number), number)
 

@@ -49,6 +49,9 @@ _CBAM_ORDERS = (("kernel_size=3|7",), ("reduction", "kernel_size"))
 _CONV_ORDERS = (("k", "s", "p", "g"),)
 _BARE_CBAM = {"bias": False, "norm": False, "spatial_bias": False, "min_hidden": 1}
 
+# DoubleAttention of forks says the channels of its two maps, equal in every row seen.
+_WIDTHS = tuple((f"reduction={n}", f"min_hidden={n}", "~reconstruct=True") for n in (32, 64, 128, 256))
+
 # Mechanism or word → its structures, most frequent first. A word that is not here means this project's mechanism.
 STRUCTURES: dict[str, tuple[Structure, ...]] = {
     "CBAM": (
@@ -140,6 +143,12 @@ STRUCTURES: dict[str, tuple[Structure, ...]] = {
         Structure("forks", "CrissCross", {"recurrence": 1, "min_hidden": 1}, (("reduction",),), about="one round"),
         Structure("paper", "CrissCross", {}, (("recurrence",),), about="two rounds"),
     ),
+    "DoubleAttention": (
+        Structure(
+            "forks", "DoubleAttention", {"reduction": 128, "min_hidden": 128}, _WIDTHS, about="128 channels a map"
+        ),
+        Structure("paper", "DoubleAttention", {}, _WIDTHS, about="a quarter of the channels a map"),
+    ),
     "ChannelAttention": (
         Structure("paper", "SE", {}, (("reduction",),), about="SE"),
         Structure("ultralytics", f"{_NN}.ChannelAttention", {}, (), about="one C→C convolution of the mean"),
@@ -163,10 +172,15 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "BAM": (("reduction", "dilation"),),
     "FcaNet": (("reduction",),),
     "ExternalAttention": (("entries",),),
+    "MultiSEAM": (("depth", "kernel_size", "patches", "reduction"), ("depth", "patches", "reduction")),
+    "AIFI": (("hidden", "heads", "~dropout=0|0.0"),),
     "DANet": (("~normalisation",),),
     "PolarizedSelfAttention": (("~normalisation",),),
     "CoT": (("~kernel_size",),),
 }
+
+# Mechanisms whose rows never have the channels in front: ultralytics inserts them, [1024, 8] is hidden and heads.
+WITHOUT_CHANNELS = frozenset({"AIFI"})
 
 # Places of a mechanism in a block that it is built into, see `models/catalog/fused_words.py`.
 PLACEMENTS = ("narrow", "each", "last", "hardswish")

@@ -7,6 +7,7 @@ chose differently. So one generic part builds them all: the block, with attentio
 from dataclasses import dataclass
 from typing import Any
 
+from attention import ATTENTION
 from models.catalog.dialect_table import OLDER_CONV, STRUCTURES
 from models.catalog.mechanisms import is_mechanism
 from models.catalog.registry import BLOCKS
@@ -47,7 +48,11 @@ class Fused:
     placements: tuple[Placement, ...]
 
 
-_JOINS = frozenset({"Concat", "CBFuse", "CBLinear", "Shortcut", "Detect"})
+# Blocks that have no weights of their own, so that no fork builds attention into them: MPCA is not MP with CA.
+_WITHOUT_ATTENTION = frozenset({"Concat", "CBFuse", "CBLinear", "Shortcut", "Detect", "MP", "SP", "ReOrg"})
+# Words that read as block and mechanism, and are known as something else.
+_OTHER_MEANING = frozenset({"SAConv", "SAConv2d"})  # switchable atrous convolution
+_SHORTEST = 3  # letters of another spelling of a mechanism; shorter ones are parts of words: the A of ASPP
 
 
 def split_fused(word: str) -> Fused | None:
@@ -56,13 +61,13 @@ def split_fused(word: str) -> Fused | None:
     Args:
         word: name in a row, such as "C3CBAM" or "C3_SE_Attention".
     """
-    if word in BLOCKS or word in STOCK or "." in word:
+    if word in BLOCKS or word in STOCK or "." in word or word in _OTHER_MEANING:
         return None
     blocks = sorted((name for name in (*STOCK, *BLOCKS.names()) if _takes_attention(name)), key=len, reverse=True)
     for block in blocks:
         if word.startswith(block) and _is_attention(word[len(block) :].lstrip("_")):
             return Fused(block, word[len(block) :].lstrip("_"), _placements(block))
-    for block in blocks:
+    for block in reversed(blocks):  # the longest mechanism: EMAConv is EMA and Conv, not EM and AConv
         rest = word.removesuffix(block)
         if rest != word and _is_attention(rest.rstrip("_")):
             return Fused(block, rest.rstrip("_"), tuple(p for p in _placements(block) if p.where == "last"))
@@ -70,11 +75,13 @@ def split_fused(word: str) -> Fused | None:
 
 
 def _takes_attention(block: str) -> bool:
-    return not block.startswith("nn.") and block not in _JOINS and block[0].isupper()
+    return not block.startswith("nn.") and block not in _WITHOUT_ATTENTION and block[0].isupper()
 
 
 def _is_attention(word: str) -> bool:
-    return word != "" and "." not in word and (word in STRUCTURES or is_mechanism(word))
+    if word in STRUCTURES or ATTENTION.is_spelt(word):
+        return True
+    return len(word) >= _SHORTEST and "." not in word and is_mechanism(word)
 
 
 def _placements(block: str) -> tuple[Placement, ...]:

@@ -1,5 +1,6 @@
 """The detector: a resolved model as a network that ultralytics' engine takes unchanged."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -119,12 +120,27 @@ class Detector(DetectionModel):
             pass
         except (RuntimeError, TypeError, AttributeError, LookupError, ValueError, AssertionError, MemoryError) as error:
             text = " ".join(str(error).split())[:300]
-            reason = f"{self.spec.label}: layers do not fit one another: {text}"
+            reason = f"{self._origin_of_failure(size)}: layers do not fit one another: {text}"
             raise SpecError(attention.explain(text if attention.running else reason)) from None
         finally:
             hook.remove()
             self.train(training)
         return found
+
+    def _origin_of_failure(self, size: int) -> str:
+        """Return the row whose layer fails on an image of `size` pixels, as a message begins."""
+        running: list[str] = []
+        hooks = [
+            module.register_forward_pre_hook(lambda *_, origin=layer.origin: running.append(origin))
+            for layer, module in zip(self.spec.layers, self.model, strict=True)
+        ]
+        try:
+            with contextlib.suppress(Exception):
+                self.eval()(torch.zeros(1, self.spec.ch, size, size))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return running[-1] if running else self.spec.label
 
     def attention_names(self) -> list[str]:
         """Return the names of the attention modules: layers of their own, and those inside blocks."""

@@ -1,5 +1,6 @@
 """ModelSpec → nn.Sequential whose children carry the layers' names."""
 
+import inspect
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -97,9 +98,23 @@ def construct(layer: Layer, spec: ModelSpec, seed: int) -> nn.Module:
     except SpecError:
         raise
     except _MISTAKES as error:
-        text = " ".join(str(error).split())[:300] or type(error).__name__
+        text = _too_many_arguments(layer) or " ".join(str(error).split())[:300] or type(error).__name__
         raise SpecError(f"{origin}: cannot be constructed: {text}") from None
     return module
+
+
+def _too_many_arguments(layer: Layer) -> str:
+    """Say how many arguments a row may have where it has more than its block takes; "" where it has not."""
+    if layer.attention is not None or layer.section == "head":
+        return ""
+    cls = BLOCKS[layer.module].cls if layer.module in BLOCKS else stock_class(layer.module)
+    taken = inspect.signature(cls).parameters.values()
+    inserted = len(layer.call.args) - len(layer.args)  # the channels read, and the number of some blocks
+    most = len(taken) - inserted
+    if any(p.kind is p.VAR_POSITIONAL for p in taken) or len(layer.args) <= most:
+        return ""
+    names = [p.name for i, p in enumerate(taken) if i not in (0, 2)[:inserted]]
+    return f"{len(layer.args)} arguments, but it takes at most {most}: [{', '.join(names)}]"
 
 
 def _plain(layer: Layer, spec: ModelSpec) -> nn.Module:

@@ -23,7 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "file", help="model YAML, overlay or name, such as yolov5n or ultralytics/yolo11n; or a checkpoint (.pt)"
     )
     parser.add_argument(
-        "--attention", nargs="+", default=[], metavar="PLACEMENT", help='such as "CBAM@neck.P3,neck.P4"'
+        "--attention",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PLACEMENT",
+        help='such as "CBAM@neck.P3,neck.P4"',
     )
     parser.add_argument("--identity", action="store_true", default=None, help="let placed attention start as identity")
     parser.add_argument("--nc", type=int, help="number of classes")

@@ -11,7 +11,7 @@ from typing import Any
 
 from models.catalog.channel_rules import Reads, Scale
 from models.catalog.dialect_shapes import count_parameters
-from models.catalog.dialect_table import Structure
+from models.catalog.dialect_table import WITHOUT_CHANNELS, Structure
 from models.catalog.dialects import Dialect, choose, read_positional, structure_named, structures
 from models.catalog.mechanisms import option_example
 from models.catalog.mechanisms import options as options_of
@@ -91,7 +91,8 @@ def _match(
     word: str, candidates: list[Structure], values: list[Any], channels: int, scale: Scale, own: bool
 ) -> tuple[Structure, dict[str, Any], list[str]]:
     """Return the first structure that takes the values, its options, and what was understood."""
-    for rest, phrases in _splits(values, channels, scale, own):
+    bare = not own and values != [] and candidates[0].module in WITHOUT_CHANNELS
+    for rest, phrases in [(values, [])] if bare else _splits(values, channels, scale, own):
         for structure in candidates:
             read = read_positional(structure, rest)
             if read is not None:
@@ -141,7 +142,7 @@ def _refusal(word: str, structure: Structure, values: list[Any], channels: int, 
         if not is_channels:
             write = f"[] or an option by name ({taken})" if known else f"[] ({taken})"
             return f"{first} is not the number of channels ({channels}), which is inferred: write {write}"
-        values = values[1:]
+        values = values[2:] if values[1:2] == [first] and len(values) > 2 else values[1:]
     names = [", ".join(option.lstrip("~").partition("=")[0] for option in order) for order in structure.orders]
     orders = " or ".join(f"[channels, {listed}]" for listed in names if listed)
     by_position = f"; by position it takes {orders}" if orders else ""

@@ -95,6 +95,8 @@ def _resolve_row(row: Row, names: tuple[str, ...], reads: Reads, context: RowCon
         "origin": row.origin,
     }
     try:
+        if row.section != "head" and is_head(row.module):
+            raise ValueError(f"{row.module} is a head, which must be the last row: remove the rows after it")
         if row.section == "head":
             args = head_arguments(row, context)
             channels, _ = reads.maps()

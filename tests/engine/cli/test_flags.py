@@ -147,3 +147,21 @@ def test_older_flags_name_their_true_replacement(make, flag, text):
 )
 def test_names_are_taken_in_any_case(argv, name, value):
     assert getattr(train_parser().parse_args(argv), name) == value
+
+
+@pytest.mark.parametrize(
+    ("make", "argv", "name", "value"),
+    [
+        (train_parser, "--attention CBAM@4 --attention SE@6 ECA@9", "attention", ["CBAM@4", "SE@6", "ECA@9"]),
+        (detect_parser, "--maps cam --maps features", "maps", ["cam", "features"]),
+        (detect_parser, "--layer 4 --layer 6", "layer", ["4", "6"]),
+        (detect_parser, "--class cat --class dog", "map_classes", ["cat", "dog"]),
+        (detect_parser, "--classes 0 --classes 2 3", "classes", [0, 2, 3]),
+        (detect_parser, "--source a.jpg --source b.jpg", "source", ["a.jpg", "b.jpg"]),
+        (export_parser, "--include onnx --include torchscript", "include", ["onnx", "torchscript"]),
+    ],
+)
+def test_a_list_given_twice_is_one_list(make, argv, name, value):
+    """Of two --attention the first would else be dropped without a word."""
+    assert getattr(make().parse_args(argv.split()), name) == value
+    assert not getattr(make().parse_args([]), name)

@@ -154,6 +154,13 @@ POSITIONAL = [
     ("BAM", [16, 8, 2], {"reduction": 8, "dilation": 2}),
     ("SpatialGroupEnhance", [8], {"groups": 8}),
     ("ShuffleAttention", [16, 16, 4], {"groups": 4}),
+    ("AIFI", [16, 8], {"hidden": 16, "heads": 8}),  # ultralytics inserts the channels: hidden and heads are written
+    ("AIFI", [32], {"hidden": 32}),
+    ("AIFI", [16, 2, 0.0], {"hidden": 16, "heads": 2}),
+    ("DoubleAttention", [16], {"reduction": 128, "min_hidden": 128}),
+    ("DoubleAttention", [16, 64, 64, True], {"reduction": 64, "min_hidden": 64}),
+    ("MultiSEAM", [16, 16, 2, 5], {"depth": 2, "kernel_size": 5}),
+    ("MultiSEAM", [16, 16, 1, [3, 5], 8], {"depth": 1, "patches": [3, 5], "reduction": 8}),
     ("MHSA", [14, 14, 2], {"bias": True, "position": False, "scaled": False, "heads": 2}),
 ]
 
@@ -190,7 +197,21 @@ FUSED = {
     "Conv_CBAM": ("Conv", "last", "CBAM"),
     "CBAMC3": ("C3", "last", "CBAM"),
     "SPPF_CBAM": ("SPPF", "last", "CBAM"),
+    "EMAConv": ("Conv", "last", "EfficientMultiScale"),  # not EM and AConv
+    "LSKAConv": ("Conv", "last", "LSKA"),  # not LSK and AConv
 }
+
+
+@pytest.mark.parametrize("word", ["ASPP", "MPCA", "SPSA", "SAConv"])
+def test_words_of_other_modules_are_no_block_with_attention(word: str, small: dict[str, Any]) -> None:
+    """ASPP pools at several dilations, MPCA is a mechanism, SAConv switches dilations: none is here."""
+    with pytest.raises(SpecError, match=f"row 4 .* unknown module '{word}'"):
+        row(small, [-1, 1, word, [16]])
+
+
+def test_maps_of_double_attention_that_differ_in_width_are_refused(small: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="options of DoubleAttention are written by name"):
+        row(small, [-1, 1, "DoubleAttention", [16, 64, 32]])
 
 
 @pytest.mark.parametrize("word", FUSED)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -156,3 +157,25 @@ def test_a_trace_is_not_bound_to_the_device_on_which_it_was_made(tmp_path):
     graph = str(traced.inlined_graph)
     # What `arange` makes on the device of the trace is taken to that of the maps.
     assert graph.count("aten::type_as") >= graph.count("aten::arange") > 0
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "expected"),
+    [
+        ("C3", [16, True, 1, 0.5, 16], r"5 arguments, but it takes at most 4: \[c2, shortcut, g, e\]"),
+        ("C3CBAM", [16, True, 1, 0.5, 16], r"5 arguments, but it takes at most 4: \[c2, shortcut, g, e\]"),
+        ("Conv", [16, 3, 1, 1, 1, 1, True, 1], r"8 arguments, but it takes at most 7: \[c2, k, s, p, g, d, act\]"),
+    ],
+)
+def test_too_many_arguments_are_counted_as_a_row_has_them(
+    module: str, args: list[Any], expected: str, small: dict[str, Any]
+) -> None:
+    small["backbone"][4] = [-1, 1, module, args]
+    with pytest.raises(SpecError, match=f"row 4 .*cannot be constructed: {expected}"):
+        build_model(small)
+
+
+def test_layers_that_fail_together_are_named_by_row(small: dict[str, Any]) -> None:
+    small["backbone"][4] = [-1, 1, "nn.MaxPool2d", [9, 1, 0]]  # takes the border off, so that nothing is left
+    with pytest.raises(SpecError, match=r"row \d+ .*: layers do not fit one another"):
+        build_model(small)

@@ -81,6 +81,17 @@ MISTAKES: dict[str, tuple[int, Any, str]] = {
     "module number": (5, [-1, 1, 7, []], "module is 7, expected a name"),
     "arguments": (5, [-1, 1, "Conv", 64], "arguments are 64, expected a list"),
     "arguments by name": (5, [-1, 1, "Conv", {"c2": 64}], "expected a list such as"),
+    "rows after the head": (
+        12,
+        [[9, 10], 1, "Detect", ["nc", "anchors"]],
+        "Detect is a head, which must be the last row",
+    ),
+    "kernel below zero": (5, [-1, 1, "Conv", [32, -3, 2]], r"argument 2 \(kernel\) is -3, expected an integer from 1"),
+    "upsampling mode": (
+        7,
+        [-1, 1, "nn.Upsample", [None, 2, "nearst"]],
+        "mode is 'nearst', expected one of nearest, bil",
+    ),
     "no channels": (5, [-1, 1, "Conv", []], r"argument 1 \(channels\) is None, expected an integer"),
     "channels zero": (5, [-1, 1, "Conv", [0, 3, 2]], r"argument 1 \(channels\) is 0"),
     "channels huge": (5, [-1, 1, "Conv", [10**9, 3, 2]], r"argument 1 \(channels\) is 1000000000"),
