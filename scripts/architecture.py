@@ -58,7 +58,8 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("network", "lint", "weights"),
         ("reparameterization", "autoanchor", "forks"),
         ("source",),
-        ("build",),
+        ("weight_loading",),
+        ("build", "load"),
         ("adopt", "costs"),
     ),
     "engine": (
@@ -83,7 +84,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("server",),
         ("cli",),
     ),
-    "study": (("plan",), ("execute", "analysis"), ("report",), ("scan", "several_sets"), ("cli",)),
+    "study": (("plan",), ("execute", "analysis"), ("report",), ("scan", "several_sets", "dry_run"), ("cli",)),
 }
 
 

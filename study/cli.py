@@ -14,7 +14,6 @@ from engine.runtime.paths import RUNS
 from engine.runtime.signals import terminating_as_interrupt
 from models.upstream.environment import threads as usable_threads
 
-MOST_LISTED = 12
 INTERRUPTED = 130  # exit code
 
 
@@ -142,6 +141,7 @@ def _study_sets(spec: Any, options: Namespace, devices: Sequence[str]) -> None:
 
 def _study_set(spec: Any, options: Namespace, devices: Sequence[str]) -> Any:
     """Do what was asked to a study of one data set, and return its plan; None where only a list was asked for."""
+    from study.dry_run import epoch_seconds_of, epochs_in, planned_lines
     from study.plan.plan import address_runs, make_plan, remembered_epochs
     from study.plan.planned_looks import with_looks
 
@@ -153,10 +153,12 @@ def _study_set(spec: Any, options: Namespace, devices: Sequence[str]) -> Any:
     epochs = remembered_epochs(plan)
     seconds: Mapping[str, float] = {}
     if options.dry_run or epochs is None:
-        seconds = _probe(plan, devices[0])
-        epochs = epochs or _epochs_in(plan.spec.minutes or 0, seconds)
+        _say("timing a few batches of each variant")
+        seconds = epoch_seconds_of(plan, devices[0])
+        epochs = epochs or epochs_in(plan.spec.minutes or 0, seconds)
     if options.dry_run:
-        _list(plan, epochs, seconds)
+        for line in planned_lines(plan, epochs, seconds):
+            _say(line)
         return None
     address_runs(plan, epochs)
     if options.import_from is not None:
@@ -230,69 +232,6 @@ def _devices(text: str) -> list[str]:
         if name != "cpu" and not (name.isdigit() and int(name) < torch.cuda.device_count()):
             raise UsageError(f"--device {text}: there are {torch.cuda.device_count()} GPUs here; try --device cpu")
     return names or (["0"] if torch.cuda.is_available() else ["cpu"])
-
-
-def _probe(plan: Any, device: str) -> dict[str, float]:
-    """Return the seconds of an epoch of every variant."""
-    from study.execute.cost import epoch_seconds
-
-    _say("timing a few batches of each variant")
-    return {
-        name: epoch_seconds(model, plan.options_of(name), plan.sizes, device) for name, model in plan.models.items()
-    }
-
-
-def _epochs_in(minutes: float, seconds: Mapping[str, float]) -> dict[str, int]:
-    return {name: max(1, int(60 * minutes / each)) for name, each in seconds.items()}
-
-
-def _once(plan: Any) -> Any:
-    """Time what every run does besides computing epochs."""
-    from data import load_dataset
-    from study.execute import expected_time
-
-    records = load_dataset(plan.spec.data, split="train", data_root=plan.spec.data_root)["train"].records
-    return expected_time.probe([record.path for record in records])
-
-
-def _list(plan: Any, epochs: Mapping[str, int], seconds: Mapping[str, float]) -> None:
-    """Print what a study would do."""
-    from models import build_model
-    from study.execute.cost import parameters_and_flops
-    from study.execute.expected_time import images_composed, look_seconds, run_seconds
-    from study.plan.run import hyp_content
-
-    size = plan.options["imgsz"]
-    counts = {name: parameters_and_flops(build_model(model.yaml), size) for name, model in plan.models.items()}
-    base = counts["baseline"][0]
-    width = max(map(len, counts)) + 2
-    _say(f"\n{'variant':<{width}}{'parameters':>14}{'added':>14}{'GFLOPs':>9}{'epochs':>8}{'a run':>10}")
-    total, once = 0.0, _once(plan)
-    for name, (parameters, flops) in counts.items():
-        options = plan.options_of(name)
-        composed = images_composed(options, hyp_content(options["hyp"]))
-        look = look_seconds(seconds[name], plan.sizes)
-        each = run_seconds(once, epochs[name], seconds[name], look, plan.sizes, plan.split, composed)
-        total += each * len(plan.spec.seeds)
-        row = f"{name:<{width}}{parameters:>14,}{parameters - base:>+14,}{flops / 1e9:>9.2f}{epochs[name]:>8}"
-        _say(f"{row}{duration(each):>10}")
-    for name, matches in plan.matches.items():
-        shown = [f"{m.got:,} for {m.target:,} ({m.kernel_size}×{m.kernel_size})" for m in matches[:MOST_LISTED]]
-        _say(f"{name}: {', '.join(shown)}{' …' if len(matches) > MOST_LISTED else ''}")
-    listed = ", ".join(f"{number} {name}" for name, number in plan.sizes.items())
-    _say(
-        f"\n{len(plan.models)} models × {len(plan.spec.seeds)} seeds = {len(plan.models) * len(plan.spec.seeds)} runs "
-        f"at {size} px; images: {listed}; measured on {plan.split}"
-    )
-    busy = f"; the machine is busy: {once.slowdown:.1f} times as long as alone" if once.slowdown > 1 else ""
-    _say(f"expected time, one run after the other: {duration(total)} (from a probe{busy})")
-
-
-def duration(seconds: float) -> str:
-    """Return a time span as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _say(text: str) -> None:

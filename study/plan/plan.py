@@ -12,8 +12,8 @@ from data.files import file_hash
 from engine.errors import UsageError
 from engine.runtime.image_size import STRIDE, rounded
 from models import read_spec
-from models.build import read_source
 from models.catalog.mechanisms import load_plugin
+from models.source import read_source
 from models.spec.model_spec import ModelSpec
 from models.weights.download import resolve_weights
 from study.plan.code_fingerprint import MEASURING_CODE, TRAINING_CODE, code_hash

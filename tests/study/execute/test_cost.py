@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from models import read_spec
-from study.cli import duration
 from study.execute.cost import (
     Cost,
     added_latency,
@@ -97,7 +96,3 @@ def test_an_epoch_is_timed_by_its_images(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_probe_trains_a_real_step() -> None:
     options = {"imgsz": 64, "batch_size": 2, "amp": "auto"}
     assert epoch_seconds(read_spec("yolov5n", ["SE@neck.P3"]), options, {"train": 1, "val": 1}, "cpu") > 0
-
-
-def test_time_spans_read_well() -> None:
-    assert [duration(s) for s in (5, 89, 120, 7200)] == ["5 s", "89 s", "2 min", "2.0 h"]
