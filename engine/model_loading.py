@@ -55,7 +55,8 @@ def _with_attention(path: Path, options: Namespace) -> Any:
         UsageError: if other tensors of the model than those of attention are not in the checkpoint: it would guess.
     """
     from engine.runtime.log import LOGGER
-    from models.build import build_model, read_source
+    from models.build import build_model
+    from models.source import read_source
 
     source = read_source(path)
     detector = build_model(
@@ -103,7 +104,8 @@ def read_start(options: Namespace) -> Start:
     Raises:
         SpecError, CheckpointError: if the input is wrong.
     """
-    from models.build import read_source, start_spec
+    from models.build import start_spec
+    from models.source import read_source
     from models.weights.download import resolve_weights
 
     weights = resolve_weights(options.weights, options.download) if options.weights else None
@@ -127,7 +129,7 @@ def start_model(options: Namespace, info: dict[str, Any], start: Start | None = 
     """
     from engine.runtime.log import LOGGER
     from models import build_model
-    from models.build import CHECKPOINTS
+    from models.source import CHECKPOINTS
 
     if options.transfer_report and not options.weights:
         raise UsageError("--transfer-report says what is taken over from --weights; there are none")
@@ -163,9 +165,9 @@ def start_model(options: Namespace, info: dict[str, Any], start: Start | None = 
 def _warn_of_stale_references(cfg: str | None) -> None:
     """Say which references of a hand-edited YAML still count rows as the file that it was made from does."""
     from engine.runtime.log import LOGGER
-    from models.build import CHECKPOINTS
     from models.errors import SpecError
     from models.lint.nearest_base import stale_references
+    from models.source import CHECKPOINTS
 
     if not cfg or Path(cfg).suffix in CHECKPOINTS:
         return
@@ -189,7 +191,7 @@ def _say_how_understood(cfg: str | None, notes: Sequence[str]) -> None:
         notes: of the description, a line each.
     """
     from engine.runtime.log import LOGGER
-    from models.build import CHECKPOINTS
+    from models.source import CHECKPOINTS
 
     if not cfg or Path(cfg).suffix in CHECKPOINTS:
         return

@@ -17,6 +17,8 @@ from models.weights.official import image_size, read_official
 from models.weights.pickled_modules import PickledLayer
 from models.weights.yolov5_names import to_ours
 
+CHECKPOINTS = (".pt", ".pth", ".safetensors")  # suffixes
+
 
 @dataclass(frozen=True)
 class Source:

@@ -18,7 +18,7 @@ from engine.runtime.devices import memory_format
 from engine.runtime.threads import BackgroundWorker
 from engine.validation.joined_views import JoinedViews
 from engine.validation.truths import collect_truths
-from models.build import load_model
+from models.load import load_model
 from models.upstream import patches
 from models.upstream.validation import ConfusionMatrix, DetectionValidator
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from models.adopt.overlay import overlay_of
 from models.adopt.rows import RowStatus, row_statuses, unknown_rows
-from models.build import CHECKPOINTS, build_model
+from models.build import build_model
 from models.errors import CheckpointError, SpecError
 from models.lint.nearest_base import NearestBase, nearest_base
 from models.network.cost import count_parameters
 from models.network.detector import Detector
-from models.source import Source, read_source
+from models.source import CHECKPOINTS, Source, read_source
 from models.spec.base_files import describe
 from models.spec.header import read_settings
 from models.spec.model_spec import read_spec

@@ -68,12 +68,10 @@ def _described(file: str) -> str | Mapping[str, Any]:
     Raises:
         CheckpointError: if the checkpoint cannot be read, or describes no model.
     """
-    from models.build import CHECKPOINTS
+    from models.source import CHECKPOINTS, read_source
 
     if Path(file).suffix not in CHECKPOINTS:
         return file
-    from models.source import read_source
-
     source = read_source(file)
     if source.spec is None:
         raise CheckpointError(f"{file}: {source.reason}; give the YAML of its model")

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from models import Detector, ModelSpec, SpecError, build_model, read_spec
-from models.build import Source, transfer
+from models.source import Source
 from models.spec import placement
+from models.weight_loading import transfer
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from models import CheckpointError, build_model, load_model
-from models.build import read_source
+from models.source import read_source
 from models.weights.checkpoint import save_checkpoint
 from tests.models.forks.pickles import NAMES, image, reference, write
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from models import SpecError, build_model, read_spec
-from models.build import Source, transfer
 from models.lint.__main__ import main
 from models.lint.check import Report, lint, render
+from models.source import Source
+from models.weight_loading import transfer
 
 CORPUS = sorted(Path(__file__).parent.glob("*.yaml"))
 
