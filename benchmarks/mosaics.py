@@ -17,7 +17,7 @@ def mosaic(records: list[Any], columns: int, tile: tuple[int, int]) -> tuple[np.
     Returns:
         The image (h, w, 3) uint8 BGR, its boxes (n, 4) as corners in pixels, and their classes (n,).
     """
-    from data import image_io
+    from data.image_files import image_io
 
     images: list[Any] = [image_io.read(record.path) for record in records]
     rows = [np.concatenate(images[start : start + columns], 1) for start in range(0, len(images), columns)]

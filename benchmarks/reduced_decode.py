@@ -85,7 +85,7 @@ def compare_boxes(args: argparse.Namespace, images: Path) -> str:
 
 def measure_reading(args: argparse.Namespace, images: Path) -> str:
     """Return a line on the time of reading an image."""
-    from data.channels.image_channels import read_reduced
+    from data.image_files.image_channels import read_reduced
 
     cv2.setNumThreads(1)
     files = sorted(images.iterdir())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data import files
 from data.folders import cache_folder
-from data.image_probe import ImageMetadata, probe_all
+from data.image_files.image_probe import ImageMetadata, probe_all
 from data.records import Issue
 
 _WORTHWHILE = 500  # images from which on remembering their headers saves time

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.channels.image_channels import MAX_CHANNELS
 from data.errors import DataError
 from data.folders import ROOT
+from data.image_files.image_channels import MAX_CHANNELS
 from data.originals import pattern_fault
 from data.yaml_reader import load_yaml, refuse_other_tasks, shown
 

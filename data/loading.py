@@ -12,7 +12,7 @@ from data.errors import DataError
 from data.formats import coco, voc, yolo
 from data.formats.recognition import recognise_format
 from data.formats.yolo import Probe
-from data.image_probe import ImageMetadata
+from data.image_files.image_probe import ImageMetadata
 from data.records import Dataset, Split
 
 _WITH_BAR = 2000  # images from which on a progress bar is worth its line

@@ -39,7 +39,7 @@ class Record:
         classes (n,) int64; boxes_xyxy (n, 4) float64; difficult, crowd (n,) bool; area (n,) float64.
 
     Units:
-        width, height: pixels as data/image_io.py shows the image, that is after its EXIF rotation.
+        width, height: pixels as data/image_files/image_io.py shows the image, that is after its EXIF rotation.
         boxes_xyxy: continuous pixel coordinates of that image, (0, 0) is the outer corner of the first pixel,
         0 ≤ x1 < x2 ≤ width. area: square pixels; COCO's own figure (of the segmentation) where there is one.
     """

@@ -27,9 +27,8 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("docs",),
     ),
     "data": (
-        ("errors", "tool_parser", "records", "folders", "files", "http_file", "image_io", "originals"),
-        ("channels",),
-        ("text_files", "image_probe", "text_drawing", "balance"),
+        ("errors", "tool_parser", "records", "folders", "files", "http_file", "originals"),
+        ("image_files", "text_files", "text_drawing", "balance"),
         ("yaml_reader",),
         ("cache",),
         ("config",),

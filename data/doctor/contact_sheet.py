@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.channels import image_channels
 from data.errors import DataError
+from data.image_files import image_channels
 from data.records import Dataset, Record
 from data.text_drawing import font_for, showable, write_text
 

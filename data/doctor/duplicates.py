@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data.channels import image_channels
-from data.image_probe import in_threads
+from data.image_files import image_channels
+from data.image_files.image_probe import in_threads
 from data.records import Dataset, Issue
 
 

@@ -16,7 +16,7 @@ from data.formats.boxes import RawObjects, make_record
 from data.formats.json_stream import iter_members
 from data.formats.masks import segmentation_box
 from data.formats.yolo import Probe
-from data.image_probe import ImageMetadata, probe_all
+from data.image_files.image_probe import ImageMetadata, probe_all
 from data.records import Issue, Split
 
 _WHOLE = re.compile(r"\s*-?[0-9]{1,19}\s*")

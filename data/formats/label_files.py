@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.image_probe import SUFFIXES
+from data.image_files.image_probe import SUFFIXES
 from data.records import Issue
 
 ELSEWHERE = "labels-elsewhere"  # kind of the Issue of a split of which no image has labels where they are looked for

@@ -18,7 +18,7 @@ from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
 from data.formats.voc_xml import parse_xml
 from data.formats.yolo import Probe
-from data.image_probe import SUFFIXES, probe_all
+from data.image_files.image_probe import SUFFIXES, probe_all
 from data.records import Issue, Split
 from data.text_files import decode_text
 

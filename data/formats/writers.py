@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import yaml
 
-from data.image_probe import proper_suffix
+from data.image_files.image_probe import proper_suffix
 from data.records import Dataset, Record, Split
 
 Losses = Counter  # what the target cannot hold → how often

@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from data.channels.image_channels import ARRAYS
 from data.config import Source, is_path
 from data.errors import DataError
 from data.formats.boxes import make_record
 from data.formats.label_files import find_label, labels_elsewhere
 from data.formats.label_rows import read_labels
-from data.image_probe import SUFFIXES, ImageMetadata, probe_all, sniff
+from data.image_files.image_channels import ARRAYS
+from data.image_files.image_probe import SUFFIXES, ImageMetadata, probe_all, sniff
 from data.records import Issue, Split
 from data.text_files import decode_text
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from engine.errors import UsageError
-from data.channels import image_channels
+from data.image_files import image_channels
 
 from engine.datasets.augmentation.samples import OnePassSamples
 from engine.datasets.memory_budget import keeps_images

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from data.channels.image_channels import ARRAYS
-from data.image_probe import SUFFIXES, proper_suffix
+from data.image_files.image_channels import ARRAYS
+from data.image_files.image_probe import SUFFIXES, proper_suffix
 from engine.detection.output_names import OutputNames
 from engine.detection.result import FrameDetections
 from engine.errors import UsageError

@@ -29,7 +29,7 @@ def is_live(source: str) -> bool:
 
 def image_suffixes() -> frozenset[str]:
     """Return the suffixes of images, in lower case, with the dot."""
-    from data.image_probe import SUFFIXES
+    from data.image_files.image_probe import SUFFIXES
 
     return SUFFIXES | {".heic", ".heif", ".dng", ".mpo", ".pfm"}
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from data import image_io
-from data.channels import image_channels
+from data.image_files import image_channels, image_io
 from engine.detection.frames import Frame, SourceReport
 from engine.errors import UsageError
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data.channels.image_channels import displayable
+from data.image_files.image_channels import displayable
 from engine.backends.select import FEW_IMAGES, open_backend
 from engine.cli.option_types import CallOptions
 from engine.detection.class_names import check_classes, named_classes

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data import image_io
-from data.channels import image_channels
+from data.image_files import image_channels, image_io
 from engine.detection.file_list import VIDEOS, WEB, image_suffixes, suffix_of
 from engine.detection.frames import FPS_UNKNOWN, Frame, SourceReport
 from engine.detection.media_kind import video_format
@@ -96,7 +95,7 @@ class FileReader:
         return self._videos[file]
 
     def _is_image(self, file: str) -> bool:
-        from data.image_probe import is_utf8, sniff
+        from data.image_files.image_probe import is_utf8, sniff
 
         return is_utf8(file) and sniff(Path(file)) is not None
 
@@ -112,7 +111,7 @@ class FileReader:
         if file.lower().startswith(WEB):
             image = self._fetch(file)
             return image, (0, 0) if image is None else image.shape[:2]
-        from data.image_probe import probe, sniff
+        from data.image_files.image_probe import probe, sniff
 
         path = Path(file)
         array = self.channels != 3 and path.suffix.lower() == image_channels.ARRAYS
@@ -199,7 +198,7 @@ def _video_problem(file: str) -> str | None:
     """Return why a video file cannot be one, before OpenCV is asked."""
     if "://" in file:
         return None
-    from data.image_probe import NOT_UTF8, is_utf8
+    from data.image_files.image_probe import NOT_UTF8, is_utf8
 
     path = Path(file)
     if not is_utf8(path):

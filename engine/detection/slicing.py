@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from data.channels.image_channels import displayable
+from data.image_files.image_channels import displayable
 from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
 from engine.ops.join_views import Views, join_views

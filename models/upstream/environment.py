@@ -134,7 +134,7 @@ def prepare() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(threads()))  # ultralytics would set 1
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what cannot be read is reported by us, once
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # likewise
-    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")  # as in data/image_io.py
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")  # as in data/image_files/image_io.py
     folder = own / "Ultralytics"
     folder.mkdir(parents=True, exist_ok=True)
     _write_settings(folder)

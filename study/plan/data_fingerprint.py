@@ -9,7 +9,7 @@ from data import Record
 from data.cache import write_atomically
 from data.files import file_hash
 from data.folders import cache_folder
-from data.image_probe import in_threads
+from data.image_files.image_probe import in_threads
 
 _WORTHWHILE = 2000  # images from which on remembering their hashes saves time
 

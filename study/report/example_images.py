@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data.image_io import read as read_image
+from data.image_files.image_io import read as read_image
 from data.text_drawing import font_for, showable
 from engine.datasets.splits import load_split
 from engine.detection.annotate import label

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data import doctor, load_dataset
-from data.image_probe import probe
+from data.image_files.image_probe import probe
 from tests.integration.system.world import World, checksums
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from data import DataError, doctor, load_dataset
-from data.image_io import register_heif
+from data.image_files.image_io import register_heif
 from engine.datasets.splits import load_data
 from engine.detection.sources import open_source
 from engine.errors import UsageError

@@ -9,9 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from data import image_io
-from data.channels import image_channels
-from data.image_io import MAX_PIXELS
+from data.image_files import image_channels, image_io
+from data.image_files.image_io import MAX_PIXELS
 from data.records import Issue
 
 SUFFIXES = frozenset(

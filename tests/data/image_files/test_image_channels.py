@@ -10,7 +10,7 @@ import pytest
 from ultralytics.utils.patches import imread
 
 from data import DataError, load_dataset, read_config
-from data.channels.image_channels import displayable, mismatch, read, read_reduced
+from data.image_files.image_channels import displayable, mismatch, read, read_reduced
 
 DRAW = np.random.default_rng(5)
 COLOUR = DRAW.integers(0, 256, (12, 9, 3), np.uint8)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from data import image_io, load_dataset
-from data.image_probe import probe, probe_all, proper_suffix, sniff
+from data.image_files import image_io, load_dataset
+from data.image_files.image_probe import probe, probe_all, proper_suffix, sniff
 
 
 def shown_size(path: Path) -> tuple[int, ...]:
@@ -127,7 +127,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["data.image_probe", "data.doctor.examine", "engine.detection.run", "engine.validation.run"]
+    "package", ["data.image_files.image_probe", "data.doctor.examine", "engine.detection.run", "engine.validation.run"]
 )
 def test_opencv_knows_the_limit_too(tmp_path: Path, root: Path, package: str) -> None:
     """Whoever decodes without asking first, as for an image from the web, gets nothing rather than gigabytes."""

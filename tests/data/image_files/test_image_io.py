@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import image_io
+from data.image_files import image_io
 
 
 @pytest.fixture

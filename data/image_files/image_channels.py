@@ -1,6 +1,6 @@
 """Read images of any number of channels, as the `channels` of a data YAML asks.
 
-3 is colour, by the rule of `data.image_io`; 1 is grey, colour converted to it; any other number is what the file holds:
+3 is colour, by the rule of `image_io`; 1 is grey, colour converted to it; any other number is what the file holds:
 the channels of a PNG or TIFF in OpenCV's order (BGR, then alpha or infrared), the pages of a TIFF of several pages of
 one size, or the last axis of a NumPy file. Such images are not turned by EXIF. The high 8 of 16 bits are taken.
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data import image_io
-from data.image_io import MAX_PIXELS, reduced_size, reduction
+from data.image_files import image_io
+from data.image_files.image_io import MAX_PIXELS, reduced_size, reduction
 
 MAX_CHANNELS = 64
 ARRAYS = ".npy"  # suffix of NumPy files, (h, w) or (h, w, channels) of 8 or 16 bits

@@ -1,1 +1,0 @@
-"""Images of other channels than three: grey and multispectral."""
