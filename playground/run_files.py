@@ -66,6 +66,8 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
 
 def read_table(path: Path) -> dict[str, list[float]]:
     """Return the columns of a run's results.csv; empty where there is none, rows that are cut short left out."""
+    if not (path / TABLE).is_file():  # a pipe would be waited for
+        return {}
     try:
         with (path / TABLE).open(encoding="utf-8", errors="replace", newline="") as file:
             rows = [row for _, row in zip(range(ROWS), csv.reader(file), strict=False)]
@@ -99,9 +101,12 @@ def report_of(access: Access, name: str) -> Path:
     """Return a study's page.
 
     Raises:
-        UsageError: if there is no such study in the folders of runs and studies.
+        UsageError: if there is no such study in the folders of runs and studies, or its page is a link to elsewhere.
     """
-    return _known(access, name, True).path / REPORT
+    path = _known(access, name, True).path / REPORT
+    if not (access.allows(path) or path.resolve().is_relative_to(STUDIES)):
+        raise PageError("outside", name=name[:200])
+    return path
 
 
 def delete(access: Access, name: str) -> None:

@@ -1,11 +1,13 @@
 """The form of the page Train → flags of train.py, with paths that the page may read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.config import read_config
+from data.config import Source, read_config
 from data.folders import ROOT
+from data.formats.yolo import find_images
+from data.image_files.image_probe import SUFFIXES
 from playground.access import Access
 from playground.errors import PageError
 
@@ -39,10 +41,17 @@ def check_data(text: str, access: Access) -> str:
     path = access.resolve(name)
     config = read_config(path)
     for source in (one for sources in config.splits.values() for one in sources):
-        for place in filter(None, (source.path, source.annotations)):
+        for place in filter(None, (source.path, source.annotations, *_listed(source, config.root))):
             if not access.allows(place):
                 raise PageError("names_outside", name=name, place=place)
     return str(path)
+
+
+def _listed(source: Source, root: Path) -> Iterator[Path]:
+    """Yield the folders of a list's images, where a source is one."""
+    path = source.path
+    if path is not None and path.is_file() and path.suffix.lower() not in SUFFIXES:
+        yield from {image.parent for image in find_images(source, root, [])}
 
 
 def model_flags(design: "Design", runs: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ LOG = "console.txt"  # in the run's folder
 TAIL = 20_000  # bytes of a log that are shown
 LINES = 40
 MOST = 50  # trainings that wait
+NAME = re.compile(r"[^\W_][\w-]{0,59}")  # of a run's folder; a dash at the start would be a flag
 PLAIN = re.compile(r"[^\w./:=+-]")  # what has to be quoted
 PATIENCE = 20  # seconds that a training has to end when the server does
 
@@ -94,7 +95,7 @@ class Queue:
         Raises:
             UsageError: if train.py would not take a flag, or too many wait.
         """
-        if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
+        if not NAME.fullmatch(name):
             raise PageError("bad_name", name=repr(name[:60]))
         argv = arguments({**flags, "plugin": self.plugins or None})
         train_parser().parse_args(argv)

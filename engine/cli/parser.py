@@ -113,6 +113,7 @@ def _number_type(convert: Callable[[str], Any], fits: Callable[[Any], bool], exp
 
 positive_int = _number_type(int, lambda value: value >= 1, "a whole number of at least 1")
 non_negative_int = _number_type(int, lambda value: value >= 0, "a whole number of at least 0")
+seed_int = _number_type(int, lambda value: 0 <= value < 1 << 31, "a whole number from 0 to 2147483647")
 any_int = _number_type(int, lambda value: True, "a whole number")
 batch_size_or_auto = _number_type(
     int, lambda value: value >= 1 or value == -1, "a whole number of at least 1, or -1 to fit the memory"

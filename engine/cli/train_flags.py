@@ -15,6 +15,7 @@ from engine.cli.parser import (
     non_negative_int,
     positive_float,
     positive_int,
+    seed_int,
 )
 
 # Flags of YOLOv5 that mean nothing here, and what does the job instead.
@@ -131,7 +132,7 @@ def train_parser() -> Parser:
         help="first N rows of the base, or several rows by number",
     )
     group.add_argument("--save-period", type=any_int, default=-1, help="keep a checkpoint every N epochs")
-    group.add_argument("--seed", type=non_negative_int, default=0, help="of everything random")
+    group.add_argument("--seed", type=seed_int, default=0, help="of everything random")
     group.add_argument(
         "--workers", type=non_negative_int, default=8, help="loader processes; not given: as many as help"
     )

@@ -7,6 +7,7 @@ from engine.errors import UsageError
 from engine.runtime.log import LOGGER
 
 USUAL, LARGE = 640, 1280  # pixels; large for models with maps of stride 64 (P6)
+LARGEST = 16384  # pixels of a side: beyond it no machine holds the maps
 STRIDE = 32  # images are multiples of it, whatever a model's own stride
 
 
@@ -17,12 +18,21 @@ def rounded(imgsz: int, stride: int, flag: str = "--imgsz") -> int:
         imgsz: pixels of the longer side.
         stride: the model's largest one in pixels.
         flag: what to call it in the notice.
+
+    Raises:
+        UsageError: if it is larger than LARGEST.
     """
+    _check_largest(imgsz, f"{flag} {imgsz}")
     step = max(int(stride), STRIDE)
     size = -(-imgsz // step) * step
     if size != imgsz:
         LOGGER.info(f"{flag} {imgsz}: taken as {size}, a multiple of {step}")
     return size
+
+
+def _check_largest(size: int, said: str) -> None:
+    if size > LARGEST:
+        raise UsageError(f"{said}: more than {LARGEST} pixels; --slice looks at large images in windows")
 
 
 def usual_size(trained: int | None, stride: float) -> int:
@@ -60,7 +70,7 @@ def canvas_limit(asked: int | Sequence[int | None] | None, trained: int, stride:
         stride: the model's largest one in pixels.
 
     Raises:
-        UsageError: if more than two numbers are asked for.
+        UsageError: if more than two numbers are asked for, or one is larger than LARGEST.
     """
     sides: list[Any] = list(asked) if isinstance(asked, list | tuple) else [asked]
     if sides == [None]:
@@ -69,6 +79,7 @@ def canvas_limit(asked: int | Sequence[int | None] | None, trained: int, stride:
     said = " ".join(map(str, sides))
     if len(sides) > 2:
         raise UsageError(f"--imgsz {said}: give one number, or height and width")
+    _check_largest(max(map(int, sides)), f"--imgsz {said}")
     height, width = (-(-int(side) // stride) * stride for side in (sides[0], sides[-1]))
     if (height, width) != (sides[0], sides[-1]):
         LOGGER.info(f"--imgsz {said}: taken as {height}×{width}, multiples of {stride}")

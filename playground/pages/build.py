@@ -1,5 +1,6 @@
 """The page Build: the model as a graph, attention placed by clicks, and what it costs."""
 
+import asyncio
 from typing import Any
 
 from nicegui import events, ui
@@ -31,6 +32,7 @@ if (window.focusedLayer && document.activeElement === document.body) {
   const same = [...document.querySelectorAll('[data-layer]')].find(e => e.dataset.layer === window.focusedLayer);
   if (same) { same.tabIndex = 0; same.focus(); }
 }"""
+SETTLE = 0.02  # seconds after a click in which another takes its place
 
 
 class BuildPage:
@@ -44,6 +46,7 @@ class BuildPage:
     def __init__(self, session: Session, say: Texts) -> None:
         self.session, self.say = session, say
         self.turn = 0  # of what is counted; older counts are dropped
+        self.clicks = 0  # in the drawing
         self.spec: Any = None
         self.picked = ""
         self.wanted: tuple[int, Any, Any, list[Any]] = (-1, None, None, [])  # turn, model, base, their counts
@@ -247,7 +250,12 @@ class BuildPage:
             await self.refresh(new_model=True)
 
     async def _clicked(self, event: events.GenericEventArguments) -> None:
-        """Show the panel for what was clicked in the drawing."""
+        """Show the panel for what was clicked in the drawing; of many clicks at once, for the last."""
+        self.clicks += 1
+        click = self.clicks
+        await asyncio.sleep(SETTLE)
+        if click != self.clicks or self.graph.is_deleted:
+            return
         found = event.args if isinstance(event.args, dict) else {}
         names = {layer.name for layer in self.spec.layers}
         form, name = "at", found.get("layer")

@@ -1,5 +1,6 @@
 """Runs and studies: found, read, and deleted only where they may be."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def test_deleting(access: Access, run: Path, tmp_path: Path) -> None:
     delete(access, "train/exp")
     assert not run.exists()
     assert run.parent.exists()
+
+
+def test_pages_and_tables_that_are_links_or_pipes(access: Access, tmp_path: Path) -> None:
+    (tmp_path / "secret.html").write_text("secret")
+    (access.runs / "study").mkdir(parents=True)
+    (access.runs / "study" / "report.html").symlink_to(tmp_path / "secret.html")
+    with pytest.raises(UsageError, match="outside"):
+        report_of(access, "study")
+    os.mkfifo(access.runs / "study" / "results.csv")
+    assert read_table(access.runs / "study") == {}  # and no wait for a writer
 
 
 @pytest.mark.parametrize("name", ["train/exp", "../../etc/passwd", "", "docs/studies/../../LICENSE"])

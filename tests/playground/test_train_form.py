@@ -70,3 +70,10 @@ def test_a_data_set_may_not_point_outside(access: Access, tmp_path: Path) -> Non
     (tmp_path / "allowed" / "images").mkdir()
     file.write_text("path: .\ntrain: images\nval: images\nnames: [a]\n")
     assert check_data(str(file), access) == str(file)
+    listed = tmp_path / "allowed" / "train.txt"
+    file.write_text("train: train.txt\nval: train.txt\nnames: [a]\n")
+    listed.write_text(f"./images/1.jpg\n{tmp_path}/secret/1.jpg\n")
+    with pytest.raises(UsageError, match="secret"):
+        check_data(str(file), access)
+    listed.write_text("./images/1.jpg\n./images/2.jpg\n")
+    assert check_data(str(file), access) == str(file)

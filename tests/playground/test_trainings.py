@@ -90,6 +90,8 @@ def test_stop_and_resume(queue: Queue) -> None:
         ({"epochs": 1}, ""),
         ({"epochs": 1}, "x" * 100),
         ({"epochs": 1}, "-rf /"),
+        ({"epochs": 1}, "-x"),
+        ({"epochs": 1}, "a\nb"),
     ],
 )
 def test_what_train_py_would_not_take_is_not_queued(queue: Queue, flags: dict, name: str) -> None:

@@ -80,6 +80,7 @@ def test_flags_without_a_meaning_name_their_replacement(make, table):
         (["--epoch", "3"], "unknown argument '--epoch'; did you mean --epochs?"),
         (["stray"], "unknown argument 'stray'"),
         (["--epochs", "0"], "'0' is not a whole number of at least 1"),
+        (["--seed", str(1 << 31)], "is not a whole number from 0 to 2147483647"),
         (["--epochs", "many"], "'many' is not a whole number of at least 1"),
         (["--batch-size", "0"], "'0' is not a whole number of at least 1, or -1"),
         (["--optimizer", "LION"], "invalid choice: 'LION'"),

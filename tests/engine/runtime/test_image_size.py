@@ -1,12 +1,14 @@
 """The size of images: rounded up once, and as in training unless told otherwise."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from engine.backends.base import TRAINED, stored_size
-from engine.runtime.image_size import rounded, size_of, usual_size
+from engine.errors import UsageError
+from engine.runtime.image_size import LARGEST, canvas_limit, rounded, size_of, usual_size
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,13 @@ def test_the_checkpoints_size_unless_told_otherwise(
 ) -> None:
     model = SimpleNamespace(trained_imgsz=trained, stride=torch.tensor([8.0, stride]))
     assert size_of(model, asked) == expected
+
+
+@pytest.mark.parametrize("choose", [rounded, lambda size, stride: canvas_limit([64, size], 640, stride)])
+def test_a_size_that_no_machine_holds_is_one_line(choose: Any) -> None:
+    assert choose(LARGEST, 32)
+    with pytest.raises(UsageError, match=f"--imgsz .*more than {LARGEST} pixels"):
+        choose(LARGEST + 1, 32)
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-5", "9" * 400, "1e3"])
