@@ -33,6 +33,7 @@ def scan(
     """
     if options.spec is not None:
         raise UsageError(f"--scan {options.scan} and a study ({options.spec}): give one of them")
+    _refuse_flags_of_studies(options)
     found = run_scan(
         read_scan(options.scan), options.project, devices[0], options.download, options.plugin, say, options.dry_run
     )
@@ -41,6 +42,15 @@ def scan(
     say(write_scan_report(found))
     if options.confirm is not None:
         _confirm(found, options, devices, run, say)
+
+
+def _refuse_flags_of_studies(options: Namespace) -> None:
+    """Refuse what would be ignored."""
+    for flag, value in (("--add-seeds", options.add_seeds), ("--import", options.import_from)):
+        if value is not None:
+            raise UsageError(f"{flag} is for a study, not for --scan; leave it out")
+    if options.report and options.confirm is None:
+        raise UsageError("--report with --scan needs --confirm K; a scan writes its report whenever it is started")
 
 
 def _confirm(

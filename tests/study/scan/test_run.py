@@ -85,5 +85,8 @@ def test_what_cannot_be_is_left_out_or_refused(
     assert "layer 24 (Detect) has no single output map" in capsys.readouterr().err
     assert cli.main(["--confirm", "2", str(tmp_path / "tiny.yaml")]) == 2
     assert "--confirm tests a scan" in capsys.readouterr().err
+    for flags in (["--add-seeds", "2"], ["--import", str(tmp_path)], ["--report"]):  # would be ignored
+        assert cli.main(["--scan", str(tmp_path / "tiny.yaml"), *flags]) == 2
+        assert flags[0] in capsys.readouterr().err
     assert cli.main(["--scan", str(tmp_path / "none.yaml")]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
