@@ -57,8 +57,8 @@ def compare_boxes(args: argparse.Namespace, images: Path) -> str:
     """Return a line on how far boxes move, in pixels of what is looked at, and how many have no partner."""
     from engine import load
 
-    predictor = load(args.weights, imgsz=args.imgsz, conf_thres=SHOWN, nosave=True, backend="torch")
-    both = load(args.weights, imgsz=args.imgsz, conf_thres=SHOWN, nosave=True, backend="torch", reduced_decode=True)
+    predictor = load(args.weights, imgsz=args.imgsz, conf_thres=SHOWN, backend="torch")
+    both = load(args.weights, imgsz=args.imgsz, conf_thres=SHOWN, backend="torch", reduced_decode=True)
     moved: list[float] = []
     changed: list[float] = []
     alone = total = 0
@@ -89,7 +89,8 @@ def measure_reading(args: argparse.Namespace, images: Path) -> str:
 
     cv2.setNumThreads(1)
     files = sorted(images.iterdir())
-    height, width = cv2.imread(str(files[0])).shape[:2]
+    first: Any = cv2.imread(str(files[0]))
+    height, width = first.shape[:2]
     size = args.imgsz, round(args.imgsz * height / width)
 
     def read(longer: int) -> float:

@@ -40,6 +40,7 @@ class DetectOptions(ModelOptions, CallOptions, total=False):
     """Options of `detect` and `load`."""
 
     trust: bool
+    reduced_decode: bool
     data: str | Path | None
     data_root: str | Path | None
     augment: bool

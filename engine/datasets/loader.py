@@ -110,7 +110,8 @@ class EpochLoader(DataLoader):
         if count == self.num_workers:
             return self, line
         self.close()
-        return make_loader(self.dataset, self.batch_size or 1, count, self.sampler, device), line
+        sampler: Any = self.sampler
+        return make_loader(self.dataset, self.batch_size or 1, count, sampler, device), line
 
     def reset(self) -> None:
         """Do nothing: workers get everything that changes with each sample's key."""

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 
 from engine.detection.frames import Frame
@@ -61,11 +62,9 @@ class FrameDetections:
         if self.ids is not None and (self.ids > 0).all():
             columns.insert(1, self.ids[:, None])
         rows = np.concatenate(columns, 1).astype(np.float32)
-        made = Results(
-            self.image, path=self.frame.path, names=self.names, boxes=torch.from_numpy(rows), speed=self.speed
-        )
-        if self.frame.size is not None:
-            made.orig_shape = self.size
-            made.update(boxes=torch.from_numpy(rows))
+        image, (height, width) = self.image, self.size
+        if image.shape[:2] != (height, width):  # boxes are drawn on it, and cut from it
+            image = cv2.resize(image, (width, height))
+        made = Results(image, path=self.frame.path, names=self.names, boxes=torch.from_numpy(rows), speed=self.speed)
         made.frame = self.frame
         return made

@@ -94,6 +94,8 @@ def run_detection(options: Namespace, observe: Callable[[Any, Path], Any] | None
     """
     if options.weights is None:
         options.weights = str(DIGITS_WEIGHTS)
+    if options.reduced_decode and not options.nosave:
+        raise UsageError("--reduced-decode: boxes are drawn on images at their own size; add --nosave, or leave it out")
     if options.view_img:
         check_display()
     if options.source is None:

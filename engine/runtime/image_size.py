@@ -101,5 +101,3 @@ def check_reduced_decode(options: Any) -> None:
         if getattr(options, name, None):
             flag = f"--{name.replace('_', '-')}"
             raise UsageError(f"--reduced-decode: {flag} needs images at their own size; leave out one of the two")
-    if not getattr(options, "nosave", True) and hasattr(options, "source"):
-        raise UsageError("--reduced-decode: boxes are drawn on images at their own size; add --nosave, or leave it out")

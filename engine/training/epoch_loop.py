@@ -40,6 +40,7 @@ class EpochTrainer(DetectionTrainer):
     loss: Any  # of the last batch, a number
     tloss: Any  # mean loss terms of the epoch so far
     start_epoch: int
+    train_loader: Any
     process: distributed.ProcessRank
     precision: Precision
     frozen: set[str]

@@ -10,6 +10,7 @@ from PIL import Image
 
 import engine
 from data.digits import make_image
+from engine.cli.main import main
 from engine.errors import UsageError
 
 OPENED: list[str] = []
@@ -110,9 +111,10 @@ def test_a_jpeg_decoded_at_a_quarter_of_its_size_shows_the_same_objects(weights,
     path = tmp_path / "large.jpg"
     large = cv2.resize(image, (4 * SIZE, 4 * SIZE), interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(path), large[: 3 * SIZE], [cv2.IMWRITE_JPEG_QUALITY, 95])
-    flags = {"backend": "torch", "imgsz": SIZE, "device": "cpu", "nosave": True}
+    flags = {"backend": "torch", "imgsz": SIZE, "device": "cpu"}
     whole, reduced = (next(engine.detect(weights, path, **flags, reduced_decode=flag)) for flag in (False, True))
-    assert reduced.orig_img.shape == (3 * SIZE // 4, SIZE, 3)
+    assert reduced.orig_img.shape == whole.orig_img.shape  # boxes are drawn on it
+    assert np.abs(reduced.orig_img.astype(int) - whole.orig_img).mean() > 0.1  # but it was decoded smaller
     assert reduced.orig_shape == whole.orig_shape == (3 * SIZE, 4 * SIZE)
     assert len(whole.boxes) == len(reduced.boxes) > 0
     for one, other in zip(whole.boxes, reduced.boxes, strict=True):
@@ -121,14 +123,13 @@ def test_a_jpeg_decoded_at_a_quarter_of_its_size_shows_the_same_objects(weights,
         assert torch.abs(one.xyxyn - other.xyxyn).max() < 1.5 / SIZE * 4 / 3
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({}, "add --nosave"),
-        ({"nosave": True, "slice": 64}, "--slice"),
-        ({"nosave": True, "save_crop": True}, "--save-crop"),
-    ],
-)
+@pytest.mark.parametrize(("options", "says"), [({"slice": 64}, "--slice"), ({"track": "bytetrack"}, "--track")])
 def test_decoding_at_a_part_of_the_size_is_refused_where_the_image_is_wanted(weights, options, says):
     with pytest.raises(UsageError, match=says):
         engine.load(weights, reduced_decode=True, **options)
+
+
+@pytest.mark.parametrize(("flags", "says"), [([], "add --nosave"), (["--nosave", "--save-crop"], "--save-crop")])
+def test_detect_refuses_to_draw_on_what_was_decoded_smaller(weights, flags, says, capsys):
+    assert main("detect", ["--weights", str(weights), "--source", "x.jpg", "--reduced-decode", *flags]) == 2
+    assert says in capsys.readouterr().err
