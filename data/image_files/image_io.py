@@ -1,7 +1,8 @@
 """Decode images: the one rule by which data sets, training, validation, detection and reports see pixels.
 
 An image is (h, w, 3) uint8 in OpenCV's order BGR, as shown: turned by its EXIF orientation, the high 8 of 16 bits,
-alpha dropped without blending, grey repeated, CMYK as OpenCV turns it into BGR, of several frames the first.
+of a TIFF of 32 or 64 bits whole numbers up to 255, alpha dropped without blending, grey repeated, CMYK as OpenCV turns
+it into BGR, of several frames the first.
 """
 
 import io
@@ -18,6 +19,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+TIFF_STARTS = (b"II*\0", b"MM\0*")
 REDUCTIONS = (8, 4, 2)  # parts of its size in which a JPEG can be decoded, see `reduction`
 
 
@@ -67,6 +69,8 @@ def decode(
             image = cv2.imdecode(np.append(data, np.frombuffer(JPEG_END, np.uint8)), flags)
     except cv2.error:  # more pixels than it allows, for example
         return None
+    if image is None and data[:4].tobytes() in TIFF_STARTS:
+        image = _decode_wide(data, stretch)
     if image is None and is_heif(data[:12].tobytes()):
         return _decode_heif(data.tobytes())
     return stretched(image) if stretch and image is not None else image
@@ -98,7 +102,27 @@ def greatest_value(path: str | Path) -> tuple[str, float] | None:
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     except (OSError, cv2.error):
         return None
-    return None if image is None else (str(image.dtype), float(np.nan_to_num(image).max()))
+    return None if image is None else (str(image.dtype), float(np.nan_to_num(image, posinf=0, neginf=0).max()))
+
+
+def _decode_wide(data: np.ndarray, stretch: bool) -> np.ndarray | None:
+    """Decode a TIFF of 32 or 64 bits, which OpenCV only returns as it is stored; None for what it cannot decode.
+
+    Args:
+        data: content of the file, (n,) uint8.
+        stretch: leave the values for `stretched`, instead of cutting them to whole numbers from 0 to 255.
+    """
+    import cv2
+
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if image is None or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+        return None
+    planes = image[..., None] if image.ndim == 2 else image
+    image = np.repeat(planes, 3, 2) if planes.shape[2] == 1 else np.ascontiguousarray(planes[..., :3])
+    return image if stretch else np.clip(np.nan_to_num(image), 0, 255).astype(np.uint8)
 
 
 def is_heif(head: bytes) -> bool:

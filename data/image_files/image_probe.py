@@ -122,8 +122,22 @@ def _probe(path: Path, decode: bool = True, channels: int = 3) -> ImageMetadata:
         text = f"has more than {MAX_PIXELS // 10**6} million pixels; cut it into tiles"
         return _unusable(path, "too-large", text)
     except Exception as error:  # noqa: BLE001 - decoders raise anything on hostile files; the reason is reported
+        wide = _probe_wide_tiff(path)  # Pillow knows none of several channels
+        if wide is not None:
+            return wide
         reason = _short(_cause(error)).replace(f" '{path}'", "")
         return _unusable(path, "unreadable", f"is no readable image: {reason}")
+
+
+def _probe_wide_tiff(path: Path) -> ImageMetadata | None:
+    """Read a TIFF of 32 or 64 bits in several channels; None for any other file."""
+    with path.open("rb") as file:
+        if file.read(4) not in image_io.TIFF_STARTS:
+            return None
+    image = image_io.read(path)
+    if image is None:
+        return None
+    return ImageMetadata(image.shape[1], image.shape[0], tuple(_remarks(path, True, False)))
 
 
 def _probe_stored(path: Path, channels: int, notes: list[Issue]) -> ImageMetadata:

@@ -92,3 +92,28 @@ def test_what_only_begins_like_heic() -> None:
     assert image_io.decode(b"\0\0\0\x18ftypheic" + b"\0" * 100) is None
     assert not image_io.is_heif(b"\0\0\0\x1cftypavif")
     assert not image_io.is_heif(b"")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_of_32_and_64_bits_whole_numbers_are_seen(
+    tmp_path: Path, pixels: np.ndarray, kind: type, channels: int
+) -> None:
+    stored = pixels[..., :channels].astype(kind)
+    stored[0, 0], stored[0, 1] = -7, 3000
+    if kind is not np.int32:
+        stored[0, 2], stored[0, 3] = np.nan, 100.75
+    cv2.imwrite(str(tmp_path / "x.tiff"), stored)
+    expected = np.repeat(pixels[..., :1], 3, 2) if channels == 1 else pixels.copy()
+    expected[0, :2] = [[0], [255]]
+    if kind is not np.int32:
+        expected[0, 2:4] = [[0], [100]]
+    np.testing.assert_array_equal(image_io.read(tmp_path / "x.tiff"), expected)
+
+
+def test_stretching_values_of_32_bits(tmp_path: Path) -> None:
+    stored = np.linspace(-0.5, 0.5, 256, dtype=np.float32).reshape(16, 16)
+    stored = np.dstack([stored] * 3)
+    cv2.imwrite(str(tmp_path / "x.tiff"), stored)
+    image = image_io.read(tmp_path / "x.tiff", stretch=True)
+    np.testing.assert_array_equal(image[..., 0], np.arange(256).reshape(16, 16))

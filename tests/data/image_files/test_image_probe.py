@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from data.image_files import image_io, load_dataset
+from data import load_dataset
+from data.image_files import image_io
 from data.image_files.image_probe import probe, probe_all, proper_suffix, sniff
 
 
@@ -279,3 +280,14 @@ def test_heic_is_read_or_named_with_the_reason(tmp_path: Path) -> None:
     assert metadata.width == 0
     if not image_io.register_heif():
         assert metadata.issues[0].message == "is a HEIC image; to read it: pip install pillow-heif"
+
+
+def test_a_tiff_of_floats_in_several_channels_is_read_and_said(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "x.tiff"), np.full((24, 40, 3), 0.5, np.float32))
+    found = probe(tmp_path / "x.tiff")
+    assert (found.width, found.height) == (40, 24)
+    assert [issue.message for issue in found.issues] == [
+        "stores float32 up to 0.5, which is seen as 8 bits, cut to whole numbers; --stretch spreads the values"
+    ]
+    (tmp_path / "x.tiff").write_bytes(b"II*\0" + bytes(60))
+    assert probe(tmp_path / "x.tiff").width == 0

@@ -1,4 +1,4 @@
-"""Kill a training again and again and continue it: tests/integration/slow/kills.py DATA.yaml FOLDER [--kills 50].
+"""Kill a training again and again and continue it: kills.py DATA.yaml FOLDER [--kills 50] [FLAGS of train.py].
 
 Everything is imported once; each life is a fork of this process, so that it begins at once. Some kills wait for the
 moment at which a checkpoint is being written. Whenever the run has ended it is compared with an undisturbed one, and
@@ -84,10 +84,10 @@ def equal(first, second):
     return isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor) and torch.equal(first, second)
 
 
-def torment(data, folder, kills, seed=0):
-    """Train undisturbed, then kill and continue; returns what happened, as plain numbers and names."""
+def torment(data, folder, kills, seed=0, flags=()):
+    """Train undisturbed, then kill and continue, with flags of train.py besides; returns what happened."""
     rng = random.Random(seed)
-    argv = [*FIXED, f"--data={data}", f"--project={folder}"]
+    argv = [*FIXED, *flags, f"--data={data}", f"--project={folder}"]
     log = folder / "log.txt"
     begin = time.monotonic()
     if ended(live([*argv, "--name=whole"], log), DEADLINE) != 0:
@@ -130,8 +130,8 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options, flags = parser.parse_known_args()
     begin = time.monotonic()
-    result = torment(options.data, options.folder, options.kills, options.seed)
+    result = torment(options.data, options.folder, options.kills, options.seed, flags)
     print(json.dumps({**result, "seconds": round(time.monotonic() - begin)}))
     sys.exit(bool(result["different"]))
