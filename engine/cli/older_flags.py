@@ -6,11 +6,17 @@ TRAIN_V5 = {
     "--linear-lr": "leave it out: the schedule is linear unless --cos-lr is given",
     "--cache-images": "use --cache",
     "--save_period": "use --save-period",
+    "--logdir": "use --project",
+    "--log-imgs": "set YOLO_ATTENTION_LOGGERS=wandb to log there",
+    "--log-artifacts": "set YOLO_ATTENTION_LOGGERS=wandb to log there",
+    "--total-batch-size": "--batch-size is that of all processes together",
+    "--global_rank": "torchrun sets RANK by itself; leave it out",
 }
 TRAIN_V7 = {
     "--v5-metric": "leave it out: mAP is computed as COCO does, see docs/metrics.md",
 }
 VAL_V5 = {
+    "--save-dir": "use --project and --name",
     "--merge": "leave it out: boxes are suppressed, not merged",
 }
 VAL_V7 = {
@@ -19,9 +25,14 @@ VAL_V7 = {
 }
 DETECT_V5 = {
     "--output": "use --project and --name",
+    "--save-dir": "use --project and --name",
+    "--save-img": "leave it out: images are saved unless --nosave is given",
 }
 DETECT_V7 = {"--no-trace": "leave it out: nothing is traced here"}
 EXPORT_V5 = {
+    "--cache": "leave it out: TensorRT keeps no timings between exports",
+    "--verbose": "leave it out: it made TensorRT's builder talk",
+    "--per-tensor": "leave it out: weights of 8 bits are scaled by channel",
     "--optimize": "leave it out: it prepared TorchScript for phones",
     "--inplace": "leave it out: exported models are written without in-place operations where they need it",
     "--train": "leave it out: exported models are for detection",
@@ -39,4 +50,5 @@ EXPORT_V7 = {
     "--include-nms": "use --nms",
     "--max-wh": "use --nms",
     "--fp16": "use --half",
+    "--dynamic-batch": "use --dynamic",
 }

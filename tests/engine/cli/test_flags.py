@@ -1,5 +1,7 @@
 """YOLOv5's flags, their defaults, and what is said about those that mean nothing here."""
 
+import re
+
 import pytest
 
 from engine.cli.detect_flags import DETECT_REPLACED, detect_parser
@@ -133,6 +135,38 @@ def test_a_hyperparameter_as_a_flag_names_the_file():
 def test_older_flags_name_their_true_replacement(make, flag, text):
     with pytest.raises(UsageError, match=f"^{flag} is a flag of {text}"):
         make().parse_args([flag])
+
+
+# All flags of YOLOv5 v1.0 to v7.0 (train, test or val, detect, export) and of YOLOv7.
+OLDER = {
+    train_parser: "weights cfg data hyp epochs batch-size batch img-size img imgsz rect resume nosave notest noval "
+    "noautoanchor noplots evolve evolve_population resume_evolve bucket cache-images cache image-weights device "
+    "multi-scale single-cls adam optimizer sync-bn local_rank global_rank total-batch-size workers project entity "
+    "name exist-ok quad linear-lr cos-lr label-smoothing patience freeze upload_dataset bbox_interval save_period "
+    "save-period seed artifact_alias ndjson-console ndjson-file v5-metric logdir log-imgs log-artifacts",
+    val_parser: "weights data batch-size batch img-size img imgsz conf-thres iou-thres max-det task device workers "
+    "single-cls augment verbose save-txt save-hybrid save-conf save-json save-dir project name exist-ok half dnn "
+    "merge no-trace v5-metric",
+    detect_parser: "weights source data img-size img imgsz conf-thres iou-thres max-det device view-img save-img "
+    "save-txt save-csv save-format save-conf save-crop save-dir output nosave classes agnostic-nms augment visualize "
+    "update project name exist-ok line-thickness hide-labels hide-conf half dnn vid-stride no-trace",
+    export_parser: "weights data img-size img imgsz batch-size device half inplace keras optimize int8 per-tensor "
+    "dynamic cache simplify opset verbose workspace nms agnostic-nms topk-per-class topk-all iou-thres conf-thres "
+    "include train grid dynamic-batch end2end max-wh include-nms fp16",
+}
+
+
+@pytest.mark.parametrize("make", OLDER)
+def test_every_older_flag_is_taken_or_answered(make):
+    parser = make()
+    taken = {option for action in parser._actions for option in action.option_strings}
+    answered = parser.replaced | parser.replaced_v7
+    assert [flag for flag in OLDER[make].split() if f"--{flag}" not in taken | set(answered)] == []
+    assert not taken & set(answered)
+    for flag, instead in answered.items():
+        named = set(re.findall(r"--[\w-]+", instead))
+        elsewhere = {option for action in detect_parser()._actions for option in action.option_strings}
+        assert named <= taken | (elsewhere if "detect.py" in instead else set()), flag
 
 
 @pytest.mark.parametrize(
