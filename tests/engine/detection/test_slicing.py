@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.mosaics import mosaic
+from data.digits import make_image
 from engine import detect
+from engine.backends.base import installed
 from engine.cli.detect_flags import detect_parser
 from engine.detection import predictor
 from engine.detection.predictor import Predictor
@@ -128,3 +130,17 @@ def test_digits_on_every_seam_are_found_once(root):
     assert recall[0] < 0.7
     assert recall[1] > 0.95
     assert doubles[1] == 0
+
+
+@pytest.mark.skipif(not installed("openvino"), reason="openvino is not installed")
+def test_windows_through_openvino_give_the_boxes_of_pytorch(root):
+    image = make_image("test", np.random.default_rng(5))[0]
+    weights = root / "weights" / "yolov5n-digits.pt"
+    found = []
+    for backend in ("torch", "openvino"):
+        (result,) = detect(weights, image, backend=backend, imgsz=160, slice=160, batch_size=4)
+        boxes = result.boxes
+        rows = np.column_stack([boxes.xyxy.numpy(), 100 * boxes.conf.numpy(), 1000 * boxes.cls.numpy()])
+        found.append(rows[np.lexsort(rows.T)])
+    assert len(found[0]) > 3
+    np.testing.assert_allclose(found[1], found[0], atol=0.5)  # half a pixel, 0.005 of confidence, the same class

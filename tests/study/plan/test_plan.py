@@ -60,6 +60,16 @@ def test_variants_of_one_seed_start_from_the_same_values(make: Callable[..., Pla
     assert not torch.equal(other["model.0.conv.weight"], base["model.0.conv.weight"])
 
 
+def test_a_size_is_rounded_up_once_and_said(make: Callable[..., Plan], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    plan = make(train={"imgsz": 400, "batch_size": 4})
+    assert plan.spec.train["imgsz"] == 416
+    assert {train_parser().parse_args(list(run.argv)).imgsz for run in plan.runs} == {416}
+    said = [text for text in caplog.messages if "400" in text]
+    assert len(said) == 1
+    assert said[0].endswith("imgsz 400: taken as 416, a multiple of 32")
+
+
 def test_an_address_changes_when_and_only_when_the_run_does(make: Callable[..., Plan], tiny_data: Path) -> None:
     plain = partial(make, controls=None)
     before = keys(plain())
