@@ -264,6 +264,23 @@ def test_a_run_that_goes_on_with_other_loader_processes_ends_the_same(data, tmp_
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
 
 
+@pytest.mark.slow
+def test_loader_processes_that_are_chosen_between_epochs_change_nothing(data, tmp_path, monkeypatch):
+    flags = {"batch_size": 2, "epochs": 3}
+    runs = [train(**options(data, tmp_path, name=f"given{count}", workers=count, **flags)) for count in (0, 1, 2)]
+    assert [trainer.train_loader.num_workers for trainer in runs] == [0, 1, 2]  # as asked for
+    monkeypatch.setattr("engine.datasets.loader.room_for", lambda *_: (2, ""))
+    monkeypatch.setattr("engine.datasets.loader_processes.wanted_count", lambda now, times: now + 1)
+    monkeypatch.setattr("engine.training.trainer.first_count", lambda most, device: 0)
+    chosen = options(data, tmp_path, name="chosen", **flags)
+    del chosen["workers"]
+    runs.append(train(**chosen))
+    assert runs[-1].train_loader.num_workers == 2  # none, one, two
+    expected, *others = (trainer.model.state_dict() for trainer in runs)
+    for found in others:
+        assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+
+
 @pytest.mark.parametrize(
     ("precision", "device", "amp"), [("bf16", "cuda", "bf16"), ("fp16", "cuda", True), ("fp32", "cuda", False)]
 )
