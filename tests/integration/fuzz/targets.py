@@ -17,12 +17,13 @@ import numpy as np
 import yaml
 from hypothesis import strategies as st
 
+from data import load_dataset
 from data.config import Source
 from data.doctor.duplicates import fingerprint
 from data.errors import DataError
 from data.formats import coco, voc, yolo
 from data.formats.boxes import make_record
-from data.image_files import image_io, load_dataset
+from data.image_files import image_io
 from data.image_files.image_probe import ImageMetadata, probe, sniff
 from data.records import Issue
 from engine.detection import sources
