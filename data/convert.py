@@ -55,7 +55,10 @@ def _copy(record: Record, target: Path) -> None:
 
 
 def _link(record: Record, target: Path) -> None:
-    target.symlink_to(record.path)
+    try:
+        target.symlink_to(record.path)
+    except OSError:  # a file system without links, or an account of Windows that may make none
+        _copy(record, target)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,6 +18,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+GIF_STARTS = (b"GIF87a", b"GIF89a")
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 TIFF_STARTS = (b"II*\0", b"MM\0*")
 REDUCTIONS = (8, 4, 2)  # parts of its size in which a JPEG can be decoded, see `reduction`
@@ -73,7 +74,26 @@ def decode(
         image = _decode_wide(data, stretch)
     if image is None and is_heif(data[:12].tobytes()):
         return _decode_heif(data.tobytes())
+    if image is None and data[:6].tobytes() in GIF_STARTS:
+        image = _decode_gif(data.tobytes())
+        return image[::8, ::8, 0] if grey_eighth and image is not None else image
     return stretched(image) if stretch and image is not None else image
+
+
+def _decode_gif(content: bytes) -> np.ndarray | None:
+    """Decode the first frame of a GIF, which OpenCV before 4.12 cannot; None where OpenCV can, and refused it."""
+    import cv2
+    from PIL import Image
+
+    if tuple(int(part) for part in cv2.__version__.split(".")[:2]) >= (4, 12):
+        return None
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return None
+            return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
+    except Exception:  # noqa: BLE001 - decoders raise anything on hostile files
+        return None
 
 
 def read(path: str | Path, grey_eighth: bool = False, stretch: bool = False, part: int = 1) -> np.ndarray | None:

@@ -75,9 +75,12 @@ class DatasetWriter:
             return
         path = target.with_name(target.name + suffix)
         if self.link:
-            path.symlink_to(source.resolve())
-        else:
-            shutil.copyfile(source, path)
+            try:
+                path.symlink_to(source.resolve())
+                return
+            except OSError:  # a file system without links, or an account of Windows that may make none
+                self.link = False
+        shutil.copyfile(source, path)
 
 
 def _write_image(path: Path, detections: FrameDetections) -> None:

@@ -21,9 +21,11 @@ from engine.detection.predictor import Predictor
 from engine.detection.result import FrameDetections
 from engine.errors import UsageError
 from engine.inspection.box_changes import SAME_IOU, UNMOVED_IOU, Boxes, ImageChanges, Tally, compare_boxes
-from engine.runtime.log import LOGGER
+from engine.runtime.log import LOGGER, printable
 from engine.runtime.paths import RUNS
 from models.errors import CheckpointError, SpecError
+
+LISTED = 20  # skipped inputs that are named
 
 COLOURS = {"same": (150, 150, 150), "lost": (32, 32, 192), "gained": (55, 127, 26), "moved": (0, 160, 230)}  # BGR
 SIDE = 640  # pixels of an image on the page at most
@@ -78,6 +80,12 @@ def compare(options: Namespace) -> dict[str, Any]:
     names = predictors[0].backend.names
     if names != predictors[1].backend.names:
         raise UsageError(f"{options.first} and {options.second} have other classes; compare models of the same")
+    channels = [getattr(predictor.backend, "channels", 3) for predictor in predictors]
+    if channels[0] != channels[1]:
+        read = " and ".join(str(number) for number in channels)
+        raise UsageError(
+            f"{options.first} and {options.second} read {read} channels; compare models of the same images"
+        )
     folder = run_folder(options.project, options.name, options.exist_ok)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     tally, entries = Tally(names), []
@@ -87,6 +95,7 @@ def compare(options: Namespace) -> dict[str, Any]:
         tally.add(first, second, changes)
         entries.append(_entry(number, before, changes))
         _keep_image(folder, entries, options.show, _drawn(before, after, changes))
+    _say_skipped(predictors[0], bool(entries))
     entries.sort(key=lambda entry: -entry["changes"])
     content = {
         "first": str(options.first),
@@ -101,6 +110,23 @@ def compare(options: Namespace) -> dict[str, Any]:
     LOGGER.info(f"{len(entries)} images: {', '.join(f'{count} {kind}' for kind, count in total.items())}")
     LOGGER.info(f"index.html and compare.json in {folder}")
     return content
+
+
+def _say_skipped(predictor: Predictor, used: bool) -> None:
+    """Name each input that was skipped.
+
+    Raises:
+        UsageError: if nothing was used at all.
+    """
+    skipped = predictor.source.report.skipped
+    if not used:
+        name, reason = skipped[0] if skipped else ("the source", "nothing in it")
+        more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+        raise UsageError(f"--source: nothing usable: {name} {reason}{more}")
+    for name, reason in skipped[:LISTED]:
+        LOGGER.info(printable(f"skipped: {name}: {reason}"))
+    if len(skipped) > LISTED:
+        LOGGER.info(f"skipped: {len(skipped) - LISTED} more")
 
 
 def _predictor(options: Namespace, weights: str, source: Any) -> Predictor:

@@ -101,4 +101,4 @@ def _exit_code(ray: Any, reference: Any) -> int:
     try:
         return int(ray.get(reference))
     except ray.exceptions.RayError:
-        return -signal.SIGKILL
+        return -getattr(signal, "SIGKILL", 9)  # Windows has no such name

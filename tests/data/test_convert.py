@@ -145,3 +145,18 @@ def test_command_line(yolo_set: Callable[..., Path], tmp_path: Path, capsys: pyt
 def test_runs_as_a_module(root: Path) -> None:
     command = [sys.executable, "-m", "data.convert", "--help"]
     assert "--to" in subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+
+
+def test_where_no_links_can_be_made_images_are_copied(
+    tmp_path: Path, image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows lets few accounts make links."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    dataset = rich(tmp_path, image)
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    convert(dataset, tmp_path / "out", "yolo", images="link")
+    back = load_dataset(tmp_path / "out")
+    assert [two.path.read_bytes() for two in back] == [one.path.read_bytes() for one in dataset]

@@ -53,3 +53,19 @@ def test_nothing_that_exists_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--save-dataset"):
         DatasetWriter(tmp_path / "data.yaml")
     assert [path.name for path in tmp_path.iterdir()] == ["data.yaml"]
+
+
+def test_where_no_links_can_be_made_images_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows lets few accounts make links."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    image = np.zeros((40, 80, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "one.png"), image)
+    writer = DatasetWriter(tmp_path / "out", True)
+    writer.begin(NAMES, 0.25, 3)
+    writer.write(detections(Frame(str(tmp_path / "one.png")), image, (0, 0, 9, 9, 0.5, 0)))
+    copy = tmp_path / "out" / "images" / "train" / "one.png"
+    assert copy.read_bytes() == (tmp_path / "one.png").read_bytes()

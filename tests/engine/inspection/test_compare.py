@@ -93,6 +93,28 @@ def test_the_command_writes_page_and_json(root, images, tmp_path):
     assert all((folder / entry["file"]).is_file() and entry["file"] in page for entry in found["images"])
 
 
+def test_what_cannot_be_compared_is_said(root, images, tmp_path, capsys, caplog):
+    """Broken images are named, and no page of nothing is written; models of other channels see other images."""
+    from models import build_model
+    from models.weights.checkpoint import FORMAT, save_checkpoint
+
+    weights = str(root / "weights" / "yolov5n-digits.pt")
+    (images / "broken.png").write_bytes((images / "0.png").read_bytes()[:60])
+    argv = ["--img", "160", "--project", str(tmp_path / "runs")]
+    assert main([weights, weights, "--source", str(images), *argv]) == 0
+    assert "broken.png" in caplog.text
+    assert main([weights, weights, "--source", str(images / "broken.png"), *argv]) == 2
+    assert "nothing usable" in capsys.readouterr().err.splitlines()[-1]
+    grey = build_model("yolov5n", nc=10, ch=1, names=dict(enumerate("0123456789")))
+    content = {
+        "format": FORMAT, "spec": grey.spec.yaml, "names": grey.names, "stride": [8.0, 16.0, 32.0],
+        "weights": grey.state_dict(), "hyp": {}, "provenance": {},
+    }  # fmt: skip
+    save_checkpoint(tmp_path / "grey.pt", content)
+    assert main([weights, str(tmp_path / "grey.pt"), "--source", str(images), *argv]) == 2
+    assert "read 3 and 1 channels" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
