@@ -122,21 +122,24 @@ def _probe(path: Path, decode: bool = True, channels: int = 3) -> ImageMetadata:
         text = f"has more than {MAX_PIXELS // 10**6} million pixels; cut it into tiles"
         return _unusable(path, "too-large", text)
     except Exception as error:  # noqa: BLE001 - decoders raise anything on hostile files; the reason is reported
-        wide = _probe_wide_tiff(path)  # Pillow knows none of several channels
-        if wide is not None:
-            return wide
-        reason = _short(_cause(error)).replace(f" '{path}'", "")
-        return _unusable(path, "unreadable", f"is no readable image: {reason}")
+        reason = f"is no readable image: {_short(_cause(error))}".replace(f" '{path}'", "")
+        return _probe_other_tiff(path, reason) if _is_tiff(path) else _unusable(path, "unreadable", reason)
 
 
-def _probe_wide_tiff(path: Path) -> ImageMetadata | None:
-    """Read a TIFF of 32 or 64 bits in several channels; None for any other file."""
-    with path.open("rb") as file:
-        if file.read(4) not in image_io.TIFF_STARTS:
-            return None
+def _is_tiff(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in image_io.TIFF_STARTS
+    except OSError:
+        return False
+
+
+def _probe_other_tiff(path: Path, reason: str) -> ImageMetadata:
+    """Read a TIFF that Pillow does not know: of 32 or 64 bits in several channels; say what else to write."""
     image = image_io.read(path)
     if image is None:
-        return None
+        text = f"{reason}; write this TIFF with 8 or 16 bits a channel in 1, 3 or 4 channels, or as PNG"
+        return _unusable(path, "unreadable", text)
     return ImageMetadata(image.shape[1], image.shape[0], tuple(_remarks(path, True, False)))
 
 

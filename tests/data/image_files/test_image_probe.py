@@ -290,4 +290,8 @@ def test_a_tiff_of_floats_in_several_channels_is_read_and_said(tmp_path: Path) -
         "stores float32 up to 0.5, which is seen as 8 bits, cut to whole numbers; --stretch spreads the values"
     ]
     (tmp_path / "x.tiff").write_bytes(b"II*\0" + bytes(60))
-    assert probe(tmp_path / "x.tiff").width == 0
+    unreadable = probe(tmp_path / "x.tiff")
+    assert unreadable.width == 0
+    assert unreadable.issues[0].message.endswith(
+        "write this TIFF with 8 or 16 bits a channel in 1, 3 or 4 channels, or as PNG"
+    )
