@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.text_drawing import showable, write_text
+from data.text_drawing import find_font, letters, showable, write_text
 from engine.ops.letterbox import Letterbox
 
 WIDTH = 320  # pixels of a panel
@@ -16,16 +16,21 @@ INK, GROUND, BAR = (40, 40, 40), (255, 255, 255), (160, 92, 40)  # BGR
 LETTERS = 44  # in a caption of one panel
 
 
-def font() -> Path:
-    """Return matplotlib's font, which has the letters of formulas."""
+def font_of(text: str) -> Path:
+    """Return matplotlib's font, which has the letters of formulas, or for class names beyond it one that has those."""
     from matplotlib import get_data_path
 
-    return Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    shipped = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    beyond = {letter for letter in text if not letter.isascii()}
+    if {ord(letter) for letter in beyond} <= letters(shipped):
+        return shipped
+    return find_font("".join(sorted(beyond))) or shipped
 
 
 def write_line(image: np.ndarray, text: str, left: int, base: int, size: float = 0.42) -> None:
     """Write a line of dark text into an image, cut at its edge."""
-    write_text(image, showable(text, font()), font(), left, base, size, INK, 1)
+    font = font_of(text)
+    write_text(image, showable(text, font), font, left, base, size, INK, 1)
 
 
 def captioned(panel: np.ndarray, caption: str) -> np.ndarray:
