@@ -28,7 +28,9 @@ def halve(candidates: Sequence[Candidate], steps: int, score: Score) -> tuple[di
     Returns:
         Candidate's name → record of the last rung that it reached, with the p of the first; and those of the first.
     """
-    left, result, first = list(candidates), {}, {}
+    left = list(candidates)
+    result: dict[str, Record] = {}
+    first: dict[str, Record] = {}
     for rung in range(RUNGS):
         records = score(left, max(1, steps >> (RUNGS - 1 - rung)), rung)
         first = first or records
