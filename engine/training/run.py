@@ -84,24 +84,11 @@ def run_training(options: Namespace) -> DetectorTrainer:
 
 
 def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: str) -> DetectorTrainer:
-    resume_from, folder = None, None
-    epochs = options.epochs if vars(options).pop("epochs_given", False) else None
-    resume_after_restart(options, epochs)
-    workers_given = getattr(options, "workers_given", False)
-    if options.resume:
-        options, resume_from, folder = continue_run(options, epochs)
-        options.workers_given = workers_given or getattr(options, "workers_given", False)
-    else:
-        _fill_in(options)
+    options, resume_from, folder = _completed(options)
     if here.world == 1:
         device = options.device  # perhaps that of the run to continue; several processes are connected by now
         check_device(device)
-    check_processes(here, device, options.batch_size, options.sync_bn)
-    check_oversampling(options)
-    check_reduced_decode(options)
-    for flag in ("compile", "slice"):
-        if getattr(options, flag) and here.world > 1:
-            raise UsageError(f"--{flag}: works in one process; leave it out with torchrun")
+    _check_options(options, here, device)
     slicing = Slicing.of(options)
     with distributed.in_turn(here):
         start = read_start(options) if resume_from is None else None
@@ -145,6 +132,33 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
         trainer.train()
     report_end(trainer)
     return trainer
+
+
+def _completed(options: Namespace) -> tuple[Namespace, dict[str, Any] | None, Path | None]:
+    """Return all options, and the last.pt and folder of the run to continue; two None where a new one begins."""
+    epochs = options.epochs if vars(options).pop("epochs_given", False) else None
+    resume_after_restart(options, epochs)
+    if not options.resume:
+        _fill_in(options)
+        return options, None, None
+    workers_given = getattr(options, "workers_given", False)
+    options, resume_from, folder = continue_run(options, epochs)
+    options.workers_given = workers_given or getattr(options, "workers_given", False)
+    return options, resume_from, folder
+
+
+def _check_options(options: Namespace, here: distributed.ProcessRank, device: str) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        UsageError: naming the flag.
+    """
+    check_processes(here, device, options.batch_size, options.sync_bn)
+    check_oversampling(options)
+    check_reduced_decode(options)
+    for flag in ("compile", "slice"):
+        if getattr(options, flag) and here.world > 1:
+            raise UsageError(f"--{flag}: works in one process; leave it out with torchrun")
 
 
 def _fill_in(options: Namespace) -> None:
