@@ -81,14 +81,20 @@ class _OneClass(dict[str, int]):
 
 
 def find_classes(sources: Sequence[Source]) -> tuple[str, ...]:
-    """Return all class names in the XML files of some sources, in alphabetical order."""
+    """Return all class names in the XML files of some sources, in alphabetical order.
+
+    Raises:
+        DataError: if a file or folder does not exist, or none of the XML files does.
+    """
     names = set()
     ignored: list[Issue] = []
-    for source in sources:
-        for _, xml in find_pairs(source, ignored):
-            root = parse_xml(xml, ignored)
-            if root is not None:
-                names |= {_text(item, "name") for item in root.iter("object")}
+    xmls = [xml for source in sources for _, xml in find_pairs(source, ignored)]
+    if xmls and not any(map(Path.is_file, xmls)):
+        raise DataError(f"none of {len(xmls)} images has an XML file; looked for {xmls[0]}")
+    for xml in xmls:
+        root = parse_xml(xml, ignored)
+        if root is not None:
+            names |= {_text(item, "name") for item in root.iter("object")}
     return tuple(sorted(names - {""}))
 
 
@@ -100,18 +106,36 @@ def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
     """
     path = list_file(source)
     if path.is_dir():
-        folder = path / "Annotations" if (path / "Annotations").is_dir() else path
+        folder = _annotations(path)
         home = path.parent if path.name == "Annotations" else path
-        xmls = sorted(folder.glob("*.xml"))
+        xmls = [(xml, folder) for xml in sorted(folder.glob("*.xml"))]
     else:
-        home = path.parents[2]
-        folder = home / "Annotations"
-        xmls = [folder / f"{stem}.xml" for stem in read_ids(path, issues)]
+        home = _home_of(path)
+        folder = _annotations(home)
+        xmls = [(_xml_of(stem, home), (home / stem).parent) for stem in read_ids(path, issues)]
     listings: dict[Path, dict[str, Path]] = {}
-    pairs = [(_image_of(xml, home, listings), xml) for xml in xmls]
+    pairs = [(_image_of(xml, home, written, listings), xml) for xml, written in xmls]
     if path.is_dir():
         _report_without_xml(pairs, listings, folder, issues)
     return pairs
+
+
+def _home_of(list_file: Path) -> Path:
+    """Return the folder that a list belongs to: above ImageSets/Main, or where the list lies with the images it names."""
+    if list_file.parent.parent.name == "ImageSets":
+        return list_file.parents[2]
+    near = (folder for folder in list_file.parents[:3] if (folder / "Annotations").is_dir())
+    return next(near, list_file.parent)
+
+
+def _annotations(home: Path) -> Path:
+    return home / "Annotations" if (home / "Annotations").is_dir() else home
+
+
+def _xml_of(stem: str, home: Path) -> Path:
+    """Return the XML of an image that a list names, with its folder or without: beside the image, else in Annotations."""
+    beside = home / f"{stem}.xml"
+    return beside if "/" in stem and beside.is_file() else _annotations(home) / f"{Path(stem).name}.xml"
 
 
 def _report_without_xml(
@@ -200,7 +224,7 @@ def _number(element: ElementTree.Element, key: str) -> float:
 
 
 def read_ids(file: Path, issues: list[Issue]) -> list[str]:
-    """Return the ids of a list in ImageSets/Main.
+    """Return the ids of a list in ImageSets/Main; of a list of images, their paths without suffix, relative to its folder.
 
     The devkit's class lists have a second column, −1, 0 or 1; an id may end in a number too, `photo 1`. The column is
     one where every line has it and no id would occur twice without; else a line counts whole where such a file exists.
@@ -208,7 +232,8 @@ def read_ids(file: Path, issues: list[Issue]) -> list[str]:
     lines = decode_text(file.read_bytes(), file).splitlines()
     bare = [_without_flag(line) for line in lines if line.strip()]
     every_line = all(stem is not None for stem in bare) and len(set(bare)) == len(bare)
-    annotations = file.parents[2] / "Annotations" if len(file.parents) > 2 else file.parent
+    home = _home_of(file)
+    annotations = _annotations(home)
     ids = []
     for number, line in enumerate(lines, 1):
         stem = line.strip()
@@ -218,10 +243,10 @@ def read_ids(file: Path, issues: list[Issue]) -> list[str]:
         if without is not None and (every_line or not _has_xml(annotations, stem)):
             stem = without
         stem = stem.replace("\\", "/").removeprefix("./")
-        if "/" in stem or not is_path(stem + ".xml"):
+        if not is_path(stem + ".xml") or ("/" in stem and not (home / stem).is_file()):
             issues.append(Issue(file, number, "bad-path", "is not an image id", "line skipped"))
             continue
-        ids.append(stem[: -len(Path(stem).suffix)] if Path(stem).suffix.lower() in SUFFIXES else stem)
+        ids.append(stem[: -len(Path(stem).suffix)] if Path(stem).suffix.lower() in {*SUFFIXES, ".xml"} else stem)
     return ids
 
 
@@ -235,10 +260,9 @@ def _has_xml(annotations: Path, stem: str) -> bool:
     return is_path(f"{stem}.xml") and "/" not in stem and (annotations / f"{stem}.xml").is_file()
 
 
-def _image_of(xml: Path, home: Path, listings: dict[Path, dict[str, Path]]) -> Path:
-    """Return the image of an XML: same stem, any image suffix, in one of the usual folders."""
-    for name in _IMAGE_FOLDERS:
-        folder = home / name if name else home
+def _image_of(xml: Path, home: Path, written: Path, listings: dict[Path, dict[str, Path]]) -> Path:
+    """Return the image of an XML: same stem, any image suffix, in a usual folder or in the one that a list names."""
+    for folder in (*(home / name for name in _IMAGE_FOLDERS), written):
         if folder not in listings:
             listings[folder] = _images_in(folder)
         if xml.stem in listings[folder]:
