@@ -121,7 +121,7 @@ def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
 
 
 def _home_of(list_file: Path) -> Path:
-    """Return the folder that a list belongs to: above ImageSets/Main, or where the list lies with the images it names."""
+    """Return the folder that a list belongs to: above ImageSets/Main, or where the list lies."""
     if list_file.parent.parent.name == "ImageSets":
         return list_file.parents[2]
     near = (folder for folder in list_file.parents[:3] if (folder / "Annotations").is_dir())
@@ -133,7 +133,7 @@ def _annotations(home: Path) -> Path:
 
 
 def _xml_of(stem: str, home: Path) -> Path:
-    """Return the XML of an image that a list names, with its folder or without: beside the image, else in Annotations."""
+    """Return the XML of an image that a list names: beside the image, else in Annotations."""
     beside = home / f"{stem}.xml"
     return beside if "/" in stem and beside.is_file() else _annotations(home) / f"{Path(stem).name}.xml"
 
@@ -224,7 +224,7 @@ def _number(element: ElementTree.Element, key: str) -> float:
 
 
 def read_ids(file: Path, issues: list[Issue]) -> list[str]:
-    """Return the ids of a list in ImageSets/Main; of a list of images, their paths without suffix, relative to its folder.
+    """Return the ids of a list in ImageSets/Main; of one of images, their paths without suffix.
 
     The devkit's class lists have a second column, −1, 0 or 1; an id may end in a number too, `photo 1`. The column is
     one where every line has it and no id would occur twice without; else a line counts whole where such a file exists.
