@@ -201,8 +201,9 @@ def _root(content: dict[str, Any], file: Path, data_root: str | Path | None) -> 
         return _absolute(home)
     if not isinstance(value, str) or not is_path(value):
         raise DataError(f"{file}: key 'path' is {shown(value)}; write the data set's folder as text")
-    path = Path(value).expanduser()
-    tried = [_absolute(base / path) for base in (home, ROOT, Path.cwd(), ROOT / "datasets")]
+    bases = (home, ROOT, Path.cwd(), ROOT / "datasets")
+    spelled = dict.fromkeys((value, value.replace("\\", "/")))  # as written on Windows
+    tried = [_absolute(base / Path(text).expanduser()) for text in spelled for base in bases]
     existing = next((candidate for candidate in tried if candidate.is_dir()), None)
     return existing or (tried[1] if home.resolve() == ROOT / "data" else tried[0])
 
@@ -252,7 +253,10 @@ def resolve(entry: str, root: Path, file: Path) -> Path:
     if path.parts[:1] == ("..",):
         tried.append(root / Path(*path.parts[1:]))  # Roboflow writes ../train/images beside the YAML
     tried += [file.parent / path, ROOT / path]
-    return _absolute(next((candidate for candidate in tried if candidate.exists()), tried[0]))
+    found = next((candidate for candidate in tried if candidate.exists()), None)
+    if found is None and "\\" in entry:  # as written on Windows
+        return resolve(entry.replace("\\", "/"), root, file)
+    return _absolute(found or tried[0])
 
 
 def is_path(text: str) -> bool:

@@ -255,9 +255,16 @@ def _image_folder(content: CocoFile, split: str, root: Path) -> Path:
 
 
 def _image_path(folder: Path, name: str) -> Path:
-    """Path of an image; where there is none as written, `\\` is tried as `/`: tools on Windows write it."""
-    path = folder / name
-    return folder / name.replace("\\", "/") if "\\" in name and not path.is_file() else path
+    """Return the path of an image; where there is none as written, `\\` is tried as `/`, as tools on Windows write it.
+
+    Where the name begins with the folder's own name, it is tried beside the folder, too.
+    """
+    path, plain = folder / name, Path(name.replace("\\", "/"))
+    repeated = plain.parts[:1] == (folder.name,)
+    if not ("\\" in name or repeated) or path.is_file():
+        return path
+    beside = folder.parent / plain
+    return beside if repeated and beside.is_file() else folder / plain
 
 
 def _id(value: Any) -> int | None:

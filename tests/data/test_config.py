@@ -173,3 +173,15 @@ def test_a_yaml_in_another_encoding_says_what_to_do(tmp_path: Path) -> None:
         read_config(file)
     file.write_text("train: a\nnames: [圆, 方]\n", encoding="utf-16")
     assert read_config(file).names == ("圆", "方")
+
+
+def test_paths_written_on_windows(tmp_path: Path) -> None:
+    for name in ("set/images/train", "set/images/val"):
+        (tmp_path / name).mkdir(parents=True)
+    config = read_config(write(tmp_path, "path: .\\set\\\ntrain: images\\train\nval: .\\images\\val\\\nnames: [x]\n"))
+    assert config.root == tmp_path / "set"
+    assert [config.splits[name][0].path for name in ("train", "val")] == [
+        tmp_path / "set/images/train", tmp_path / "set/images/val",
+    ]  # fmt: skip
+    missing = read_config(write(tmp_path, "train: gone\\x\nval: gone\nnames: [x]\n"))
+    assert "gone" in str(missing.splits["train"][0].path)

@@ -180,6 +180,20 @@ def test_backslashes_are_tried_as_separators(coco: Callable[..., dict], tmp_path
     assert [record.path.resolve() for record in load_dataset(content)] == before
 
 
+@pytest.mark.parametrize("start", ["{}/", "./{}/", "{}\\"])
+def test_a_name_may_begin_with_the_folder_of_the_images(coco: Callable[..., dict], tmp_path: Path, start: str) -> None:
+    content = coco([annotation()])
+    file = tmp_path / content["val"]
+    text = json.loads(file.read_text(encoding="utf-8"))
+    before = [record.path for record in load_dataset(content)]
+    folder = before[0].parent
+    for entry in text["images"]:
+        entry["file_name"] = start.format(folder.name) + entry["file_name"]
+    file.write_text(json.dumps(text), encoding="utf-8")
+    content["val"] = {"images": str(folder), "annotations": str(file)}
+    assert [record.path.resolve() for record in load_dataset(content)] == before
+
+
 def test_one_class_keeps_categories_without_a_name(coco: Callable[..., dict]) -> None:
     content = coco([annotation(), annotation(id=2, category_id=55, bbox=[2, 2, 5, 5])])
     assert sum(map(len, load_dataset(content))) == 1
