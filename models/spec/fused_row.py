@@ -13,6 +13,9 @@ from models.spec.attention_row import Reading
 from models.spec.layer import Attention, InnerAttention
 from models.spec.row import Row
 
+# Blocks whose rows are [channels, shortcut, …].
+_SHORTCUT_SECOND = frozenset({"BottleneckCSP", "C2", "C2f", "C3", "C3Ghost", "C3TR", "C3x"})
+
 
 @dataclass(frozen=True)
 class FusedRow:
@@ -65,7 +68,7 @@ def read_fused(row: Row, fused: Fused, dialect: Dialect, identity: bool, literal
         _filled(args, placement.fill),
         InnerAttention(attention, placement.where),
         f"{placement.name}+{structure.name}",
-        _note(row.module, fused, placement, structure),
+        _note(row.module, fused, placement, structure) + _flag_note(fused, args),
     )
 
 
@@ -88,6 +91,13 @@ def _chosen(row: Row, fused: Fused, dialect: Dialect, said: str) -> tuple[Placem
     if structure.block or not structure.module:
         raise ValueError(f"{structure.name} of {fused.mechanism} is a block of its own, which no block can hold")
     return placement or fused.placements[0], structure
+
+
+def _flag_note(fused: Fused, args: list[Any]) -> str:
+    """Say that a number in the place of a block's shortcut is no option of the mechanism; "" where there is none."""
+    if fused.block not in _SHORTCUT_SECOND or len(args) < 2 or args[1] is None or isinstance(args[1], bool):
+        return ""
+    return f"; {short(args[1])} is shortcut, read as {bool(args[1])}: options of {fused.mechanism} are written by name"
 
 
 def _note(word: str, fused: Fused, placement: Placement, structure: Structure) -> str:

@@ -209,6 +209,13 @@ def test_words_of_other_modules_are_no_block_with_attention(word: str, small: di
         row(small, [-1, 1, word, [16]])
 
 
+def test_a_number_in_the_place_of_the_shortcut_is_said_to_be_one(small: dict[str, Any]) -> None:
+    """The forks' classes take it for true as well; whoever writes it means a reduction."""
+    said = "16 is shortcut, read as True: options of SE are written by name"
+    assert said in row(small, [-1, 1, "C3SE", [16, 16]]).note
+    assert "is shortcut" not in row(small, [-1, 1, "C3SE", [16, False]]).note
+
+
 def test_maps_of_double_attention_that_differ_in_width_are_refused(small: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match="options of DoubleAttention are written by name"):
         row(small, [-1, 1, "DoubleAttention", [16, 64, 32]])
