@@ -102,7 +102,7 @@ def checkout(tmp_path_factory):
     small |= {"weights": "../../weights/yolov5n-digits.pt", "variants": {"se": "SE@neck.P3"}, "controls": []}
     (folder / "cfg/study/digits-quick.yaml").write_text(yaml.safe_dump(small))
     scan = {**yaml.safe_load((folder / "cfg/scan/digits.yaml").read_text()), **SCAN}
-    scan |= {"train": {"imgsz": 64}, "confirm": {"epochs": 1, "seeds": [100]}}
+    scan |= {"train": {"imgsz": 64}, "confirm": {"epochs": 1, "seeds": 1}}
     (folder / "cfg/scan/digits.yaml").write_text(yaml.safe_dump(scan))
     mine = {"data": "my-data.yaml", "variants": {"mine": "MyAttention@neck.P3"}, **STUDY}
     (folder / "my-study.yaml").write_text(yaml.safe_dump(mine))
@@ -133,7 +133,7 @@ def _end_in_the_middle(folder: Path) -> None:
     assert running.wait(120) == 130, "the run was over before it could be ended"
 
 
-def _prepare(page: str, command: str, folder: Path) -> None:
+def _prepare(command: str, folder: Path) -> None:
     """Bring what a command needs that the page takes for given."""
     if "train.py --resume" in command and "--epochs" not in command:
         _end_in_the_middle(folder)
@@ -149,8 +149,15 @@ def _prepare(page: str, command: str, folder: Path) -> None:
         content = yaml.safe_load((ROOT / "cfg/yolov5/yolov5.yaml").read_text(encoding="utf-8"))
         content["backbone"].append([-1, 1, "CBAM", [1024]])
         (folder / "mine.yaml").write_text(yaml.safe_dump({**content, "scale": "s"}))
+    _prepare_runs(command, folder)
+
+
+def _prepare_runs(command: str, folder: Path) -> None:
+    """Bring studies, and models of YOLOv7, that a command goes on from."""
     if "runs/study/my-study" in command and not (folder / "runs/study/my-study/report.md").exists():
         run(shlex.split("python study.py my-study.yaml --plugin my_plugin.py"), folder)
+    if "--report" in command:
+        run(shlex.split(command.replace(" --report", "")), folder)
     for name in ("yolov7", "yolov7-tiny"):
         if f"{name}.pt" in command and not (folder / f"{name}.pt").exists():
             write_untrained(folder / f"{name}.pt", name)
@@ -188,7 +195,7 @@ def test_commands_of_a_page_run(page, checkout):
         needs = {"cam": "pytorch_grad_cam", "ray": "ray", "mlflow": "mlflow", "huggingface": "safetensors"}
         if any(word in command and find_spec(module) is None for word, module in needs.items()):
             continue
-        _prepare(page, command, checkout)
+        _prepare(command, checkout)
         argv, variables = _argv(command)
         run(argv, checkout, (0, 1) if "models.lint" in command else (0,), **variables)
 
