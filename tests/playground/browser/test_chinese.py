@@ -47,8 +47,6 @@ def test_build(page: Any, root: Path) -> None:
     page.click("#graph [data-layer='17']")
     page.click("#place_it")
     page.wait_for_selector("#graph [data-layer='17+CBAM']")
-    page.wait_for_selector("#numbers")
-    page.wait_for_selector(".kept")
     page.click("#options")
     check(page)
     page.locator(".paste textarea").fill(fork_text(root))
