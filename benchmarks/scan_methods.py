@@ -36,7 +36,7 @@ from study.scan.scoring import BY_ERROR, divided, score_group
 
 FIRST_MEASURED = 1000  # seeds of the trainings start here; scans have 0, 1, …
 BATCH, RATE = 16, 5e-3
-RESAMPLES = 4000
+RESAMPLES = 2000
 
 
 def drawn(each: int) -> list[Candidate]:
@@ -180,8 +180,8 @@ def agreement(scores: np.ndarray, effects: np.ndarray) -> float:
         scores: (scans, candidates), more is better.
         effects: (seeds, candidates).
     """
-    mean = effects.mean(0)
-    return float(np.mean([stats.spearmanr(one, mean).statistic for one in scores]))
+    effect = stats.rankdata(effects.mean(0))
+    return float(np.mean([np.corrcoef(ranks, effect)[0, 1] for ranks in stats.rankdata(scores, axis=1)]))
 
 
 def main(argv: list[str] | None = None) -> int:

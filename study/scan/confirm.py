@@ -222,6 +222,10 @@ def write_confirmation(
 
 def sentences(tested: Tested, metric: str) -> list[str]:
     """Say in sentences what came out."""
+    if tested.seeds > 1 and tested.advantage.mean == 0 == tested.detectable:
+        return [
+            f"All seeds give the best and the random ones the same {metric}, so this study says nothing of the scan."
+        ]
     mean, low, high = (100 * value for value in (tested.advantage.mean, tested.advantage.low, tested.advantage.high))
     if tested.seeds < 2:
         first = f"With one seed nothing can be said about the best against random ones ({metric} {mean:+.1f} points)."

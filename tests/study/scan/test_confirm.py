@@ -60,3 +60,9 @@ def test_rank_correlation_and_what_could_be_seen() -> None:
     reach = 1.959964 * math.sqrt(1.06 / 17)
     assert (math.atanh(low), math.atanh(high)) == pytest.approx((math.atanh(0.5) - reach, math.atanh(0.5) + reach))
     assert math.atanh(detectable_correlation(20)) == pytest.approx((1.959964 + 0.841621) * math.sqrt(1.06 / 17))
+
+
+def test_runs_that_learned_nothing_say_nothing() -> None:
+    nothing = {name: {1: 0.0, 2: 0.0} for name in ("best1", "random1")}
+    (said,) = sentences(judge(nothing, {"best1": 2.0, "random1": 1.0}), "AP")
+    assert "says nothing of the scan" in said
