@@ -86,6 +86,14 @@ def page(server: Server, browser: Any) -> Iterator[Any]:
     made.on("pageerror", lambda error: errors.append(str(error)))
     made.on("request", lambda one: asked.append(one.url))
     made.on("websocket", lambda one: asked.append(one.url.replace("ws:", "http:")))
+    open_page = made.goto
+
+    def goto(address: str) -> None:
+        open_page(address)
+        if address.startswith("/"):  # before the handshake what is typed and what is clicked may arrive in any order
+            made.wait_for_function("window.did_handshake === true")
+
+    made.goto = goto
     yield made
     context.close()
     assert not errors
