@@ -27,14 +27,14 @@ demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
 # A process for each core, each with one thread: threads of several processes would only wait for each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist
 
 test: lint
-	$(PYTEST) -m "not slow"
-	$(BIN)/python -m pytest tests/integration/e2e
+	$(PYTEST) worksteal -m "not slow"
+	$(PYTEST) loadfile tests/integration/e2e
 
 test-all: lint
-	$(PYTEST)
+	$(PYTEST) worksteal
 
 test-floor: $(FLOOR)/.installed
 	OMP_NUM_THREADS=1 $(FLOOR)/$(SCRIPTS)/python -m pytest -n auto --dist worksteal -m "not slow"
