@@ -40,7 +40,7 @@ test-floor: $(FLOOR)/.installed
 	OMP_NUM_THREADS=1 $(FLOOR)/$(SCRIPTS)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 fast: $(VENV)/.installed-dev
-	$(PYTEST) -m "not slow"
+	$(PYTEST) worksteal -m "not slow"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
