@@ -9,6 +9,8 @@ from PIL import Image
 
 from data.image_files import image_io
 
+UNPACKED = [cv2.IMWRITE_TIFF_COMPRESSION, 1]  # older OpenCV packs floats with loss
+
 
 @pytest.fixture
 def pixels() -> np.ndarray:
@@ -103,7 +105,7 @@ def test_of_32_and_64_bits_whole_numbers_are_seen(
     stored[0, 0], stored[0, 1] = -7, 3000
     if kind is not np.int32:
         stored[0, 2], stored[0, 3] = np.nan, 100.75
-    cv2.imwrite(str(tmp_path / "x.tiff"), stored)
+    cv2.imwrite(str(tmp_path / "x.tiff"), stored, UNPACKED)
     expected = np.repeat(pixels[..., :1], 3, 2) if channels == 1 else pixels.copy()
     expected[0, :2] = [[0], [255]]
     if kind is not np.int32:
@@ -114,6 +116,6 @@ def test_of_32_and_64_bits_whole_numbers_are_seen(
 def test_stretching_values_of_32_bits(tmp_path: Path) -> None:
     stored = np.linspace(-0.5, 0.5, 256, dtype=np.float32).reshape(16, 16)
     stored = np.dstack([stored] * 3)
-    cv2.imwrite(str(tmp_path / "x.tiff"), stored)
+    cv2.imwrite(str(tmp_path / "x.tiff"), stored, UNPACKED)
     image = image_io.read(tmp_path / "x.tiff", stretch=True)
     np.testing.assert_array_equal(image[..., 0], np.arange(256).reshape(16, 16))
