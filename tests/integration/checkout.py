@@ -1,16 +1,18 @@
 """A copy of the checkout with what a user would bring, in which the documents' commands are run."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from tests.documents import ROOT
+from tests.documents import ROOT, blocks
 
 PARTS = (
     "attention",
@@ -122,3 +124,17 @@ def run(argv: list[str], folder: Path, codes: tuple[int, ...] = (0,), **variable
     )
     assert done.returncode in codes, f"{shlex.join(argv)}\n{(done.stdout + done.stderr)[-3000:]}"
     return done.stdout + done.stderr
+
+
+def run_programs(page: str, folder: Path) -> None:
+    """Run a page's Python programs in the copied checkout, but those that need a package which is missing here.
+
+    Raises:
+        AssertionError: if the page has none, or one fails.
+    """
+    found = [text for language, text in blocks(page) if language == "python"]
+    assert found
+    for text in found:
+        needs = re.match(r"# needs (\w+)\n", text)
+        if needs is None or find_spec(needs[1]) is not None:
+            run(["python", "-c", text], folder)

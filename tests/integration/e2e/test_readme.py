@@ -2,14 +2,13 @@
 
 import re
 import shlex
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from data.digits import ensure
 from tests.documents import ROOT, blocks
-from tests.integration.checkout import copy_checkout, run
+from tests.integration.checkout import copy_checkout, run, run_programs
 
 # README.zh-CN.md has the same commands, which a test of its own checks.
 PYTHON_PAGES = ("README.md", "README.zh-CN.md", "docs/python.md", "docs/tools.md")
@@ -99,12 +98,7 @@ def test_long_commands_are_understood(page: str) -> None:
 
 @pytest.mark.parametrize("page", PYTHON_PAGES)
 def test_python_examples_run(page: str, checkout: Path) -> None:
-    found = [text for language, text in blocks(page) if language == "python"]
-    assert found
-    for text in found:
-        needs = re.match(r"# needs (\w+)\n", text)
-        if needs is None or find_spec(needs[1]) is not None:
-            run(["python", "-c", text], checkout)
+    run_programs(page, checkout)
 
 
 def test_both_readmes_show_the_same_commands() -> None:

@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from data.digits import ensure
-from tests.documents import ROOT, blocks, commands, snippet
-from tests.integration.checkout import copy_checkout, reference_data, run, write_untrained
+from tests.documents import ROOT, commands, snippet
+from tests.integration.checkout import copy_checkout, reference_data, run, run_programs, write_untrained
 from tests.models.forks import pickles
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
@@ -213,9 +213,4 @@ def test_every_page_with_commands_is_here_or_has_a_reason():
     "page", ["docs/inspection.md", "docs/inspection.zh.md", "docs/tools.zh.md", "docs/python.zh.md"]
 )
 def test_programs_of_a_page_run(page, checkout):
-    found = [text for language, text in blocks(page) if language == "python"]
-    assert found
-    for text in found:
-        needs = re.match(r"# needs (\w+)\n", text)
-        if needs is None or find_spec(needs[1]) is not None:
-            run(["python", "-c", text], checkout)
+    run_programs(page, checkout)
