@@ -1,6 +1,9 @@
 """Origin of an image or video frame, and the summary of what was read and what was skipped."""
 
 from dataclasses import dataclass, field
+from typing import Any
+
+from engine.errors import UsageError
 
 FPS_UNKNOWN = 30.0
 
@@ -51,3 +54,13 @@ class SourceReport:
             what = f"{self.videos} video{'s' * (self.videos != 1)}" if self.videos else "streams"
             used.append(f"{what} ({self.frames} frames)")
         return f"used {' and '.join(used)}, skipped {len(self.skipped)}"
+
+    def nothing_usable(self, source: Any) -> UsageError:
+        """Return the error to raise where nothing of a source was used.
+
+        Args:
+            source: what to name where nothing was skipped either.
+        """
+        name, reason = self.skipped[0] if self.skipped else (source, "nothing in it")
+        more = f" (and {len(self.skipped) - 1} more)" if len(self.skipped) > 1 else ""
+        return UsageError(f"--source: nothing usable: {name} {reason}{more}")

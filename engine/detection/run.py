@@ -199,9 +199,7 @@ def _report(predictor: Any, outputs: Outputs, seen: int, seconds: float, options
     """
     report = predictor.source.report
     if not seen:
-        name, reason = report.skipped[0] if report.skipped else (options.source, "nothing in it")
-        more = f" (and {len(report.skipped) - 1} more)" if len(report.skipped) > 1 else ""
-        raise UsageError(f"--source: nothing usable: {name} {reason}{more}")
+        raise report.nothing_usable(options.source)
     others = [name for name, reason in report.skipped if reason == NO_MEDIUM]  # labels beside images, say
     if len(others) > FEW_OTHERS:
         LOGGER.info(printable(f"skipped: {others[0]} and {len(others) - 1} more: no images or videos"))

@@ -118,11 +118,10 @@ def _say_skipped(predictor: Predictor, used: bool) -> None:
     Raises:
         UsageError: if nothing was used at all.
     """
-    skipped = predictor.source.report.skipped
+    report = predictor.source.report
     if not used:
-        name, reason = skipped[0] if skipped else ("the source", "nothing in it")
-        more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
-        raise UsageError(f"--source: nothing usable: {name} {reason}{more}")
+        raise report.nothing_usable("the source")
+    skipped = report.skipped
     for name, reason in skipped[:LISTED]:
         LOGGER.info(printable(f"skipped: {name}: {reason}"))
     if len(skipped) > LISTED:
