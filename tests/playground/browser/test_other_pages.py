@@ -63,6 +63,7 @@ def test_an_image_has_the_boxes_of_detect_py(page: Any, image: Path, root: Path,
 
 
 def test_a_cam_is_the_sheet_of_detect_py(page: Any, image: Path, root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed")
     weights = str(root / "weights" / "yolov5n-digits.pt")
     flags = ["--weights", weights, "--source", str(image), "--project", str(tmp_path), "--nosave"]
     assert run_script("detect", [*flags, "--maps", "cam", "--layer", "neck.P3"]) == 0
