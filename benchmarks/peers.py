@@ -2,7 +2,7 @@
 
 python -m benchmarks.peers [--only train ota detect val start] [--runs 3] [--threads 2] [--weights yolov5n.pt]
                            [--video FILE] [--images DATA.yaml [--trained FILE]]
-                           [--yolov5 CHECKOUT] [--yolov7 CHECKOUT] [--sides …] [--markdown OUT.md]
+                           [--yolov5 CHECKOUT] [--yolov7 CHECKOUT] [--before CHECKOUT] [--sides …] [--markdown OUT.md]
 
 Peers are ultralytics as installed, with our number of threads and with its own, and the original YOLOv5 and YOLOv7
 where --yolov5 and --yolov7 name checkouts (their requirements on PYTHONPATH). All get the same data, size and batch.
@@ -47,6 +47,7 @@ class Bench:
         trained: official weights for the classes of `images`; None measures COCO's as one class.
         yolov5: checkout of the original, or None.
         yolov7: likewise.
+        before: checkout of an older state of this project, or None.
     """
 
     threads: int
@@ -57,6 +58,7 @@ class Bench:
     trained: Path | None
     yolov5: Path | None
     yolov7: Path | None
+    before: Path | None
 
     def run(self, argv: list[str], cwd: Path | None = None, threads: int | None = None) -> tuple[float, str]:
         """Run a process to its end; return its seconds and what it printed.
@@ -82,6 +84,11 @@ class Bench:
         if done.returncode:
             raise RuntimeError(f"{' '.join(argv)[:200]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
         return seconds, done.stdout + done.stderr
+
+    def and_before(self, own: Callable[[Path], float]) -> dict[str, Measure]:
+        """Return our sides: this checkout, and the older one where there is one, of a measurement given its folder."""
+        older = self.before
+        return {"ours": lambda: own(ROOT)} | ({"ours before": lambda: own(older)} if older else {})
 
     def output_flags(self, name: str) -> list[str]:
         """Return the arguments that send a script's results to a folder of this run."""
@@ -142,8 +149,8 @@ def training(bench: Bench) -> tuple[str, dict[str, Measure]]:
     """Train yolov5n two epochs on the digits; images a second of the second epoch."""
     data, images = _digits(bench)
 
-    def own(name: str, *more: str) -> float:
-        bench.run([str(ROOT / "train.py"), "--cfg", "yolov5n", *TWO_EPOCHS, *more, *bench.output_flags(name)])
+    def own(root: Path, name: str, *more: str) -> float:
+        bench.run([str(root / "train.py"), "--cfg", "yolov5n", *TWO_EPOCHS, *more, *bench.output_flags(name)])
         return _second_epoch(bench.folder / name, images)
 
     def stock(default: bool) -> float:
@@ -160,8 +167,8 @@ def training(bench: Bench) -> tuple[str, dict[str, Measure]]:
         return _last_bar(text, images)
 
     sides: dict[str, Measure] = {
-        "ours": lambda: own("ours"),
-        "ours, CBAM at neck.P3–P5": lambda: own("cbam", "--attention", "CBAM@neck.P3,neck.P4,neck.P5"),
+        **bench.and_before(lambda root: own(root, "ours")),
+        "ours, CBAM at neck.P3–P5": lambda: own(ROOT, "cbam", "--attention", "CBAM@neck.P3,neck.P4,neck.P5"),
         "ultralytics": lambda: stock(False),
         "ultralytics, its own threads": lambda: stock(True),
     }
@@ -211,13 +218,15 @@ def detection(bench: Bench) -> tuple[str, dict[str, Measure]]:
     frames = int(cv2.VideoCapture(str(bench.video)).get(cv2.CAP_PROP_FRAME_COUNT))
     argv = ["--weights", str(bench.weights), "--source", str(bench.video)]
 
-    def own(*more: str) -> float:
-        return frames / bench.run([str(ROOT / "detect.py"), *argv, *more, *bench.output_flags("detect")])[0]
+    def own(*more: str, root: Path = ROOT) -> float:
+        return frames / bench.run([str(root / "detect.py"), *argv, *more, *bench.output_flags("detect")])[0]
 
-    own()  # makes the kept ONNX form
+    ours = bench.and_before(lambda root: own(root=root))
+    for side in ours.values():
+        side()  # makes the kept ONNX form
     from engine.backends.base import installed
 
-    sides: dict[str, Measure] = {"ours": own, "ours, PyTorch": lambda: own("--backend", "torch")}
+    sides: dict[str, Measure] = {**ours, "ours, PyTorch": lambda: own("--backend", "torch")}
     if installed("openvino"):
         own("--backend", "openvino")
         own("--half")
@@ -234,11 +243,14 @@ def starting(bench: Bench) -> tuple[str, dict[str, Measure]]:
     image = next((DIGITS / "images" / "test").iterdir())
     argv = ["--weights", str(bench.weights), "--source", str(image)]
 
-    def own(*more: str) -> float:
-        return 1 / bench.run([str(ROOT / "detect.py"), *argv, *more, *bench.output_flags("start")])[0]
+    def own(*more: str, root: Path = ROOT) -> float:
+        return 1 / bench.run([str(root / "detect.py"), *argv, *more, *bench.output_flags("start")])[0]
 
-    own("--backend", "onnx")
-    sides: dict[str, Measure] = {"ours": own, "ours, PyTorch": lambda: own("--backend", "torch")}
+    for root in (ROOT, bench.before):
+        if root:
+            own("--backend", "onnx", root=root)
+    ours = bench.and_before(lambda root: own(root=root))
+    sides: dict[str, Measure] = {**ours, "ours, PyTorch": lambda: own("--backend", "torch")}
     return "one image, from the start to the written file, 1/s", sides | _peers(bench, str(image), 1, argv)
 
 
@@ -268,10 +280,10 @@ def validation(bench: Bench) -> tuple[str, dict[str, Measure]]:
     weights = ["--weights", str(bench.trained)] if bench.trained else ["--weights", str(bench.weights), "--single-cls"]
     argv = [*weights, "--data", str(bench.images), "--img", "640", "--batch-size", "16"]
 
-    def own() -> float:
-        return 1 / bench.run([str(ROOT / "val.py"), *argv, *bench.output_flags("val")])[0]
+    def own(root: Path) -> float:
+        return 1 / bench.run([str(root / "val.py"), *argv, *bench.output_flags("val")])[0]
 
-    sides: dict[str, Measure] = {"ours": own}
+    sides = bench.and_before(own)
     if bench.yolov5:
         sides["original YOLOv5"] = lambda: 1 / bench.original("val.py", *argv, *bench.output_flags("original-val"))[0]
     return "measure a data set at 640 px, batch 16, whole process, 1/s", sides
@@ -310,6 +322,7 @@ def main() -> None:
     parser.add_argument("--trained", type=Path, help="official weights for its classes, instead of COCO's as one class")
     parser.add_argument("--yolov5", type=Path, help="a checkout of the original")
     parser.add_argument("--yolov7", type=Path, help="likewise")
+    parser.add_argument("--before", type=Path, help="a checkout of an older state of this project")
     parser.add_argument("--only", nargs="+", choices=list(WORKS), default=list(WORKS))
     parser.add_argument("--sides", nargs="+", metavar="SIDE", help="these only, for example ours ultralytics")
     parser.add_argument("--markdown", type=Path)
@@ -319,6 +332,7 @@ def main() -> None:
     lines = [f"{text}; medians of {options.runs} rounds; the ratio is ours to the row's, above 1 where ours is faster."]
     with tempfile.TemporaryDirectory() as name:
         given = [options.weights, options.video, options.images, options.trained, options.yolov5, options.yolov7]
+        given.append(options.before)
         paths = [path and path.resolve() for path in given]
         config = Path(name) / "config"
         config.mkdir()

@@ -27,23 +27,24 @@ def plot_confusion(
 
     cells = matrix / np.maximum(matrix.sum(0, keepdims=True), 1) if normalized else matrix.astype(float)
     labels = [*map(str, names), "background"]
-    side = 6 + 0.25 * min(len(labels), 60)
+    few = len(labels) <= WRITTEN
+    side = 6 + 0.25 * len(labels) if few else min(max(13.5, 5 + 0.1 * len(labels)), 21)
     figure = Figure(figsize=(side * 1.15, side), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shown = np.where(cells > 0, cells, np.nan)
     drawn = axes.imshow(shown, cmap="Blues", vmin=0, vmax=1 if normalized else max(float(cells.max()), 1))
     figure.colorbar(drawn, ax=axes, shrink=0.8)
-    if len(labels) <= WRITTEN:
+    if few:
         _write_cells(axes, cells, normalized)
     axes.set_xticks(range(len(labels)), labels, rotation=90)
     axes.set_yticks(range(len(labels)), labels)
-    axes.tick_params(labelsize=10 if len(labels) <= WRITTEN else 6)
+    axes.tick_params(labelsize=10 if few else 6)
     axes.set_xlabel("true class")
     axes.set_ylabel("predicted class")
     what = "share of each true class" if normalized else "boxes"
     axes.set_title(f"confusion matrix, {what}: detections from confidence {confidence:g}, IoU above 0.45")
-    figure.savefig(path, dpi=200)
+    figure.savefig(path, dpi=200 if few else 150)  # of 80 classes, 200 take twice as long and show no more
 
 
 def _write_cells(axes: object, cells: np.ndarray, normalized: bool) -> None:
