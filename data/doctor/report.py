@@ -118,13 +118,14 @@ def _split_lines(name: str, statistics: dict[str, Any], imgsz: int) -> list[str]
         f"{name}: {statistics['images']} images ({statistics['without objects']} without objects), "
         f"{statistics['boxes']} boxes"
         f" ({statistics['difficult']} difficult, {statistics['crowd']} crowd)",
-        "  image sizes: " + ", ".join(f"{size} ({number})" for size, number in statistics["image sizes"].items()),
+        "  image sizes in pixels: "
+        + ", ".join(f"{size} ({number})" for size, number in statistics["image sizes"].items()),
     ]
     if statistics["boxes"]:
         sides = statistics["box sides"]
         low, middle, high = (f"{sides['width'][key]:g}×{sides['height'][key]:g}" for key in ("5%", "50%", "95%"))
         lines += [
-            f"  objects at {imgsz} px: {shares}; width × height 5% {low}, median {middle}, 95% {high}",
+            f"  objects at {imgsz} px: {shares}; width × height in pixels: 5% {low}, median {middle}, 95% {high}",
             f"  boxes of one pixel: {statistics['one pixel']}; "
             f"under two pixels at {imgsz} px: {statistics['under two pixels in training']}",
         ]

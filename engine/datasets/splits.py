@@ -55,6 +55,26 @@ def load_data(
     return names, loaded
 
 
+def check_classes(weights: Any, known: dict[int, str] | None, data: Any, names: dict[int, str]) -> None:
+    """Refuse to measure a model on classes that it does not know.
+
+    Args:
+        weights: what the user called the model, for the message.
+        known: class number → name of the model; None if it does not say.
+        data: what the user called the data set.
+        names: class number → name of the data set.
+
+    Raises:
+        UsageError: if the numbers of classes differ.
+    """
+    if known is not None and len(known) != len(names):
+        raise UsageError(
+            f"--weights {weights} knows {len(known)} classes ({', '.join(list(known.values())[:5])} …), "
+            f"--data {data} has {len(names)} ({', '.join(list(names.values())[:5])} …); "
+            "train on that data first, or choose the data that the weights were trained on"
+        )
+
+
 def _check_not_empty(data: Any, split: Any) -> None:
     """Refuse a split without images or labels: training and measuring would run to the end on nothing.
 

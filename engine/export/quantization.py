@@ -14,7 +14,7 @@ import torch
 
 from engine.datasets.loader import EpochLoader, make_loader
 from engine.datasets.record_dataset import RecordDataset, describe
-from engine.datasets.splits import data_name, load_split
+from engine.datasets.splits import check_classes, data_name
 from engine.errors import UsageError
 from engine.runtime.log import quiet
 
@@ -59,16 +59,20 @@ def calibration(detector: Any, options: Namespace) -> EpochLoader:
         options: data, data_root, imgsz, batch_size.
 
     Raises:
-        UsageError: if there is no data set to read, or no usable image in its training split.
+        UsageError: if there is no data set to read, its classes are others, or its training split has no usable image.
         DataError: if it cannot be read.
     """
+    from data import load_dataset
+
     if not options.data:
         raise UsageError(
             "--int8 needs --data: its training images set the ranges of the numbers, and its val split shows the cost"
         )
-    split = load_split(options.data, "train", options.data_root, options.download)
+    dataset = load_dataset(options.data, split="train", data_root=options.data_root, download=options.download)
+    check_classes(options.weights, detector.names, options.data, dataset.names)
+    split = dataset["train"]
     step = max(1, -(-len(split.records) // IMAGES))
-    dataset = RecordDataset(
+    chosen = RecordDataset(
         split.records[::step],
         data=describe(detector.names, {"train": split}),
         imgsz=options.imgsz,
@@ -77,7 +81,7 @@ def calibration(detector: Any, options: Namespace) -> EpochLoader:
         stride=int(max(detector.stride)),
         task="detect",
     )
-    return make_loader(dataset, options.batch_size, 0, None, torch.device("cpu"))
+    return make_loader(chosen, options.batch_size, 0, None, torch.device("cpu"))
 
 
 def quantize_onnx(source: Any, target: Any, images: Any, prepare: Callable[[Any], Any], prefix: str = "") -> str:

@@ -208,13 +208,16 @@ def _check(detector: Any, made: Path, path: Path, options: Namespace, int8: Any)
         drop = int8.measure_drop(made)
         if drop.drop > options.max_drop:
             raise RunFailed(f"{path}: not written, because 8 bits cost more than --max-drop {options.max_drop}: {drop}")
-        LOGGER.info(f"{path}: {drop}; {parity.matched} of {parity.detections} detections match")
+        LOGGER.info(f"{path}: {drop}; {parity.matches}")
         return
     if not parity.holds:
         raise RunFailed(f"{path}: not written, because it does not compute the same: {parity}")
     LOGGER.info(f"{path}: {parity}")
     if options.nms and not parity.detections:
-        LOGGER.warning(f"{path}: the model finds nothing in the sample images, so only its running was checked")
+        LOGGER.warning(
+            f"{path}: only its running was checked, because no box of the sample images reaches confidence "
+            f"{CONF_THRES}: train longer, or export without --nms, where raw boxes are compared"
+        )
 
 
 def open_file(path: Path, device: str = "") -> Backend:

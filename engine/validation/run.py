@@ -9,8 +9,7 @@ from engine.cli.parser import options_from
 from engine.cli.run_folder import DIGITS_WEIGHTS, run_folder
 from engine.cli.val_flags import val_parser
 from engine.datasets.record_dataset import describe
-from engine.datasets.splits import data_name, load_data
-from engine.errors import UsageError
+from engine.datasets.splits import check_classes, data_name, load_data
 from engine.model_loading import load_weights
 from engine.ops.windows import Slicing
 from engine.runtime.devices import check_device, check_runtime
@@ -70,7 +69,8 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     check_runtime(model, options.device, options.half, options.dnn)
     options.imgsz = exported_size(model, options.imgsz) if isinstance(model, str) else size_of(model, options.imgsz)
     names, splits = load_data(options.data, (split,), options.data_root, options.download, options.single_cls)
-    _check_classes(model, names, options)
+    if not options.single_cls:
+        check_classes(options.weights, getattr(model, "names", None), options.data, names)
     info = describe(names, splits, options.single_cls)
     if not isinstance(model, str):
         check_channels(model.yaml.get("channels", 3), info["channels"])
@@ -120,21 +120,6 @@ def _on_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _check_classes(model: Any, names: dict[int, str], options: Namespace) -> None:
-    """Refuse to measure a model on classes that it does not know.
-
-    Raises:
-        UsageError: if the numbers of classes differ.
-    """
-    known = getattr(model, "names", None)
-    if known is not None and not options.single_cls and len(known) != len(names):
-        raise UsageError(
-            f"--weights {options.weights} knows {len(known)} classes ({', '.join(list(known.values())[:5])} …), "
-            f"--data {options.data} has {len(names)} ({', '.join(list(names.values())[:5])} …); "
-            "train on that data first, or choose the data that the weights were trained on"
-        )
 
 
 def _category_ids(config: Any, split: str) -> dict[int, int]:

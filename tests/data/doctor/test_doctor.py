@@ -77,6 +77,8 @@ def test_each_fault_is_found_once(faulty: Path) -> None:
     assert "PROBLEM two-splits: 1" in text
     assert "note no-label: 4" in text
     assert f"{len(report.problems)} problems" in text
+    assert "image sizes in pixels: 100×80 (" in text
+    assert "width × height in pixels: 5% " in text
 
 
 def test_the_cleaned_copy_is_clean_and_the_source_untouched(faulty: Path, tmp_path: Path, root: Path) -> None:

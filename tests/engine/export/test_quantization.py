@@ -35,6 +35,7 @@ def test_images_come_from_the_training_split():
         ([], "--int8 needs --data"),
         (["--data", "digits", "--half"], "--half and --int8 exclude each other"),
         (["--data", "nowhere.yaml"], "nowhere.yaml"),
+        (["--data", "bccd"], f"--weights {DIGITS_WEIGHTS} knows 10 classes (0, 1, 2, 3, 4 …), --data bccd has 3"),
     ],
 )
 def test_what_is_missing_is_said(argv, message, tmp_path, capsys):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from engine.backends.base import installed
+from engine.backends.torch import TorchBackend
 from engine.cli.main import main
 from engine.cli.run_folder import DIGITS_WEIGHTS
 from engine.errors import UsageError
@@ -113,6 +114,33 @@ def test_no_number_is_no_parity():
 def test_no_detection_is_called_no_evidence():
     assert str(Parity(0, 0, 0, 0, 0, (1, 1))).endswith("the sample images have no detection to compare")
     assert str(Parity(0, 0, 0, 2, 3, (1, 1))).endswith("2 of 3 detections match")
+
+
+class Faint:
+    """A file of a model that finds nothing: its scores are those of the checkpoint times `factor`."""
+
+    size, batch, finished = (64, 64), 2, False
+
+    def __init__(self, detector, factor):
+        self.run, self.factor = TorchBackend(detector, "cpu"), factor
+
+    def __call__(self, images):
+        output = self.run(images)
+        output[:, 4:] *= self.factor
+        return output
+
+
+def test_a_model_that_finds_nothing_is_compared_by_its_raw_boxes():
+    detector = load_model(DIGITS_WEIGHTS)
+    with torch.no_grad():
+        for layer in detector.model[-1].m:
+            layer.bias.view(3, -1)[:, 4] -= 12  # objectness: scores of e^-12 of theirs, where all but nothing is 1e-3
+    parity = compare_with_checkpoint(detector, Faint(detector, 1), 64)
+    assert parity.holds
+    assert parity.detections == 0
+    assert parity.raw == 2 * 3 * (8 * 8 + 4 * 4 + 2 * 2)
+    assert "504 raw boxes compared, as none reaches confidence 0.05" in str(parity)
+    assert not compare_with_checkpoint(detector, Faint(detector, 0.5), 64).holds
 
 
 def test_samples_are_photographs():
