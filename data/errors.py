@@ -8,6 +8,10 @@ class DataError(ValueError):
     """A data set or its YAML cannot be used; the text is one line that names file, key and remedy."""
 
 
+class NotUtf8Error(DataError):
+    """A text file is in another encoding than UTF-8; whatever else seems wrong about it, this is why."""
+
+
 def guarded(run: Callable[[], int]) -> int:
     """Run a tool and return its exit code: 2, with one line on standard error, where the user's files are at fault."""
     try:

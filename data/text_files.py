@@ -3,7 +3,7 @@
 import codecs
 from pathlib import Path
 
-from data.errors import DataError
+from data.errors import NotUtf8Error
 
 _MARKS = (  # the mark of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -12,6 +12,7 @@ _MARKS = (  # the mark of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_QUOTES = ('""', "''", "“”", "‘’")
 SAVE_AS_UTF8 = "save it as UTF-8"
 
 
@@ -24,12 +25,26 @@ def decode_text(content: bytes, file: Path) -> str:
     """Decode a text file.
 
     Raises:
-        DataError: if it is neither UTF-8 nor what its byte order mark says; the line says what to do.
+        NotUtf8Error: if it is neither UTF-8 nor what its byte order mark says; the line says what to do.
     """
     encoding = declared_encoding(content)
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
         name = encoding.removesuffix("-sig").upper()
-        raise DataError(f"{file}: cannot be read as text: line {line} is not {name}; {SAVE_AS_UTF8}") from None
+        line = line_of(content, error)
+        raise NotUtf8Error(f"{file}: cannot be read as text: line {line} is not {name}; {SAVE_AS_UTF8}") from None
+
+
+def line_of(content: bytes, error: UnicodeDecodeError) -> int:
+    """Return the number of the line, from 1, in which the bytes stand that could not be decoded."""
+    return content.count(b"\n", 0, error.start) + 1
+
+
+def without_quotes(entry: str) -> str:
+    """Return an entry of a list without a comma behind it and quotes around it, as spreadsheets and programs write."""
+    bare = entry.strip().rstrip(",;").strip()
+    for first, last in _QUOTES:
+        if len(bare) > 2 and bare.startswith(first) and bare.endswith(last):
+            return bare[1:-1].strip()
+    return bare

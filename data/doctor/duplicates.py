@@ -71,7 +71,7 @@ def _same_splits(dataset: Dataset, repeats: Repeats) -> set[str]:
     files = {name: {record.path for record in split} for name, split in dataset.splits.items()}
     same = set()
     for first, second in combinations(dataset.splits, 2):
-        if files[first] == files[second] and second not in same:
+        if files[first] and files[first] == files[second] and second not in same:
             same.add(second)
             kind = "same-splits" if "train" not in (first, second) else "two-splits"
             text = f"{first} and {second} are the same {len(files[first])} images"

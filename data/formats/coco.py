@@ -13,6 +13,7 @@ import numpy as np
 from data.config import Source, is_path
 from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
+from data.formats.coco_images import image_folder, image_path
 from data.formats.json_stream import iter_members
 from data.formats.masks import segmentation_box
 from data.formats.yolo import Probe
@@ -42,6 +43,7 @@ class CocoFile:
     difficult: array = field(default_factory=lambda: array("b"))  # VOC's flag, an extra key that our writer adds
     issues: list[Issue] = field(default_factory=list)
     not_kept: Counter[str] = field(default_factory=Counter)
+    faulty_category: str = ""  # what is wrong with the first category that cannot be used
 
 
 def read_json(file: Path) -> CocoFile:
@@ -77,9 +79,12 @@ def find_categories(sources: Sequence[Source]) -> dict[int, str]:
     """
     categories: dict[int, str] = {}
     for file in dict.fromkeys(source.annotations for source in sources if source.annotations):
-        for ident, name in read_json(file).categories.items():
+        content = read_json(file)
+        for ident, name in content.categories.items():
             if categories.setdefault(ident, name) != name:
                 raise DataError(f"{file}: category {ident} is {name!r} here, {categories[ident]!r} in another split")
+        if not content.categories and content.faulty_category:
+            raise DataError(f"{file}: has no usable category: {content.faulty_category}")
     if not categories:
         raise DataError("no categories in the COCO files; write names: in the data YAML")
     return dict(sorted(categories.items()))
@@ -120,7 +125,8 @@ def read_split(
         split.issues += content.issues
         split.not_kept += content.not_kept
         category_ids |= {cls: ident for ident, cls in to_class.items() if cls >= 0}
-        folder = source.path or _image_folder(content, name, root)
+        file_names = [file_name for file_name, _, _ in content.images.values()]
+        folder = source.path or image_folder(content.file, file_names, name, root)
         _add_records(split, content, to_class, folder, probe)
     if not split.records:
         raise DataError(f"{sources[0].annotations}: none of its images was found; write images: FOLDER beside it")
@@ -134,7 +140,7 @@ def _add_records(split: Split, content: CocoFile, to_class: dict[int, int], fold
     ends = np.searchsorted(image_of[order], np.array(list(content.images), dtype=np.int64), "right")
     numbers = np.frombuffer(content.numbers, dtype=np.float64).reshape(-1, 5)
     _report_orphans(content, image_of, split.issues)
-    paths = [_image_path(folder, file_name) for file_name, _, _ in content.images.values()]
+    paths = [image_path(folder, file_name) for file_name, _, _ in content.images.values()]
     all_metadata = probe(paths)
     for index, (ident, (_, width, height)) in enumerate(content.images.items()):
         metadata = all_metadata[index]
@@ -169,6 +175,7 @@ def _read_category(content: CocoFile, entry: dict[str, Any]) -> None:
     ident, name = _id(entry.get("id")), entry.get("name")
     if ident is None or not isinstance(name, str) or not name.strip():
         text = _why_no_id(entry.get("id"), "id and name")
+        content.faulty_category = content.faulty_category or text
         content.issues.append(Issue(content.file, _shown(entry.get("id")), "bad-entry", text, "dropped"))
     else:
         content.categories[ident] = name.strip()
@@ -237,36 +244,6 @@ def _check_size(
         issues.append(Issue(file, ident, "size-mismatch", text, "the image's own size used"))
 
 
-def _image_folder(content: CocoFile, split: str, root: Path) -> Path:
-    """Return where the images of a JSON file lie, judged by the first few of them."""
-    sample = [name for name, _, _ in list(content.images.values())[:20]]
-    stem = content.file.stem
-    years = [stem.removeprefix("instances_"), split]
-    bases = [root, root / "images", content.file.parent, content.file.parent / "images", content.file.parent.parent]
-    candidates = [base / part for base in bases for part in ("", *years)]
-    candidates += [content.file.parent.parent / "images" / part for part in ("", *years)]
-    best = max(candidates, key=lambda folder: sum(_image_path(folder, name).is_file() for name in sample))
-    if any(_image_path(best, name).is_file() for name in sample):
-        return best
-    raise DataError(
-        f"{content.file}: its images (first: {sample[0]}) are not in {root}; "
-        f"write {split}: {{images: FOLDER, annotations: {content.file.name}}}"
-    )
-
-
-def _image_path(folder: Path, name: str) -> Path:
-    """Return the path of an image; where there is none as written, `\\` is tried as `/`, as tools on Windows write it.
-
-    Where the name begins with the folder's own name, it is tried beside the folder, too.
-    """
-    path, plain = folder / name, Path(name.replace("\\", "/"))
-    repeated = plain.parts[:1] == (folder.name,)
-    if not ("\\" in name or repeated) or path.is_file():
-        return path
-    beside = folder.parent / plain
-    return beside if repeated and beside.is_file() else folder / plain
-
-
 def _id(value: Any) -> int | None:
     """Return an id as a whole number; some tools write it as text or with a decimal point. None for anything else."""
     if isinstance(value, str) and _WHOLE.fullmatch(value):
@@ -277,9 +254,12 @@ def _id(value: Any) -> int | None:
 
 
 def _why_no_id(ident: Any, needed: str) -> str:
-    if isinstance(ident, str):
-        return f"the id {ident[:40]!r} is text; ids must be whole numbers (in images, annotations and categories)"
-    return f"needs {needed}"
+    if _id(ident) is not None or not isinstance(ident, int | float | str):
+        return f"needs {needed}"
+    if str(ident).strip().lstrip("-").isdecimal():
+        return f"the id {str(ident)[:40]} is too large; ids must be whole numbers of at most 18 digits"
+    what = "text" if isinstance(ident, str) else "no whole number"
+    return f"the id {str(ident)[:40]!r} is {what}; ids must be whole numbers (in images, annotations and categories)"
 
 
 def _number(value: Any) -> float:

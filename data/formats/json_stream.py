@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data.errors import DataError
+from data.errors import DataError, NotUtf8Error
+from data.text_files import SAVE_AS_UTF8, declared_encoding
 
 _CHUNK = 1 << 20  # characters read at a time
 _MAX_VALUE = 64 << 20  # characters of one element; an image-sized uncompressed mask takes 1 million
@@ -26,10 +27,15 @@ def iter_members(file: Path) -> Iterator[tuple[str, Any]]:
         DataError: if it cannot be read, is no JSON object, or one element is absurdly large.
     """
     try:
-        with file.open(encoding="utf-8-sig") as handle:
+        with file.open("rb") as start:
+            encoding = declared_encoding(start.read(4))
+        with file.open(encoding=encoding) as handle:
             yield from _Window(handle, file).members()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read as JSON text: {error}") from None
+    except UnicodeDecodeError:
+        name = encoding.removesuffix("-sig").upper()
+        raise NotUtf8Error(f"{file}: cannot be read as JSON text: it is not {name}; {SAVE_AS_UTF8}") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read as JSON text: {error.strerror}") from None
 
 
 class _Window:

@@ -4,7 +4,7 @@ from itertools import islice
 from pathlib import Path
 
 from data.config import DataConfig, Source
-from data.errors import DataError
+from data.errors import DataError, NotUtf8Error
 from data.formats.label_files import find_label
 from data.formats.voc import find_pairs
 from data.formats.yolo import find_images
@@ -47,9 +47,15 @@ def _like_voc(path: Path) -> bool:
 
 
 def _yolo_labels(source: Source, root: Path, arrays: bool) -> int:
-    """Return how many images of a source have a YOLO label file."""
+    """Return how many images of a source have a YOLO label file.
+
+    Raises:
+        NotUtf8Error: if it is a list in another encoding: nothing can be told of it.
+    """
     try:
         images = find_images(source, root, [], arrays)
+    except NotUtf8Error:
+        raise
     except DataError:
         return 0
     return sum(find_label(image).is_file() for image in islice(images, _SAMPLE))

@@ -20,7 +20,7 @@ from data.formats.voc_xml import parse_xml
 from data.formats.yolo import Probe
 from data.image_files.image_probe import SUFFIXES, probe_all
 from data.records import Issue, Split
-from data.text_files import decode_text
+from data.text_files import decode_text, without_quotes
 
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "img", "")
 
@@ -84,7 +84,8 @@ def find_classes(sources: Sequence[Source]) -> tuple[str, ...]:
     """Return all class names in the XML files of some sources, in alphabetical order.
 
     Raises:
-        DataError: if a file or folder does not exist, or none of the XML files does.
+        DataError: if a file or folder does not exist, none of the XML files does, or one cannot be read and no other
+            names a class.
     """
     names = set()
     ignored: list[Issue] = []
@@ -95,7 +96,11 @@ def find_classes(sources: Sequence[Source]) -> tuple[str, ...]:
         root = parse_xml(xml, ignored)
         if root is not None:
             names |= {_text(item, "name") for item in root.iter("object")}
-    return tuple(sorted(names - {""}))
+    names -= {""}
+    fault = next((issue for issue in ignored if issue.kind == "unreadable-label"), None)
+    if fault is not None and not names:
+        raise DataError(f"{fault.file}: {fault.message} (so no class can be read from the XML files)")
+    return tuple(sorted(names))
 
 
 def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
@@ -242,12 +247,21 @@ def read_ids(file: Path, issues: list[Issue]) -> list[str]:
         without = _without_flag(line)
         if without is not None and (every_line or not _has_xml(annotations, stem)):
             stem = without
+        bare = without_quotes(stem)
+        if bare and bare != stem and not _has_xml(annotations, _without_suffix(stem)):
+            stem = bare
         stem = stem.replace("\\", "/").removeprefix("./")
-        if not is_path(stem + ".xml") or ("/" in stem and not (home / stem).is_file()):
-            issues.append(Issue(file, number, "bad-path", "is not an image id", "line skipped"))
+        listed = is_path(stem + ".xml")
+        if not listed or ("/" in stem and not (home / stem).is_file()):
+            text = f"names {stem}, which is not there" if listed else "is not an image id"
+            issues.append(Issue(file, number, "bad-path", text, "line skipped"))
             continue
-        ids.append(stem[: -len(Path(stem).suffix)] if Path(stem).suffix.lower() in {*SUFFIXES, ".xml"} else stem)
+        ids.append(_without_suffix(stem))
     return ids
+
+
+def _without_suffix(stem: str) -> str:
+    return stem[: -len(Path(stem).suffix)] if Path(stem).suffix.lower() in {*SUFFIXES, ".xml"} else stem
 
 
 def _without_flag(line: str) -> str | None:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from data.config import Source, is_path
-from data.errors import DataError
+from data.errors import DataError, NotUtf8Error
 from data.formats.boxes import make_record
 from data.formats.label_files import find_label, labels_elsewhere
 from data.formats.label_rows import read_labels
 from data.image_files.image_channels import ARRAYS
 from data.image_files.image_probe import SUFFIXES, ImageMetadata, probe_all, sniff
 from data.records import Issue, Split
-from data.text_files import decode_text
+from data.text_files import decode_text, without_quotes
 
 _MAX_LIST = 512 << 20  # bytes of one list of images
 
@@ -156,17 +156,21 @@ def _list_text(file: Path) -> str:
         if b"\0" in content:
             text = ""
         else:
-            raise DataError(f"{error}; expected a folder or a list of image paths") from None
+            raise NotUtf8Error(f"{error}; expected a folder or a list of images") from None
     if content and (b"\0" in content[:4096] and "." not in text):
         raise DataError(f"{file}: is no text file; expected a folder or a list of image paths")
     return text
 
 
 def list_entry(entry: str, file: Path, root: Path) -> Path:
-    """Return the image that a line of a list means; where it does not exist as written, `\\` is tried as `/`."""
-    spellings = [entry, entry.replace("\\", "/")] if "\\" in entry else [entry]
-    tried = []
-    for name in spellings:
+    """Return the image that a line of a list means.
+
+    Where it does not exist as written, it is looked for without quotes and the comma behind it, and with `\\` as `/`.
+    """
+    bare = without_quotes(entry)
+    tried: list[Path] = []
+    spellings = (entry, bare or entry)
+    for name in dict.fromkeys((*spellings, *(name.replace("\\", "/") for name in spellings))):
         tried += [file.parent / name] if name.startswith("./") else [root / name, file.parent / name]
     return next((path for path in tried if path.exists()), tried[0]).absolute()
 

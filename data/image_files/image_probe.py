@@ -190,13 +190,17 @@ def _probe_with_pillow(path: Path, decode: bool, channels: int) -> ImageMetadata
 
 
 def _is_deep(image: Any) -> bool:
-    """Tell whether an image has more than 8 bits a channel, by its header."""
-    return image.mode.startswith(("I", "F")) or any("16" in str(tile[3]) for tile in image.tile[:1])
+    """Tell whether an image may have more than 8 bits a channel, by its header; of JPEG 2000 only decoding tells."""
+    if image.format == "PPM" and isinstance(image.tile[0][3], tuple):
+        return image.tile[0][3][1] > 255  # the greatest value that the header admits
+    if image.format == "JPEG2000" or image.mode.startswith(("I", "F")):
+        return True
+    return any("16" in str(tile[3]) for tile in image.tile[:1])
 
 
 def _has_frames(image: Any) -> bool:
     """Tell whether a file has several images of which one is read; the second of an MPO is for stereo displays only."""
-    return image.format in ("GIF", "PNG", "TIFF", "WEBP") and bool(getattr(image, "is_animated", False))
+    return image.format in ("AVIF", "GIF", "PNG", "TIFF", "WEBP") and bool(getattr(image, "is_animated", False))
 
 
 def _remarks(path: Path, deep: bool, several: bool) -> list[Issue]:

@@ -51,7 +51,7 @@ def export_parser() -> Parser:
         "--study", default=None, metavar="DIR", help="for huggingface: study whose verdicts the model card tells"
     )
     size = "pixels of a side; by default as the checkpoint was trained"
-    parser.add_argument("--imgsz", "--img", "--img-size", type=positive_int, default=None, help=size)
+    parser.add_argument("--imgsz", "--img", "--img-size", nargs="+", type=positive_int, default=None, help=size)
     parser.add_argument(
         "--batch-size", "--batch", type=positive_int, default=1, help="images that the file takes at a time"
     )

@@ -138,7 +138,7 @@ class ExportOptions(ModelOptions, total=False):
     reparameterize: bool
     tolerance: float
     include: Sequence[str]
-    imgsz: int | None
+    imgsz: int | Sequence[int] | None
     batch_size: int
     dynamic: bool
     opset: int | None

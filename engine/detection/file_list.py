@@ -5,12 +5,13 @@ import re
 from pathlib import Path
 
 from data.errors import DataError
-from data.text_files import decode_text
+from data.text_files import decode_text, without_quotes
 from engine.errors import UsageError
 
-VIDEOS = frozenset(
-    ".3g2 .3gp .asf .avi .divx .f4v .flv .gif .ivf .m2ts .m2v .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf .ogv .ts "
-    ".vob .webm .wmv .y4m".split()
+MOTION_JPEG = frozenset({".mjpg", ".mjpeg"})  # files of JPEGs one after the other; addresses with it are cameras
+VIDEOS = MOTION_JPEG | frozenset(
+    ".264 .265 .3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m2ts .m2v .m4v .mkv .mov .mp4 .mpe "
+    ".mpeg .mpg .mts .mxf .nut .ogv .rm .rmvb .swf .ts .vob .webm .wmv .y4m".split()
 )
 LIVE = ("rtsp://", "rtmp://", "tcp://", "udp://")
 WEB = ("http://", "https://")
@@ -23,7 +24,7 @@ def is_live(source: str) -> bool:
     """Tell whether a source is a webcam number, a stream's address or a .streams list."""
     lower = source.lower()
     if lower.startswith(WEB):
-        return suffix_of(lower) not in image_suffixes() | VIDEOS
+        return suffix_of(lower) not in (image_suffixes() | VIDEOS) - MOTION_JPEG
     return source.isnumeric() or lower.startswith(LIVE) or (lower.endswith(".streams") and Path(source).is_file())
 
 
@@ -105,11 +106,12 @@ def _from_list(path: Path) -> list[str]:
 
 
 def _listed(name: str, folder: Path) -> str:
-    """Return the file that a line means: as written, beside the list, or with Windows' `\\` as separator."""
-    if "://" in name or os.path.exists(name):  # noqa: PTH110 - Path.exists raises for names that are too long
-        return name
-    beside = str(folder / name)
-    for other in (name.replace("\\", "/"), str(folder / name.replace("\\", "/"))) if "\\" in name else ():
-        if not os.path.exists(beside) and os.path.exists(other):  # noqa: PTH110 - as above
-            return other
-    return beside
+    """Return the file that a line means: as written or beside the list, without quotes, with Windows' `\\` as `/`."""
+    bare = without_quotes(name) or name
+    if "://" in name:
+        return name if name.lower().startswith((*WEB, *LIVE)) else bare
+    for spelling in dict.fromkeys((name, bare, name.replace("\\", "/"), bare.replace("\\", "/"))):
+        for file in (spelling, str(folder / spelling)):
+            if os.path.exists(file):  # noqa: PTH110 - Path.exists raises for names that are too long
+                return file
+    return str(folder / name)

@@ -12,6 +12,7 @@ _STARTS = {
     b"OggS": "Ogg",
     b"\x06\x0e\x2b\x34\x02\x05\x01\x01": "MXF",
     b".RMF": "RealMedia",
+    b"nut/multimedia container": "NUT",
     b"DKIF": "IVF",
     b"YUV4MPEG2 ": "Y4M",
 }

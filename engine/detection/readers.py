@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data.image_files import image_channels, image_io
-from engine.detection.file_list import VIDEOS, WEB, image_suffixes, suffix_of
+from engine.detection.file_list import MOTION_JPEG, VIDEOS, WEB, image_suffixes, suffix_of
 from engine.detection.frames import FPS_UNKNOWN, Frame, SourceReport
 from engine.detection.media_kind import video_format
 from engine.errors import UsageError
@@ -90,7 +90,7 @@ class FileReader:
             if "://" in file or (suffix in image_suffixes() and suffix != ".gif"):
                 self._videos[file] = suffix in VIDEOS and suffix != ".gif"
             else:
-                inside = video_format(Path(file)) is not None
+                inside = video_format(Path(file)) is not None or suffix in MOTION_JPEG
                 self._videos[file] = inside or (suffix in VIDEOS and suffix != ".gif" and not self._is_image(file))
         return self._videos[file]
 
@@ -121,7 +121,8 @@ class FileReader:
         properties = probe(path, decode=False, channels=self.channels)  # it is decoded below
         for issue in properties.issues:
             if properties.width and issue.kind not in ("exif-rotated", "deep" if self.stretch else ""):
-                self.report.notes.append((file, issue.message))
+                action = "" if issue.action == "used" else f" ({issue.action})"
+                self.report.notes.append((file, issue.message + action))
         if not properties.width:
             self._skip(file, "; ".join(issue.message for issue in properties.issues))
             return None, (0, 0)

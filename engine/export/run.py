@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from argparse import Namespace
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ def run_export(options: Namespace) -> list[Path]:
         raise UsageError(f"--weights {options.weights}: is an exported model already; give the checkpoint")
     _check_together(options)
     stride = int(detector.stride.max())
-    options.imgsz = size_of(detector, None) if options.imgsz is None else options.imgsz
+    options.imgsz = _side(options.imgsz) or size_of(detector, None)
     if options.imgsz % stride:
         raise UsageError(f"--imgsz {options.imgsz} is not a multiple of {stride}; write {_next(options.imgsz, stride)}")
     source = Path(str(options.weights))
@@ -107,6 +108,19 @@ def _check_together(options: Namespace) -> None:
         raise UsageError("--study: is told in the model card of --include huggingface; add that, or leave it out")
     if options.half and options.int8:
         raise UsageError("--half and --int8 exclude each other: choose one")
+
+
+def _side(asked: int | Sequence[int] | None) -> int | None:
+    """Return the side that is asked for: one number, or the same one for height and width as YOLOv5 writes it.
+
+    Raises:
+        UsageError: if height and width differ.
+    """
+    sides = {asked} if isinstance(asked, int) else set(asked or ())
+    if len(sides) > 1:
+        said = " ".join(map(str, asked if isinstance(asked, Sequence) else ()))
+        raise UsageError(f"--imgsz {said}: exported files take squares; give one number, or --dynamic for any size")
+    return sides.pop() if sides else None
 
 
 def export_format(detector: Any, name: str, target: Path, options: Namespace, int8: Any) -> Path:

@@ -180,6 +180,51 @@ def test_backslashes_are_tried_as_separators(coco: Callable[..., dict], tmp_path
     assert [record.path.resolve() for record in load_dataset(content)] == before
 
 
+@pytest.mark.parametrize("start", ["C:\\data\\val\\", "/home/me/data/val/", "../data/media/", "D:/"])
+def test_names_of_another_machine(coco: Callable[..., dict], tmp_path: Path, start: str) -> None:
+    content = coco([annotation()])
+    file = tmp_path / content["val"]
+    text = json.loads(file.read_text(encoding="utf-8"))
+    before = [record.path for record in load_dataset(content)]
+    for entry in text["images"]:
+        entry["file_name"] = start + entry["file_name"]
+    text["images"].append({"id": 8, "file_name": f"{start}c.png"})
+    file.write_text(json.dumps(text), encoding="utf-8")
+    for entry in (content["val"], {"images": "images/val", "annotations": content["val"]}):
+        dataset = load_dataset({**content, "val": entry})
+        assert [record.path for record in dataset] == before
+        assert [(issue.file.name, issue.kind) for issue in dataset.issues] == [("c.png", "missing")]
+
+
+@pytest.mark.parametrize(
+    ("ident", "message"),
+    [
+        ("cat-1", "has no usable category: the id 'cat-1' is text; ids must be whole numbers"),
+        (10**25, "the id 1" + "0" * 25 + " is too large; ids must be whole numbers of at most 18 digits"),
+        ("1" + "0" * 25, "is too large"),
+        (1.5, "the id '1.5' is no whole number"),
+        (None, "needs id and name"),
+    ],
+)
+def test_ids_of_categories_that_cannot_be_used(coco: Callable[..., dict], ident: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load_dataset(coco([annotation()], categories=[{"id": ident, "name": "cat"}]))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "gb18030"])
+def test_encodings_of_the_json(coco: Callable[..., dict], tmp_path: Path, encoding: str) -> None:
+    content = coco([annotation()], categories=[{"id": 18, "name": "细胞"}])
+    text = json.loads((tmp_path / content["val"]).read_text(encoding="utf-8"))
+    (tmp_path / content["val"]).write_bytes(json.dumps(text, ensure_ascii=False).encode(encoding))
+    if encoding == "gb18030":
+        with pytest.raises(
+            DataError, match=r"instances_val\.json: cannot be read as JSON text: it is not UTF-8; save it"
+        ):
+            load_dataset(content)
+    else:
+        assert load_dataset(content).names == {0: "细胞"}
+
+
 @pytest.mark.parametrize("start", ["{}/", "./{}/", "{}\\"])
 def test_a_name_may_begin_with_the_folder_of_the_images(coco: Callable[..., dict], tmp_path: Path, start: str) -> None:
     content = coco([annotation()])

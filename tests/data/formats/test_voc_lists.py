@@ -33,6 +33,16 @@ def test_paths_relative_to_the_list(tmp_path, image, voc_xml, xml_folder):
     assert [issue.kind for issue in dataset.issues] == ["bad-path"]
 
 
+@pytest.mark.parametrize("line", ['"photo 1"', "'photo 1',", '"images\\photo 1.jpg"', "photo 1, ", '"photo 1" 1'])
+def test_quotes_and_commas(tmp_path, image, voc_xml, line):
+    image(tmp_path / "images" / "photo 1.jpg")
+    voc_xml(tmp_path / "Annotations" / "photo 1.xml", [("cat", 1, 2, 30, 40)])
+    (tmp_path / "train.txt").write_text(f"{line}\n")
+    dataset = load_dataset({"path": str(tmp_path), "train": "train.txt", "format": "voc"})
+    assert [(record.path.stem, len(record)) for record in dataset] == [("photo 1", 1)]
+    assert not dataset.issues
+
+
 def test_where_xml_was_looked_for_is_said(tmp_path, image):
     for name in ("train", "val"):
         image(tmp_path / f"{name}.jpg")

@@ -197,6 +197,25 @@ def test_a_backslash_in_a_name_that_exists_stays(tmp_path: Path, image: Callable
     assert [record.path.name for record in dataset] == ["a\\b.png"]
 
 
+@pytest.mark.parametrize(
+    "line", ['"images/a.png"', "'images/a.png',", "images/a.png, ", '"images\\a.png";', "“./images/a.png”"]
+)
+def test_quotes_and_commas_in_a_list(tmp_path: Path, image: Callable[..., Path], line: str) -> None:
+    image(tmp_path / "images" / "a.png")
+    (tmp_path / "train.txt").write_text(f"{line}\n", encoding="utf-8")
+    dataset = load_dataset({"path": str(tmp_path), "train": "train.txt", "names": ["x"]})
+    assert [record.path for record in dataset] == [tmp_path / "images" / "a.png"]
+
+
+@pytest.mark.parametrize("name", ["'a'.png", "a.png,", ","])
+def test_quotes_and_commas_of_a_name_that_exists_stay(tmp_path: Path, image: Callable[..., Path], name: str) -> None:
+    image(tmp_path / "a.png").rename(tmp_path / name)
+    image(tmp_path / "a.png")
+    (tmp_path / "train.txt").write_text(f"{name}\n", encoding="utf-8")
+    dataset = load_dataset({"path": str(tmp_path), "train": "train.txt", "names": ["x"]})
+    assert [record.path.name for record in dataset] == [name]
+
+
 def test_a_list_in_another_encoding_names_the_cause(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_bytes("images/细胞.jpg\n".encode("gbk"))
     with pytest.raises(DataError, match=r"line 1 is not UTF-8; save it as UTF-8"):

@@ -13,12 +13,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from data import load_dataset
 from data.image_files import image_io
 from data.image_files.image_probe import probe, probe_all, proper_suffix, sniff
 
+AVIF = pytest.param(
+    "AVIF",
+    marks=pytest.mark.skipif(
+        not (features.check("avif") and cv2.haveImageWriter("x.avif")), reason="this Pillow or OpenCV has no AVIF"
+    ),
+)
 UNPACKED = [cv2.IMWRITE_TIFF_COMPRESSION, 1]  # older OpenCV packs floats with loss
 
 
@@ -265,7 +271,25 @@ def test_an_image_of_16_bits_that_is_seen_dark_is_noted(tmp_path: Path, suffix: 
         assert f"at most {high >> 8} of 255" in metadata.issues[0].message
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "jp2", "ppm"])
+def test_a_dark_image_in_colour_is_noted(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x.{suffix}"
+    values = np.random.default_rng(0).integers(0, 200, (64, 96, 3), np.uint8)
+    assert cv2.imwrite(str(path), values)
+    assert not probe(path).issues
+    assert cv2.imwrite(str(path), values.astype(np.uint16) * 14)  # up to 2786; a lossy format adds a little
+    assert [issue.kind for issue in probe(path).issues] == ["deep"]
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("P5", 1), ("P6", 3)])
+def test_12_bits_in_a_portable_map_are_noted(tmp_path: Path, kind: str, channels: int) -> None:
+    path = tmp_path / f"x.{'pgm' if channels == 1 else 'ppm'}"
+    path.write_bytes(f"{kind}\n8 4\n4095\n".encode() + np.full(32 * channels, 4095, ">u2").tobytes())
+    assert [issue.kind for issue in probe(path).issues] == ["deep"]
+    assert "up to 4095" in probe(path).issues[0].message
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP", AVIF])
 def test_several_frames_in_an_image_are_noted(tmp_path: Path, kind: str) -> None:
     frames = [Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (0, 90, 200)]
     path = tmp_path / f"x.{kind.lower()}"

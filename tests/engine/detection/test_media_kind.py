@@ -32,7 +32,7 @@ def gif(path: Path, frames: int) -> Path:
 @pytest.mark.parametrize(
     ("suffix", "codec", "name"),
     [("avi", "MJPG", "AVI"), ("mp4", "mp4v", "MP4"), ("mkv", "MJPG", "Matroska"), ("flv", "FLV1", "FLV"),
-     ("ts", "MPG2", "MPEG-TS"), ("mov", "mp4v", "MP4")],
+     ("ts", "MPG2", "MPEG-TS"), ("mov", "mp4v", "MP4"), ("nut", "mp4v", "NUT")],
 )  # fmt: skip
 def test_containers_are_recognised_whatever_their_names(tmp_path: Path, suffix: str, codec: str, name: str) -> None:
     path = film(tmp_path / f"film.{suffix}", codec)
@@ -50,6 +50,20 @@ def test_a_gif_is_a_video_where_it_has_several_frames(tmp_path: Path, frames: in
     reader = open_source(str(gif(tmp_path / "a.gif", frames)))
     seen = [frame.kind for _, _, frames in reader for frame in frames]
     assert seen == [kind] * frames
+
+
+def test_jpegs_one_after_the_other_are_a_video_where_the_name_says_so(tmp_path: Path) -> None:
+    reader = open_source(str(film(tmp_path / "film.mjpg", "MJPG")))
+    assert [frame.kind for _, _, frames in reader for frame in frames] == ["video"] * FRAMES
+    assert not reader.report.notes
+
+
+def test_that_only_the_first_frame_of_an_animation_is_looked_at_is_said(tmp_path: Path) -> None:
+    images = [Image.fromarray(np.full((24, 32, 3), 40 * number, np.uint8)) for number in range(3)]
+    images[0].save(tmp_path / "a.png", save_all=True, append_images=images[1:])
+    reader = open_source(str(tmp_path))
+    assert [frame.kind for _, _, frames in reader for frame in frames] == ["image"]
+    assert reader.report.notes == [(str(tmp_path / "a.png"), "holds several frames or pages (the first used)")]
 
 
 def test_an_image_called_a_video_is_an_image(tmp_path: Path) -> None:

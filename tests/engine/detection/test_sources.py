@@ -59,7 +59,9 @@ def test_a_name_with_glob_characters_that_exists_is_a_file(tmp_path):
     assert list_files(str(path)) == [str(path)]
 
 
-@pytest.mark.parametrize("source", ["0", "1", "rtsp://camera/1", "RTMP://x", "tcp://1.2.3.4", "http://camera/live"])
+@pytest.mark.parametrize(
+    "source", ["0", "1", "rtsp://camera/1", "RTMP://x", "tcp://1.2.3.4", "http://camera/live", "http://camera/a.mjpg"]
+)
 def test_live_sources(source):
     assert is_live(source)
 
@@ -247,6 +249,9 @@ def test_a_list_that_windows_wrote(tmp_path):
     assert cv2.imwrite(str(tmp_path / "pics" / "a.png"), np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "list.txt").write_text("pics\\a.png\r\n", encoding="utf-16")
     assert list_files(str(tmp_path / "list.txt")) == [str(tmp_path / "pics" / "a.png")]
+    (tmp_path / "quoted.txt").write_text("\"pics\\a.png\",\n'pics/a.png'\npics/b.png,\n", encoding="utf-8")
+    found = str(tmp_path / "pics" / "a.png")
+    assert list_files(str(tmp_path / "quoted.txt")) == [found, found, str(tmp_path / "pics/b.png,")]
     (tmp_path / "gbk.txt").write_bytes("细胞.png\n".encode("gbk"))
     with pytest.raises(UsageError, match="line 1 is not UTF-8; save it as UTF-8"):
         list_files(str(tmp_path / "gbk.txt"))

@@ -48,6 +48,11 @@ def test_onnx(weights: Path, tmp_path: Path) -> None:
         ([], "--weights is missing"),
         (["--weights", "{weights}"], "nothing to write"),
         (["--weights", "{weights}", "--reparameterize", "--imgsz", "100"], "not a multiple of 32; write 128"),
+        (["--weights", "{weights}", "--reparameterize", "--imgsz", "100", "100"], "not a multiple of 32; write 128"),
+        (
+            ["--weights", "{weights}", "--reparameterize", "--imgsz", "64", "96"],
+            "--imgsz 64 96: exported files take sq",
+        ),
         (["--weights", "missing.pt", "--reparameterize"], "missing.pt"),
         (["--weights", "{weights}", "--include", "word"], "invalid choice: 'word'"),
     ],
