@@ -34,7 +34,7 @@ class Tested:
         advantage: mean effect of the best minus that of the random ones, by seed, as an interval.
         p: of that, two-sided.
         detectable: smallest advantage that so many seeds call in 80 % of studies; NaN with one seed.
-        correlation: of scan scores and measured effects, by ranks.
+        correlation: of the scan's order and measured effects, by ranks.
         low, high: its 95 % interval; NaN with too few candidates.
         detectable_correlation: smallest that so many candidates call in 80 % of studies.
         candidates: how many took part.
@@ -119,7 +119,7 @@ def judge(effects: Mapping[str, Mapping[int, float]], scores: Mapping[str, float
 
     Args:
         effects: variant → seed → metric minus the baseline's with that seed; names begin with best or random.
-        scores: variant → the scan's.
+        scores: variant → what the scan orders by, more is better.
 
     Raises:
         UsageError: if there is no seed that a best and a random variant have both.
@@ -208,13 +208,18 @@ def write_confirmation(
     Returns:
         The same in short.
     """
-    tested = judge(effects, {name: picked[name].score for name in effects})
+    # Ranks, not scores: these have no common scale with every method, and of successive halving the rung comes first.
+    tested = judge(effects, {name: -picked[name].rank for name in effects})
     lines = sentences(tested, metric)
-    rows = ["| variant | candidate | rank of the scan | score | mean effect, points |", "|---|---|---|---|---|"]
+    head = ("variant", "candidate", "rank of the scan", "score", "mean effect, points", "sd over seeds")
+    rows = [f"| {' | '.join(head)} |", "|---|---|---|---|---|---|"]
     for name, values in effects.items():
         entry = picked[name]
-        mean = 100 * float(np.mean(list(values.values())))
-        rows.append(f"| {name} | {entry.candidate.name} | {entry.rank} | {entry.score:.4g} | {mean:+.2f} |")
+        points = 100 * np.array(list(values.values()))
+        sd = f"{points.std(ddof=1):.2f}" if len(points) > 1 else "–"
+        rows.append(
+            f"| {name} | {entry.candidate.name} | {entry.rank} | {entry.score:.4g} | {points.mean():+.2f} | {sd} |"
+        )
     text = "\n\n".join([f"# Was the scan right? {scan.spec.name}", *lines, "\n".join(rows)])
     write_whole(scan.folder / f"confirm-{len(picked) // 2}.md", f"{text}\n")
     return "\n".join(lines)
@@ -238,9 +243,10 @@ def sentences(tested: Tested, metric: str) -> list[str]:
             f"{100 * tested.detectable:.2f} points would have been seen in 80 % of such studies."
         )
     if not math.isfinite(tested.correlation):
-        return [first, "Scores or effects do not vary, so they have no rank correlation."]
+        return [first, "Ranks or effects do not vary, so they have no rank correlation."]
     second = (
-        f"Rank correlation of score and measured effect over {tested.candidates} candidates: {tested.correlation:+.2f}"
+        f"Rank correlation of the scan's order and measured effects over {tested.candidates} candidates: "
+        f"{tested.correlation:+.2f}"
     )
     if not math.isfinite(tested.low):
         return [first, f"{second}; so few candidates have no interval, take --confirm 3 or more."]

@@ -154,25 +154,56 @@ def _size(spec: ScanSpec, stride: int) -> int:
 
 
 def _images(spec: ScanSpec, dataset: Dataset, model: Detector) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return images of the train split, those with objects first, letterboxed, not augmented, and their targets."""
+    """Return images of the train split, those with objects first, and their targets."""
     options = train_options(spec.train, spec.file)
     records = dataset["train"].records
     order = np.random.default_rng(seed_of("images", spec.seed)).permutation(len(records))
     chosen = sorted(order, key=lambda number: not len(records[number]))[: spec.images]
     stride = max(int(model.stride.max()), STRIDE)
+    reading = {name: options[name] for name in ("stretch", "reduced_decode", "single_cls")}
+    return read_images(dataset, "train", sorted(chosen), _size(spec, stride), stride, **reading)
+
+
+def read_images(
+    dataset: Dataset,
+    split: str,
+    numbers: Sequence[int],
+    size: int,
+    stride: int = STRIDE,
+    *,
+    stretch: bool = False,
+    reduced_decode: bool = False,
+    single_cls: bool = False,
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Read images of a split, letterboxed, not augmented, and their targets.
+
+    Args:
+        dataset: with that split.
+        split: of it.
+        numbers: of the images within the split.
+        size: of the square that they are put in, pixels.
+        stride: of the detector.
+        stretch: fill the square whatever the image's shape.
+        reduced_decode: decode large JPEGs at a part of their size.
+        single_cls: let all classes be one.
+
+    Returns:
+        (n, 3, size, size) float in 0–1, and of each image rows (class, x, y, w, h), centre form in 0–1.
+    """
+    records = dataset[split].records
     served = RecordDataset(
-        [records[number] for number in sorted(chosen)],
-        stretch=options["stretch"],
-        reduced_decode=options["reduced_decode"],
-        data=describe(dataset.names, dataset.splits, options["single_cls"]),
-        imgsz=_size(spec, stride),
+        [records[number] for number in numbers],
+        stretch=stretch,
+        reduced_decode=reduced_decode,
+        data=describe(dataset.names, dataset.splits, single_cls),
+        imgsz=size,
         augment=False,
         hyp=get_cfg(),
         rect=False,
         batch_size=1,
         stride=stride,
         pad=0.0,
-        single_cls=options["single_cls"],
+        single_cls=single_cls,
         task="detect",
     )
     samples = [served[number] for number in range(len(served))]

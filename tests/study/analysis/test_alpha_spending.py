@@ -31,7 +31,7 @@ def test_levels_are_what_lan_and_demets_spend() -> None:
 
 def test_false_claims_over_three_looks_and_the_price_in_power() -> None:
     draw = np.random.default_rng(0)
-    # skewed differences of mean 0 and standard deviation 1, as those of runs are
+    # differences of two skewed runs, of mean 0 and standard deviation 1
     noise = (draw.gamma(4.0, size=(40_000, 15)) - draw.gamma(4.0, size=(40_000, 15))) / 8**0.5
     assert 0.03 <= np.mean(calls(noise) > 0) <= 0.05
     naive = [stats.ttest_1samp(noise[:, :n], 0.0, axis=1).pvalue < 0.05 for n in (5, 10, 15)]
@@ -40,6 +40,18 @@ def test_false_claims_over_three_looks_and_the_price_in_power() -> None:
     grown = np.mean(calls(shifted) > 0)
     fixed = np.mean(stats.ttest_1samp(shifted, 0.0, axis=1).pvalue < 0.05)
     assert fixed - 0.06 <= grown <= fixed
+
+
+@pytest.mark.parametrize(
+    ("effect", "grown", "fixed", "seeds"), [(0.4, 0.28, 0.32, 14.5), (0.8, 0.78, 0.82, 12.9), (1.0, 0.92, 0.94, 11.9)]
+)
+def test_the_price_is_the_one_that_the_documents_name(effect: float, grown: float, fixed: float, seeds: float) -> None:
+    draw = np.random.default_rng(2)
+    values = (draw.gamma(4.0, size=(10_000, 15)) - draw.gamma(4.0, size=(10_000, 15))) / 8**0.5 + effect
+    called = calls(values)
+    assert np.mean(called > 0) == pytest.approx(grown, abs=0.015)
+    assert np.mean(stats.ttest_1samp(values, 0.0, axis=1).pvalue < 0.05) == pytest.approx(fixed, abs=0.015)
+    assert np.take([15, 5, 10, 15], called).mean() == pytest.approx(seeds, abs=0.15)
 
 
 def test_the_rule_is_the_simulated_one() -> None:

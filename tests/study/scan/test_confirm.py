@@ -1,6 +1,7 @@
 """The study that tests a scan: who takes part, and what is concluded."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from study.scan.confirm import (
     judge,
     rank_correlation,
     sentences,
+    write_confirmation,
 )
 
 
@@ -66,3 +68,19 @@ def test_runs_that_learned_nothing_say_nothing() -> None:
     nothing = {name: {1: 0.0, 2: 0.0} for name in ("best1", "random1")}
     (said,) = sentences(judge(nothing, {"best1": 2.0, "random1": 1.0}), "AP")
     assert "says nothing of the scan" in said
+
+
+def test_the_order_of_the_scan_counts_where_its_scores_have_no_common_scale(tmp_path: Path) -> None:
+    """Method `gradient` orders by score / error: here the scores fall where the effects rise, and the ranks do not."""
+    names = ("best1", "best2", "random1", "random2", "random3")
+    picked: dict[str, Any] = {
+        name: SimpleNamespace(candidate=SimpleNamespace(name=f"SE@{n}"), rank=n + 1, score=float(n))
+        for n, name in enumerate(names)
+    }
+    effects = {name: {1: 0.04 - 0.01 * n, 2: 0.06 - 0.01 * n} for n, name in enumerate(names)}
+    scan: Any = SimpleNamespace(folder=tmp_path, spec=SimpleNamespace(name="mine"))
+    said = write_confirmation(scan, picked, effects, "AP")
+    assert "the scan's order and measured effects over 5 candidates: +1.00" in said
+    (report,) = tmp_path.glob("confirm-*.md")
+    # mean of 4 and 6 points, and their standard deviation, the square root of 2
+    assert "| best1 | SE@0 | 1 | 0 | +5.00 | 1.41 |" in report.read_text()
