@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.site_hooks import on_page_markdown, without_outside_links
+from scripts.site_hooks import join_chinese_lines, on_page_markdown, without_outside_links
 
 # Pages of one language: the glossary has both in one table.
 ONE_LANGUAGE = {"glossary"}
@@ -76,6 +76,21 @@ def test_the_link_to_the_other_language_is_left_to_the_sites_switch():
             src_uri = "install.zh.md"
 
     assert on_page_markdown("# A\n\n[English](install.md)\n\nText\n", Page) == "# A\n\nText\n"
+
+
+def test_chinese_lines_are_joined_where_a_browser_would_show_a_space():
+    broken = "# 标题\n正文，\n接着\n写 a\n下一行\n\n- 条目\n  缩进\n- 条目\n\n```\n甲\n乙\n```\n"
+    joined = "# 标题\n正文，接着写 a\n下一行\n\n- 条目\n  缩进\n- 条目\n\n```\n甲\n乙\n```\n"
+    assert join_chinese_lines(broken) == joined
+
+
+def test_diagrams_keep_the_size_of_their_text():
+    class Page:
+        class file:
+            src_uri = "placement.md"
+
+    text = on_page_markdown("```mermaid\nflowchart LR\n  a --> b\n```\n", Page)
+    assert re.fullmatch(r"```mermaid\n%%\{init: .*\"useMaxWidth\": false.*\}%%\nflowchart LR\n  a --> b\n```\n", text)
 
 
 @pytest.mark.skipif(find_spec("mkdocs") is None, reason="the site's tools are in requirements-docs.txt")

@@ -59,7 +59,7 @@ SCAN = {
     "steps": 2,
     "latency": 1,
     "mechanisms": ["SE"],
-    "places": ["neck.P3", "neck.P4", "neck.P5", "4", "6"],
+    "places": ["neck.P3", "neck.P4", "neck.P5", "4", "6", "8"],  # --confirm 3 takes half of the candidates
 }
 
 
