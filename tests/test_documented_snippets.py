@@ -133,6 +133,17 @@ def test_specs_of_studies_and_scans_are_read(page, tmp_path):
     assert read_study(tmp_path / "d.yaml").datasets == ("bccd", "digits")
 
 
+@pytest.mark.parametrize("page", both("training"))
+def test_a_study_of_hyperparameters_has_a_variant_for_each_file(page, tmp_path):
+    lay_out(tmp_path)
+    write_text(tmp_path / "my-data.yaml", snippet("docs/own-data.md", "my-data.yaml"))
+    write_text(tmp_path / "my-hyp.yaml", (ROOT / "cfg/hyp/v5-low.yaml").read_text(encoding="utf-8"))
+    write_text(tmp_path / "hyp-study.yaml", snippet(page, "hyp-study.yaml"))
+    variants = read_study(tmp_path / "hyp-study.yaml").variants
+    assert [variant.name for variant in variants] == ["baseline", "stronger", "mine"]
+    assert [Path(variant.train["hyp"]).stem for variant in variants[1:]] == ["v5-med", "my-hyp"]
+
+
 def spans(page: str, heading: int) -> list[list[list[str]]]:
     """Return the code in each cell of a table: of the part below a heading of second order, counted from 0."""
     part = (ROOT / page).read_text(encoding="utf-8").split("\n## ")[heading + 1]
