@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from data import load_dataset
+from engine.training.hyperparameters import ANCHORS
 from models import build_model
 from study.execute import cost, expected_time
 from study.plan.plan import Plan
@@ -46,7 +47,7 @@ def planned_lines(plan: Plan, epochs: Mapping[str, int], seconds: Mapping[str, f
     total, once = 0.0, _probe_runs(plan)
     for name, (parameters, flops) in counts.items():
         options = plan.options_of(name)
-        composed = expected_time.images_composed(options, hyp_content(options["hyp"]))
+        composed = expected_time.images_composed(options, hyp_content(options["hyp"] or ANCHORS))
         look = expected_time.look_seconds(seconds[name], plan.sizes)
         each = expected_time.run_seconds(once, epochs[name], seconds[name], look, plan.sizes, plan.split, composed)
         total += each * len(plan.spec.seeds)

@@ -75,7 +75,7 @@ class TrainOptions(ModelOptions, RunOptions, total=False):
     attention_lr: float
     strict_transfer: bool
     transfer_report: str | Path | None
-    hyp: str | Path
+    hyp: str | Path | None
     epochs: int
     batch_size: int
     imgsz: int

@@ -66,7 +66,12 @@ def train_parser() -> Parser:
         "--transfer-report", default=None, metavar="FILE", help="write what became of every tensor, as JSON"
     )
     group = parser.add_argument_group("training")
-    group.add_argument("--hyp", default="v5-low", metavar="YAML", help="hyperparameters: a file, or a name in cfg/hyp/")
+    group.add_argument(
+        "--hyp",
+        default=None,
+        metavar="YAML",
+        help="hyperparameters: a file, or a name in cfg/hyp/ (default: v5-low; for heads of ultralytics: ultralytics)",
+    )
     group.add_argument(
         "--epochs", type=positive_int, default=100, help="passes over the training images; with --resume: more of them"
     )

@@ -1,10 +1,12 @@
 """Read hyperparameter files: which keys go to the engine, which to the loss, and how the loss gains are scaled."""
 
 import math
+from argparse import Namespace
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from data.folders import ROOT
 from engine.errors import UsageError
@@ -24,6 +26,9 @@ ORIGINAL_NAMES = {  # of the same files in YOLOv5 v7.0 and in YOLOv7
     "hyp.scratch.p6": "v7-p6",
     "hyp.scratch.tiny": "v7-tiny",
 }
+ANCHORS, ANCHOR_FREE = DEFAULTS = ("v5-low", "ultralytics")  # files where --hyp names none, by the kind of head
+GAINS = frozenset({"box", "cls", "dfl"})  # of the losses of ultralytics' heads, which read them from its settings
+ANCHOR_LOSS_KEYS = frozenset({"obj", "obj_pw", "cls_pw", "anchor_t", "fl_gamma"})
 UNUSED_KEYS = frozenset({"iou_t"})  # stands in YOLOv5's files, read by neither YOLOv5 nor this program
 
 
@@ -56,12 +61,29 @@ def find(name: str) -> Path:
     raise UsageError(f"--hyp {name}: no such file, and no such name in {FOLDER} (there: {shipped})")
 
 
+def chosen(options: Namespace, model: Any) -> Hyp:
+    """Read the file that --hyp names, or the one that suits the model's head, which the options name from then on.
+
+    Args:
+        options: train.py's.
+        model: a Detector.
+
+    Raises:
+        UsageError: as `read`; if the head's loss knows no label smoothing.
+    """
+    loss_keys = set(model.hyp) - {"label_smoothing"}
+    if not loss_keys and options.label_smoothing:
+        raise UsageError("--label-smoothing: the losses of ultralytics' heads have none; leave it out")
+    options.hyp = options.hyp or (ANCHORS if loss_keys else ANCHOR_FREE)
+    return read(options.hyp, loss_keys)
+
+
 def read(name: str, loss_keys: Collection[str]) -> Hyp:
     """Read a hyperparameter file.
 
     Args:
         name: path, or a name in cfg/hyp such as "v5-low".
-        loss_keys: keys that the model's loss takes.
+        loss_keys: keys that the model's own loss takes; none for ultralytics' heads.
 
     Raises:
         UsageError: if the file is missing, names an unknown key, or a value is no finite number.
@@ -73,15 +95,30 @@ def read(name: str, loss_keys: Collection[str]) -> Hyp:
     content = read_yaml(path, "'lr0: 0.01'")
     for key, value in content.items():
         _check(path, key, value, loss_keys)
+    engine_keys = _engine_keys(loss_keys)
     return Hyp(
-        engine={key: value for key, value in content.items() if key in ENGINE_KEYS},
+        engine={key: value for key, value in content.items() if key in engine_keys},
         loss={key: float(value) for key, value in content.items() if key in loss_keys},
     )
 
 
+def _engine_keys(loss_keys: Collection[str]) -> frozenset[str]:
+    return ENGINE_KEYS if loss_keys else ENGINE_KEYS | GAINS
+
+
 def _check(path: Path, key: object, value: object, loss_keys: Collection[str]) -> None:
-    known = ENGINE_KEYS | set(loss_keys) | UNUSED_KEYS
+    known = _engine_keys(loss_keys) | set(loss_keys) | UNUSED_KEYS
     if key not in known:
+        if not loss_keys and key in ANCHOR_LOSS_KEYS:
+            raise UsageError(
+                f"{path}: {key!r} belongs to YOLOv5's and YOLOv7's losses, and its 'box' has another scale; for a head "
+                f"of ultralytics leave --hyp out, or write --hyp {ANCHOR_FREE} or a copy of that file"
+            )
+        if loss_keys and key == "dfl":
+            raise UsageError(
+                f"{path}: 'dfl' belongs to the losses of ultralytics' heads, and its 'box' has another scale; for this "
+                f"model leave --hyp out, or write --hyp {ANCHORS} or a copy of that file"
+            )
         if key == "anchors":
             raise UsageError(
                 f"{path}: 'anchors' belongs into the model YAML (autoanchor replaces them when they fit badly)"

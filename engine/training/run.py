@@ -93,13 +93,13 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
     with distributed.in_turn(here):
         start = read_start(options) if resume_from is None else None
         if start is not None:  # what takes no time to find out, before the data are read
-            hyperparameters.find(options.hyp)
+            hyperparameters.find(options.hyp or hyperparameters.ANCHORS)
             check_frozen(start.spec, frozen_rows(options.freeze), options.train_only == "attention")
         names, splits = load_data(options.data, SPLITS, options.data_root, options.download, options.single_cls)
         info = describe(names, splits, options.single_cls)
         model = start_model(options, info, start) if resume_from is None else _continued(resume_from, info)
     options.imgsz = rounded(options.imgsz, int(max(model.stride)))
-    hyp = hyperparameters.read(options.hyp, set(model.hyp) - {"label_smoothing"})
+    hyp = hyperparameters.chosen(options, model)
     fingerprints = _fingerprints(options, info, splits, hyp)
     if resume_from is not None:
         check_unchanged(resume_from, fingerprints, options)

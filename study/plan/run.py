@@ -108,8 +108,15 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def hyp_content(name: str) -> Any:
-    """Return what a hyperparameter file says."""
-    from engine.training.hyperparameters import find
+def hyp_content(name: str | None) -> dict[str, Any]:
+    """Return what a hyperparameter file says.
 
-    return yaml.safe_load(find(name).read_text(encoding="utf-8"))
+    Args:
+        name: as for --hyp; None for what all files say that a training takes where it names none, by file.
+    """
+    from engine.training.hyperparameters import DEFAULTS, find
+
+    if name is None:
+        return {default: hyp_content(default) for default in DEFAULTS}
+    content: dict[str, Any] = yaml.safe_load(find(name).read_text(encoding="utf-8"))
+    return content

@@ -12,7 +12,6 @@ from models.network.attention_inside import places as inner_places
 from models.network.detector import Detector
 from study.scan.candidates import Place, Tap, block_copies
 
-Batch = dict[str, Tensor]
 # (x, g) of every tap of a place: maps (n, C, H, W) and what the loss of each image would have them change, negated.
 Maps = list[tuple[Tensor, Tensor]]
 
@@ -43,8 +42,8 @@ class FrozenDetector:
         other.model.requires_grad_(learning)
         return other
 
-    def batch_of(self, numbers: Sequence[int]) -> Batch:
-        """Return some images as the losses take them.
+    def targets_of(self, numbers: Sequence[int]) -> dict[str, Tensor]:
+        """Return the targets of some images as the losses take them.
 
         Args:
             numbers: of the images.
@@ -52,12 +51,11 @@ class FrozenDetector:
         rows = [self.targets[number] for number in numbers]
         index = torch.cat([torch.full((len(row),), float(place)) for place, row in enumerate(rows)])
         joined = torch.cat(rows)
-        images = self.images[list(numbers)]
-        return {"img": images, "batch_idx": index, "cls": joined[:, :1], "bboxes": joined[:, 1:]}
+        return {"batch_idx": index, "cls": joined[:, :1], "bboxes": joined[:, 1:]}
 
     def loss(self, numbers: Sequence[int]) -> Tensor:
         """Return the mean loss of some images, with whatever stands in the detector at the moment."""
-        total, _ = self.model.loss(self.batch_of(numbers))
+        total, _ = self.model.loss({"img": self.images[list(numbers)], **self.targets_of(numbers)})
         return total.sum() / len(numbers)
 
     def outputs(self, numbers: Sequence[int]) -> Any:
@@ -71,7 +69,7 @@ class FrozenDetector:
             outputs: of some images.
             labels: images whose targets they are held against, one each.
         """
-        total, _ = self.model.loss(self.batch_of(labels), outputs)
+        total, _ = self.model.loss(self.targets_of(labels), outputs)
         return total.sum() / len(labels)
 
     def batches(self, numbers: Sequence[int]) -> Iterator[list[int]]:

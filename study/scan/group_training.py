@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from attention import IdentityStart
 from study.scan.candidates import Candidate
 from study.scan.frozen_detector import FrozenDetector, joined
+from study.scan.kept_layers import KeptLayers
 from study.scan.label_exchange import exchanged_losses
 from study.scan.record import drawing
 
 RATE, DETECTOR_RATE = 0.02, 0.0005  # of Adam: candidates; the detector where it learns too
 PENALTY = 0.001  # of |γ|, as a part of the loss at the start
 NORM = 10.0  # to which gradients are clipped
-TOGETHER = 24  # candidates in one detector
+TOGETHER = 48  # candidates in one detector
 UNIT = 4  # images whose loss is one unit
 
 Trained = dict[Candidate, nn.ModuleList]
@@ -118,24 +119,26 @@ def gates(many: Iterable[nn.ModuleList]) -> list[Tensor]:
 
 @torch.no_grad()
 def losses(
-    host: FrozenDetector,
-    numbers: np.ndarray,
-    placed: Mapping[Candidate, nn.ModuleList],
-    labels: Sequence[Sequence[int]] = (),
+    layers: KeptLayers, placed: Mapping[Candidate, nn.ModuleList], labels: Sequence[Sequence[int]] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return losses with modules in the detector: the mean of every few images, and of all under exchanges of labels.
+    """Return losses with modules in the detector: the mean of every batch, and of all under exchanges of labels.
 
     Args:
-        host: the detector.
-        numbers: of the images.
+        layers: the detector, and the batches.
         placed: what stands in it.
         labels: from `exchanged_labels`.
     """
-    parts = [numbers[start : start + UNIT].tolist() for start in range(0, len(numbers), UNIT)]
-    with host.holding({candidate.place: modules for candidate, modules in placed.items()}):
-        outputs = [host.outputs(part) for part in parts]
-    units = np.array([float(host.loss_of(output, part)) for output, part in zip(outputs, parts, strict=True)])
-    return units, exchanged_losses(host, joined(outputs), labels)
+    host = layers.host
+    modules = {candidate.place: modules for candidate, modules in placed.items()}
+    with host.holding(modules):
+        maps = layers.raw_maps(modules)
+    units = [float(host.loss_of(outputs, numbers)) for outputs, numbers in zip(maps, layers.batches, strict=True)]
+    return np.array(units), exchanged_losses(host, joined(maps), labels)
+
+
+def units_of(numbers: np.ndarray) -> list[list[int]]:
+    """Divide images into units, the batches whose losses are scored."""
+    return [numbers[start : start + UNIT].tolist() for start in range(0, len(numbers), UNIT)]
 
 
 @torch.no_grad()
@@ -144,8 +147,8 @@ def changes(host: FrozenDetector, numbers: np.ndarray, candidate: Candidate, mod
     found: list[float] = []
     watched = nn.ModuleList(_Watch(module) for module in modules)
     with host.holding({candidate.place: watched}):
-        for start in range(0, len(numbers), UNIT):
-            host.loss(numbers[start : start + UNIT].tolist())
+        for unit in units_of(numbers):
+            host.loss(unit)
             found.append(sum(watch.part for watch in watched) / len(watched))  # type: ignore[misc,arg-type]
     return np.array(found)
 

@@ -12,7 +12,7 @@ from study.report.comparison_table import MISSING, Cell, Table
 from study.report.plots import proposals
 from study.report.templating import render
 from study.scan.ranking import Ranked, unbeaten
-from study.scan.run import Scan
+from study.scan.run import CONTROLLED, Scan
 
 SHOWN = 40  # candidates in report.md; the page and scan.csv have all
 SIGNIFICANT = 0.05
@@ -115,7 +115,8 @@ def _candidates(scan: Scan, front: set[str], most: int) -> Table:
     notes = (
         f"Score: {SCORES[scan.spec.method]}; ± its standard error. Ranks: of resampled images. p, labels exchanged: "
         "share of exchanges of labels between images under which the loss would fall as far, at least 0.025. p, plain "
-        "convolutions: that it is no better than such blocks of about its size at its place. Neither p is corrected "
+        f"convolutions, for the first {CONTROLLED}: that it is no better than such blocks of about its size there; "
+        "chosen by their scores, they look a little better than they are. Neither p is corrected "
         f"for {len(scan.ranked)} candidates: without any effect about {SIGNIFICANT * len(scan.ranked):.0f} would lie "
         "below 0.05. Unbeaten: no other candidate is both faster and ranked higher.",
     )

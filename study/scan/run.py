@@ -1,7 +1,8 @@
 """Run a scan: a task for every group of candidates, each kept once it is done, so that a second start goes on."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from study.scan.start import Start, make_start
 Say = Callable[[str], None]
 SCANNING_CODE = ("study.scan.scoring",)
 LEAST_IMAGES = 4
+CONTROLLED = 24  # of the best candidates are compared with plain convolutions
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,11 @@ def run_scan(
     tasks = _Tasks(spec, folder, start, say)
     records = tasks.halving(candidates) if spec.method == "halving" else tasks.score(candidates, "candidates")
     first = tasks.first or records
-    p_plain = _against_plain(tasks, candidates, first) if spec.controls else {}
-    ranked = rank(candidates, records, p_plain, spec.seed, by_error=spec.method in BY_ERROR)
+    by_error = spec.method in BY_ERROR
+    ranked = rank(candidates, records, {}, spec.seed, by_error)
+    if spec.controls:
+        p_plain = _against_plain(tasks, [entry.candidate for entry in ranked[:CONTROLLED]], first)
+        ranked = [replace(entry, p_plain=p_plain.get(entry.candidate.name, math.nan)) for entry in ranked]
     costs = measure(start.frozen, candidates, spec.latency)
     return Scan(spec, folder, start, ranked, costs, left_out)
 

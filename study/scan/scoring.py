@@ -8,7 +8,8 @@ import torch
 from study.scan.candidates import Candidate, Place
 from study.scan.first_order import score_as_started
 from study.scan.frozen_detector import FrozenDetector
-from study.scan.group_training import TOGETHER, changes, groups, losses, train_alone, train_group
+from study.scan.group_training import TOGETHER, changes, groups, losses, train_alone, train_group, units_of
+from study.scan.kept_layers import KeptLayers
 from study.scan.label_exchange import EXCHANGES, exchange_p, exchanged_labels
 from study.scan.record import Record, folds
 
@@ -65,7 +66,8 @@ def score_group(
         scored: dict[str, list[np.ndarray]] = {candidate.name: [] for candidate in group}
         for number, (learned, held) in enumerate(zip(reversed(halves), halves, strict=True)):
             labels = exchanged_labels(held, seed, number) if exchanged else []
-            trained = _trained(frozen, group, method, learned, held, steps, (seed, method, draw, number), labels)
+            label = (seed, method, draw, number)
+            trained = _trained(frozen, group, method, learned, held, steps, label, labels, memory * 2**20)
             for name, scores, gained in trained:
                 scored[name].append(scores)
                 gains[name] = gains[name] + gained if exchanged else gains[name]
@@ -86,20 +88,23 @@ def _trained(
     steps: int,
     label: tuple[object, ...],
     labels: Sequence[Sequence[int]],
+    memory: int,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Train on some images, and yield each candidate's scores on others, and what it gains under exchanged labels."""
+    units = units_of(held)
     if method == "halving":
         _, without = train_alone(frozen, None, learned, steps, *label)
-        base, exchanged = losses(without, held, {}, labels)
+        base, exchanged = losses(KeptLayers(without, units, 0), {}, labels)
         for candidate in group:
             trained, host = train_alone(frozen, candidate, learned, steps, *label)
-            own, other = losses(host, held, trained, labels)
+            own, other = losses(KeptLayers(host, units, 0), trained, labels)
             yield candidate.name, base - own, exchanged - other
         return
     trained, host = train_group(frozen, group, learned, steps, *label, joint=method == "joint")
-    base, exchanged = losses(host, held, {}, labels)
+    layers = KeptLayers(host, units, memory)
+    base, exchanged = losses(layers, {}, labels)
     for candidate, modules in trained.items():
-        own, other = losses(host, held, {candidate: modules}, labels)
+        own, other = losses(layers, {candidate: modules}, labels)
         scores = changes(host, held, candidate, modules) if method == "joint" else base - own
         yield candidate.name, scores, exchanged - other
 

@@ -1,12 +1,15 @@
 """Hyperparameter files."""
 
+from argparse import Namespace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
 from engine.errors import UsageError
-from engine.training.hyperparameters import FOLDER, UNUSED_KEYS, find, read, scaled_loss
+from engine.training.hyperparameters import FOLDER, UNUSED_KEYS, chosen, find, read, scaled_loss
 from models.errors import SpecError
+from models.upstream.training import get_cfg
 
 LOSS = {"box", "cls", "cls_pw", "obj", "obj_pw", "anchor_t", "fl_gamma"}
 # YOLOv5 v7.0 data/hyps: the values in which the three files differ.
@@ -101,3 +104,43 @@ def test_a_file_of_that_name_comes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hyp.scratch-low.yaml").write_text("lr0: 0.5\n")
     assert find("hyp.scratch-low.yaml").resolve() == tmp_path / "hyp.scratch-low.yaml"
+
+
+def test_heads_of_ultralytics_get_the_settings_of_their_authors():
+    hyp = read("ultralytics", ())
+    assert hyp.loss == {}
+    stock = vars(get_cfg())
+    assert hyp.engine == {key: stock[key] for key in hyp.engine}
+    assert {"box", "cls", "dfl", "lr0", "mosaic", "close_mosaic"} <= set(hyp.engine)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss_keys", "message"),
+    [
+        (
+            "v5-low",
+            (),
+            "'cls_pw' belongs to YOLOv5's and YOLOv7's losses, and its 'box' has another scale; for a head of",
+        ),
+        ("v7-tiny", (), "leave --hyp out, or write --hyp ultralytics or a copy of that file"),
+        ("ultralytics", LOSS, "'dfl' belongs to the losses of ultralytics' heads, and its 'box' has another scale"),
+    ],
+)
+def test_a_file_for_another_loss_is_refused(name, loss_keys, message):
+    with pytest.raises(UsageError) as caught:
+        read(name, loss_keys)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_file_is_chosen_by_the_head():
+    for hyp, name in (
+        ({}, "ultralytics"),
+        ({"label_smoothing": 0.0}, "ultralytics"),
+        (dict.fromkeys(LOSS, 1.0), "v5-low"),
+    ):
+        options = Namespace(hyp=None, label_smoothing=0.0)
+        assert chosen(options, SimpleNamespace(hyp=hyp)) == read(name, set(hyp) - {"label_smoothing"})
+        assert options.hyp == name
+    with pytest.raises(UsageError, match="--label-smoothing"):
+        chosen(Namespace(hyp=None, label_smoothing=0.1), SimpleNamespace(hyp={}))

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import yaml
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 
@@ -92,7 +93,7 @@ def test_the_settings_of_a_run_are_yolov5s():
 
 def test_a_hyperparameter_out_of_range_is_the_users_fault():
     with pytest.raises(UsageError, match=r"--hyp v5-low: .*lr0"):
-        _overrides(train_parser().parse_args([]), SimpleNamespace(engine={"lr0": 5.0}))
+        _overrides(train_parser().parse_args(["--hyp", "v5-low"]), SimpleNamespace(engine={"lr0": 5.0}))
 
 
 @pytest.mark.slow
@@ -108,6 +109,17 @@ def test_an_old_table_is_gone_before_ultralytics_removes_it_in_every_process(dat
     monkeypatch.setattr("engine.training.run.DetectorTrainer", made)
     with pytest.raises(InterruptedError):
         train(**options(data, tmp_path, exist_ok=True))
+
+
+def test_a_head_of_ultralytics_trains_with_its_own_gains_and_goes_on(data, tmp_path):
+    more = {"cfg": "ultralytics/yolov8n", "attention": ["SE@neck.P3"], "epochs": 1}
+    trainer = train(**options(data, tmp_path, **more))
+    settings = yaml.safe_load((trainer.save_dir / "args.yaml").read_text())
+    assert (settings["box"], settings["cls"], settings["dfl"], settings["close_mosaic"]) == (7.5, 0.5, 1.5, 10)
+    assert yaml.safe_load((trainer.save_dir / "opt.yaml").read_text())["hyp"] == "ultralytics"
+    again = train(resume=str(trainer.last), epochs=2)
+    assert again.save_dir == trainer.save_dir
+    assert len((trainer.save_dir / "results.csv").read_text().splitlines()) == 3
 
 
 def test_frozen_rows_stay_as_they_are(data, tmp_path):
