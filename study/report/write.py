@@ -169,9 +169,10 @@ def _lead(plan: Plan, results: Results) -> list[str]:
     done = sum(map(len, results.by_variant.values()))
     epochs = sorted(set(plan.epochs.values()))
     length = f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
+    length += " epoch" if length == "1" else " epochs"
     start = f"from {plan.weights.name}" if plan.weights else "from scratch"
     return [
-        f"{len(results.by_variant)} models × {len(plan.spec.seeds)} seeds ({done} runs), {length} epochs each at "
+        f"{len(results.by_variant)} models × {len(plan.spec.seeds)} seeds ({done} runs), {length} each at "
         f"{plan.options['imgsz']} px on {Path(plan.spec.data).stem}, {start}. Runs of one seed share initial values, "
         "order of data and augmentation, so differences are taken seed by seed.",
         *(

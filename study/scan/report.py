@@ -148,7 +148,7 @@ def _heat(score: float | None, most: float) -> Cell:
 def _lead(scan: Scan) -> Sequence[str]:
     spec = scan.spec
     trained = (
-        f"trained for {spec.epochs} epochs first (AP {100 * scan.start.ap:.1f} on val)"
+        f"trained for {spec.epochs} epoch{'s' * (spec.epochs > 1)} first (AP {100 * scan.start.ap:.1f} on val)"
         if scan.start.ap is not None
         else "as it is"
     )
