@@ -12,7 +12,7 @@ _MARKS = (  # the mark of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_QUOTES = ('""', "''", "“”", "‘’")
+_QUOTES = ("\"'“‘", "\"'”’")  # before and behind a name
 SAVE_AS_UTF8 = "save it as UTF-8"
 
 
@@ -44,7 +44,7 @@ def line_of(content: bytes, error: UnicodeDecodeError) -> int:
 def without_quotes(entry: str) -> str:
     """Return an entry of a list without a comma behind it and quotes around it, as spreadsheets and programs write."""
     bare = entry.strip().rstrip(",;").strip()
-    for first, last in _QUOTES:
+    for first, last in zip(*_QUOTES, strict=True):
         if len(bare) > 2 and bare.startswith(first) and bare.endswith(last):
             return bare[1:-1].strip()
     return bare

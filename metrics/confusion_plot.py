@@ -33,8 +33,14 @@ def plot_confusion(
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shown = np.where(cells > 0, cells, np.nan)
-    drawn = axes.imshow(shown, cmap="Blues", vmin=0, vmax=1 if normalized else max(float(cells.max()), 1))
-    figure.colorbar(drawn, ax=axes, shrink=0.8)
+    most = 1 if normalized else max(float(cells.max()), 1)
+    edges = np.arange(len(labels) + 1) - 0.5
+    drawn = axes.pcolormesh(edges, edges, np.ma.masked_invalid(shown), cmap="Blues", vmin=0, vmax=most)  # vectors
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    solids = figure.colorbar(drawn, ax=axes, shrink=0.8).solids
+    if solids is not None:
+        solids.set(rasterized=False, edgecolor="face")
     if few:
         _write_cells(axes, cells, normalized)
     axes.set_xticks(range(len(labels)), labels, rotation=90)
@@ -43,7 +49,8 @@ def plot_confusion(
     axes.set_xlabel("true class")
     axes.set_ylabel("predicted class")
     what = "share of each true class" if normalized else "boxes"
-    axes.set_title(f"confusion matrix, {what}: detections from confidence {confidence:g}, IoU above 0.45")
+    title = f"confusion matrix, {what}\ndetections from confidence {confidence:g}, IoU above 0.45"
+    figure.suptitle(title)  # in the middle of the image, where long names beside the cells do not push it off
     figure.savefig(path, dpi=200 if few else 150)  # of 80 classes, 200 take twice as long and show no more
 
 

@@ -247,9 +247,9 @@ def read_ids(file: Path, issues: list[Issue]) -> list[str]:
         without = _without_flag(line)
         if without is not None and (every_line or not _has_xml(annotations, stem)):
             stem = without
-        bare = without_quotes(stem)
-        if bare and bare != stem and not _has_xml(annotations, _without_suffix(stem)):
-            stem = bare
+        unquoted = without_quotes(stem)
+        if unquoted and unquoted != stem and not _has_xml(annotations, _without_suffix(stem)):
+            stem = unquoted
         stem = stem.replace("\\", "/").removeprefix("./")
         listed = is_path(stem + ".xml")
         if not listed or ("/" in stem and not (home / stem).is_file()):

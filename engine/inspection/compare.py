@@ -15,7 +15,7 @@ from data.text_drawing import font_for, showable
 from engine.cli.detect_flags import detect_parser
 from engine.cli.parser import Parser, fraction, positive_int
 from engine.cli.run_folder import run_folder
-from engine.datasets.splits import load_data
+from engine.datasets.splits import check_classes, load_data
 from engine.detection.annotate import label
 from engine.detection.predictor import Predictor
 from engine.detection.result import FrameDetections
@@ -72,7 +72,7 @@ def compare(options: Namespace) -> dict[str, Any]:
     Raises:
         UsageError: if there is nothing to compare, or the models have other classes.
     """
-    truths = _truths(options)
+    truths, true_names = _truths(options)
     if options.source is None and not truths:
         raise UsageError("--source is missing: name images, or a data set with --data")
     source = options.source or list(truths)
@@ -80,6 +80,8 @@ def compare(options: Namespace) -> dict[str, Any]:
     names = predictors[0].backend.names
     if names != predictors[1].backend.names:
         raise UsageError(f"{options.first} and {options.second} have other classes; compare models of the same")
+    if true_names:
+        check_classes(options.first, names, options.data, true_names)
     channels = [getattr(predictor.backend, "channels", 3) for predictor in predictors]
     if channels[0] != channels[1]:
         read = " and ".join(str(number) for number in channels)
@@ -91,11 +93,15 @@ def compare(options: Namespace) -> dict[str, Any]:
     tally, entries = Tally(names), []
     for number, (before, after) in enumerate(zip(predictors[0].detections(), predictors[1].detections(), strict=True)):
         first, second = boxes_of(before), boxes_of(after)
-        changes = compare_boxes(first, second, truths.get(str(Path(before.frame.path).resolve())))
+        truth = truths.get(str(Path(before.frame.path).resolve()))
+        changes = compare_boxes(first, second, truth)
         tally.add(first, second, changes)
-        entries.append(_entry(number, before, changes))
+        entries.append(_entry(number, before, changes) | ({"truth": truth is not None} if truths else {}))
         _keep_image(folder, entries, options.show, _drawn(before, after, changes))
     _say_skipped(predictors[0], bool(entries))
+    known = sum(entry.get("truth", False) for entry in entries)
+    if truths and known < len(entries):
+        LOGGER.info(f"{known} of {len(entries)} images are among those of --data; of the others no truth is known")
     entries.sort(key=lambda entry: -entry["changes"])
     content = {
         "first": str(options.first),
@@ -139,15 +145,16 @@ def _predictor(options: Namespace, weights: str, source: Any) -> Predictor:
     return predictor
 
 
-def _truths(options: Namespace) -> dict[str, Boxes]:
-    """Return the objects of --data by the image's path."""
+def _truths(options: Namespace) -> tuple[dict[str, Boxes], dict[int, str]]:
+    """Return the objects of --data by the image's path, and class number → name."""
     if options.data is None:
-        return {}
-    _, splits = load_data(options.data, (options.task,), options.data_root, False)
-    return {
+        return {}, {}
+    names, splits = load_data(options.data, (options.task,), options.data_root, False)
+    truths = {
         str(record.path.resolve()): Boxes(record.boxes_xyxy, record.classes, np.ones(len(record.classes)))
         for record in splits[options.task].records
     }
+    return truths, names
 
 
 def boxes_of(detections: FrameDetections) -> Boxes:
@@ -216,17 +223,26 @@ def _drawn(before: FrameDetections, after: FrameDetections, changes: ImageChange
     return np.concatenate((halves[0], np.full((halves[0].shape[0], 8, 3), 255, np.uint8), halves[1]), 1)
 
 
+def short_names(first: str, second: str) -> tuple[str, str]:
+    """Return the names of two models' files, with as many folders as tell them apart: all runs have a best.pt."""
+    parts = [Path(path).absolute().parts for path in (first, second)]
+    used = next((n for n in range(1, min(map(len, parts))) if parts[0][-n:] != parts[1][-n:]), 1)
+    return Path(*parts[0][-used:]).as_posix(), Path(*parts[1][-used:]).as_posix()
+
+
 def _write_page(folder: Path, content: dict[str, Any], shown: list[dict[str, Any]]) -> None:
     from jinja2 import Environment, FileSystemLoader
 
+    first, second = short_names(content["first"], content["second"])
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     page = environment.get_template("compare.html.jinja").render(
-        first=Path(content["first"]).name,
-        second=Path(content["second"]).name,
+        first=first,
+        second=second,
         conf_thres=content["conf_thres"],
         same=SAME_IOU,
         unmoved=UNMOVED_IOU,
         images=len(content["images"]),
+        known=sum(entry.get("truth", False) for entry in content["images"]),
         changed=sum(entry["changes"] > 0 for entry in content["images"]),
         counts=content,
         shown=shown,

@@ -8,7 +8,7 @@ import pytest
 
 from data.digits import make_image
 from engine.inspection.box_changes import Boxes, Tally, compare_boxes
-from engine.inspection.compare import main
+from engine.inspection.compare import main, short_names
 
 
 def boxes(*rows):
@@ -113,6 +113,37 @@ def test_what_cannot_be_compared_is_said(root, images, tmp_path, capsys, caplog)
     save_checkpoint(tmp_path / "grey.pt", content)
     assert main([weights, str(tmp_path / "grey.pt"), "--source", str(images), *argv]) == 2
     assert "read 3 and 1 channels" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [
+        ("a.pt", "b.pt", ("a.pt", "b.pt")),
+        ("runs/a/weights/best.pt", "runs/b/weights/best.pt", ("a/weights/best.pt", "b/weights/best.pt")),
+        ("x/best.pt", "best.pt", ("x/best.pt", "{here}/best.pt")),
+        ("best.pt", "./best.pt", ("best.pt", "best.pt")),
+    ],
+)
+def test_names_tell_two_files_of_one_name_apart(first, second, names, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert short_names(first, second) == tuple(name.format(here=tmp_path.name) for name in names)
+
+
+def test_truth_of_some_images_and_of_other_classes(root, images, tmp_path, capsys, caplog):
+    weights = str(root / "weights" / "yolov5n-digits.pt")
+    (tmp_path / "labelled").mkdir()
+    (images / "0.png").rename(tmp_path / "labelled" / "0.png")
+    (tmp_path / "labelled" / "0.txt").write_text("")
+    for count in (10, 9):
+        names = [str(number) for number in range(count)]
+        (tmp_path / f"{count}.yaml").write_text(f"val: labelled\nnames: {names}\n")
+    argv = ["--source", str(images), str(tmp_path / "labelled"), "--img", "160", "--project", str(tmp_path / "runs")]
+    assert main([weights, weights, *argv, "--data", str(tmp_path / "10.yaml")]) == 0
+    assert "1 of 3 images are among those of --data" in caplog.text
+    entries = json.loads((tmp_path / "runs" / "exp" / "compare.json").read_text())["images"]
+    assert [entry["name"] for entry in entries if entry["truth"]] == ["0.png"]
+    assert main([weights, weights, *argv, "--data", str(tmp_path / "9.yaml")]) == 2
+    assert "knows 10 classes" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
