@@ -10,6 +10,8 @@ from ultralytics.utils import LOGGER
 from ultralytics.utils.metrics import bbox_iou
 from ultralytics.utils.torch_utils import scale_img, time_sync
 
+from models.upstream.pillow_opener import restore_opener
+
 __all__ = [
     "LOGGER",
     "SPPF",
@@ -24,3 +26,5 @@ __all__ = [
     "time_sync",
     "v10Detect",
 ]
+
+restore_opener()

@@ -1,4 +1,7 @@
-"""Every patch of ultralytics, in one place; test_ultralytics_contract.py says what each relies on."""
+"""Every patch of ultralytics, in one place (that of Pillow in pillow_opener.py).
+
+test_ultralytics_contract.py says what each relies on.
+"""
 
 import os
 import sys
@@ -9,16 +12,16 @@ from typing import Any
 
 import torch
 import ultralytics
-from PIL import Image
 from ultralytics.engine import model as model_module
 from ultralytics.engine import trainer as trainer_module
 from ultralytics.engine import validator as validator_module
 from ultralytics.models.yolo.detect import val as detection_module
 from ultralytics.nn import tasks
-from ultralytics.utils import nms, patches, torch_utils
+from ultralytics.utils import nms, torch_utils
 from ultralytics.utils import tqdm as progress_module
 
 from models.upstream import environment
+from models.upstream.pillow_opener import restore_opener
 
 # scripts/try_ultralytics.py puts another release in place, to see what it breaks.
 SUPPORTED = os.environ.get("YOLO_ATTENTION_TRY_ULTRALYTICS") or "8.4.190"
@@ -68,7 +71,7 @@ def apply() -> None:
         module.load_checkpoint = _load_checkpoint
     torch_utils.NUM_THREADS = environment.threads()
     torch.set_num_threads(environment.threads())
-    Image.open = patches._image_open
+    restore_opener()
     trainer_module.print_args = lambda *args, **kwargs: None
     progress_module.is_noninteractive_console = _output_is_kept
     for module in (trainer_module, validator_module):

@@ -1,5 +1,6 @@
 """What ultralytics must look like for our patches and subclasses: says whether another release can be adopted."""
 
+import importlib
 import inspect
 import json
 import os
@@ -19,7 +20,7 @@ from ultralytics.utils.events import events
 from ultralytics.utils.export.onnx import onnx_int8_quantize
 
 from engine.export.quantization import quantize_onnx
-from models.upstream import environment
+from models.upstream import environment, layers
 from models.upstream import patches as ultralytics_patches
 
 
@@ -85,6 +86,12 @@ def test_threads_survive_the_choice_of_a_device():
 def test_pillow_opens_files_itself():
     assert Image.open is patches._image_open
     assert Image.open.__module__ == "PIL.Image"
+
+
+def test_pillow_opens_files_itself_where_only_models_are_built(monkeypatch):
+    monkeypatch.setattr(Image, "open", patches.image_open)
+    importlib.reload(layers)
+    assert Image.open is patches._image_open
 
 
 def test_validator_reads_the_data_set_through_the_name_that_we_swap():
