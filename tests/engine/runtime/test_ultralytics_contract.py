@@ -19,6 +19,7 @@ from ultralytics.utils.callbacks.base import add_integration_callbacks
 from ultralytics.utils.events import events
 from ultralytics.utils.export.onnx import onnx_int8_quantize
 
+import engine.validation.validator  # noqa: F401 - puts our suppression in place
 from engine.export.quantization import quantize_onnx
 from models.upstream import environment, layers
 from models.upstream import patches as ultralytics_patches
