@@ -86,6 +86,8 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     validator.stretch, validator.reduced_decode = options.stretch, options.reduced_decode
     validator.slicing = Slicing.of(options)
     validator.workers = options.workers if _on_gpu() else 0
+    if isinstance(model, str) and not options.single_cls:  # whose names are known when it has been opened
+        validator.add_callback("on_val_batch_start", lambda opened: _check_exported(opened.names, names, options))
     with saved_as_pdf_too(options.pdf):
         validator(model=model)
     if options.task == "speed":
@@ -120,6 +122,16 @@ def _on_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _check_exported(known: dict[int, str], names: dict[int, str], options: Namespace) -> None:
+    """Refuse to measure an exported model on classes that it does not know, unless its file does not name its classes.
+
+    Raises:
+        UsageError: if the numbers of classes differ.
+    """
+    says_nothing = known.get(0) == "class0"  # as ultralytics calls the classes of such a file
+    check_classes(options.weights, None if says_nothing else known, options.data, names)
 
 
 def _category_ids(config: Any, split: str) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from engine.backends.base import installed
 from engine.backends.torch import TorchBackend
 from engine.cli.main import main
 from engine.cli.run_folder import DIGITS_WEIGHTS
+from engine.datasets.splits import load_split
 from engine.errors import UsageError
 from engine.export import run as exporter
 from engine.export.parity import Parity, compare_with_checkpoint, sample_batch
@@ -162,6 +164,19 @@ def test_detect_and_val_take_it(name, tmp_path, monkeypatch):
     ensure(ROOT / "datasets" / "digits")
     assert main("detect", [*argv, "--source", str(ROOT / "datasets/digits/images/test/0000.jpg"), "--save-csv"]) == 0
     assert (tmp_path / "exp" / "predictions.csv").read_text().count("\n") > 1
+
+
+def test_an_exported_file_is_not_measured_on_classes_that_it_does_not_know(tmp_path, capsys):
+    path = export(tmp_path, "onnx")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    shutil.copy(Path(load_split("digits", "test").records[0].path), tmp_path / "images" / "a.jpg")
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    content = {"path": str(tmp_path), "train": "images", "val": "images", "names": ["cat", "dog"]}
+    (tmp_path / "two.yaml").write_text(json.dumps(content))
+    argv = ["--data", str(tmp_path / "two.yaml"), "--imgsz", "160", "--noplots", "--project", str(tmp_path / "runs")]
+    assert main("val", ["--weights", str(path), *argv]) == 2
+    assert f"--weights {path} knows 10 classes (0, 1, 2, 3, 4 …), --data" in capsys.readouterr().err
 
 
 def test_a_fixed_batch_measures_sets_that_it_does_not_divide(tmp_path):
