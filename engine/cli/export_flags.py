@@ -1,5 +1,8 @@
 """Flags of export.py. No heavy imports."""
 
+import argparse
+from typing import Any
+
 from engine.cli.older_flags import EXPORT_V5, EXPORT_V7
 from engine.cli.parser import (
     Parser,
@@ -22,6 +25,14 @@ FORMATS = {
     "tflite": "litert",
 }
 HUGGINGFACE = "huggingface"  # a folder of the checkpoint, not of another runtime
+
+
+class _OneNumber(argparse.Action):
+    """Take height and width that are the same, as YOLOv5 writes them, for the one number that they are."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Set the option: a number, or the numbers where they differ."""
+        setattr(namespace, self.dest, values[0] if len(set(values)) == 1 else values)
 
 
 def export_parser() -> Parser:
@@ -51,7 +62,9 @@ def export_parser() -> Parser:
         "--study", default=None, metavar="DIR", help="for huggingface: study whose verdicts the model card tells"
     )
     size = "pixels of a side; by default as the checkpoint was trained"
-    parser.add_argument("--imgsz", "--img", "--img-size", nargs="+", type=positive_int, default=None, help=size)
+    parser.add_argument(
+        "--imgsz", "--img", "--img-size", nargs="+", type=positive_int, action=_OneNumber, default=None, help=size
+    )
     parser.add_argument(
         "--batch-size", "--batch", type=positive_int, default=1, help="images that the file takes at a time"
     )
