@@ -98,7 +98,8 @@ def write_study(scan: Scan, count: int) -> str:
         "controls": [name for name, entry in picked.items() if name.startswith(BEST) and _has_control(entry)],
         "seeds": [spec.seed + 1 + number for number in range(spec.confirm_seeds)],
         "budget": {"epochs": epochs},
-        "train": dict(spec.train),
+        # Anchors chosen anew would make another detector of weights that were scanned as they are.
+        "train": {**({} if spec.epochs else {"noautoanchor": True}), **spec.train},
     }
     path = scan.folder / f"confirm-{count}.yaml"
     write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

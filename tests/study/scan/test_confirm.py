@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from scipy import stats
 
 from engine.errors import UsageError
+from study.scan import confirm
 from study.scan.confirm import (
     chosen,
     correlation_interval,
@@ -17,6 +19,7 @@ from study.scan.confirm import (
     rank_correlation,
     sentences,
     write_confirmation,
+    write_study,
 )
 
 
@@ -84,3 +87,25 @@ def test_the_order_of_the_scan_counts_where_its_scores_have_no_common_scale(tmp_
     (report,) = tmp_path.glob("confirm-*.md")
     # mean of 4 and 6 points, and their standard deviation, the square root of 2
     assert "| best1 | SE@0 | 1 | 0 | +5.00 | 1.41 |" in report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "train", "expected"),
+    [
+        (0, {"imgsz": 96}, {"imgsz": 96, "noautoanchor": True}),  # the weights as they were scanned
+        (0, {"noautoanchor": False}, {"noautoanchor": False}),
+        (3, {"imgsz": 96}, {"imgsz": 96}),  # its training chose anchors as that of the study does
+    ],
+)
+def test_the_study_trains_the_detector_that_was_scanned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, train: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(confirm, "_has_control", lambda entry: entry.rank == 1)
+    named = {"file": "mine.yaml", "data": "digits", "data_root": None, "cfg": "", "weights": "mine.pt"}
+    spec = SimpleNamespace(**named, epochs=epochs, train=train, seed=4, confirm_epochs=2, confirm_seeds=3)
+    scan: Any = SimpleNamespace(spec=spec, folder=tmp_path, ranked=ranked(2))
+    content = yaml.safe_load(Path(write_study(scan, 1)).read_text())
+    assert content["train"] == expected
+    assert content["seeds"] == [5, 6, 7]  # none that the scan has seen
+    assert content["variants"] == {"best1": "c0", "random1": "c1"}
+    assert content["controls"] == ["best1"]
