@@ -9,6 +9,7 @@ from typing import Any
 from study.analysis.comparisons import Analysis, analyse, looks_of
 from study.analysis.intervals import Verdict
 from study.analysis.results import WHICH, Results, gather
+from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, disturbed, measure_costs
 from study.execute.local import Outcome, log_tail
 from study.plan.plan import Plan
@@ -84,11 +85,10 @@ def _latex(plan: Plan, results: Results, main: Analysis, tables: dict[str, list[
         **({"Mechanism and place": by_place} if by_place else {}),
         "Cost": tables["Cost"][0],
     }
-    figures = {
-        FOREST: f"Difference of {main.metric} to the baseline. Thin: interval of the verdict; thick: 95 %; "
-        "strokes: seeds.",
-        PARETO: f"{main.metric} against latency. Dashed: what no other variant beats in both.",
-    }
+    figures = {PARETO: f"{main.metric} against latency. Dashed: what no other variant beats in both."}
+    if _compared(results, main):
+        lines = "Thin: interval of the verdict; thick: 95 %; strokes: seeds."
+        figures = {FOREST: f"Difference of {main.metric} to the baseline. {lines}", **figures}
     return latex_report(f"Study: {plan.spec.name}", _lead(plan, results), wanted, figures)
 
 
@@ -224,12 +224,20 @@ def _page(
     )
 
 
+def _compared(results: Results, main: Analysis) -> dict[str, Comparison]:
+    """Return the comparisons with the baseline; none where every variant has too few runs."""
+    return {name: comparison for name in ordered(results) if (comparison := main.against_baseline(name))}
+
+
 def _difference_plots(results: Results, main: Analysis, costs: dict[str, Cost], figures: Path) -> list[Plot]:
     """Draw forest plots, and metric against latency; as PDF for a paper too."""
-    compared = {name: comparison for name in ordered(results) if (comparison := main.against_baseline(name))}
+    compared = _compared(results, main)
     key = "Blue: gain; orange: loss; grey: no detectable effect. Dots: mean. Thin: interval from which the verdict is "
     key += "read; thick: interval of this variant alone (95 %). Strokes: seeds."
-    plots = [Plot(forest(compared, f"difference of {main.metric} to the baseline, points", figures / FOREST), key)]
+    plots = []
+    if compared:
+        label = f"difference of {main.metric} to the baseline, points"
+        plots.append(Plot(forest(compared, label, figures / FOREST), key))
     if main.own:
         plots.append(Plot(forest(main.own, f"difference of {main.metric} to its own control, points")))
     line = "Dashed: what no other variant beats in both. Squares: controls. Bars: quartiles."

@@ -139,6 +139,9 @@ def test_one_seed_gives_a_report_without_verdicts(study: Any) -> None:
     outcome = Outcome(done=[run for run in study.plan.runs if run.seed == 0])
     assert "se: too few runs. A comparison needs two seeds or more." in write_report(study.plan, outcome)
     assert "too few runs" in (study.plan.folder / "report.html").read_text()
+    assert "latency.pdf" in (study.plan.folder / "report.tex").read_text()
+    assert "differences.pdf" not in (study.plan.folder / "report.tex").read_text()  # it would be empty
+    assert "difference of AP to the baseline" not in (study.plan.folder / "report.html").read_text()
 
 
 def test_flags_of_one_variant_are_said(make: Callable[..., Plan], finish_run: Callable[..., None]) -> None:
