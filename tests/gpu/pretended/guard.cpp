@@ -15,9 +15,9 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   void setDevice(Device) const override {}
   void uncheckedSetDevice(Device) const noexcept override {}
   DeviceIndex deviceCount() const noexcept override { return 2; }
-  Stream getStream(Device) const override { return Stream(Stream::DEFAULT, getDevice()); }
+  Stream getStream(Device) const noexcept override { return Stream(Stream::DEFAULT, getDevice()); }
   Stream getNewStream(Device device, int) const override { return getStream(device); }
-  Stream exchangeStream(Stream stream) const override { return stream; }
+  Stream exchangeStream(Stream stream) const noexcept override { return stream; }
   bool queryStream(const Stream&) const override { return true; }
   void synchronizeStream(const Stream&) const override {}
   void record(void**, const Stream&, const DeviceIndex, const c10::EventFlag) const override {}
@@ -32,8 +32,8 @@ namespace at {
 struct PretendedHooks : CUDAHooksInterface {
   explicit PretendedHooks(CUDAHooksArgs) {}
   void init() const override {}
-  bool isBuilt() const override { return true; }
-  bool isAvailable() const override { return true; }
+  bool isBuilt() const { return true; }
+  bool isAvailable() const { return true; }
   bool hasCUDA() const override { return true; }
   bool hasPrimaryContext(DeviceIndex) const override { return true; }
   DeviceIndex deviceCount() const override { return 2; }

@@ -30,12 +30,17 @@ def torch_folder() -> Path:
 
 def compiled() -> Path:
     """Return the library, compiled unless it was before for this PyTorch."""
-    key = hashlib.sha256(SOURCE.read_bytes() + version("torch").encode() + str(torch_folder()).encode()).hexdigest()
+    how = SOURCE.read_bytes() + Path(__file__).read_bytes()
+    key = hashlib.sha256(how + version("torch").encode() + str(torch_folder()).encode()).hexdigest()
     path = Path(tempfile.gettempdir()) / f"pretended-gpu-{key[:16]}.so"
     if not path.exists():
         torch = torch_folder()
+        newer = (
+            b"B5cxx11" in (torch / "lib" / "libc10.so").read_bytes()
+        )  # the C++ library's strings that it was built with
         made = path.with_suffix(f".{id(path)}.so")
         command = ["g++", "-O1", "-std=c++20", "-shared", "-fPIC", f"-I{torch / 'include'}", str(SOURCE)]
+        command.append(f"-D_GLIBCXX_USE_CXX11_ABI={int(newer)}")
         subprocess.run([*command, "-o", str(made), f"-L{torch / 'lib'}", "-lc10", "-ltorch_cpu"], check=True)
         made.replace(path)
     return path
