@@ -10,6 +10,7 @@ import torch
 
 from engine.backends.base import installed
 from engine.backends.torch import TorchBackend
+from engine.cli.export_flags import export_parser
 from engine.cli.main import main
 from engine.cli.run_folder import DIGITS_WEIGHTS
 from engine.datasets.splits import load_split
@@ -143,6 +144,14 @@ def test_a_model_that_finds_nothing_is_compared_by_its_raw_boxes():
     assert parity.raw == 2 * 3 * (8 * 8 + 4 * 4 + 2 * 2)
     assert "504 raw boxes compared, as none reaches confidence 0.05" in str(parity)
     assert not compare_with_checkpoint(detector, Faint(detector, 0.5), 64).holds
+
+
+def test_a_file_that_suppresses_and_finds_nothing_is_said_to_be_unproven(monkeypatch, caplog):
+    monkeypatch.setattr(exporter, "open_file", lambda *_: None)
+    monkeypatch.setattr(exporter, "compare_with_checkpoint", lambda *_: Parity(0, 0, 0, 0, 0, (1, 1)))
+    options = export_parser().parse_args(["--nms"])
+    exporter._check(None, Path("made.onnx"), Path("a.onnx"), options, None)
+    assert "a.onnx: only its running was checked, because no box of the sample images reaches" in caplog.text
 
 
 def test_samples_are_photographs():
