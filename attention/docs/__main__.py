@@ -160,7 +160,8 @@ def page(name: str, note: dict[str, Any], costs: list[list[str]], chinese: Chine
     lines += ["", say(explained)]
     if name in LIMITS:
         lines += ["", say("## Limits"), "", *(f"- {what}: {say(why)}." for what, why in LIMITS[name].items())]
-    lines += ["", say("## Known wrong copies"), "", note["copies"], "", say("## Source"), "", doc["Source"], ""]
+    copies = chinese.copies(name, note["copies"]) if chinese else note["copies"]
+    lines += ["", say("## Known wrong copies"), "", copies, "", say("## Source"), "", doc["Source"], ""]
     return "\n".join(lines)
 
 

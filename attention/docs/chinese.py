@@ -35,7 +35,7 @@ INDEX = """# 注意力机制
 数据类型和内存布局都相同的特征图。每种都以 float64
 与作者的公式核对过（tests/attention）。这些页面由 `python -m attention.docs` 根据 docstring、
 [notes.yaml](notes.yaml)、
-[notes.zh.yaml](notes.zh.yaml) 和 [costs.json](costs.json) 写出；“已知的错误版本”和“出处”两节保留英文。
+[notes.zh.yaml](notes.zh.yaml) 和 [costs.json](costs.json) 写出；“出处”一节保留英文。
 
 | 机制 | 作用 | 选项 |
 |---|---|---|
@@ -87,6 +87,10 @@ class Chinese:
     def when(self, name: str, english: str) -> str:
         """Return when to use a mechanism."""
         return self.mechanisms.get(name, {"when": english})["when"]
+
+    def copies(self, name: str, english: str) -> str:
+        """Return which copies in circulation compute something else."""
+        return self.mechanisms.get(name, {}).get("copies", english)
 
     def __call__(self, text: str) -> str:
         """Return a sentence, or sentences of which the first ones are known, in Chinese."""

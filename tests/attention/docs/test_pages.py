@@ -76,7 +76,7 @@ def test_the_page_is_what_the_generator_writes(
 
 def test_every_mechanism_is_explained_in_chinese_too(chinese: docs.Chinese) -> None:
     assert set(chinese.mechanisms) == set(ATTENTION.names())
-    assert all(set(says) == {"does", "when"} and all(says.values()) for says in chinese.mechanisms.values())
+    assert all(set(says) == {"does", "when", "copies"} and all(says.values()) for says in chinese.mechanisms.values())
     english = {text for name in ATTENTION.names() for text in docs.arguments(docs.sections(name)["Args"]).values()}
     reasons = {why for found in LIMITS.values() for why in found.values()}
     said = {*english, *reasons, *(" ".join(docs.sections(name)["Shape"].split()) for name in ATTENTION.names())}
@@ -91,6 +91,15 @@ def test_every_mechanism_is_explained_in_chinese_too(chinese: docs.Chinese) -> N
     assert {text for text in meanings | reasons if chinese(text) == text} == set(), (
         "write their Chinese in notes.zh.yaml"
     )
+
+
+def test_wrong_copies_are_spelt_alike_in_both_languages(
+    notes: dict[str, dict[str, str]], chinese: docs.Chinese
+) -> None:
+    for name in ATTENTION.names():
+        english, said = notes[name]["copies"], chinese.copies(name, "")
+        for pattern in (r"`[^`]+`", r"\w+=[\w']+", r"\d+ × \d+"):
+            assert set(re.findall(pattern, said)) == set(re.findall(pattern, english)), name
 
 
 def test_a_diagram_joins_equal_names() -> None:
