@@ -16,6 +16,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   void uncheckedSetDevice(Device) const noexcept override {}
   DeviceIndex deviceCount() const noexcept override { return 2; }
   Stream getStream(Device) const noexcept override { return Stream(Stream::DEFAULT, getDevice()); }
+  Stream getDefaultStream(Device device) const override { return getStream(device); }
   Stream getNewStream(Device device, int) const override { return getStream(device); }
   Stream exchangeStream(Stream stream) const noexcept override { return stream; }
   bool queryStream(const Stream&) const override { return true; }
