@@ -153,6 +153,10 @@ class Detector(DetectionModel):
     def init_criterion(self) -> Any:
         """Return the loss that the head asks for."""
         loss = _loss_class(self.model[-1])
+        if loss is None and not hasattr(self, "args"):  # where no trainer has set the gains that stock's losses read
+            from models.upstream.training import get_cfg
+
+            self.args = get_cfg()
         return loss(self) if loss else super().init_criterion()
 
     def fuse(self, verbose: bool = True, imgsz: int = 640) -> "Detector":

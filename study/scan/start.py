@@ -75,7 +75,6 @@ def make_start(spec: ScanSpec, folder: Path, device: str, download: bool, plugin
         model = load_model(weights)
     else:
         model = build_model(spec.cfg or weights, nc=len(dataset.names), weights=weights, names=dataset.names)
-    model.args = get_cfg()  # gains that the losses of ultralytics' heads read; a trainer would set them
     images, targets = _images(spec, dataset, model)
     fast: Any = {"memory_format": torch.channels_last}  # a third less time for a step on CPUs
     frozen = FrozenDetector(model.to(**fast), images.to(**fast), targets)

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from models import Detector, load_model, read_spec
-from models.upstream.training import get_cfg
 from study.scan.candidates import Candidate, expand
 from study.scan.frozen_detector import FrozenDetector
 from study.scan.kept_layers import KeptLayers
@@ -44,9 +43,7 @@ def test_maps_are_those_of_the_whole_detector(frozen: FrozenDetector, place: str
     ("cfg", "place"), [("yolov7-tiny", "20"), ("ultralytics/yolo26n", "neck.P3"), ("ultralytics/yolov10n", "neck.P3")]
 )
 def test_other_families(cfg: str, place: str) -> None:
-    model = Detector(read_spec(cfg, nc=2), seed=1)
-    model.args = get_cfg()
-    frozen = FrozenDetector(model, IMAGES, TARGETS)
+    frozen = FrozenDetector(Detector(read_spec(cfg, nc=2), seed=1), IMAGES, TARGETS)
     layers = KeptLayers(frozen, BATCHES, 1 << 30)
     held = candidate(frozen, "SimAM", place)
     modules = {held.place: held.build(identity=False)}
