@@ -28,8 +28,18 @@ def load_data(
     data_root: str | None = None,
     download: bool = False,
     single_cls: bool = False,
+    *,
+    stretch: bool = False,
 ) -> tuple[dict[int, str], dict[str, Any]]:
     """Read several splits of a data set, and log how much there is and what was repaired or left out.
+
+    Args:
+        data: the data set's YAML or name.
+        splits: to read.
+        data_root: where it lies, if not where its YAML says.
+        download: fetch it where it is missing.
+        single_cls: boxes of classes that it does not name are kept as the first.
+        stretch: values of images of more than 8 bits are spread, so that nothing need be said of those that are dark.
 
     Returns:
         Class number → name, and split → `data.records.Split`.
@@ -46,6 +56,8 @@ def load_data(
     for split in splits:
         dataset = load_dataset(data, split=split, data_root=data_root, download=download, single_class=single_cls)
         names, loaded[split] = dataset.names, dataset[split]
+        if stretch:
+            dataset[split].issues[:] = [issue for issue in dataset[split].issues if issue.kind != "deep"]
         LOGGER.info(f"{dataset.name} {dataset.summary()}")
         for issue in dataset[split].issues[:LISTED]:
             LOGGER.info(f"  {issue}")

@@ -95,7 +95,8 @@ def _run_in_process(options: Namespace, here: distributed.ProcessRank, device: s
         if start is not None:  # what takes no time to find out, before the data are read
             hyperparameters.find(options.hyp or hyperparameters.ANCHORS)
             check_frozen(start.spec, frozen_rows(options.freeze), options.train_only == "attention")
-        names, splits = load_data(options.data, SPLITS, options.data_root, options.download, options.single_cls)
+        place = options.data_root, options.download, options.single_cls
+        names, splits = load_data(options.data, SPLITS, *place, stretch=getattr(options, "stretch", False))
         info = describe(names, splits, options.single_cls)
         model = start_model(options, info, start) if resume_from is None else _continued(resume_from, info)
     options.imgsz = rounded(options.imgsz, int(max(model.stride)))

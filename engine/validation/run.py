@@ -68,7 +68,8 @@ def run_validation(options: Namespace) -> dict[str, Any]:
     model = load_weights(options.weights, options)
     check_runtime(model, options.device, options.half, options.dnn)
     options.imgsz = exported_size(model, options.imgsz) if isinstance(model, str) else size_of(model, options.imgsz)
-    names, splits = load_data(options.data, (split,), options.data_root, options.download, options.single_cls)
+    place = options.data_root, options.download, options.single_cls
+    names, splits = load_data(options.data, (split,), *place, stretch=options.stretch)
     if not options.single_cls:
         check_classes(options.weights, getattr(model, "names", None), options.data, names)
     info = describe(names, splits, options.single_cls)

@@ -33,7 +33,7 @@ def measure(weights: Path, data: str, split: str, folder: Path, options: dict[st
         CheckpointError, DataError: if the files cannot be read any more.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names, splits = load_data(data, (split,), options.get("data_root"))
+    names, splits = load_data(data, (split,), options.get("data_root"), stretch=options.get("stretch", False))
     validator = Validator(
         save_dir=folder,
         args=_settings(split, folder, options, device),

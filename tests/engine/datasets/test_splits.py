@@ -1,0 +1,21 @@
+"""Reading splits for training and validation: what is said of them."""
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.datasets.splits import load_data
+from engine.runtime.log import LOGGER
+
+
+@pytest.mark.parametrize("stretch", [False, True])
+def test_dark_images_are_noted_unless_they_are_stretched(tmp_path, monkeypatch, stretch):
+    said = []
+    monkeypatch.setattr(LOGGER, "info", said.append)
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8), 4095, np.uint16))
+    (tmp_path / "a.txt").write_text("0 .5 .5 .5 .5\n")
+    data = {"path": str(tmp_path), "train": ".", "names": ["x"]}
+    _, splits = load_data(data, ("train",), stretch=stretch)
+    assert len(splits["train"]) == 1
+    assert [issue.kind for issue in splits["train"].issues] == ([] if stretch else ["deep"])
+    assert ("--stretch spreads the values" in "".join(said)) is not stretch
