@@ -27,6 +27,8 @@ GREY = "#666666"
 COLOURS = {Verdict.GAIN: "#0072b2", Verdict.LOSS: "#d55e00", Verdict.NONE: GREY, Verdict.UNLEARNED: GREY}
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#882255")
 WIDTH = 4.4  # inches; 72 pixels each on the page
+LETTER = 0.075  # inches that a letter is wide at most, on average
+ROOM = 24  # letters of a name beside a figure of that width
 # Text stays text; ids do not depend on the time, so that equal reports are equal files.
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -42,10 +44,23 @@ STYLE: Any = {
 }
 
 
-def _figure(height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+def _figure(height: float, width: float = WIDTH) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
+
+
+def _with_legend(names: Sequence[str], height: float) -> tuple[Figure, Any, dict[str, Any]]:
+    """Return a figure with room for a legend below it, and the legend's settings: up to three columns, as many as fit.
+
+    Args:
+        names: in the legend.
+        height: without it, in inches.
+    """
+    entry = 0.45 + LETTER * max(map(len, names), default=0)
+    columns = max(1, min(3, int(WIDTH / entry)))
+    figure, axes = _figure(height + 0.16 * -(-len(names) // columns), max(WIDTH, entry))
+    return figure, axes, {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
 
 
 def _svg(figure: Figure, label: str, pdf: Path | None = None) -> Markup:
@@ -70,7 +85,8 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 def forest(comparisons: Mapping[str, Comparison], label: str, pdf: Path | None = None) -> Markup:
     """Plot differences with intervals, and every seed's difference as a stroke; into a PDF file too where named."""
     with mpl.rc_context(STYLE):
-        figure, axes = _figure(1.0 + 0.34 * max(len(comparisons), 1))
+        longest = max(map(len, comparisons), default=0)
+        figure, axes = _figure(1.0 + 0.34 * max(len(comparisons), 1), WIDTH + LETTER * max(0, longest - ROOM))
         for at, comparison in enumerate(comparisons.values()):
             colour = COLOURS[comparison.verdict]
             ends = [100 * end for end in (comparison.corrected.low, comparison.corrected.high)]
@@ -85,7 +101,7 @@ def forest(comparisons: Mapping[str, Comparison], label: str, pdf: Path | None =
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_yticks(range(len(comparisons)), list(comparisons))
         axes.set_ylim(len(comparisons) - 0.5, -0.6)
-        axes.set_xlabel(label)
+        figure.supxlabel(label, fontsize=STYLE["font.size"])  # in the middle of the figure, however narrow the axes
         return _svg(figure, f"Forest plot: {label}", pdf)
 
 
@@ -94,7 +110,7 @@ def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str, pd
     names = ordered(results)
     palette = colours(names)
     with mpl.rc_context(STYLE):
-        figure, axes = _figure(3.0 + 0.16 * (len(names) // 3))
+        figure, axes, legend = _with_legend(names, 2.84)
         positions = []
         for name in names:
             values = [v for v in results.values(name, metric, which).values() if math.isfinite(v)]
@@ -120,7 +136,7 @@ def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str, pd
         axes.margins(x=0.1, y=0.15)
         axes.set_xlabel("ms an image, median")
         axes.set_ylabel(f"mean {metric}, points")
-        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+        figure.legend(**legend)
         return _svg(figure, f"{metric} against latency", pdf)
 
 
@@ -200,7 +216,7 @@ def errors(results: Results, which: str) -> Markup:
     with mpl.rc_context(STYLE):
         names = ordered(results)
         palette = colours(names)
-        figure, axes = _figure(1.2 + 0.12 * len(names) * len(KINDS))
+        figure, axes, legend = _with_legend(names, 1.04 + 0.12 * len(names) * len(KINDS))
         height = 0.8 / len(names)
         for number, name in enumerate(names):
             runs = _runs(results, name)
@@ -211,5 +227,5 @@ def errors(results: Results, which: str) -> Markup:
         axes.set_yticks(np.arange(len(KINDS)), KINDS)
         axes.invert_yaxis()
         axes.set_xlabel("points of AP50 that mending it alone would gain")
-        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+        figure.legend(**legend)
         return _svg(figure, "Cost of each kind of error")
