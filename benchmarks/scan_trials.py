@@ -45,6 +45,7 @@ class Trial:
         steps: of each training, where --train-steps says nothing else.
         batch: images of a step.
         rate: of Adam.
+        own_rate: of the candidate's parameters; its gate starts closed, and a short training has to open it.
         falling: whether the rate falls to zero in a straight line.
     """
 
@@ -59,6 +60,7 @@ class Trial:
     steps: int
     batch: int
     rate: float
+    own_rate: float
     falling: bool
 
 
@@ -74,6 +76,7 @@ PLANTED = Trial(
     steps=150,
     batch=16,
     rate=5e-3,
+    own_rate=5e-3,
     falling=False,
 )
 
@@ -110,6 +113,7 @@ DIGITS = Trial(
     steps=100,
     batch=16,
     rate=1e-3,
+    own_rate=2e-2,
     falling=True,
 )
 
@@ -130,13 +134,14 @@ def train(
         with drawing("measured", seed, candidate.name):
             placed[candidate.place] = candidate.build(identity=True).train()
     own = [parameter for modules in placed.values() for parameter in modules.parameters()]
-    optimizer = torch.optim.Adam([*model.parameters(), *own], lr=trial.rate)
+    sets = [(list(model.parameters()), trial.rate), *([(own, trial.own_rate)] if own else [])]
+    optimizer = torch.optim.Adam([{"params": parameters, "lr": rate} for parameters, rate in sets])
     with drawing("train", seed):
         numbers = [torch.randint(0, len(data.targets), (trial.batch,)).tolist() for _ in range(steps)]
     with data.holding(placed):
         for step, some in enumerate(numbers):
-            for group in optimizer.param_groups:
-                group["lr"] = trial.rate * (1 - step / steps if trial.falling else 1)
+            for group, (_, rate) in zip(optimizer.param_groups, sets, strict=True):
+                group["lr"] = rate * (1 - step / steps if trial.falling else 1)
             loss = data.loss(some)
             optimizer.zero_grad()
             loss.backward()
