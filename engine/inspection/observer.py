@@ -19,6 +19,7 @@ from engine.inspection.cam import ClassActivationMaps, check_grad_cam
 from engine.inspection.gates import read_gates
 from engine.inspection.places import attention_places, feature_layers
 from engine.ops.letterbox import Letterbox
+from engine.runtime.figures import write_image_pdf
 
 KINDS = ("gates", "cam", "features")
 
@@ -110,10 +111,8 @@ class MapObserver:
 
     def _save_pdf(self, kind: str, view: sheets.ImageView, sheet: np.ndarray) -> None:
         """Write a sheet as PDF beside its image."""
-        from PIL import Image
-
         name = self.outputs[kind].path_of(view.detections.frame).with_suffix(".pdf")
-        Image.fromarray(np.ascontiguousarray(sheet[..., ::-1])).save(name, resolution=150)
+        write_image_pdf(sheet, name)
 
 
 def read_features(

@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+PER_INCH = 150  # pixels of an image written as PDF
 NO_DATES = {"CreationDate": None, "Creator": None, "Producer": None}  # the same drawing gives the same file
 
 
@@ -33,3 +36,20 @@ def saved_as_pdf_too(wanted: bool) -> Iterator[None]:
         yield
     finally:
         Figure.savefig = original  # type: ignore[method-assign]
+
+
+def write_image_pdf(image: np.ndarray, path: Path) -> None:
+    """Write an image as a page of its size, pixel by pixel without loss.
+
+    Args:
+        image: (h, w, 3) uint8 BGR.
+        path: of the PDF.
+    """
+    from matplotlib.figure import Figure
+
+    height, width = image.shape[:2]
+    figure = Figure(figsize=(width / PER_INCH, height / PER_INCH))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.imshow(image[..., ::-1], interpolation="none", aspect="auto")
+    figure.savefig(path, metadata=NO_DATES)

@@ -190,7 +190,7 @@ def learning_curves(results: Results) -> list[Markup]:
                 if curves:
                     _band(axes, curves, other, palette[other])
             axes.set_xlabel("epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.set_ylabel("AP on val, points")
             axes.legend(frameon=False, fontsize=8, loc="lower right")
             figures.append(_svg(figure, f"Learning curves of {name}"))
