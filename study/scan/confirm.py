@@ -1,5 +1,6 @@
 """Put a scan to the test: a study of its best candidates beside random ones, on seeds that the scan has not seen."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from study.scan.size_controls import parameters
 
 BEST, RANDOM = "best", "random"
 FIELLER = 1.06  # variance of Fisher's z of a rank correlation, of 1 / (n - 3)
+WANTED = 0.6  # rank correlation for which the report says how many candidates would show it
 LEAST_POINTS = 5  # candidates from which on an interval of a rank correlation can be given
 
 
@@ -221,8 +223,13 @@ def write_confirmation(
         rows.append(
             f"| {name} | {entry.candidate.name} | {entry.rank} | {entry.score:.4g} | {points.mean():+.2f} | {sd} |"
         )
-    text = "\n\n".join([f"# Was the scan right? {scan.spec.name}", *lines, "\n".join(rows)])
-    write_whole(scan.folder / f"confirm-{len(picked) // 2}.md", f"{text}\n")
+    study = f"confirm-{len(picked) // 2}"
+    about = (
+        f"Effects are differences of {metric} to the detector without attention. What each candidate does by itself, "
+        f"and against plain convolutions of its size, stands in the [report of the study]({study}/report.md)."
+    )
+    text = "\n\n".join([f"# Was the scan right? {scan.spec.name}", *lines, "\n".join(rows), about])
+    write_whole(scan.folder / f"{study}.md", f"{text}\n")
     return "\n".join(lines)
 
 
@@ -254,5 +261,15 @@ def sentences(tested: Tested, metric: str) -> list[str]:
     return [
         first,
         f"{second}, 95 % interval [{tested.low:+.2f}, {tested.high:+.2f}]; this design would have seen correlations of "
-        f"{tested.detectable_correlation:.2f} or more in 80 % of cases.",
+        f"{tested.detectable_correlation:.2f} or more in 80 % of cases{_larger(tested.detectable_correlation)}.",
     ]
+
+
+def _larger(detectable: float) -> str:
+    """Say which study would see a middling correlation, where this one does not."""
+    return "" if detectable <= WANTED else f"; for {WANTED} take --confirm {best_for(WANTED)}"
+
+
+def best_for(correlation: float) -> int:
+    """Return the smallest K of --confirm whose 2·K candidates call a true rank correlation."""
+    return next(k for k in itertools.count(LEAST_POINTS // 2 + 1) if detectable_correlation(2 * k) <= correlation)

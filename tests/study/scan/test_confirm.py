@@ -12,6 +12,7 @@ from scipy import stats
 from engine.errors import UsageError
 from study.scan import confirm
 from study.scan.confirm import (
+    best_for,
     chosen,
     correlation_interval,
     detectable_correlation,
@@ -64,6 +65,8 @@ def test_rank_correlation_and_what_could_be_seen() -> None:
     low, high = correlation_interval(0.5, 20)
     reach = 1.959964 * math.sqrt(1.06 / 17)
     assert (math.atanh(low), math.atanh(high)) == pytest.approx((math.atanh(0.5) - reach, math.atanh(0.5) + reach))
+    # 3 + 1.06 · (2.8016 / atanh 0.6)² = 20.3 candidates, so 22
+    assert best_for(0.6) == 11
     assert math.atanh(detectable_correlation(20)) == pytest.approx((1.959964 + 0.841621) * math.sqrt(1.06 / 17))
 
 
@@ -87,6 +90,8 @@ def test_the_order_of_the_scan_counts_where_its_scores_have_no_common_scale(tmp_
     (report,) = tmp_path.glob("confirm-*.md")
     # mean of 4 and 6 points, and their standard deviation, the square root of 2
     assert "| best1 | SE@0 | 1 | 0 | +5.00 | 1.41 |" in report.read_text()
+    assert "(confirm-2/report.md)" in report.read_text()
+    assert said.endswith("for 0.6 take --confirm 11.")
 
 
 @pytest.mark.parametrize(
