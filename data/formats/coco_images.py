@@ -1,13 +1,12 @@
 """Find the images that a COCO JSON names: tools write them relative to one folder or another, or to their machine."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from data.errors import DataError
+from data.formats.foreign_paths import endings
 
 _SAMPLE = 20  # images by which the folder is judged
-_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def image_folder(file: Path, names: Sequence[str], split: str, root: Path) -> Path:
@@ -43,7 +42,7 @@ def image_path(folder: Path, name: str) -> Path:
     or from `..`, which holds where it was written, the longest ending that exists in the folder is taken.
     """
     path, plain = folder / name, PurePosixPath(name.replace("\\", "/"))
-    repeated, elsewhere = plain.parts[:1] == (folder.name,), _holds_elsewhere(plain)
+    repeated, elsewhere = plain.parts[:1] == (folder.name,), [folder / ending for ending in endings(name)]
     if not ("\\" in name or repeated or elsewhere) or path.is_file():
         return path
     beside = folder.parent / plain
@@ -51,9 +50,4 @@ def image_path(folder: Path, name: str) -> Path:
         return beside
     if not elsewhere:
         return folder / plain
-    endings = (folder.joinpath(*plain.parts[first:]) for first in range(1, len(plain.parts)))
-    return next((ending for ending in endings if ending.is_file()), folder / plain.name)
-
-
-def _holds_elsewhere(name: PurePosixPath) -> bool:
-    return name.is_absolute() or name.parts[:1] == ("..",) or bool(name.parts and _DRIVE.match(name.parts[0]))
+    return next((ending for ending in elsewhere if ending.is_file()), elsewhere[-1])

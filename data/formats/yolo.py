@@ -7,6 +7,7 @@ from pathlib import Path
 from data.config import Source, is_path
 from data.errors import DataError, NotUtf8Error
 from data.formats.boxes import make_record
+from data.formats.foreign_paths import endings
 from data.formats.label_files import find_label, labels_elsewhere
 from data.formats.label_rows import read_labels
 from data.image_files.image_channels import ARRAYS
@@ -165,14 +166,19 @@ def _list_text(file: Path) -> str:
 def list_entry(entry: str, file: Path, root: Path) -> Path:
     """Return the image that a line of a list means.
 
-    Where it does not exist as written, it is looked for without quotes and the comma behind it, and with `\\` as `/`.
+    Where it does not exist as written, it is looked for without quotes and the comma behind it, and with `\\` as `/`;
+    of a name that holds on another machine the longest ending that exists counts.
     """
     bare = without_quotes(entry)
     tried: list[Path] = []
     spellings = (entry, bare or entry)
     for name in dict.fromkeys((*spellings, *(name.replace("\\", "/") for name in spellings))):
         tried += [file.parent / name] if name.startswith("./") else [root / name, file.parent / name]
-    return next((path for path in tried if path.exists()), tried[0]).absolute()
+    existing = next((path for path in tried if path.exists()), None)
+    if existing is None:
+        moved = (base / ending for base in (root, file.parent) for ending in endings(bare))
+        existing = next((path for path in moved if path.is_file()), None)
+    return (existing or tried[0]).absolute()
 
 
 def _split_glob(path: Path) -> tuple[Path, str]:

@@ -216,6 +216,25 @@ def test_quotes_and_commas_of_a_name_that_exists_stay(tmp_path: Path, image: Cal
     assert [record.path.name for record in dataset] == [name]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "C:\\data\\images\\a.png",
+        '"D:/x/images/a.png"',
+        "/home/me/images/a.png",
+        "../../other/images/a.png",
+        "/x/b/a.png",
+    ],
+)
+def test_a_list_of_another_machine(tmp_path: Path, image: Callable[..., Path], line: str) -> None:
+    image(tmp_path / "images" / "a.png")
+    image(tmp_path / "b" / "a.png")
+    (tmp_path / "train.txt").write_text(f"{line}\nE:\\none.png\n", encoding="utf-8")
+    dataset = load_dataset({"path": str(tmp_path), "train": "train.txt", "names": ["x"]})
+    assert [record.path for record in dataset] == [tmp_path / ("b" if "b/" in line else "images") / "a.png"]
+    assert [issue.kind for issue in dataset.issues if issue.action != "used as an image without objects"] == ["missing"]
+
+
 def test_a_list_in_another_encoding_names_the_cause(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_bytes("images/细胞.jpg\n".encode("gbk"))
     with pytest.raises(DataError, match=r"line 1 is not UTF-8; save it as UTF-8"):
