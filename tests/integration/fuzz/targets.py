@@ -252,6 +252,6 @@ def _parses(target: Target, path: Path) -> bool:
             json.loads(path.read_bytes())
         elif target.suffix == ".xml":
             ElementTree.fromstring(path.read_bytes())
-    except (ValueError, RecursionError, ElementTree.ParseError):
+    except (ValueError, LookupError, RecursionError, ElementTree.ParseError):  # LookupError: an unknown encoding
         return False
     return True
