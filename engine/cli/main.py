@@ -1,6 +1,7 @@
 """Run an entry script's command line: errors of the user become one line and exit code 2. No heavy imports."""
 
 import argparse
+import errno
 import io
 import sys
 from collections.abc import Callable, Sequence
@@ -108,6 +109,11 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
         if not isinstance(error, _input_errors()):
             raise
         sys.stderr.write(f"{command}.py: {' '.join(str(error).split())}\n")
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        sys.stderr.write(f"{command}.py: no such file: {str(error.filename)[:120]}…; its name is too long for a file\n")
         return 2
     except RunFailed as error:
         sys.stderr.write(f"{command}.py: {error}\n")

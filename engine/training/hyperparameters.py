@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from data.config import is_path
 from data.folders import ROOT
 from engine.errors import UsageError
 from engine.runtime.log import LOGGER
@@ -52,13 +53,13 @@ def find(name: str) -> Path:
         UsageError: if there is neither.
     """
     for path in (Path(name), FOLDER / name, FOLDER / f"{name}.yaml"):
-        if path.is_file():
+        if is_path(str(path)) and path.is_file():
             return path
     own = ORIGINAL_NAMES.get(Path(name).name.removesuffix(".yaml"))
     if own is not None:
         return FOLDER / f"{own}.yaml"
     shipped = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-    raise UsageError(f"--hyp {name}: no such file, and no such name in {FOLDER} (there: {shipped})")
+    raise UsageError(f"--hyp {name[:120]}: no such file, and no such name in {FOLDER} (there: {shipped})")
 
 
 def chosen(options: Namespace, model: Any) -> Hyp:

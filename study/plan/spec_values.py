@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from data.config import is_path
 from data.folders import ROOT
 from engine.errors import UsageError
 from models.errors import short
@@ -90,6 +91,8 @@ def text(content: Mapping[str, Any], key: str, path: Path) -> str | None:
 
 def existing_path(value: str, path: Path) -> str:
     """Return a path as one that exists: beside the spec, here or in the checkout. Names stay as they are."""
+    if not is_path(value):  # whoever reads it says so
+        return value
     given = Path(value).expanduser()
     if (path.parent / given).is_file():
         return str((path.parent / given).resolve())

@@ -39,6 +39,8 @@ def _log_outlives_each_test():
         (["detect.py", "--weights", "nowhere.pt"], "nowhere.pt: no such file"),
         (["detect.py", "--weights", "nowhere.onnx"], "there is no such exported model"),
         (["detect.py", "--weights", "yolov5s.pt"], "--download"),
+        (["detect.py", "--weights", "é" * 200], "é…; its name is too long for a file"),
+        (["val.py", "--data", "é" * 200], "é…; its name is too long for a file"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, argv, text):

@@ -72,6 +72,11 @@ def test_a_missing_file_lists_the_shipped_ones():
         find("v5-lwo")
 
 
+def test_a_name_too_long_for_a_file_is_one_line():
+    with pytest.raises(UsageError, match="no such file"):
+        find("é" * 200)
+
+
 def test_keys_that_nobody_reads_are_accepted(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("lr0: 0.02\n" + "".join(f"{key}: 0.2\n" for key in UNUSED_KEYS))

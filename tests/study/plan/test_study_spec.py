@@ -132,3 +132,7 @@ def test_a_file_that_holds_no_study_is_told_what_one_holds(text: str, tmp_path: 
     with pytest.raises(SpecError, match=r"such as 'data: bccd', 'cfg: yolov5n' and 'variants: ") as caught:
         read_study(file)
     assert "backbone" not in str(caught.value)
+
+
+def test_a_name_too_long_for_a_file_is_left_to_its_reader(write_spec: Callable[..., Path]) -> None:
+    assert read_study(write_spec(data="é" * 200)).data == "é" * 200
