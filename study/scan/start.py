@@ -184,7 +184,7 @@ def read_images(
         numbers: of the images within the split.
         size: of the square that they are put in, pixels.
         stride: of the detector.
-        stretch: fill the square whatever the image's shape.
+        stretch: spread the values of 16-bit images over 8 bits, as --stretch does.
         reduced_decode: decode large JPEGs at a part of their size.
         single_cls: let all classes be one.
 
