@@ -123,6 +123,7 @@ class BuildPage:
         if self.graph.is_deleted:  # the page was left meanwhile
             return
         self._draw({})
+        self._say_numbers(self.say("counting"))  # with the drawing: another model's numbers never stand beside it
         name = history.design.base_name or self.spec.name
         if new_model:
             self.picked = ""
@@ -174,7 +175,6 @@ class BuildPage:
         from playground import costs
 
         spec, base = self.spec, await self.session.call(self.session.history.design.base.spec)
-        self._say_numbers(self.say("counting"))
         try:
             counted = [await self.session.call(costs.count, one, slow=True) for one in self._wanted(turn, spec, base)]
             if len(counted) < 2 or not self._is_wanted(turn):

@@ -31,12 +31,13 @@ def choose(page: Any, label: str, option: str) -> None:
         page.get_by_role("option", name=option, exact=True).click()
 
 
+NUMBERS = """() => [...document.querySelectorAll('#numbers tbody tr')].map(row => [
+  row.querySelector('th').innerText, [...row.querySelectorAll('td')].map(cell => cell.innerText)])"""
+
+
 def numbers(page: Any) -> dict[str, list[str]]:
     page.wait_for_selector("#numbers")
-    return {
-        row.query_selector("th").inner_text(): [cell.inner_text() for cell in row.query_selector_all("td")]
-        for row in page.query_selector_all("#numbers tbody tr")
-    }
+    return dict(page.evaluate(NUMBERS))  # all rows at once: the table is filled anew while it is read
 
 
 def test_place_by_clicking(page: Any, root: Path, tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_place_by_clicking(page: Any, root: Path, tmp_path: Path) -> None:
     assert found["GFLOPs at 640 px"][0] == f"{gflops(Detector(spec)):.2f}"
     page.wait_for_selector(".kept")
     assert "kept 349 of the checkpoint's 349 tensors" in page.inner_text("#results")
-    page.wait_for_function("!document.querySelector('#numbers').innerText.includes('measuring')")
+    page.wait_for_function("document.querySelector('#numbers')?.innerText.includes('measuring') === false")
     assert float(numbers(page)["Latency, ms at 640 px"][0]) > 0
     assert page.inner_text("#command") == (
         'python train.py --cfg yolov5n --attention "SKAttention@neck.P3" --data data/digits.yaml'

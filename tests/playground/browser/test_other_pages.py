@@ -5,6 +5,7 @@ import csv
 import os
 import urllib.error
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from socket import create_connection
 from typing import Any
@@ -62,8 +63,8 @@ def test_an_image_has_the_boxes_of_detect_py(page: Any, image: Path, root: Path,
     page.wait_for_selector("#map_fault:has-text('no attention')")
 
 
+@pytest.mark.skipif(find_spec("pytorch_grad_cam") is None, reason="grad-cam is not installed")
 def test_a_cam_is_the_sheet_of_detect_py(page: Any, image: Path, root: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed")
     weights = str(root / "weights" / "yolov5n-digits.pt")
     flags = ["--weights", weights, "--source", str(image), "--project", str(tmp_path), "--nosave"]
     assert run_script("detect", [*flags, "--maps", "cam", "--layer", "neck.P3"]) == 0
