@@ -20,10 +20,10 @@ from study.plan.run import Run, read_json
 NEEDED = (
     "trained.json",
     "train/results.csv",
-    "train/weights/last.pt",
-    "train/weights/best.pt",
     *(f"{which}/{name}" for which in ("last", "best") for name in ("metrics.json", "matches.npz", "boxes.npz")),
 )
+# What measuring anew reads; without them a run is small enough to keep beside its report.
+WEIGHTS = ("train/weights/last.pt", "train/weights/best.pt")
 # Parts of a recipe that are hashes or long, as messages call them.
 CALLED = {
     "code": "the code that training runs, or a library's version",
@@ -67,11 +67,11 @@ def import_runs(plan: Plan, folder: str | Path) -> Imported:
     by_key = {run.key: run for run in plan.runs}
     by_label = {(run.variant, run.seed): run for run in plan.runs}
     found, imported = False, Imported()
-    for theirs, content in _finished(source):
+    for theirs, content, done in _finished(source):
         found = True
         run = by_key.get(str(content.get("key")))
         if run is not None:
-            _take(plan, run, theirs, content, imported)
+            _take(plan, run, theirs, content, done.get("eval_key") == run.eval_key, imported)
             continue
         variant, seed = content.get("variant"), content.get("seed")
         same = by_label.get((variant, seed)) if isinstance(variant, str) and isinstance(seed, int) else None
@@ -115,22 +115,24 @@ def differences(theirs: Any, ours: Mapping[str, Any]) -> list[str]:
     return named or ["its recipe differs"]
 
 
-def _finished(source: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the folders of finished runs, with what their run.json says."""
+def _finished(source: Path) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
+    """Yield the folders of finished runs, with what their run.json and done.json say."""
     for file in sorted(source.rglob("done.json")):
         content, done = read_json(file.parent / "run.json"), read_json(file)
         if content is not None and done is not None and done.get("key") == content.get("key"):
-            yield file.parent, content
+            yield file.parent, content, done
 
 
-def _take(plan: Plan, run: Run, theirs: Path, content: Mapping[str, Any], imported: Imported) -> None:
-    """Copy one run, whole or not at all."""
+def _take(plan: Plan, run: Run, theirs: Path, content: Mapping[str, Any], measured: bool, imported: Imported) -> None:
+    """Copy one run, whole or not at all; without its weights only if it is measured as this study measures."""
     if status(run) == "done":
         imported.there.append(run)
         return
-    missing = next((name for name in NEEDED if not (theirs / name).is_file()), None)
+    needed = NEEDED if measured else (*NEEDED, *WEIGHTS)
+    missing = next((name for name in needed if not (theirs / name).is_file()), None)
     if missing:
-        imported.refused[f"{run.label} ({theirs.name})"] = f"it is incomplete: there is no {missing}"
+        why = ", and it has to be measured anew" if missing in WEIGHTS else ""
+        imported.refused[f"{run.label} ({theirs.name})"] = f"it is incomplete: there is no {missing}{why}"
         return
     if not _make_room(run):
         imported.refused[f"{run.label} ({theirs.name})"] = "another process is at this run"

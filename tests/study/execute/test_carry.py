@@ -95,15 +95,29 @@ def test_other_images_are_refused(done: Plan, tmp_path: Path) -> None:
 
 def test_incomplete_and_busy_runs_are_refused(done: Plan, tmp_path: Path) -> None:
     plan = plan_in(tmp_path / "other", done.spec.file)
-    (done.runs[0].folder / "train" / "weights" / "last.pt").unlink()
+    (done.runs[0].folder / "train" / "results.csv").unlink()
     plan.runs[1].folder.mkdir(parents=True)
     with FileLock(plan.runs[1].folder / "lock"):
         imported = import_runs(plan, done.folder)
     assert len(imported.taken) == 2
     assert sorted(imported.refused.values()) == [
         "another process is at this run",
-        "it is incomplete: there is no train/weights/last.pt",
+        "it is incomplete: there is no train/results.csv",
     ]
+
+
+def test_weights_may_be_left_out_unless_they_are_measured_anew(done: Plan, tmp_path: Path) -> None:
+    plan = plan_in(tmp_path / "other", done.spec.file)
+    for run in done.runs[:2]:
+        shutil.rmtree(run.folder / "train" / "weights")
+    file = done.runs[1].folder / "done.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "eval_key": "of an older measure"}))
+    imported = import_runs(plan, done.folder)
+    assert len(imported.taken) == 3
+    assert list(imported.refused.values()) == [
+        "it is incomplete: there is no train/weights/last.pt, and it has to be measured anew"
+    ]
+    assert [status(run) for run in plan.runs] == ["done", "new", "done", "done"]
 
 
 def test_links_are_not_followed(done: Plan, tmp_path: Path) -> None:
