@@ -53,7 +53,9 @@ class Guard:
         elif _announced(scope) > self.limit:
             await _refuse(scope, receive, send, 413, f"larger than {self.limit >> 20} MB")
         else:
-            await self.app(scope, self._bounded(receive), _with_headers(send))
+            answer = _Answer(send)
+            await self.app(scope, self._bounded(receive), answer)
+            await answer.end()
 
     def _bounded(self, receive: Receive) -> Receive:
         """Return a receive that ends a body that is longer than it may be, whatever its head announced."""
@@ -115,15 +117,33 @@ def _announced(scope: Scope) -> int:
     return int(lengths[0]) if lengths and lengths[0].isdigit() and len(lengths[0]) < 20 else 0
 
 
-def _with_headers(send: Send) -> Send:
-    async def sending(message: Any) -> None:
+class _Answer:
+    """Send an answer with this page's headers, and end it where its reader has left before it began.
+
+    Args:
+        send: of the server, as ASGI has it.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self.send, self.begun, self.has_body = send, False, False
+
+    async def __call__(self, message: Any) -> None:
+        """Send a message."""
         if message["type"] == "http.response.start":
+            self.begun = True
             names = {name.lower() for name, _ in message.get("headers", ())}
             added = [header for header in HEADERS if header[0] not in names]
             message = {**message, "headers": [*message.get("headers", ()), *added]}
-        await send(message)
+        elif message["type"] in ("http.response.body", "http.response.pathsend"):
+            self.has_body = True
+        await self.send(message)
 
-    return sending
+    async def end(self) -> None:
+        """Send what is missing: layers above (gzip, BaseHTTPMiddleware) take silence for a fault and log it."""
+        if not self.begun:
+            await self({"type": "http.response.start", "status": 499, "headers": []})  # nginx's number for it
+        if not self.has_body:
+            await self({"type": "http.response.body", "body": b""})
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:

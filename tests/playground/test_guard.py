@@ -120,3 +120,29 @@ def test_a_refused_websocket_is_closed() -> None:
 
     run(Guard(app, HOSTS, 100)(scope("websocket", host="attacker.example"), receive, send))
     assert sent == ["websocket.close"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_reader_who_leaves_is_no_fault(begun: bool) -> None:
+    """What NiceGUI puts above this takes an answer that never comes for a fault of the app, and logs a traceback."""
+    pytest.importorskip("nicegui", reason="the page needs NiceGUI: pip install -r requirements-app.txt")
+    from nicegui.middlewares import RedirectWithPrefixMiddleware, SetCacheControlMiddleware
+    from starlette.middleware.gzip import GZipMiddleware
+
+    async def left(scope: Any, receive: Any, send: Any) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    app = SetCacheControlMiddleware(RedirectWithPrefixMiddleware(GZipMiddleware(Guard(left, HOSTS, 100))))
+    run(app(scope(host="127.0.0.1", accept_encoding="gzip"), receive, send))
+    assert sent[0]["status"] == (200 if begun else 499)
