@@ -23,7 +23,15 @@ def study_parser() -> Parser:
         prog="study.py",
         description="Compare variants of a detector over seeds, and say honestly what came out.",
     )
-    parser.add_argument("spec", nargs="?", default=None, metavar="YAML", help="what to compare, see cfg/study/")
+    parser.add_argument(
+        "spec", nargs="*", metavar="YAML", help="what to compare, see cfg/study/; several: one after the other"
+    )
+    parser.add_argument(
+        "--pool",
+        default=None,
+        metavar="NAME",
+        help="also write a table of mechanism and data set over several studies, into the folder of this name",
+    )
     parser.add_argument(
         "--scan",
         default=None,
@@ -103,40 +111,58 @@ def run_study(options: Namespace) -> None:
         return
     if options.confirm is not None:
         raise UsageError("--confirm tests a scan: study.py --scan SPEC --confirm K")
-    if options.spec is None:
+    if not options.spec:
         raise UsageError("which study? For example: python study.py cfg/study/digits-quick.yaml --dry-run")
     from study.plan.study_spec import read_study
+    from study.several_sets import each_set, refuse_pool
 
     devices = _set_workers(options)
-    spec = read_study(options.spec)
-    if spec.datasets:
-        _study_sets(spec, options, devices)
+    specs = {spec.name: spec for spec in map(read_study, options.spec)}
+    if len(specs) < len(options.spec):
+        raise UsageError(f"{' '.join(options.spec)}: two have one name, and so one folder; give one of them a name")
+    if options.pool is not None:
+        refuse_pool(list(specs.values()), options.pool)
+        failed = _study_each(specs, options, devices, options.pool)
     else:
-        _study_set(spec, options, devices)
+        each = [_study_each(each_set(spec), options, devices, name) for name, spec in specs.items()]
+        failed = any(each)
+    if failed:
+        raise SystemExit(1)
 
 
-def _study_sets(spec: Any, options: Namespace, devices: Sequence[str]) -> None:
-    """Study one data set after the other, and pool what came out; a failed run does not stop the other data sets."""
+def _study_each(parts: Mapping[str, Any], options: Namespace, devices: Sequence[str], name: str) -> bool:
+    """Do one study after the other, and pool what came out; a failed run does not stop the others.
+
+    Args:
+        parts: name in the pooled table → study.
+        options: flags of study.py.
+        devices: to use in turn.
+        name: of the folder of the pooled report, which several have.
+
+    Returns:
+        Whether a run failed.
+    """
     from study.analysis.comparisons import analyse, looks_of
     from study.analysis.results import gather
     from study.execute.local import sort_runs
-    from study.several_sets import each_set, write_pooled_report
+    from study.several_sets import write_pooled_report
 
     analyses, failed = {}, False
-    for name, one in each_set(spec).items():
-        _say(f"data set {name}")
+    for title, one in parts.items():
+        if len(parts) > 1 or len(options.spec) > 1:
+            _say(f"study {one.name}")
         try:
             plan = _study_set(one, options, devices)
         except SystemExit:
             failed = True
             continue
-        if plan is not None:
+        if plan is not None and len(parts) > 1:
             results = gather(plan, sort_runs(plan, retry_failed=False)[0].done)
-            analyses[name] = analyse(results, plan.spec.metrics[0], resample=False, looks=looks_of(plan.spec))
+            analyses[title] = analyse(results, plan.spec.metrics[0], resample=False, looks=looks_of(plan.spec))
     if len(analyses) > 1:
-        _say(write_pooled_report(spec, Path(options.project).expanduser().absolute() / spec.name, analyses))
-    if failed:
-        raise SystemExit(1)
+        folder = Path(options.project).expanduser().absolute() / name
+        _say(write_pooled_report(parts, folder, analyses))
+    return failed
 
 
 def _study_set(spec: Any, options: Namespace, devices: Sequence[str]) -> Any:

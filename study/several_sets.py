@@ -1,14 +1,19 @@
-"""Study several data sets: an ordinary study of each, then one table of mechanism × data set, pooled."""
+"""Study several data sets: an ordinary study of each, then one table of mechanism and data set, pooled."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
+from engine.errors import UsageError
 from study.analysis.comparisons import Analysis
 from study.analysis.intervals import Verdict
 from study.analysis.pooled import Pooled, pool_variants
 from study.plan.run import write_whole
+from study.plan.spec_values import NAME
 from study.plan.study_spec import StudySpec
+from study.plan.variants import Variant
 from study.report.comparison_table import MISSING, TONES, Cell, Table, points, span, verdict_text
 from study.report.latex import latex_report
 from study.report.templating import render
@@ -17,42 +22,98 @@ TABLE = "Mechanism and data set"
 
 
 def each_set(spec: StudySpec) -> dict[str, StudySpec]:
-    """Return the study of each data set, named after it, in a folder of its own below the study's."""
-    names = [Path(data).stem or Path(data).name for data in spec.datasets]
+    """Return the study of each data set, in a folder of its own below the study's; of one set the study itself."""
+    if not spec.datasets:
+        return {spec.name: spec}
     return {
-        name: replace(spec, data=data, datasets=(), name=f"{spec.name}/{name}")
-        for name, data in zip(names, spec.datasets, strict=True)
+        data_name(data): replace(spec, data=data, datasets=(), name=f"{spec.name}/{data_name(data)}")
+        for data in spec.datasets
     }
 
 
-def write_pooled_report(spec: StudySpec, folder: Path, analyses: Mapping[str, Analysis]) -> str:
-    """Write report.html, report.md and report.tex over all data sets.
+def data_name(data: str) -> str:
+    """Return what a data set is called, by its file."""
+    return Path(data).stem or Path(data).name
+
+
+def refuse_pool(specs: Sequence[StudySpec], name: str) -> None:
+    """Raise an error where studies cannot stand in one table.
 
     Args:
-        spec: of the whole study.
-        folder: of the whole study; each data set's own report stands below it.
-        analyses: data set → analysis of the metric that decides.
+        specs: of the studies.
+        name: of the folder for what is pooled.
+
+    Raises:
+        UsageError: one line that says what to change.
+    """
+    if len(specs) < 2:
+        raise UsageError(f"--pool {name}: takes two studies or more: study.py A.yaml B.yaml --pool {name}")
+    if not NAME.fullmatch(name) or name in {spec.name for spec in specs}:
+        raise UsageError(f"--pool {name}: expected a folder name that no study has, of letters, digits and . _+@-")
+    seen: dict[str, StudySpec] = {}
+    variants: dict[str, tuple[Variant, StudySpec]] = {}
+    for spec in specs:
+        if spec.datasets:
+            raise UsageError(f"{spec.file}: has a list of data sets, which it pools itself; leave --pool out")
+        other = seen.setdefault(data_name(spec.data), spec)
+        if other is not spec:
+            raise UsageError(
+                f"{spec.file}: is on {spec.data} like {other.file}, and the same images twice are no second data set"
+            )
+        if spec.metrics[0] != specs[0].metrics[0]:
+            raise UsageError(
+                f"{spec.file}: compares {spec.metrics[0]} and {specs[0].file} {specs[0].metrics[0]}; "
+                "write the same name first under metrics"
+            )
+        for variant in spec.variants[1:]:
+            first, its = variants.setdefault(variant.name, (variant, spec))
+            if (first.attention, first.cfg, first.identity) != (variant.attention, variant.cfg, variant.identity):
+                raise UsageError(
+                    f"{spec.file}: its {variant.name} is not that of {its.file}; call one of them otherwise"
+                )
+
+
+def write_pooled_report(parts: Mapping[str, StudySpec], folder: Path, analyses: Mapping[str, Analysis]) -> str:
+    """Write report.html, report.md and report.tex over several studies.
+
+    Args:
+        parts: name in the table → study; each has a report in its own folder.
+        folder: of the pooled report, made if it is not there.
+        analyses: name → analysis of the metric that decides, of those that have one.
 
     Returns:
         What came out, a line for each variant, and where the report is.
     """
     pooled = pool_variants({name: analysis.baseline for name, analysis in analyses.items()})
-    table, title = set_table(analyses, pooled), f"Study: {spec.name}, {len(analyses)} data sets"
+    table, title = set_table(analyses, pooled), f"Study: {folder.name}, {len(analyses)} data sets"
     said = [_sentence(name, *value) for name, value in pooled.items()]
     missing = sorted({name for analysis in analyses.values() for name in analysis.baseline} - set(pooled))
-    said += [f"{name}: not pooled, fewer than two data sets have a comparison of it." for name in missing]
+    if missing:
+        said.append(f"Not pooled, as fewer than two data sets have a comparison of it: {', '.join(missing)}.")
+    what = "; ".join(f"{name}: {_what(parts[name])}" for name in analyses)
     lead = [
-        f"The same variants on {', '.join(analyses)}; each data set has a report of its own in the folder of its name. "
+        f"{what}. Each has a report of its own. "
         "The pooled effect is the mean over data sets such as these (random effects; Hartung and Knapp's interval), "
         "corrected for the number of variants by Holm's method.",
         *said,
     ]
-    page = render("pooled.html.jinja", title=title, lead=lead, table=table, sets=list(analyses))
+    # A list's data sets lie below the pooled report, studies beside it.
+    home = {name: os.path.relpath(folder.parent / parts[name].name, folder).replace(os.sep, "/") for name in analyses}
+    folder.mkdir(parents=True, exist_ok=True)
+    page = render("pooled.html.jinja", title=title, lead=lead, table=table, sets=home)
     write_whole(folder / "report.html", f"{page}\n")
-    links = ", ".join(f"[{name}]({name}/report.md)" for name in analyses)
+    links = ", ".join(f"[{name}]({quote(place)}/report.md)" for name, place in home.items())
     write_whole(folder / "report.md", "\n\n".join([f"# {title}", *lead, f"## {TABLE}", table.markdown(), links]) + "\n")
     write_whole(folder / "report.tex", latex_report(title, lead, {TABLE: table}, {}))
     return "\n".join([*said, f"report.html, report.md and report.tex in {folder}"])
+
+
+def _what(spec: StudySpec) -> str:
+    """Say what a study trained on what."""
+    model = spec.cfg or (Path(spec.weights).stem if spec.weights else "")
+    budget = f"{spec.epochs} epochs" if spec.epochs else f"{spec.minutes:g} minutes"
+    size = f" at {spec.train['imgsz']} px" if "imgsz" in spec.train else ""
+    return f"{model} on {data_name(spec.data)}, {budget}{size}, {len(spec.seeds)} seeds"
 
 
 def set_table(analyses: Mapping[str, Analysis], pooled: Mapping[str, tuple[Pooled, float, Verdict]]) -> Table:

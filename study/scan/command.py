@@ -31,8 +31,8 @@ def scan(
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
         RunFailed: if the training before the scan fails.
     """
-    if options.spec is not None:
-        raise UsageError(f"--scan {options.scan} and a study ({options.spec}): give one of them")
+    if options.spec:
+        raise UsageError(f"--scan {options.scan} and a study ({' '.join(options.spec)}): give one of them")
     _refuse_flags_of_studies(options)
     found = run_scan(
         read_scan(options.scan), options.project, devices[0], options.download, options.plugin, say, options.dry_run

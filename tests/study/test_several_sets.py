@@ -1,5 +1,6 @@
 """A study of several data sets: their own studies, and the report over all of them."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from engine.errors import UsageError
 from study import cli
 from study.plan.plan import address_runs, make_plan
 from study.plan.study_spec import read_study
-from study.several_sets import each_set
+from study.several_sets import each_set, refuse_pool
 
 
 @pytest.fixture
@@ -64,3 +65,67 @@ def test_errors(write_spec: Callable[..., Path], changes: dict[str, Any], messag
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}))
     with pytest.raises(UsageError, match=message):
         read_study(path)
+
+
+@pytest.fixture
+def studies(write_spec: Callable[..., Path], tiny_data: Path, tmp_path: Path) -> list[Path]:
+    """Two studies of their own on two data sets, with one variant in common."""
+    other = tiny_data.with_name("other.yaml")
+    other.write_text(tiny_data.read_text())
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    made = []
+    for name, changes in {
+        "one": {},
+        "two": {"data": str(other), "variants": {"se": "SE@neck.P3", "eca": "ECA@9"}},
+    }.items():
+        path = specs / f"{name}.yaml"
+        path.write_text(write_spec(controls=None, name=name, **changes).read_text())
+        made.append(path)
+    return made
+
+
+def test_studies_of_their_own_are_pooled(studies: list[Path], tmp_path: Path, finish_run: Callable[..., None]) -> None:
+    for number, file in enumerate(studies):
+        plan = make_plan(read_study(file), tmp_path / "runs")
+        address_runs(plan, dict.fromkeys(plan.models, 2))
+        for run in plan.runs:
+            finish_run(plan, run, {"baseline": 5.0, "se": 2.0 + number}.get(run.variant, 4.0) + 0.4 * run.seed)
+    files = list(map(str, studies))
+    argv = [*files, "--report", "--project", str(tmp_path / "runs"), "--device", "cpu"]
+    assert cli.main(argv) == 0
+    assert not (tmp_path / "runs" / "both").exists()
+    assert cli.main([*argv, "--pool", "both"]) == 0
+    report = (tmp_path / "runs" / "both" / "report.md").read_text()
+    assert "| variant | one | two | pooled |" in report
+    assert "se: over 2 data sets" in report
+    assert "Not pooled, as fewer than two data sets have a comparison of it: eca, sk." in report
+    assert "on tiny, 2 epochs at 64 px, 3 seeds; two: " in report
+    assert "[one](../one/report.md), [two](../two/report.md)" in report
+    assert 'href="../one/report.html"' in (tmp_path / "runs" / "both" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "pool", "message"),
+    [
+        ({}, "one", "a folder name that no study has"),
+        ({}, "../both", "a folder name that no study has"),
+        ({"data": None}, "both", "the same images twice are no second data set"),
+        ({"metrics": ["AP50"]}, "both", "write the same name first under metrics"),
+        ({"variants": {"se": "SE@9"}}, "both", "its se is not that of .*one.yaml"),
+        ({"name": "one"}, "both", "two have one name"),
+    ],
+)
+def test_studies_that_cannot_stand_in_one_table(
+    studies: list[Path], changes: dict[str, Any], pool: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (yaml.safe_load(path.read_text()) for path in studies)
+    content = {**second, **changes}
+    studies[1].write_text(yaml.safe_dump({**content, "data": content["data"] or first["data"]}))
+    assert cli.main([*map(str, studies), "--pool", pool]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_one_study_is_not_pooled(studies: list[Path]) -> None:
+    with pytest.raises(UsageError, match="takes two studies or more"):
+        refuse_pool([read_study(studies[0])], "both")
