@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from attention import build_attention
-from attention.docs.cost_table import kept
+from attention.docs.cost_table import backward_memory
 from benchmarks import article_forms as tutorial
 from benchmarks.machine import machine
 
@@ -153,7 +153,7 @@ def inference_peak(module: nn.Module, x: Tensor) -> int:
 
 def memory(ours: nn.Module, theirs: nn.Module, x: Tensor) -> list[str]:
     """What a training step keeps, and the peak of an inference pass, in maps: ours, theirs."""
-    kept_maps = [kept(m.train(), x) for m in (ours, theirs)]
+    kept_maps = [backward_memory(m.train(), x) for m in (ours, theirs)]
     peaks = [inference_peak(m, x) / x.nbytes for m in (ours, theirs)]
     return [f"{a:.2f}, {b:.2f}" for a, b in (kept_maps, peaks)]
 
@@ -193,7 +193,8 @@ def main() -> None:
             print(f"| {name} | {' | '.join(memory(ours(128), theirs(128), x))} |")
     x = torch.randn(4, 128, 80, 80)
     lean, naive = (
-        kept(m.train(), x) for m in (build_attention("NonLocal", 128, subsample=False), tutorial.NaiveNonLocal(128))
+        backward_memory(m.train(), x)
+        for m in (build_attention("NonLocal", 128, subsample=False), tutorial.NaiveNonLocal(128))
     )
     print(f"\nNonLocal keeps {lean:.1f} maps of 4×128×80×80, its naive form {naive:.1f}: ratio {lean / naive:.3f}.")
 

@@ -11,7 +11,7 @@ import torch
 
 from attention import ATTENTION
 from attention.docs.__main__ import FOLDER
-from attention.docs.cost_table import SIZES, clock, count
+from attention.docs.cost_table import SIZES, counted_cells, measured_cells
 from attention.docs.runtimes import installed
 from benchmarks.machine import machine
 
@@ -28,7 +28,9 @@ def main() -> None:
     costs = json.loads(file.read_text(encoding="utf-8"))["costs"] if file.exists() else {}
     where = ", ".join([machine(), *(f"{name} {version(name)}" for name in installed()), f"{options.threads} threads"])
     for name in options.names or ATTENTION.names():
-        costs[name] = [[*count(name, size), *clock(name, size, repeats=options.repeats)] for size in SIZES]
+        costs[name] = [
+            [*counted_cells(name, size), *measured_cells(name, size, repeats=options.repeats)] for size in SIZES
+        ]
         rows = [f"  {json.dumps(n)}: {json.dumps(costs[n])}" for n in ATTENTION.names() if n in costs]
         text = f'{{\n "machine": {json.dumps(where)},\n "costs": {{\n' + ",\n".join(rows) + "\n }\n}\n"
         file.write_text(text, encoding="utf-8")

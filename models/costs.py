@@ -130,7 +130,7 @@ def _placed(name: str, base: Any, image: Any, whole: float, options: argparse.Na
     Raises:
         SpecError: if it cannot stand there.
     """
-    from attention.docs.cost_table import kept
+    from attention.docs.cost_table import backward_memory
     from attention.flops import count_flops
     from models.build import build_model
     from models.network.cost import count_parameters
@@ -142,7 +142,7 @@ def _placed(name: str, base: Any, image: Any, whole: float, options: argparse.Na
         channels, height, width = x.shape[1:]
         operations = count_flops(module, x) / options.batch / 1e9
         cells = [name, path.removeprefix("model."), f"{channels}", f"{height}×{width}", f"{count_parameters(module)}"]
-        cells += [f"{operations:.6f}", f"{kept(module.train(), x):.1f}"]
+        cells += [f"{operations:.6f}", f"{backward_memory(module.train(), x):.1f}"]
         spent = _milliseconds(module.eval(), x, options.repeats)
         rows.append([*cells, *([f"{spent:.2f}", f"{100 * spent / whole:.1f}"] if whole else ["", ""])])
     return rows

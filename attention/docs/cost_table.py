@@ -42,7 +42,7 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def kept(module: nn.Module, x: Tensor) -> float:
+def backward_memory(module: nn.Module, x: Tensor) -> float:
     """Return the memory that a training step keeps for its backward pass.
 
     Args:
@@ -88,7 +88,7 @@ def fastest(run: Callable[[], Any], repeats: int) -> float:
 
 
 @cache
-def floor(size: tuple[int, int, int], batch: int) -> float:
+def memory_floor(size: tuple[int, int, int], batch: int) -> float:
     """Time of one pass that reads a map and writes another, measured once in a process.
 
     Args:
@@ -102,7 +102,7 @@ def floor(size: tuple[int, int, int], batch: int) -> float:
     return fastest(lambda: x * 2, 1000)
 
 
-def count(name: str, size: tuple[int, int, int], batch: int = 1) -> list[str]:
+def counted_cells(name: str, size: tuple[int, int, int], batch: int = 1) -> list[str]:
     """Count what can be counted of a mechanism.
 
     Args:
@@ -115,10 +115,10 @@ def count(name: str, size: tuple[int, int, int], batch: int = 1) -> list[str]:
     """
     x, module = torch.randn(batch, *size), build_attention(name, size[0])
     operations = count_flops(module.eval(), x) / 1e6
-    return [f"{parameters(module)}", f"{operations:.1f}", f"{kept(module.train(), x):.1f}"]
+    return [f"{parameters(module)}", f"{operations:.1f}", f"{backward_memory(module.train(), x):.1f}"]
 
 
-def clock(name: str, size: tuple[int, int, int], batch: int = 1, repeats: int = 5) -> list[str]:
+def measured_cells(name: str, size: tuple[int, int, int], batch: int = 1, repeats: int = 5) -> list[str]:
     """Measure how long a mechanism takes at inference, with everything folded that is constant.
 
     Args:
@@ -136,7 +136,7 @@ def clock(name: str, size: tuple[int, int, int], batch: int = 1, repeats: int = 
     file = runtimes.onnx(module, x) if runtimes.installed() else b""
     with torch.no_grad():
         plain = fastest(lambda: module(x), repeats)
-        cells = [f"{plain:.2f}", f"{plain / floor(size, batch):.1f}", f"{fastest(lambda: low(y), repeats):.2f}"]
+        cells = [f"{plain:.2f}", f"{plain / memory_floor(size, batch):.1f}", f"{fastest(lambda: low(y), repeats):.2f}"]
         for runtime, load in runtimes.RUNTIMES.items():
             run = load(file) if runtime in runtimes.installed() else None
             cells.append(f"{fastest(partial(run, x), repeats):.2f}" if run else "–")
@@ -156,8 +156,8 @@ def rows(names: Sequence[str], batch: int = 1, repeats: int = 5) -> Iterator[lis
     """
     for name in names:
         for size in SIZES:
-            times = clock(name, size, batch, repeats) if repeats else [""] * len(TIMED)
-            yield [name, f"{size[0]}", f"{size[1]}×{size[2]}", *count(name, size, batch), *times]
+            times = measured_cells(name, size, batch, repeats) if repeats else [""] * len(TIMED)
+            yield [name, f"{size[0]}", f"{size[1]}×{size[2]}", *counted_cells(name, size, batch), *times]
 
 
 def markdown(rows: Sequence[Sequence[str]], head: Sequence[str] = COLUMNS, words: int = 1) -> str:

@@ -27,7 +27,7 @@ def test_kept_memory_by_hand() -> None:
             y = x.exp()  # keeps its result
             return y * x  # keeps both factors, of which one is the input and the other is kept already
 
-    assert cost_table.kept(Square(), torch.randn(1, 4, 5, 6)) == pytest.approx(1)
+    assert cost_table.backward_memory(Square(), torch.randn(1, 4, 5, 6)) == pytest.approx(1)
 
 
 def test_self_attention_keeps_no_matrix_of_all_pairs() -> None:
@@ -35,7 +35,7 @@ def test_self_attention_keeps_no_matrix_of_all_pairs() -> None:
     pairs = (40 * 40) ** 2 / x.numel()  # of one head, in maps
     for name in ("NonLocal", "MHSA2D", "SelfAttention2D", "AreaAttention", "DeformableAttention", "DANet"):
         module = build_attention(name, 32)
-        assert cost_table.kept(module, x) < pairs * getattr(module, "heads", 1) / 2, name
+        assert cost_table.backward_memory(module, x) < pairs * getattr(module, "heads", 1) / 2, name
 
 
 def test_the_command_prints_a_row_per_size(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,12 +46,12 @@ def test_the_command_prints_a_row_per_size(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_times_of_every_runtime_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    cells = cost_table.clock("SE", (16, 64, 64), repeats=3)
+    cells = cost_table.measured_cells("SE", (16, 64, 64), repeats=3)
     assert len(cells) == len(cost_table.TIMED)
     shown = dict(zip(runtimes.RUNTIMES, cells[3:], strict=True))
     assert {name for name, cell in shown.items() if cell != "–"} == set(runtimes.installed())
     monkeypatch.setattr(runtimes, "installed", list)
-    assert cost_table.clock("SE", (16, 64, 64), repeats=1)[3:] == ["–"] * len(shown)
+    assert cost_table.measured_cells("SE", (16, 64, 64), repeats=1)[3:] == ["–"] * len(shown)
 
 
 def test_an_unknown_name_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from attention import ATTENTION
 from attention.docs import __main__ as docs
-from attention.docs.cost_table import COUNTED, SIZES, TIMED, count
+from attention.docs.cost_table import COUNTED, SIZES, TIMED, counted_cells
 from attention.docs.limits import LIMITS, lowest_opset
 from attention.registry import options
 
@@ -71,7 +71,7 @@ def test_the_page_is_what_the_generator_writes(
     committed = (root / "docs" / "attention" / f"{name}.zh.md").read_text(encoding="utf-8")
     assert committed == docs.page(name, notes[name], rows, chinese), "run python -m attention.docs"
     counted = rows[2][: len(COUNTED)]
-    assert counted == count(name, SIZES[2]), "run python -m benchmarks.attention_costs"
+    assert counted == counted_cells(name, SIZES[2]), "run python -m benchmarks.attention_costs"
 
 
 def test_every_mechanism_is_explained_in_chinese_too(chinese: docs.Chinese) -> None:
