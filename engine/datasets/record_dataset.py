@@ -19,6 +19,9 @@ from engine.runtime.log import LOGGER
 from models.upstream.data import Albumentations, BaseMixTransform, Compose, Mosaic, YOLODataset
 
 
+NUMBER = "number"  # key of a sample's number in validation: a file that is listed twice is two samples
+
+
 class Draw(NamedTuple):
     """Identify one training sample by all that decides its random draws, so that no state has to be kept.
 
@@ -146,8 +149,11 @@ class RecordDataset(YOLODataset):
         return [str(record.path) for record in self.records]
 
     def get_labels(self) -> list[dict[str, Any]]:
-        """Return the labels of the records."""
-        return to_labels(self.records)
+        """Return the labels of the records; in validation with their numbers."""
+        labels = to_labels(self.records)
+        if not self.augment:
+            _number(labels)
+        return labels
 
     def build_transforms(self, hyp: Any) -> Compose:
         """Build ultralytics' transforms, with mosaic partners drawn from the whole data set.
@@ -257,9 +263,11 @@ class RecordDataset(YOLODataset):
 
     def set_rectangle(self) -> None:
         """Sort everything by aspect ratio, the records too."""
+        record_of = {id(label): record for label, record in zip(self.labels, self.records, strict=True)}
         super().set_rectangle()
-        by_path = {str(record.path): record for record in self.records}
-        self.records = [by_path[file] for file in self.im_files]
+        self.records = [record_of[id(label)] for label in self.labels]
+        if not self.augment:
+            _number(self.labels)
 
     def _cache(self, mode: str) -> None:
         """Keep all images at training size in memory if `mode` and the free memory allow it."""
@@ -270,6 +278,12 @@ class RecordDataset(YOLODataset):
     def _cached_bytes(self, record: Any) -> int:
         ratio = self.imgsz / max(record.width, record.height)
         return int(record.width * ratio + 1) * int(record.height * ratio + 1) * self.channels
+
+
+def _number(labels: list[dict[str, Any]]) -> None:
+    """Write its position into each label."""
+    for number, label in enumerate(labels):
+        label[NUMBER] = number
 
 
 def _all_transforms(transform: Any) -> list[Any]:

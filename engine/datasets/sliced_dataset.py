@@ -8,8 +8,6 @@ import numpy as np
 from engine.datasets.record_dataset import RecordDataset
 from engine.ops.windows import Slicing, view_records
 
-VIEW = "view"  # key of a sample's number in validation
-
 
 class SlicedDataset(RecordDataset):
     """Serve every window of every image, and then the image, each as a sample with the boxes that it shows.
@@ -37,13 +35,6 @@ class SlicedDataset(RecordDataset):
     def images(self) -> list[Any]:
         """Return the records of whole images."""
         return self._images
-
-    def get_labels(self) -> list[dict[str, Any]]:
-        """Return the labels of the views; in validation with their numbers."""
-        labels = super().get_labels()
-        for number, label in enumerate(labels if not self.augment else ()):
-            label[VIEW] = number
-        return labels
 
     def views_of(self, image: int) -> np.ndarray:
         """Return the windows of an image, the whole last, (v, 4)."""

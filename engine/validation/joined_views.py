@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.datasets.sliced_dataset import VIEW, SlicedDataset
+from engine.datasets.record_dataset import NUMBER
+from engine.datasets.sliced_dataset import SlicedDataset
 from engine.ops.join_views import Views, join_views
 
 
@@ -65,9 +66,5 @@ class JoinedViews:
             "ori_shape": [(record.height, record.width)],
             "ratio_pad": [((1.0, 1.0), (0.0, 0.0))],
             "im_file": [label["im_file"]],
+            NUMBER: [int(self.dataset.image_of[view])],
         }
-
-    @staticmethod
-    def number(batch: dict[str, Any], position: int) -> int:
-        """Return the number of a view in its data set, by its position in a batch."""
-        return int(batch[VIEW][position])

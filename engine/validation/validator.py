@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from engine.datasets.loader import make_loader
-from engine.datasets.record_dataset import RecordDataset
+from engine.datasets.record_dataset import NUMBER, RecordDataset
 from engine.datasets.sliced_dataset import SlicedDataset, sliced
 from engine.errors import UsageError
 from engine.ops.nms_torch import non_max_suppression
@@ -174,7 +174,7 @@ class Validator(DetectionValidator):
             self._count(preds, batch)
             return
         for position, pred in enumerate(preds):
-            view = self.joined.number(batch, position)
+            view = int(batch[NUMBER][position])
             whole = self.joined.take(self.scale_preds(pred, self._prepare_batch(position, batch)), view)
             if whole is not None:
                 own = {key: value.to(self.device) for key, value in whole.items()}
@@ -182,9 +182,8 @@ class Validator(DetectionValidator):
 
     def _count(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         if self.keep_boxes:
-            numbers = self._record_numbers()
             for position, pred in enumerate(preds):
-                self._keep(pred, self._prepare_batch(position, batch), numbers)
+                self._keep(pred, self._prepare_batch(position, batch), int(batch[NUMBER][position]))
         super().update_metrics(preds, batch)
 
     def plot_val_samples(self, batch: dict[str, Any], ni: int) -> None:
@@ -241,18 +240,11 @@ class Validator(DetectionValidator):
             self._report = evaluator, evaluate(*self.report_inputs(), evaluator)
         return self._report[1]
 
-    def _record_numbers(self) -> dict[str, int]:
-        files = self.dataloader.dataset.im_files
-        if getattr(self, "_numbered", None) is not files:
-            images = self.dataloader.dataset.images
-            self._numbered, self._numbers = files, {str(record.path): number for number, record in enumerate(images)}
-        return self._numbers
-
-    def _keep(self, pred: dict[str, torch.Tensor], image: dict[str, Any], numbers: dict[str, int]) -> None:
+    def _keep(self, pred: dict[str, torch.Tensor], image: dict[str, Any], number: int) -> None:
         scaled = self.scale_preds(pred, image)
         corners = scaled["bboxes"].cpu().double().numpy()  # not every GPU has float64
         rows = np.empty((len(corners), 7))
-        rows[:, 0] = numbers[image["im_file"]]
+        rows[:, 0] = number
         rows[:, 1] = 0 if self.args.single_cls else scaled["cls"].cpu().numpy()
         rows[:, 2:4] = corners[:, :2]
         rows[:, 4:6] = corners[:, 2:] - corners[:, :2]

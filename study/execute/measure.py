@@ -48,10 +48,10 @@ def measure(weights: Path, data: str, split: str, folder: Path, options: dict[st
     report = evaluate(truths, detections)
     report.matches.save(folder / "matches.npz")
     shown = detections.score >= SHOWN
-    positions = {record.path: number for number, record in enumerate(splits[split].records)}
+    positions = {id(record): number for number, record in enumerate(splits[split].records)}  # a file may be there twice
     np.savez_compressed(
         folder / "boxes.npz",
-        position=np.array([positions[record.path] for record in validator.dataloader.dataset.records]),
+        position=np.array([positions[id(record)] for record in validator.dataloader.dataset.records]),
         image=detections.image[shown],
         category=detections.category[shown],
         boxes_xywh=detections.boxes_xywh[shown],

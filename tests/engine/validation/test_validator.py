@@ -1,6 +1,7 @@
 """The validator's own drawings: labels that can be read, and one confusion matrix."""
 
 import json
+import re
 import time
 
 import torch
@@ -55,3 +56,26 @@ def test_the_drawn_matrix_is_that_of_metrics_json(monkeypatch, tmp_path, root):
     for matrix, confidence in drawn.values():
         assert matrix.tolist() == stored["predicted_by_true"]
         assert confidence == stored["confidence"] == 0.25
+
+
+def test_an_image_that_is_listed_twice_counts_like_a_copy_of_it(tmp_path, root):
+    data = write_digits(tmp_path / "data", train=1, val=6)
+    data.write_text(data.read_text().replace("[zero, one]", str([str(number) for number in range(10)])))
+    images = sorted((tmp_path / "data" / "images" / "val").iterdir())
+    copies = []
+    for image in images:
+        copies.append(image.with_stem(f"copy{image.stem}"))
+        label = tmp_path / "data" / "labels" / "val" / f"{image.stem}.txt"
+        copies[-1].write_bytes(image.read_bytes())
+        label.with_stem(copies[-1].stem).write_bytes(label.read_bytes())
+    measured = []
+    for name, others in (("twice", images), ("copied", copies)):
+        (tmp_path / "data" / f"{name}.txt").write_text("".join(f"{image}\n" for image in (*images, *others)))
+        data.write_text(re.sub(r"val: .*", f"val: {name}.txt", data.read_text()))
+        weights = root / "weights" / "yolov5n-digits.pt"
+        options = {"imgsz": 64, "project": str(tmp_path / "runs"), "batch_size": 4, "noplots": True}
+        measured.append(validate(weights, str(data), **options))
+    assert measured[0]["images"] == 12
+    assert measured[0]["coco"] == measured[1]["coco"]
+    assert measured[0]["confusion"] == measured[1]["confusion"]
+    assert measured[0]["coco"]["AP50"] > 0.1
