@@ -36,9 +36,9 @@ def rows(text: str) -> list[int]:
 
 
 def targets(text: str) -> set[str]:
-    """Return the pages and pictures that a page links to, in whichever language."""
+    """Return the pages and images that a page links to, in whichever language."""
     found = re.findall(r"(?<!\\)\]\(([^)\s#]+)", FENCE.sub("", text))
-    return {target.replace(".zh.md", ".md") for target in found if not re.match(r"[a-z]+:", target)}
+    return {target.replace(".zh.", ".") for target in found if not re.match(r"[a-z]+:", target)}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in OF_THEIR_OWN])
