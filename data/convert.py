@@ -67,7 +67,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("data", help="data YAML, or the name of an included one")
     parser.add_argument("out", type=Path, help="new folder; its data.yaml reads the result")
     parser.add_argument("--to", required=True, choices=list(WRITERS), help="format to write")
-    parser.add_argument("--images", choices=IMAGES, default="copy", help="copy the images or link to them")
+    parser.add_argument(
+        "--images", choices=IMAGES, default="copy", help="copy the images or link to them (default: copy)"
+    )
     parser.add_argument("--data-root", help="the data set's folder, instead of the YAML's path")
     parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     args = parser.parse_args(argv)

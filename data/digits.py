@@ -250,7 +250,12 @@ def _publish(draft: Path, root: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     parser = ToolParser(prog="python -m data.digits", description="Make the embedded digits data set.")
-    parser.add_argument("--out", type=Path, default=ROOT / "datasets" / "digits", help="folder of the data set")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "datasets" / "digits",
+        help="folder of the data set (default: datasets/digits)",
+    )
     parser.add_argument("--video", type=Path, help="write a short film of moving digits instead")
     args = parser.parse_args(argv)
     return guarded(lambda: _run(args.out, args.video))

@@ -30,10 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="mechanisms; all by default")
     parser.add_argument("--in", dest="model", metavar="MODEL", help="model YAML, name or checkpoint to place them in")
     parser.add_argument("--at", metavar="PLACE", help="where in the model: neck.P3, 17, inside:4, neck.P3,neck.P4")
-    parser.add_argument("--imgsz", type=_positive, default=640, help="pixels of the image's sides, with --in")
+    parser.add_argument(
+        "--imgsz", type=_positive, default=640, help="pixels of the image's sides, with --in (default: 640)"
+    )
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a file of your own mechanisms")
-    parser.add_argument("--batch", type=_positive, default=1, help="images")
-    parser.add_argument("--repeats", type=_whole, default=5, help="timed calls; 0 leaves the times out")
+    parser.add_argument("--batch", type=_positive, default=1, help="images at once (default: 1)")
+    parser.add_argument("--repeats", type=_whole, default=5, help="timed calls; 0 leaves the times out (default: 5)")
     parser.add_argument("--csv", metavar="OUT", help="write the table as CSV; - prints it")
     parser.add_argument("--latex", metavar="OUT", help="write the table for LaTeX, with booktabs; - prints it")
     options = parser.parse_args(argv)

@@ -63,10 +63,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(prog="python -m data.doctor", description=__doc__)
     parser.add_argument("data", help="data YAML, or the name of an included one")
     parser.add_argument("--data-root", help="the data set's folder, instead of the YAML's path")
-    parser.add_argument("--imgsz", type=int, default=640, help="training resolution for object sizes and anchors")
+    parser.add_argument(
+        "--imgsz", type=int, default=640, help="training resolution for object sizes and anchors (default: 640)"
+    )
     parser.add_argument("--anchors", help="model YAML whose anchors are judged (default: YOLOv5's)")
     parser.add_argument(
-        "--oversample", type=float, default=0.1, metavar="THRESHOLD", help="of which the effect is told"
+        "--oversample",
+        type=float,
+        default=0.1,
+        metavar="THRESHOLD",
+        help="say what train.py's --oversample and --class-weights would do with this threshold (default: 0.1)",
     )
     parser.add_argument("--strict", action="store_true", help="exit code 1 if there are problems")
     parser.add_argument("--json", type=Path, help="write everything found to this file")
@@ -75,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fix", type=Path, metavar="OUT", help="write a cleaned copy to this new folder")
     parser.add_argument("--to", choices=("yolo", "voc", "coco"), help="format of the cleaned copy (default: the same)")
     parser.add_argument("--no-decode", action="store_true", help="skip the comparison of decoded images")
-    parser.add_argument("--workers", type=int, help="threads that decode")
+    parser.add_argument("--workers", type=int, help="threads that decode (default: two a core, at most 8)")
     parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     return parser
 

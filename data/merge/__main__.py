@@ -70,9 +70,13 @@ def _parser() -> ToolParser:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="C", help="new folder; its data.yaml reads the result"
     )
-    parser.add_argument("--iou-thres", "--iou", type=float, default=0.5, help="overlap of boxes of one object (0.5)")
-    parser.add_argument("--to", choices=list(WRITERS), default="yolo", help="format to write")
-    parser.add_argument("--images", choices=IMAGES, default="copy", help="copy the images or link to them")
+    parser.add_argument(
+        "--iou-thres", "--iou", type=float, default=0.5, help="overlap of boxes of one object (default: 0.5)"
+    )
+    parser.add_argument("--to", choices=list(WRITERS), default="yolo", help="format to write (default: yolo)")
+    parser.add_argument(
+        "--images", choices=IMAGES, default="copy", help="copy the images or link to them (default: copy)"
+    )
     return parser
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from engine.cli.older_flags import EXPORT_V5, EXPORT_V7
 from engine.cli.parser import (
+    DEVICE_HELP,
     Parser,
     add_attention_flags,
     add_model_flags,
@@ -69,7 +70,9 @@ def export_parser() -> Parser:
         "--batch-size", "--batch", type=positive_int, default=1, help="images that the file takes at a time"
     )
     parser.add_argument("--dynamic", action="store_true", help="let batch and size vary")
-    parser.add_argument("--opset", type=positive_int, default=None, help="ONNX operator set")
+    parser.add_argument(
+        "--opset", type=positive_int, default=None, help="ONNX operator set, 7 to 20; not given: as fits PyTorch"
+    )
     parser.add_argument("--simplify", action="store_true", help="simplify the ONNX graph; needs onnxslim")
     parser.add_argument("--nms", action="store_true", help="let the file suppress overlapping boxes itself")
     parser.add_argument("--half", action="store_true", help="16-bit numbers, where the format has them")
@@ -77,8 +80,8 @@ def export_parser() -> Parser:
     parser.add_argument("--data", default=None, metavar="YAML", help="for --int8: calibrated on train, measured on val")
     parser.add_argument("--data-root", default=None, metavar="DIR", help="where it lies, if not where its YAML says")
     parser.add_argument(
-        "--max-drop", type=fraction, default=0.05, metavar="AP", help="for --int8: mAP50-95 that it may cost (0.05)"
+        "--max-drop", type=fraction, default=0.05, metavar="AP", help="for --int8: mAP50-95 that it may cost"
     )
-    parser.add_argument("--device", default="", help="cpu, or a GPU's number")
+    parser.add_argument("--device", default="", help=DEVICE_HELP)
     parser.add_argument("--output", default=None, metavar="DIR", help="folder of the results; that of FILE by default")
     return parser

@@ -11,10 +11,11 @@ from engine.runtime.paths import RUNS
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Show defaults that say something: numbers and words, not False, None or an empty list."""
+    """Show defaults that say something, numbers and words, once; not False, None or an empty list."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        says_something = action.default not in (None, False, "", [], argparse.SUPPRESS)
+        said_already = "(default:" in (action.help or "")
+        says_something = not said_already and action.default not in (None, False, "", [], argparse.SUPPRESS)
         return super()._get_help_string(action) if says_something else action.help
 
 
@@ -110,6 +111,8 @@ def _number_type(convert: Callable[[str], Any], fits: Callable[[Any], bool], exp
 
     return parse
 
+
+DEVICE_HELP = "cpu, a GPU's number, or mps, xpu, npu; not given: the first GPU, else the CPU"
 
 positive_int = _number_type(int, lambda value: value >= 1, "a whole number of at least 1")
 non_negative_int = _number_type(int, lambda value: value >= 0, "a whole number of at least 0")
@@ -208,7 +211,7 @@ def add_slice_flags(group: Any, windows_are: str) -> None:
 def add_run_flags(parser: Parser, task: str) -> None:
     """Add the flags that choose device and run folder."""
     group = parser.add_argument_group("run")
-    group.add_argument("--device", default="", help="cpu, or a GPU's number; empty takes the first GPU if there is one")
+    group.add_argument("--device", default="", help=DEVICE_HELP)
     group.add_argument("--project", default=str(RUNS / task), metavar="DIR", help="folder for runs")
     group.add_argument("--name", default="exp", help="name of this run's folder")
     group.add_argument("--exist-ok", action="store_true", help="write into an existing folder of that name")

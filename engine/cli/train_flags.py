@@ -75,7 +75,13 @@ def train_parser() -> Parser:
     group.add_argument(
         "--epochs", type=positive_int, default=100, help="passes over the training images; with --resume: more of them"
     )
-    group.add_argument("--batch-size", "--batch", type=batch_size_or_auto, default=16, help="-1 fits the memory")
+    group.add_argument(
+        "--batch-size",
+        "--batch",
+        type=batch_size_or_auto,
+        default=16,
+        help="images a step, of all processes together; -1 fits the memory",
+    )
     group.add_argument(
         "--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of the longer side"
     )
@@ -134,12 +140,17 @@ def train_parser() -> Parser:
         nargs="+",
         type=non_negative_int,
         default=[0],
-        help="first N rows of the base, or several rows by number",
+        help="leave rows of the base untrained: one number the first N, several those rows (default: none)",
     )
-    group.add_argument("--save-period", type=any_int, default=-1, help="keep a checkpoint every N epochs")
-    group.add_argument("--seed", type=seed_int, default=0, help="of everything random")
     group.add_argument(
-        "--workers", type=non_negative_int, default=8, help="loader processes; not given: as many as help"
+        "--save-period", type=any_int, default=-1, help="keep a checkpoint every N epochs too (default: none)"
+    )
+    group.add_argument("--seed", type=seed_int, default=0, help="of everything random (default: 0)")
+    group.add_argument(
+        "--workers",
+        type=non_negative_int,
+        default=8,
+        help="loader processes (default: as many as help, by how long steps wait)",
     )
     kinds = ["auto", "off", "bf16", "fp16"]
     group.add_argument("--amp", type=any_case(*kinds), choices=kinds, default="auto", help="arithmetic of training")

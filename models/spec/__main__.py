@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='such as "CBAM@neck.P3,neck.P4"',
     )
     parser.add_argument("--identity", action="store_true", default=None, help="let placed attention start as identity")
-    parser.add_argument("--nc", type=int, help="number of classes")
+    parser.add_argument("--nc", type=int, help="number of classes, instead of the file's")
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a file of your own mechanisms")
     parser.add_argument("--diff", metavar="BASE", help="print what differs from this model")
     parser.add_argument("--svg", metavar="OUT", help="write a drawing")

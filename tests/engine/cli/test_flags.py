@@ -109,6 +109,8 @@ def test_help_shows_defaults_that_say_something():
     for noise in ("(default: None)", "(default: False)", "(default: )", "(default: [])"):
         assert noise not in text
     assert "-1 fits the memory (default: 16)" in text
+    for twice in ("(0.05) (default", "(default: none) (default", "as many as help (default: 8)"):
+        assert twice not in text + " ".join(export_parser().format_help().split())
     assert "--epochs EPOCHS passes over the training images; with --resume: more of them (default: 100)" in text
 
 
