@@ -26,9 +26,13 @@ _REP_CONV = (0, 3, 1, None, 1, True)  # defaults of a RepConv row before its las
 _TRAINING_ONLY = ("ia.", "im.", "m2.")
 
 
+class FormsDisagree(RuntimeError):
+    """Report a deploy form that does not compute what the training form computes; the message says how far apart."""
+
+
 @dataclass(frozen=True)
 class Agreement:
-    """How far the outputs of two forms of a model lie apart on one image.
+    """Hold how far the outputs of two forms of a model lie apart on one image.
 
     Attributes:
         raw: largest difference of a logit.
@@ -44,11 +48,11 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Whether the difference is within tolerance; not if it is no number."""
+        """Tell whether the difference is within tolerance; not if it is no number."""
         return self.raw <= self.tolerance
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return the differences in one line."""
         return (
             f"largest differences: logits {self.raw:.2e} (tolerance {self.tolerance:.0e}), boxes {self.boxes:.2e} px, "
             f"scores {self.scores:.2e}"
@@ -68,7 +72,7 @@ def reparameterize(detector: Detector, tolerance: float = 2e-3, *, merge: bool =
 
     Raises:
         SpecError: if the head is ultralytics' own, which has no deploy form here.
-        RuntimeError: if the outputs differ by more than the tolerance.
+        FormsDisagree: if the outputs differ by more than the tolerance.
 
     Source:
         Ding et al., RepVGG, arXiv:2101.03697; Wang et al., YOLOv7, arXiv:2207.02696.
@@ -88,7 +92,7 @@ def reparameterize(detector: Detector, tolerance: float = 2e-3, *, merge: bool =
     deployed.to(next(work.parameters()).device).eval()
     agreement = compare_detectors(detector, deployed, tolerance)
     if not agreement.holds:
-        raise RuntimeError(f"the deploy form of {detector.spec.name} does not compute the same: {agreement}")
+        raise FormsDisagree(f"the deploy form of {detector.spec.name} does not compute the same: {agreement}")
     deployed.agreement = agreement
     return deployed
 

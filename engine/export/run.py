@@ -63,7 +63,7 @@ def run_export(options: Namespace) -> list[Path]:
         UsageError, CheckpointError: if the input is wrong.
         RunFailed: if a result does not compute what the checkpoint computes; it is not written.
     """
-    from models import Detector, reparameterize
+    from models import Detector
 
     if not options.weights:
         raise UsageError("--weights is missing: name the checkpoint to export")
@@ -82,8 +82,8 @@ def run_export(options: Namespace) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written, stem = [], source.stem
     if options.reparameterize:
-        deployed = reparameterize(detector, options.tolerance)
         stem = f"{stem}-deploy"
+        deployed = _deploy_form(detector, options.tolerance, folder / f"{stem}.pt")
         deployed.trained_imgsz = detector.trained_imgsz
         written.append(_save(deployed, folder / f"{stem}.pt", source))
         LOGGER.info(f"{written[-1]}: {_millions(detector)} → {_millions(deployed)} parameters; {deployed.agreement}")
@@ -100,6 +100,21 @@ def run_export(options: Namespace) -> list[Path]:
             continue
         written.append(export_format(detector, name, folder / stem, options, int8))
     return written
+
+
+def _deploy_form(detector: Any, tolerance: float, target: Path) -> Any:
+    """Return the deploy form of a detector, which is to be written to a file.
+
+    Raises:
+        RunFailed: if it does not compute what the detector computes.
+        SpecError: if the head has no deploy form.
+    """
+    from models.reparameterization import FormsDisagree, reparameterize
+
+    try:
+        return reparameterize(detector, tolerance)
+    except FormsDisagree as error:
+        raise RunFailed(f"{target}: not written: {error}; --tolerance says what is accepted") from None
 
 
 def _check_together(options: Namespace) -> None:

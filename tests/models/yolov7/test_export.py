@@ -7,6 +7,7 @@ import torch
 
 from engine.cli.main import main
 from models import load_model
+from models.heads.yolov7 import ImplicitHead
 from models.reparameterization import compare_detectors
 
 
@@ -32,6 +33,19 @@ def test_deploy_form_and_torchscript(weights: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         deployed.model[-1].m[0].bias[0] += 1
     assert not against_file(deployed, file, 64).holds
+
+
+def test_a_deploy_form_beyond_the_tolerance_is_one_line(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImplicitHead, "fuse", lambda self: self.m[0].bias.data.add_(1))
+    words = ["--weights", str(weights), "--output", str(tmp_path), "--reparameterize", "--tolerance", "0.5"]
+    assert main("export", words) == 1
+    said = capsys.readouterr().err
+    assert "yolov7-tiny-deploy.pt: not written: the deploy form of yolov7-tiny does not compute the same" in said
+    assert said.endswith("; --tolerance says what is accepted\n")
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
