@@ -138,7 +138,9 @@ def _build(content: dict[str, Any], file: Path, data_root: str | Path | None) ->
     names = _names(content, file)
     if form in ("voc", "coco") and names and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{file}: key 'names': {twice!r} stands there twice, but {form} refers to classes by name")
+        raise DataError(
+            f"{file}: key 'names': {twice!r} stands there twice, but {form} refers to classes by name; write it once"
+        )
     download = content.get("download")
     return DataConfig(
         file=file,

@@ -171,12 +171,15 @@ def verify(archive: Archive, file: Path) -> None:
         checksum = file_hash(file, "md5")
         if checksum != archive.md5:
             wrong = f"MD5 is {checksum}, should be {archive.md5}"
-            raise DataError(f"{archive.url}: {wrong}; the file is damaged or replaced")
+            raise DataError(f"{archive.url}: {wrong}; the file is damaged or replaced; try again")
         return
     checksum = file_hash(file, "sha256")
     memory = cache_folder() / "checksums.json"
     known = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
     if known.get(archive.url, checksum) != checksum:
-        raise DataError(f"{archive.url}: SHA-256 is {checksum}, last time {known[archive.url]}; see {memory}")
+        raise DataError(
+            f"{archive.url}: SHA-256 is {checksum}, last time {known[archive.url]}: the file is damaged or replaced; "
+            f"if it was meant to be replaced, take its line out of {memory}"
+        )
     print(f"SHA-256 {checksum} (no published one to compare with; remembered)", file=sys.stderr)  # noqa: T201
     write_atomically(memory, json.dumps({**known, archive.url: checksum}, indent=1).encode())

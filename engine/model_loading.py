@@ -158,7 +158,10 @@ def start_model(options: Namespace, info: dict[str, Any], start: Start | None = 
             LOGGER.info(f"every tensor is listed in {options.transfer_report}")
         if options.strict_transfer and not report.complete:
             left = [*report.missing, *report.lost]
-            raise UsageError(f"--strict-transfer: {len(left)} unchanged tensors were not taken over, first {left[0]}")
+            raise UsageError(
+                f"--strict-transfer: {len(left)} unchanged tensors were not taken over, first {left[0]}; "
+                "leave it out to train all the same, --transfer-report FILE lists them with the reasons"
+            )
     return model
 
 

@@ -104,7 +104,7 @@ def read_description(text: bytes | str, label: str, access: Access) -> Design:
         raise SpecError(f"{label}: is no model description; it has neither base nor backbone and head")
     entries = data.pop("attention", None) or ()
     if not isinstance(entries, list | tuple):
-        raise SpecError(f"{label}: attention is no list of entries")
+        raise SpecError(f"{label}: attention is no list of entries; write [{{module: CBAM, at: neck.P3}}]")
     found = tuple(parse_text(e, label) if isinstance(e, str) else e for e in entries)
     design = Design(data if "base" in data else {**data, "yaml_file": label}, found)
     design.spec()

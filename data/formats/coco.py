@@ -82,7 +82,10 @@ def find_categories(sources: Sequence[Source]) -> dict[int, str]:
         content = read_json(file)
         for ident, name in content.categories.items():
             if categories.setdefault(ident, name) != name:
-                raise DataError(f"{file}: category {ident} is {name!r} here, {categories[ident]!r} in another split")
+                raise DataError(
+                    f"{file}: category {ident} is {name!r} here, {categories[ident]!r} in another split; "
+                    "give both one name"
+                )
         if not content.categories and content.faulty_category:
             raise DataError(f"{file}: has no usable category: {content.faulty_category}")
     if not categories:
@@ -224,7 +227,10 @@ def _to_class(content: CocoFile, names: tuple[str, ...], single_class: bool) -> 
             content.issues.append(Issue(content.file, None, "unknown-class", text, "dropped"))
     if content.categories and not any(cls >= 0 for cls in to_class.values()):
         shown = ", ".join(list(content.categories.values())[:5])
-        raise DataError(f"{content.file}: none of its categories ({shown} …) is in the data YAML's names")
+        raise DataError(
+            f"{content.file}: none of its categories ({shown} …) is in the data YAML's names; "
+            "write them there, or leave names out"
+        )
     return to_class
 
 

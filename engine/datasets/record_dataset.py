@@ -229,7 +229,7 @@ class RecordDataset(YOLODataset):
         longer = self.imgsz if self.reduced_decode else max(size)
         image, size = image_channels.read_reduced(self.im_files[i], size, longer, self.channels, self.stretch)
         if image is None:
-            raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more")
+            raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more; bring it back, and go on with --resume")
         wrong = image_channels.mismatch(image, self.channels)
         if wrong:
             raise UsageError(f"{self.im_files[i]}: {wrong}")

@@ -101,7 +101,7 @@ def _from_list(path: Path) -> list[str]:
     except DataError as error:
         raise UsageError(f"--source {error}") from None
     if len(lines) > MAX_LINES:
-        raise UsageError(f"--source {path}: {len(lines)} lines are more than {MAX_LINES}")
+        raise UsageError(f"--source {path}: {len(lines)} lines are more than {MAX_LINES}; write several lists")
     return [_listed(line.strip(), path.parent) for line in lines if line.strip()]
 
 

@@ -189,7 +189,9 @@ class Predictor:
         from engine.ops.windows import Slicing
 
         if options.maps or options.visualize:
-            raise UsageError("--maps: shows one view of an image; leave out --slice, or give it a part of the image")
+            raise UsageError(
+                "--maps: shows images as a whole, not in windows; leave out --slice, or cut out the part to look at"
+            )
         self.reader = open_source(source, 1, options.vid_stride, options.stretch, None)
         slicing: Any = Slicing.of(options)  # --slice is given
         self.source = SlicedSource(self.reader, slicing, options.batch_size)

@@ -13,7 +13,7 @@ import numpy as np
 from data.errors import DataError
 from data.text_drawing import font_for, showable
 from engine.cli.detect_flags import detect_parser
-from engine.cli.parser import Parser, fraction, positive_int
+from engine.cli.parser import DEVICE_HELP, Parser, fraction, positive_int
 from engine.cli.run_folder import run_folder
 from engine.datasets.splits import check_classes, load_data
 from engine.detection.annotate import label
@@ -46,7 +46,7 @@ def compare_parser() -> Parser:
     parser.add_argument("--conf-thres", "--conf", type=fraction, default=0.25, help="confidence threshold")
     parser.add_argument("--iou-thres", "--iou", type=fraction, default=0.45, help="IoU threshold of NMS")
     parser.add_argument("--show", type=positive_int, default=100, help="images on the page, those that changed most")
-    parser.add_argument("--device", default="", help="cpu, or a GPU's number")
+    parser.add_argument("--device", default="", help=DEVICE_HELP)
     parser.add_argument("--project", default=str(RUNS / "compare"), metavar="DIR", help="folder for runs")
     parser.add_argument("--name", default="exp", help="name of this run's folder")
     parser.add_argument("--exist-ok", action="store_true", help="write into an existing folder of that name")
@@ -79,7 +79,9 @@ def compare(options: Namespace) -> dict[str, Any]:
     predictors = [_predictor(options, weights, source) for weights in (options.first, options.second)]
     names = predictors[0].backend.names
     if names != predictors[1].backend.names:
-        raise UsageError(f"{options.first} and {options.second} have other classes; compare models of the same")
+        raise UsageError(
+            f"{options.first} and {options.second} have different classes; compare models with the same ones"
+        )
     if true_names:
         check_classes(options.first, names, options.data, true_names)
     channels = [getattr(predictor.backend, "channels", 3) for predictor in predictors]

@@ -86,7 +86,9 @@ def feature_layers(detector: Any, selectors: Sequence[str] = ()) -> list[tuple[s
         for layer in _base_layers(detector, selector, ()):
             last = [one.name for one in layers if one.name == layer.name or one.name.startswith(f"{layer.name}+")][-1:]
             if not last:
-                raise UsageError(f"--layer {selector}: is the head, which has no map of features")
+                raise UsageError(
+                    f"--layer {selector}: is the head, which has no map of features; name a layer before it"
+                )
             names += last
     return [(name, modules[name]) for name in dict.fromkeys(names)]
 

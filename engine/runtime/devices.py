@@ -41,7 +41,7 @@ def check_device(device: str, several: bool = False) -> None:
         return
     count = torch.cuda.device_count()
     if names[0] != "cuda" and not names[0].isdigit():
-        raise UsageError(f"--device {device}: is neither cpu nor a GPU's number")
+        raise UsageError(f"--device {device}: is neither cpu nor a GPU's number, nor mps, xpu or npu")
     if count == 0 or (names[0].isdigit() and int(names[0]) >= count):
         there = "no GPU" if count == 0 else f"GPU 0 to {count - 1}"
         raise UsageError(f"--device {device}: this machine has {there} that PyTorch can use; try --device cpu")

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from engine.errors import UsageError
+from engine.errors import RunFailed, UsageError
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # of one collective; a process that died is noticed at once, by its closed connection
@@ -208,7 +208,10 @@ def _fresh(store: Any, here: ProcessRank) -> Any:
     missing = list(range(1, here.world))
     while missing:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"processes {missing} of this run did not start within {TIMEOUT}")
+            raise RunFailed(
+                f"processes {', '.join(map(str, missing))} of this run did not start within "
+                f"{TIMEOUT.total_seconds() / 60:.0f} minutes; start torchrun on every machine, with one --rdzv-endpoint"
+            )
         for rank in missing:
             if store.check([f"{_KEY}/call/{rank}"]):
                 store.set(f"{_KEY}/answer/{store.get(f'{_KEY}/call/{rank}').decode()}", own)

@@ -33,7 +33,7 @@ def frozen_names(model: Any, rows: Collection[int], train_only_attention: bool) 
         name for name in names if prefixes and name.startswith(prefixes) and not name.startswith(attention or "\0")
     }
     if len(frozen) == len(names):
-        raise UsageError(f"--freeze {' '.join(map(str, sorted(rows)))}: nothing is left to train")
+        raise UsageError(f"--freeze {' '.join(map(str, sorted(rows)))}: nothing is left to train; freeze fewer rows")
     return frozen
 
 

@@ -217,7 +217,8 @@ def _fingerprints(
         changed = [name for name in fingerprints if other.get(name) != fingerprints[name]]
         if changed:
             raise UsageError(
-                f"process {rank} has another {', '.join(changed)} than process {distributed.process_rank().rank}"
+                f"process {rank} has another {', '.join(changed)} than process {distributed.process_rank().rank}; "
+                "give all machines the same data and files"
             )
     return fingerprints
 

@@ -40,7 +40,7 @@ def validate(weights: Any, data: Any, **options: "Unpack[ValidateOptions]") -> d
         options: val.py's flags with underscores, for example imgsz=320, task="test".
 
     Returns:
-        What metrics.json holds; for task="speed" the times alone.
+        What metrics.json holds, all shares in 0–1; for task="speed" milliseconds an image alone.
 
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.

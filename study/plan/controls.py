@@ -91,7 +91,9 @@ def control(spec: ModelSpec, name: str) -> tuple[dict[str, Any], list[Match]]:
     yaml: dict[str, Any] = deepcopy(dict(spec.yaml))
     placed = [layer for layer in spec.layers if layer.attention is not None or layer.inside]
     if not placed:
-        raise UsageError(f"the variant '{name}' has no attention that a control could stand for")
+        raise UsageError(
+            f"the variant '{name}' has no attention that a control could stand for; leave it out of controls"
+        )
     base = None
     if any(layer.inside for layer in placed):
         base = build_model({key: value for key, value in yaml.items() if key != "attention"}).model
