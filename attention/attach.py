@@ -111,7 +111,7 @@ def attach(model: nn.Module, places: Mapping[str, Place], example: Tensor, *, id
     Args:
         model: any network.
         places: submodule name or glob pattern (`*` also matches dots) → name of a mechanism, or (name, options).
-        example: an input of the network; its content does not matter.
+        example: an input of the network, such as (1, 3, 64, 64); its content does not matter.
         identity: start as the identity, so that the network first computes what it did before.
 
     Returns:

@@ -79,7 +79,7 @@ class Split:
         return iter(self.records)
 
     def summary(self) -> dict[tuple[str, str], int]:
-        """Number of issues by (kind, action), the most frequent first."""
+        """Count the issues by (kind, action), the most frequent first."""
         return dict(Counter((issue.kind, issue.action) for issue in self.issues).most_common())
 
 
@@ -131,7 +131,7 @@ class Dataset:
         return iter(self.records)
 
     def summary(self) -> str:
-        """One line a split: images, boxes, and the issues counted by kind and action."""
+        """Return a line for each split: images, boxes, and the issues counted by kind and action."""
         lines = []
         for split in self.splits.values():
             boxes = sum(map(len, split.records))

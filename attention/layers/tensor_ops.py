@@ -91,7 +91,7 @@ def from_tokens(sequence: Tensor, x: Tensor) -> Tensor:
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
-    """Context in which autocast is off, for what half precision cannot hold; combine with `upcast`.
+    """Return a context in which autocast is off, for what half precision cannot hold; combine with `upcast`.
 
     Args:
         x: any tensor, for its device.
@@ -148,7 +148,7 @@ def neighbours(x: Tensor, kernel: int, dilation: int = 1) -> list[Tensor]:
 
 
 def group_norm(layer: nn.GroupNorm, x: Tensor) -> Tensor:
-    """Group normalisation that takes a single value per group too, which then becomes the shift.
+    """Normalise by groups of channels; a single value per group, which nn.GroupNorm refuses, becomes the shift.
 
     Args:
         layer: the layer.
@@ -190,7 +190,7 @@ def cell_bounds(size: int, cells: int, like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pooling_matrix(size: int, cells: int, like: Tensor) -> Tensor:
-    """Adaptive average pooling along one axis as a matrix, which exports for any size.
+    """Return adaptive average pooling along one axis as a matrix, which exports for any size.
 
     Args:
         size: length of the axis.

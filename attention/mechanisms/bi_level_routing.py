@@ -54,7 +54,7 @@ class BiLevelRouting(nn.Module):
         pad = (0, columns * wide - width, 0, rows * tall - height)
 
         def cut(y: Tensor) -> Tensor:
-            """(B, c, H, W) → (B, regions, positions, c)."""
+            """Cut (B, c, H, W) into (B, regions, positions, c)."""
             y = F.pad(y, pad) if pad[1] or pad[3] else y
             y = split_axis(split_axis(y, 3, (columns, wide)), 2, (rows, tall))
             return y.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)

@@ -29,7 +29,7 @@ class Repeats:
 
 
 def fingerprint(path: Path, channels: int = 3) -> bytes | None:
-    """Digest of the decoded image, as `image_channels.read` shows it; None if it does not decode."""
+    """Return a digest of the decoded image, as `image_channels.read` shows it; None if it does not decode."""
     shown = image_channels.read(path, channels)
     if shown is None:
         return None

@@ -74,7 +74,7 @@ def doctor(
 
 
 def read_anchors(anchors: str | Path | Sequence[Sequence[float]] | None) -> tuple[str, np.ndarray]:
-    """Name and (k, 2) table of anchors in pixels.
+    """Return the name and the (k, 2) table of anchors, width and height in pixels.
 
     Raises:
         DataError: if they are not rows of an even number of positive sizes.

@@ -14,7 +14,7 @@ _SAMPLE = 2000  # images and annotation files looked at
 
 
 def recognise_format(config: DataConfig) -> tuple[str, Issue | None]:
-    """Format of a data set, and a note where labels of a second kind lie beside those that are read.
+    """Return the format of a data set, and a note where labels of a second kind lie beside those that are read.
 
     The split with the most to go by decides: a list by whether its lines name images or ids, a folder by whether its
     images have label files or XML files.

@@ -275,7 +275,7 @@ def proper_suffix(path: Path) -> str:
 
 
 def sniff(path: Path) -> str | None:
-    """Format name of an image by its first bytes, whatever its suffix; None for other files."""
+    """Return the format name of an image by its first bytes, whatever its suffix; None for other files."""
     from PIL import Image
 
     try:
