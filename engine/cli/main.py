@@ -4,6 +4,7 @@ import argparse
 import errno
 import io
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -93,6 +94,7 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is: no name of a file ends a run
+    warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated")  # TorchScript files are one format
     try:
         options = make_parser(command).parse_args(arguments)
         options.demo = not arguments
