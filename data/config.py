@@ -223,8 +223,8 @@ def _splits(content: dict[str, Any], file: Path, root: Path) -> dict[str, tuple[
         splits[split] = tuple(_source(entry, file, split, root, content) for entry in entries)
     if not splits:
         near = next((near for key in content for near in difflib.get_close_matches(str(key), SPLITS, 1)), None)
-        hint = f"; did you mean {near}?" if near else ""
-        raise DataError(f"{file}: keys 'train', 'val' are missing{hint}; write train: FOLDER or LIST.txt")
+        hint = f" did you mean {near}?" if near else ""
+        raise DataError(f"{file}: keys 'train', 'val' are missing;{hint} write train: FOLDER or LIST.txt")
     return splits
 
 

@@ -61,7 +61,9 @@ def load_yaml(file: Path) -> dict[str, Any]:
         if any(depth > MAX_DEPTH for _, depth in nesting(text)):
             raise _too_deep(file)
         content = yaml.load(text, Loader=Loader)  # noqa: S506 - a safe loader
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror or error}); check the path") from None
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{file}: cannot be read as text: {_one_line(error)}") from None

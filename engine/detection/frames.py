@@ -63,4 +63,4 @@ class SourceReport:
         """
         name, reason = self.skipped[0] if self.skipped else (source, "nothing in it")
         more = f" (and {len(self.skipped) - 1} more)" if len(self.skipped) > 1 else ""
-        return UsageError(f"--source: nothing usable: {name} {reason}{more}")
+        return UsageError(f"--source: nothing usable: {name}: {reason}{more}")

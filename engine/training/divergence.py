@@ -55,7 +55,8 @@ def diagnose(model: Any, image: Tensor, files: Sequence[str], terms: Mapping[str
             return f"all layers are finite, {', '.join(wrong)} is not; lower lr0 or check the boxes of {_names(files)}"
         last = [name for name, value in model.named_parameters() if value.grad is not None and not _finite(value.grad)]
         where = f"the gradient of {_layer(model, last[-1])}" if last else "a gradient"
-        return f"loss and layers are finite, {where} is not"
+        instead = ", or use --amp off" if precision.half else ""
+        return f"loss and layers are finite, {where} is not; lower lr0 in the --hyp file{instead}"
     text = f"{_layer(model, origin.name)} is not finite for {_names(files, origin.images)}"
     if precision.half and find_origin(model, image, None) is None:
         attention = any(_inside(origin.name, name) for name in model.attention_names())

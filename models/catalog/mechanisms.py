@@ -72,7 +72,7 @@ def canonical(name: str) -> str:
         near = difflib.get_close_matches(name, DOTTED, n=3, cutoff=0.5) or sorted(DOTTED)
         raise ValueError(f"'{name}' is not on the list of library modules; did you mean {' or '.join(near[:3])}?")
     found = near_names(name, (*ATTENTION.names(), *ATTENTION.aliases()))
-    hint = f"did you mean {' or '.join(found)}?" if found else "docs/attention lists them;"
+    hint = f"did you mean {' or '.join(found)}?" if found else "docs/attention lists them"
     raise ValueError(f"unknown attention mechanism '{name}'; {hint} (one of your own needs --plugin FILE)")
 
 

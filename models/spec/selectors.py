@@ -9,6 +9,7 @@ from models.spec.layer import Layer
 
 _ROW = re.compile(r"\d{1,6}", re.ASCII)
 _STAGE = re.compile(r"(backbone|neck)\.P(\d{1,2})", re.ASCII)
+_LEVEL = re.compile(r"P\d{1,2}", re.ASCII)
 _TYPE = re.compile(r"(?:(backbone|neck)\.)?([A-Za-z][\w.]*?)(?:\[(-?\d{1,6})\])?", re.ASCII)
 
 
@@ -87,8 +88,9 @@ def _types(
     found = [layer for layer in inside if module in (layer.module, layer.attention and layer.attention.module)]
     if not found:
         names = sorted({layer.alias for layer in layers if layer.alias} | {layer.module for layer in inside})
-        near = get_close_matches(module, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ";"
+        near = [f"{place}.{module}" for place in ("backbone", "neck") if _LEVEL.fullmatch(module)]
+        near = near or get_close_matches(module, names, n=1)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ";"
         where = f" in the {section}" if section else ""
         raise SpecError(f"{origin}: {selector[:60]!r} matches nothing{hint} there are{where} {', '.join(names)}")
     if index is None:

@@ -129,7 +129,7 @@ def train_flags(value: Any, where: str, path: Path) -> dict[str, Any]:
     reserved = sorted(RESERVED & set(flags))
     if reserved:
         instead = {
-            "epochs": "budget: {epochs: 20}",
+            "epochs": "budget: {epochs: 20} says it",
             "device": "the command line: --device 0",
             "plugin": "the command line: --plugin FILE",  # a YAML runs nothing
         }

@@ -186,6 +186,8 @@ def _controls(value: Any, variants: list[Variant], path: Path) -> tuple[str, ...
     if not isinstance(names, list):
         raise UsageError(f"{path}: controls is {short(value)}, expected names of variants, or all")
     for name in names:
+        if name in [variant.name for variant in variants] and name not in known:
+            raise UsageError(f"{path}: controls has {short(name)}, which has no attention; leave it out")
         if name not in known:
             raise UsageError(f"{path}: controls has {short(name)}, which is no variant; there are {', '.join(known)}")
     return tuple(dict.fromkeys(names))

@@ -72,6 +72,7 @@ def test_a_folder_stands_for_the_one_yaml_in_it(tmp_path: Path) -> None:
         ("a: [1\n", "mine.yaml: is not valid YAML: .*line"),
         ("path: .\nnames: [x]\n", "'train', 'val' are missing"),
         ("trian: a\nnames: [x]\n", "missing; did you mean train"),
+        ("trian: a\nnames: [x]\n", r"train\? write train: FOLDER or LIST.txt"),
         ("train: 3\nnames: [x]\n", "key 'train' has 3; write a folder"),
         ("train: [a, {b: c}]\nnames: [x]\n", "key 'train' has"),
         ('train: "a\\0b"\nnames: [x]\n', "key 'train' has"),

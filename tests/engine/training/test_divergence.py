@@ -80,7 +80,10 @@ def test_the_gradient_nearest_to_the_output_is_named(detector, image):
         parameter.grad = torch.full_like(parameter, torch.nan)
     assert not gradient_norm(detector).isfinite()
     text = diagnose(detector, image, FILES, FINE, FULL)
-    assert text == "loss and layers are finite, the gradient of layer 24 (Detect, m.1.bias) is not"
+    assert (
+        text
+        == "loss and layers are finite, the gradient of layer 24 (Detect, m.1.bias) is not; lower lr0 in the --hyp file"
+    )
 
 
 def test_finite_gradients(detector):

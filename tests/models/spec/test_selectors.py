@@ -50,6 +50,7 @@ def test_lists_keep_their_order_without_repetition(small: dict[str, Any]) -> Non
         ("backbone.P5", r"there is no backbone.P5; there are backbone.P1 \(row 0\), .*backbone.P4 \(row 6\)"),
         ("neck.P5", r"there is no neck.P5; there are neck.P3 \(row 9\), neck.P4 \(row 12\)"),
         ("Concatt", "'Concatt' matches nothing; did you mean Concat"),
+        ("P3", r"'P3' matches nothing; did you mean backbone.P3 or neck.P3\? there are C3, "),
         ("backbone.nn.Upsample", "matches nothing.* there are in the backbone C3, Conv, SPPF"),
         ("Detect", "'Detect' matches nothing"),
         ("C3[4]", "'C3.4.': there are 4, numbered 0 to 3"),

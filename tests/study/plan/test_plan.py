@@ -12,7 +12,7 @@ import yaml
 from data import load_dataset
 from engine.cli.train_flags import train_parser
 from engine.errors import UsageError
-from models import build_model, read_spec
+from models import SpecError, build_model, read_spec
 from study.plan.plan import Plan, address_runs, make_plan, remembered_epochs
 from study.plan.split_val import halve_validation
 from study.plan.study_spec import read_study
@@ -139,8 +139,13 @@ def test_with_all_a_variant_without_a_control_is_noted(make: Callable[..., Plan]
     plan = make(variants=variants, controls="all")
     assert list(plan.models) == ["baseline", "eca", "sk", "sk~control"]
     assert any("no control for 'eca': ECA at 64 channels" in warning for warning in plan.warnings)
-    with pytest.raises(UsageError, match="no control for 'eca'"):
+    with pytest.raises(UsageError, match=r"\.yaml: no control for 'eca'"):
         make(variants=variants, controls=["eca"])
+
+
+def test_an_unknown_mechanism_is_named_with_file_and_variant(make: Callable[..., Plan]) -> None:
+    with pytest.raises(SpecError, match=r"\.yaml: variants\.a: .*unknown attention mechanism 'Foo7'.* lists them \("):
+        make(variants={"a": "Foo7@neck.P3"}, controls=None)
 
 
 def test_images_that_measure_do_not_change_the_training(make: Callable[..., Plan], tiny_data: Path) -> None:

@@ -81,6 +81,7 @@ def test_a_bare_off_means_what_it_says(write_spec: Callable[..., Path]) -> None:
         ({"variants": {"se": {"train": {"img": 640}}}}, "variants.se: train.imgsz is that of all variants"),
         ({"variants": {"se": {"attention": "SE@4", "identity": "yes"}}}, "identity is 'yes', expected true or false"),
         ({"controls": ["cbam"]}, r"controls has 'cbam', which is no variant; there are se, sk"),
+        ({"variants": {"x": {"train": {"amp": "off"}}}, "controls": ["x"]}, "controls has 'x', which has no attention"),
         ({"seeds": 0}, "seeds is 0, expected how many"),
         ({"seeds": [1, 1]}, "seeds is .*different whole numbers"),
         ({"budget": None}, r"budget is \{\}, expected"),
