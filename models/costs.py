@@ -5,6 +5,7 @@ python -m models.costs SE CBAM --in yolov5s --at neck.P3          at the place w
 python -m models.costs MyGate --plugin my_gate.py --csv my.csv --latex my.tex
 
 Times are of inference on this machine's CPU, normalisations folded, the fastest of several calls.
+kept / map: memory kept for the backward pass, in maps of the input's size. fp32 / floor: time in multiples of x * 2.
 """
 
 import argparse
