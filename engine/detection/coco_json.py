@@ -21,12 +21,12 @@ def coco_results(results: Iterable[Any], image_ids: Mapping[str, Any] | None = N
     return [
         {
             "image_id": number if image_ids is None else image_ids[result.path],
-            "category_id": int(kind),
+            "category_id": int(class_id),
             "bbox": [round(x1, 3), round(y1, 3), round(x2 - x1, 3), round(y2 - y1, 3)],
             "score": round(score, 5),
         }
         for number, result in enumerate(results, 1)
-        for (x1, y1, x2, y2), score, kind in zip(
+        for (x1, y1, x2, y2), score, class_id in zip(
             result.boxes.xyxy.tolist(), result.boxes.conf.tolist(), result.boxes.cls.tolist(), strict=True
         )
     ]
