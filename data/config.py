@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
-from data.folders import ROOT
+from data.folders import ROOT, expand_home
 from data.image_files.image_channels import MAX_CHANNELS
 from data.originals import pattern_fault
 from data.yaml_reader import load_yaml, refuse_other_tasks, shown
@@ -98,7 +98,7 @@ def find_yaml(source: str | Path) -> Path:
     Raises:
         DataError: if there is none.
     """
-    given = Path(source).expanduser()
+    given = expand_home(source)
     name = given.name if given.suffix in (".yaml", ".yml") else f"{given.name}.yaml"
     candidates = (given, ROOT / given)
     included = (ROOT / "data" / name,) if len(given.parts) == 1 else ()
@@ -194,7 +194,7 @@ def _choice(content: dict[str, Any], file: Path, key: str, allowed: tuple[str, .
 def _root(content: dict[str, Any], file: Path, data_root: str | Path | None) -> Path:
     home = file if file.is_dir() else file.parent
     if data_root is not None:
-        root = _absolute(Path(data_root).expanduser())
+        root = _absolute(expand_home(data_root))
         if not root.is_dir():
             raise DataError(f"--data-root {data_root}: no such folder")
         return root
@@ -205,7 +205,7 @@ def _root(content: dict[str, Any], file: Path, data_root: str | Path | None) -> 
         raise DataError(f"{file}: key 'path' is {shown(value)}; write the data set's folder as text")
     bases = (home, ROOT, Path.cwd(), ROOT / "datasets")
     spelled = dict.fromkeys((value, value.replace("\\", "/")))  # as written on Windows
-    tried = [_absolute(base / Path(text).expanduser()) for text in spelled for base in bases]
+    tried = [_absolute(base / expand_home(text)) for text in spelled for base in bases]
     existing = next((candidate for candidate in tried if candidate.is_dir()), None)
     return existing or (tried[1] if home.resolve() == ROOT / "data" else tried[0])
 
@@ -250,7 +250,7 @@ def _source(entry: Any, file: Path, split: str, root: Path, content: dict[str, A
 
 def resolve(entry: str, root: Path, file: Path) -> Path:
     """Return the absolute path of a split entry: under `root`, else where YOLOv5's and Roboflow's habits put it."""
-    path = Path(entry).expanduser()
+    path = expand_home(entry)
     tried = [root / path]
     if path.parts[:1] == ("..",):
         tried.append(root / Path(*path.parts[1:]))  # Roboflow writes ../train/images beside the YAML

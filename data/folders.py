@@ -1,6 +1,7 @@
-"""Folders of the project: the checkout, and what it keeps on this machine beside runs."""
+"""Folders: the checkout, what the project keeps on this machine beside runs, and those that users write."""
 
 import os
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,7 +16,7 @@ def cache_folder() -> Path:
     from platformdirs import user_cache_path  # here, so that --help does not wait for it
 
     chosen = os.environ.get("YOLO_ATTENTION_CACHE")
-    folder = Path(chosen).expanduser() if chosen else user_cache_path("yolo-attention", appauthor=False)
+    folder = expand_home(chosen) if chosen else user_cache_path("yolo-attention", appauthor=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         usable = os.access(folder, os.W_OK)
@@ -28,3 +29,21 @@ def cache_folder() -> Path:
     private = Path(tempfile.mkdtemp(prefix="yolo-attention-"))
     os.environ["YOLO_ATTENTION_CACHE"] = str(private)  # child processes share it
     return private
+
+
+def expand_home(path: str | Path) -> Path:
+    """Return a path with `~` as the user's home; where there is no such user the name stays as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # "~somebody", or no home at all
+        return Path(path)
+
+
+def find_matching(path: Path) -> list[Path]:
+    """Return what fits a path with wildcards (`*`, `?`, `[…]`, `**` for folders at any depth), sorted; else nothing."""
+    first = next((index for index, part in enumerate(path.parts) if re.search(r"[*?\[]", part)), None)
+    if first is None:
+        return []
+    # `**.jpg`, as shells take it, is `*.jpg`; Path.glob refuses it.
+    parts = [part if part == "**" else re.sub(r"\*\*+", "*", part) for part in path.parts[first:]]
+    return sorted(Path(*path.parts[:first]).glob(str(Path(*parts))))

@@ -4,9 +4,9 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from data.folders import expand_home
 from engine.cli import main as command_line
 from engine.cli.parser import Parser
 from engine.errors import UsageError
@@ -160,7 +160,7 @@ def _study_each(parts: Mapping[str, Any], options: Namespace, devices: Sequence[
             results = gather(plan, sort_runs(plan, retry_failed=False)[0].done)
             analyses[title] = analyse(results, plan.spec.metrics[0], resample=False, looks=looks_of(plan.spec))
     if len(analyses) > 1:
-        folder = Path(options.project).expanduser().absolute() / name
+        folder = expand_home(options.project).absolute() / name
         _say(write_pooled_report(parts, folder, analyses))
     return failed
 
@@ -171,7 +171,7 @@ def _study_set(spec: Any, options: Namespace, devices: Sequence[str]) -> Any:
     from study.plan.plan import address_runs, make_plan, remembered_epochs
     from study.plan.planned_looks import with_looks
 
-    folder = Path(options.project).expanduser().absolute() / spec.name
+    folder = expand_home(options.project).absolute() / spec.name
     spec = with_looks(spec, folder, options.add_seeds, not options.dry_run)
     plan = make_plan(spec, options.project, options.download, options.plugin)
     for warning in plan.warnings:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data.config import Source, is_path
 from data.errors import DataError, NotUtf8Error
+from data.folders import find_matching
 from data.formats.boxes import make_record
 from data.formats.foreign_paths import endings
 from data.formats.label_files import find_label, labels_elsewhere
@@ -83,11 +84,13 @@ def find_images(source: Source, root: Path, issues: list[Issue], arrays: bool = 
         return _without_copies(_walk(path, issues, arrays)) if arrays else _walk(path, issues, arrays)
     if path.is_file():
         return [path.absolute()] if path.suffix.lower() in SUFFIXES else _read_list(path, root, issues)
-    if any(letter in path.name for letter in "*?["):
-        base, pattern = _split_glob(path)
-        paths = sorted(base.glob(pattern))
-        if paths:
-            return [path for path in paths if _usable_name(path, issues, arrays)]
+    paths = find_matching(path)
+    folders = [path for path in paths if path.is_dir()]
+    if len(folders) < len(paths):
+        return [path for path in paths if _usable_name(path, issues, arrays)]
+    if folders:
+        found = [path for folder in folders for path in _walk(folder, issues, arrays)]
+        return _without_copies(found) if arrays else found
     raise DataError(
         f"{path}: no such folder or list of images; put the data there or name their folder with --data-root"
     )
@@ -179,12 +182,3 @@ def list_entry(entry: str, file: Path, root: Path) -> Path:
         moved = (base / ending for base in (root, file.parent) for ending in endings(bare))
         existing = next((path for path in moved if path.is_file()), None)
     return (existing or tried[0]).absolute()
-
-
-def _split_glob(path: Path) -> tuple[Path, str]:
-    fixed: list[str] = []
-    for index, part in enumerate(path.parts):
-        if any(letter in part for letter in "*?["):
-            return Path(*fixed), str(Path(*path.parts[index:]))
-        fixed.append(part)
-    return path.parent, path.name

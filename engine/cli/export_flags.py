@@ -1,11 +1,11 @@
 """Flags of export.py. No heavy imports."""
 
 import argparse
-from typing import Any
 
 from engine.cli.older_flags import EXPORT_V5, EXPORT_V7
 from engine.cli.parser import (
     DEVICE_HELP,
+    OneNumberOrSeveral,
     Parser,
     add_attention_flags,
     add_model_flags,
@@ -28,12 +28,20 @@ FORMATS = {
 HUGGINGFACE = "huggingface"  # a folder of the checkpoint, not of another runtime
 
 
-class _OneNumber(argparse.Action):
-    """Take height and width that are the same, as YOLOv5 writes them, for the one number that they are."""
+V5_FORMATS = {"engine": "tensorrt", **dict.fromkeys(("saved_model", "pb", "edgetpu", "tfjs"), "tflite")}
 
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        """Set the option: a number, or the numbers where they differ."""
-        setattr(namespace, self.dest, values[0] if len(set(values)) == 1 else values)
+
+def _format(text: str) -> str:
+    """Return the format that a text names, whatever its case; others are left to the check of choices.
+
+    Raises:
+        ArgumentTypeError: for several in one word, and for those of YOLOv5 that have another name or nearest form.
+    """
+    if "," in text:
+        raise argparse.ArgumentTypeError(f"'{text}': separate formats by spaces, {text.replace(',', ' ')}")
+    if text.lower() in V5_FORMATS:
+        raise argparse.ArgumentTypeError(f"'{text}' of YOLOv5 is not written here: use {V5_FORMATS[text.lower()]}")
+    return any_case(*FORMATS, HUGGINGFACE)(text)
 
 
 def export_parser() -> Parser:
@@ -54,7 +62,7 @@ def export_parser() -> Parser:
         "--include",
         nargs="+",
         action="extend",
-        type=any_case(*FORMATS, HUGGINGFACE),
+        type=_format,
         choices=[*FORMATS, HUGGINGFACE],
         default=[],
         help="formats to write",
@@ -62,9 +70,15 @@ def export_parser() -> Parser:
     parser.add_argument(
         "--study", default=None, metavar="DIR", help="for huggingface: study whose verdicts the model card tells"
     )
-    size = "pixels of a side; by default as the checkpoint was trained"
     parser.add_argument(
-        "--imgsz", "--img", "--img-size", nargs="+", type=positive_int, action=_OneNumber, default=None, help=size
+        "--imgsz",
+        "--img",
+        "--img-size",
+        nargs="+",
+        type=positive_int,
+        action=OneNumberOrSeveral,
+        default=None,
+        help="pixels of a side; by default as the checkpoint was trained",
     )
     parser.add_argument(
         "--batch-size", "--batch", type=positive_int, default=1, help="images that the file takes at a time"

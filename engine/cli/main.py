@@ -80,6 +80,15 @@ def _check_checkout() -> None:
             )
 
 
+def _unreachable(error: OSError) -> str | None:
+    """Say why the system does not give a file that the user named; None for other errors."""
+    if error.errno == errno.ENAMETOOLONG:
+        return f"no such file: {str(error.filename)[:120]}…; its name is too long for a file"
+    if isinstance(error, PermissionError) and error.filename is not None:
+        return f"{error.filename}: no permission to read or write it; ask its owner for that, or name another place"
+    return None
+
+
 def main(command: str, argv: Sequence[str] | None = None) -> int:
     """Run one of the entry scripts.
 
@@ -113,9 +122,10 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{command}.py: {' '.join(str(error).split())}\n")
         return 2
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        line = _unreachable(error)
+        if line is None:
             raise
-        sys.stderr.write(f"{command}.py: no such file: {str(error.filename)[:120]}…; its name is too long for a file\n")
+        sys.stderr.write(f"{command}.py: {line}\n")
         return 2
     except RunFailed as error:
         sys.stderr.write(f"{command}.py: {error}\n")

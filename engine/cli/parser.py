@@ -1,6 +1,7 @@
 """The parser of all scripts, and the flags that several of them share. No heavy imports."""
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -41,6 +42,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving."""
+        flag, explicit, _ = message.removeprefix("argument ").partition(": ignored explicit argument ")
+        if explicit:  # --single-cls=True
+            message = f"{flag} takes no value: write it alone"
         raise UsageError(f"{message}; `{self.prog} --help` lists the flags")
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
@@ -52,10 +56,10 @@ class Parser(argparse.ArgumentParser):
         options, rest = self.parse_known_args(args, namespace)
         for argument in rest:
             flag = argument.split("=")[0]
-            if flag in self.replaced:
-                raise UsageError(f"{flag} is a flag of YOLOv5 that has no meaning here: {self.replaced[flag]}")
-            if flag in self.replaced_v7:
-                raise UsageError(f"{flag} is a flag of YOLOv7 that has no meaning here: {self.replaced_v7[flag]}")
+            for family, replaced in (("YOLOv5", self.replaced), ("YOLOv7", self.replaced_v7)):
+                known_as = next((old for old in replaced if old.replace("_", "-") == flag.replace("_", "-")), None)
+                if known_as is not None:
+                    raise UsageError(f"{flag} is a flag of {family} that has no meaning here: {replaced[known_as]}")
             if flag.lstrip("-").replace("-", "_") in _hyperparameters():
                 raise UsageError(
                     f"{flag} is a hyperparameter: copy cfg/hyp/v5-low.yaml, set {flag.lstrip('-').replace('-', '_')} "
@@ -64,8 +68,19 @@ class Parser(argparse.ArgumentParser):
             known = [name for action in self._actions for name in action.option_strings]
             near = get_close_matches(flag, known, n=1)
             hint = f"; did you mean {near[0]}?" if near and flag.startswith("-") else ""
+            if not flag.startswith("-"):
+                hint = self._too_much(argument, sys.argv[1:] if args is None else args)
             raise UsageError(f"unknown argument '{argument}'{hint} (`{self.prog} --help` lists the flags)")
         return options
+
+    def _too_much(self, value: str, arguments: Sequence[str]) -> str:
+        """Say how many values the flag takes that a stray value stands behind; empty where it stands behind none."""
+        before = [each.split("=")[0] for each in arguments[: list(arguments).index(value)]]
+        flag = next((each for each in reversed(before) if each in self._option_string_actions), None)
+        if flag is None:
+            return ""
+        alone = self._option_string_actions[flag].nargs == 0
+        return f": {flag} takes no value: write it alone" if alone else f": {flag} takes one value"
 
 
 def options_from(parser: Parser, caller: str, given: Mapping[str, Any]) -> argparse.Namespace:
@@ -123,6 +138,28 @@ batch_size_or_auto = _number_type(
 )
 fraction = _number_type(float, lambda value: 0 <= value <= 1, "a number between 0 and 1")
 positive_float = _number_type(float, lambda value: 0 < value < float("inf"), "a number above 0")
+
+
+class OneNumber(argparse.Action):
+    """Take height and width that are the same, as YOLOv5 and YOLOv7 write them, for the one number that they are."""
+
+    several = False  # whether numbers that differ are taken as they are
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Set the option.
+
+        Raises:
+            ArgumentError: if the numbers differ and only one can be meant.
+        """
+        if len(set(values)) > 1 and not self.several:
+            raise argparse.ArgumentError(self, f"{' '.join(map(str, values))}: give one number, the longer side")
+        setattr(namespace, self.dest, values[0] if len(set(values)) == 1 else values)
+
+
+class OneNumberOrSeveral(OneNumber):
+    """Take height and width that are the same for one number, and others as they are."""
+
+    several = True
 
 
 def add_model_flags(parser: Parser, weights_help: str, exported: bool = False) -> None:

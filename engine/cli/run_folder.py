@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from data.folders import ROOT
+from data.folders import ROOT, expand_home
 from engine.errors import UsageError
 
 DIGITS_WEIGHTS = ROOT / "weights" / "yolov5n-digits.pt"
@@ -15,7 +15,7 @@ def run_folder(project: str, name: str, exist_ok: bool) -> Path:
     Raises:
         UsageError: if it cannot.
     """
-    base = Path(project).expanduser().absolute() / name
+    base = expand_home(project).absolute() / name
     folder, number = base, 1
     while folder.exists() and not exist_ok:
         number += 1
@@ -36,7 +36,7 @@ def latest_checkpoint(project: str) -> Path:
     Raises:
         UsageError: if there is none.
     """
-    checkpoints = list(Path(project).expanduser().glob("**/weights/last.pt"))
+    checkpoints = list(expand_home(project).glob("**/weights/last.pt"))
     if not checkpoints:
         raise UsageError(
             f"--resume: no last.pt below {Path(project).absolute()}; give the file: --resume RUN/weights/last.pt"

@@ -2,6 +2,7 @@
 
 from engine.cli.older_flags import TRAIN_V5, TRAIN_V7
 from engine.cli.parser import (
+    OneNumber,
     Parser,
     add_attention_flags,
     add_data_flags,
@@ -30,7 +31,7 @@ TRAIN_REPLACED = TRAIN_V5 | {
     "--upload_dataset": "nothing is uploaded from here; leave it out",
     "--bbox_interval": "set YOLO_ATTENTION_LOGGERS=wandb to log there",
     "--artifact_alias": "set YOLO_ATTENTION_LOGGERS=wandb to log there",
-    "--local_rank": "torchrun sets LOCAL_RANK by itself; leave it out",
+    "--local_rank": "leave it out, and start by torchrun, which sets LOCAL_RANK, not by torch.distributed.launch",
     "--ndjson-console": "read results.csv in the run folder",
     "--ndjson-file": "read results.csv in the run folder",
 }
@@ -83,7 +84,14 @@ def train_parser() -> Parser:
         help="images a step, of all processes together; -1 fits the memory",
     )
     group.add_argument(
-        "--imgsz", "--img", "--img-size", type=positive_int, default=640, help="pixels of the longer side"
+        "--imgsz",
+        "--img",
+        "--img-size",
+        nargs="+",
+        type=positive_int,
+        action=OneNumber,
+        default=640,
+        help="pixels of the longer side",
     )
     add_slice_flags(group, "trained on, and validated on")
     group.add_argument(

@@ -2,6 +2,7 @@
 
 from engine.cli.older_flags import VAL_V5, VAL_V7
 from engine.cli.parser import (
+    OneNumber,
     Parser,
     add_attention_flags,
     add_data_flags,
@@ -35,7 +36,9 @@ def val_parser() -> Parser:
         "--imgsz",
         "--img",
         "--img-size",
+        nargs="+",
         type=positive_int,
+        action=OneNumber,
         default=None,
         help="pixels of the longer side; by default as the checkpoint was trained",
     )

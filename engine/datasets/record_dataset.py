@@ -151,8 +151,8 @@ class RecordDataset(YOLODataset):
     def get_labels(self) -> list[dict[str, Any]]:
         """Return the labels of the records; in validation with their numbers."""
         labels = to_labels(self.records)
-        if not self.augment:
-            _number(labels)
+        for number, label in enumerate(labels if not self.augment else ()):
+            label[NUMBER] = number
         return labels
 
     def build_transforms(self, hyp: Any) -> Compose:
@@ -266,8 +266,8 @@ class RecordDataset(YOLODataset):
         record_of = {id(label): record for label, record in zip(self.labels, self.records, strict=True)}
         super().set_rectangle()
         self.records = [record_of[id(label)] for label in self.labels]
-        if not self.augment:
-            _number(self.labels)
+        for number, label in enumerate(self.labels if not self.augment else ()):
+            label[NUMBER] = number
 
     def _cache(self, mode: str) -> None:
         """Keep all images at training size in memory if `mode` and the free memory allow it."""
@@ -278,12 +278,6 @@ class RecordDataset(YOLODataset):
     def _cached_bytes(self, record: Any) -> int:
         ratio = self.imgsz / max(record.width, record.height)
         return int(record.width * ratio + 1) * int(record.height * ratio + 1) * self.channels
-
-
-def _number(labels: list[dict[str, Any]]) -> None:
-    """Write its position into each label."""
-    for number, label in enumerate(labels):
-        label[NUMBER] = number
 
 
 def _all_transforms(transform: Any) -> list[Any]:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from data.errors import DataError
+from data.folders import expand_home, find_matching
 from data.text_files import decode_text, without_quotes
 from engine.errors import UsageError
 
@@ -57,7 +58,7 @@ def list_files(source: str) -> list[str]:
         return [source]
     if not is_path(source):
         raise UsageError(f"--source {source[:80]!r}: is no name that a file can have")
-    path = Path(source).expanduser()
+    path = expand_home(source)
     if path.is_dir():
         files = [str(entry) for entry in sorted(path.iterdir()) if _belongs(entry)]
     elif path.suffix.lower() == ".txt" and path.is_file():
@@ -65,8 +66,7 @@ def list_files(source: str) -> list[str]:
     elif path.exists() or path.is_symlink():
         files = [str(path)]
     elif re.search(r"[*?\[]", source):
-        base = Path(path.anchor) if path.is_absolute() else Path()
-        files = [str(entry) for entry in sorted(base.glob(str(path.relative_to(path.anchor)))) if _belongs(entry)]
+        files = [str(entry) for entry in find_matching(path) if _belongs(entry)]
     else:
         raise UsageError(f"--source {source}: there is no such file or folder (and it is no webcam number or address)")
     if not files:
@@ -76,7 +76,7 @@ def list_files(source: str) -> list[str]:
 
 def subfolders(source: str) -> list[str]:
     """List the folders in a folder, which are not searched; hidden ones and others' are left out."""
-    path = Path(source).expanduser()
+    path = expand_home(source)
     if not path.is_dir():
         return []
     return [

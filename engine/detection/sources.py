@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from data.folders import expand_home
 from engine.detection.file_list import WEB, is_live, list_files, subfolders
 from engine.detection.readers import FileReader, StreamReader
 from engine.errors import UsageError
@@ -73,7 +74,7 @@ def _files(sources: list[str], batch: int, vid_stride: int, stretch: bool) -> Fi
     """Return a reader of files, each of them once, with a note for every folder in them that is not searched."""
     files = dict.fromkeys(file for source in sources for file in list_files(source))
     reader = FileReader(list(files), batch, vid_stride, stretch)
-    known = {Path(source).expanduser().resolve() for source in sources}
+    known = {expand_home(source).resolve() for source in sources}
     for folder in dict.fromkeys(folder for source in sources for folder in subfolders(source)):
         if Path(folder).resolve() not in known:
             reader.report.notes.append((folder, "is a folder in a folder, and not searched; name it as a --source too"))

@@ -18,6 +18,7 @@ from torch import nn
 from attention import ATTENTION, IdentityStart, build_attention
 from attention.registry import near_names
 from attention.registry import options as attention_options
+from data.folders import expand_home
 from models.catalog.heads import HEADS
 from models.catalog.registry import BLOCKS
 from models.errors import SpecError, short
@@ -135,7 +136,7 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
     Raises:
         SpecError: if there is no such file, it fails, or it registers nothing.
     """
-    path = Path(path).expanduser().resolve()
+    path = expand_home(path).resolve()
     if path in _loaded:
         return _loaded[path]
     if path.suffix != ".py" or not path.is_file():

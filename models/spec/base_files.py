@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from data.folders import ROOT
+from data.folders import ROOT, expand_home
 from models.errors import SpecError, short
 from models.spec.head_override import replace_head
 from models.spec.yaml_reader import check_plain, read_yaml
@@ -162,10 +162,7 @@ def _is_in_ultralytics(text: str) -> bool:
 
 
 def _join(folder: Path, path: Path) -> Path:
-    try:
-        return folder / path.expanduser()
-    except RuntimeError:  # "~somebody" without a home
-        return folder / path
+    return folder / expand_home(path)
 
 
 def _is_file(path: Path) -> bool:

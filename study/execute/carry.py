@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from data.folders import expand_home
 from engine.errors import UsageError
 from models.errors import short
 from study.execute.local import prepare, status
@@ -61,7 +62,7 @@ def import_runs(plan: Plan, folder: str | Path) -> Imported:
         UsageError: if there are no finished runs, or none of them fits.
         OSError: if one cannot be read or written.
     """
-    source = Path(folder).expanduser()
+    source = expand_home(folder)
     if not source.is_dir():
         raise UsageError(f"--import {folder}: no such folder; give that of a study, such as runs/study/NAME")
     by_key = {run.key: run for run in plan.runs}

@@ -9,6 +9,7 @@ import yaml
 
 from data import Dataset, load_dataset, read_config
 from data.files import file_hash
+from data.folders import expand_home
 from engine.errors import UsageError
 from engine.runtime.image_size import STRIDE, rounded
 from models import read_spec
@@ -117,12 +118,12 @@ def make_plan(spec: StudySpec, project: str | Path, download: bool = False, plug
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
     """
-    folder = Path(project).expanduser().absolute() / spec.name
+    folder = expand_home(project).absolute() / spec.name
     weights = resolve_weights(spec.weights, download).absolute() if spec.weights else None
     dataset, split, warnings = _measuring_split(spec, download)
     halved = split == HALF
     originals = originals_of(spec, dataset["test" if halved else split].records)
-    files = tuple(Path(plugin).expanduser().resolve() for plugin in plugins)
+    files = tuple(expand_home(plugin).resolve() for plugin in plugins)
     for file in files:
         load_plugin(file)
     models, matches, refused = resolve_models(spec, weights, len(dataset.names))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.config import is_path
-from data.folders import ROOT
+from data.folders import ROOT, expand_home
 from engine.errors import UsageError
 from models.errors import short
 from models.spec.yaml_reader import read_yaml
@@ -93,7 +93,7 @@ def existing_path(value: str, path: Path) -> str:
     """Return a path as one that exists: beside the spec, here or in the checkout. Names stay as they are."""
     if not is_path(value):  # whoever reads it says so
         return value
-    given = Path(value).expanduser()
+    given = expand_home(value)
     if (path.parent / given).is_file():
         return str((path.parent / given).resolve())
     for folder in (path.parent, Path.cwd(), ROOT):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from data.folders import expand_home
 from engine.errors import UsageError
 from models.catalog.mechanisms import load_plugin
 from study.plan.code_fingerprint import code_hash
@@ -76,10 +77,10 @@ def run_scan(
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
         RunFailed: if the training before the scan fails.
     """
-    files = [Path(plugin).expanduser().resolve() for plugin in plugins]
+    files = [expand_home(plugin).resolve() for plugin in plugins]
     for file in files:
         load_plugin(file)
-    folder = Path(project).expanduser().absolute() / spec.name
+    folder = expand_home(project).absolute() / spec.name
     start = make_start(spec, folder, device, download, files, say)
     if len(start.frozen.images) < LEAST_IMAGES:
         raise UsageError(f"{spec.file}: {len(start.frozen.images)} images, a scan needs {LEAST_IMAGES} or more")

@@ -60,6 +60,7 @@ def test_image_size_has_yolov5s_names(argv):
         (["--freeze", "0", "1", "2"], "freeze", [0, 1, 2]),
         (["--attention", "CBAM@neck.P3", "SE@4"], "attention", ["CBAM@neck.P3", "SE@4"]),
         (["--weights", ""], "weights", ""),
+        (["--img", "640", "640"], "imgsz", 640),  # as YOLOv7's own commands write it
     ],
 )
 def test_values(argv, name, value):
@@ -81,6 +82,12 @@ def test_flags_without_a_meaning_name_their_replacement(make, table):
     [
         (["--epoch", "3"], "unknown argument '--epoch'; did you mean --epochs?"),
         (["stray"], "unknown argument 'stray'"),
+        (["--weights", "a.pt", "b.pt"], "unknown argument 'b.pt': --weights takes one value"),
+        (["--rect", "True"], "unknown argument 'True': --rect takes no value: write it alone"),
+        (["--single-cls=True"], "--single-cls takes no value: write it alone"),
+        (["--img", "640", "480"], "640 480: give one number, the longer side"),
+        (["--local-rank=0"], "start by torchrun"),  # as torch.distributed.launch writes it
+        (["--cache_images"], "use --cache"),
         (["--epochs", "0"], "'0' is not a whole number of at least 1"),
         (["--seed", str(1 << 31)], "is not a whole number from 0 to 2147483647"),
         (["--epochs", "many"], "'many' is not a whole number of at least 1"),
@@ -202,3 +209,16 @@ def test_a_list_given_twice_is_one_list(make, argv, name, value):
     """Of two --attention the first would else be dropped without a word."""
     assert getattr(make().parse_args(argv.split()), name) == value
     assert not getattr(make().parse_args([]), name)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("engine", "'engine' of YOLOv5 is not written here: use tensorrt"),
+        ("saved_model", "use tflite"),
+        ("torchscript,onnx", "separate formats by spaces, torchscript onnx"),
+    ],
+)
+def test_formats_as_yolov5_writes_them(text, answer):
+    with pytest.raises(UsageError, match=answer):
+        export_parser().parse_args(["--include", text])

@@ -41,6 +41,9 @@ def _log_outlives_each_test():
         (["detect.py", "--weights", "yolov5s.pt"], "--download"),
         (["detect.py", "--weights", "é" * 200], "é…; its name is too long for a file"),
         (["val.py", "--data", "é" * 200], "é…; its name is too long for a file"),
+        (["detect.py", "--source", "~nobody-of-this-name/x.jpg"], "~nobody-of-this-name/x.jpg: there is no such file"),
+        (["val.py", "--data", "~nobody-of-this-name/x.yaml"], "~nobody-of-this-name/x.yaml: no such data YAML"),
+        (["detect.py", "--source", "nowhere/**.jpg"], "--source nowhere/**.jpg: nothing in it"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, argv, text):
@@ -84,6 +87,15 @@ def test_other_errors_are_not_hidden(monkeypatch):
     monkeypatch.setattr("engine.training.run.run_training", fail)
     with pytest.raises(ValueError, match="a fault of ours"):
         main.main("train", ["--epochs", "1"])
+
+
+def test_a_file_that_may_not_be_read_is_one_line(monkeypatch, capsys):
+    def refuse(options):
+        raise PermissionError(13, "Permission denied", "/data/list.txt")
+
+    monkeypatch.setattr("engine.training.run.run_training", refuse)
+    assert main.main("train", ["--epochs", "1"]) == 2
+    assert capsys.readouterr().err.startswith("train.py: /data/list.txt: no permission to read or write it")
 
 
 def test_an_interruption_is_no_traceback(monkeypatch, capsys):
