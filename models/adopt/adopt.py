@@ -60,7 +60,7 @@ def adopt(file: str | Path, weights: str | Path | None = None) -> Adoption:
     else:
         described = describe(file)
         if described.entries:
-            raise SpecError(f"{described.label}: is an overlay of this project already")
+            raise SpecError(f"{described.label}: is an overlay of this project already; give it to --cfg as it is")
         data, label = described.data, described.label
     source = read_source(weights, data) if weights is not None else None
     if source is not None and source.spec is not None:

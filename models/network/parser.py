@@ -74,7 +74,9 @@ def parse(spec: ModelSpec, seed: int = 0) -> tuple[nn.Sequential, tuple[Route, .
         module = construct(layer, spec, seed)
         parameters += count_parameters(module)
         if parameters > MAX_PARAMETERS:
-            raise SpecError(f"{layer.origin}: the model has more than {MAX_PARAMETERS:,} parameters so far")
+            raise SpecError(
+                f"{layer.origin}: the model has more than {MAX_PARAMETERS:,} parameters so far; lower its channels"
+            )
         annotate(module, route)
         modules[layer.name] = module
     return nn.Sequential(modules), routes
