@@ -110,7 +110,7 @@ def find_yaml(source: str | Path) -> Path:
             inside = sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
             if len(inside) == 1:
                 return inside[0]
-            if (folder / "Annotations").is_dir():
+            if any((folder / name).is_dir() for name in ("Annotations", "annotations")):
                 return folder
             yaml_files = f"{len(inside)} YAML files" if inside else "no YAML file"
             raise DataError(f"{folder}: folder with {yaml_files}; name the data YAML itself")

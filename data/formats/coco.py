@@ -193,7 +193,7 @@ def _read_annotation(content: CocoFile, entry: dict[str, Any]) -> None:
         content.issues.append(Issue(content.file, ident, "bad-entry", text, "dropped"))
         return
     box = entry.get("bbox")
-    if box is None and entry.get("segmentation"):
+    if not box and entry.get("segmentation"):  # some tools write an empty one
         box = segmentation_box(entry["segmentation"])
         text = "no bbox; the box around its segmentation" if box else "no bbox and an unreadable segmentation"
         content.issues.append(Issue(content.file, ident, "segmentation", text, "used" if box else "dropped"))

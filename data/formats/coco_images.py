@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from data.errors import DataError
-from data.formats.foreign_paths import endings
+from data.formats.foreign_paths import endings, other_accents
 
 _SAMPLE = 20  # images by which the folder is judged
 
@@ -42,6 +42,8 @@ def image_path(folder: Path, name: str) -> Path:
     or from `..`, which holds where it was written, the longest ending that exists in the folder is taken.
     """
     path, plain = folder / name, PurePosixPath(name.replace("\\", "/"))
+    if not name.isascii() and not path.is_file():
+        path = next((other for text in other_accents(name) if (other := folder / text).is_file()), path)
     repeated, elsewhere = plain.parts[:1] == (folder.name,), [folder / ending for ending in endings(name)]
     if not ("\\" in name or repeated or elsewhere) or path.is_file():
         return path

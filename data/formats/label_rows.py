@@ -90,12 +90,13 @@ def _read_row(
     pose = _is_pose(columns)
     polygon = not pose and len(columns) >= 7 and len(columns) % 2 == 1
     if len(columns) != 5 and not polygon and not pose:
-        return drop("columns", f"{len(columns)} columns; expected 5: class cx cy w h")
+        return drop("columns", f"{len(columns)} columns; expected 5 with spaces between: class cx cy w h")
     try:
         values = [float(column) for column in columns]
     except ValueError:
         shown = next(column for column in columns if not _is_number(column))
-        return drop("not-a-number", f"{shown[:40]!r} is not a number; expected class cx cy w h")
+        how = "class cx cy w h, with points in numbers" if "," in shown else "class cx cy w h, the class as its number"
+        return drop("not-a-number", f"{shown[:40]!r} is not a number; expected {how}")
     if not (values[0].is_integer() and values[0] >= 0 and (nc is None or values[0] < nc)):
         has = f"the data YAML has 0 … {nc - 1}" if nc is not None else "expected a whole number of at least 0"
         return drop("unknown-class", f"class {columns[0][:40]}; {has}")

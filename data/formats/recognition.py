@@ -25,7 +25,8 @@ def recognise_format(config: DataConfig) -> tuple[str, Issue | None]:
     yolo, voc = 0, 0
     place = sources[0].path or config.root
     for source in sources:
-        labels, xmls = _yolo_labels(source, config.root, config.channels != 3), _voc_annotations(source)
+        labels = _yolo_labels(source, config.root, config.channels != 3)
+        xmls = _voc_annotations(source, labelled=labels > 0)
         yolo, voc = yolo + labels, voc + xmls
         if labels and xmls:
             place = source.path or config.root
@@ -61,10 +62,20 @@ def _yolo_labels(source: Source, root: Path, arrays: bool) -> int:
     return sum(find_label(image).is_file() for image in islice(images, _SAMPLE))
 
 
-def _voc_annotations(source: Source) -> int:
-    """Return how many images of a source have an XML file."""
+def _voc_annotations(source: Source, labelled: bool) -> int:
+    """Return how many images of a source have an XML file: a folder below it, a list wherever it is found.
+
+    Args:
+        source: of images or ids.
+        labelled: whether some have labels too, which may have been made from XML that lies elsewhere than in
+            Annotations: that does not count then.
+    """
     try:
         pairs = find_pairs(source, [])
     except DataError:
         return 0
+    if source.path is not None and source.path.is_dir():
+        pairs = [(image, xml) for image, xml in pairs if source.path in xml.parents]
+    elif labelled:
+        pairs = [(image, xml) for image, xml in pairs if xml.parent in image.parents or "Annotations" in xml.parts]
     return sum(xml.is_file() and image.is_file() for image, xml in islice(pairs, _SAMPLE))

@@ -13,16 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from data.config import Source, is_path
+from data.config import Source
 from data.errors import DataError
 from data.formats.boxes import RawObjects, make_record
+from data.formats.voc_lists import XML_FOLDERS, annotations, home_of, list_file, read_ids
 from data.formats.voc_xml import parse_xml
 from data.formats.yolo import Probe
 from data.image_files.image_probe import SUFFIXES, probe_all
 from data.records import Issue, Split
-from data.text_files import decode_text, without_quotes
 
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "img", "")
+_BESIDE_IMAGES = (*XML_FOLDERS, "labels")  # folders of XML beside folders of images, split by split perhaps
 
 
 def read_split(
@@ -111,36 +112,42 @@ def find_pairs(source: Source, issues: list[Issue]) -> list[tuple[Path, Path]]:
     """
     path = list_file(source)
     if path.is_dir():
-        folder = _annotations(path)
-        home = path.parent if path.name == "Annotations" else path
+        folder = _folder_of_xmls(path)
+        home = path.parent if path.name in XML_FOLDERS else path
         xmls = [(xml, folder) for xml in sorted(folder.glob("*.xml"))]
     else:
-        home = _home_of(path)
-        folder = _annotations(home)
+        home = home_of(path)
+        folder = annotations(home)
         xmls = [(_xml_of(stem, home), (home / stem).parent) for stem in read_ids(path, issues)]
+    counterparts = _beside(folder, _BESIDE_IMAGES, _IMAGE_FOLDERS[:-1])
     listings: dict[Path, dict[str, Path]] = {}
-    pairs = [(_image_of(xml, home, written, listings), xml) for xml, written in xmls]
+    pairs = [(_image_of(xml, home, written, counterparts, listings), xml) for xml, written in xmls]
     if path.is_dir():
         _report_without_xml(pairs, listings, folder, issues)
     return pairs
 
 
-def _home_of(list_file: Path) -> Path:
-    """Return the folder that a list belongs to: above ImageSets/Main, or where the list lies."""
-    if list_file.parent.parent.name == "ImageSets":
-        return list_file.parents[2]
-    near = (folder for folder in list_file.parents[:3] if (folder / "Annotations").is_dir())
-    return next(near, list_file.parent)
+def _folder_of_xmls(path: Path) -> Path:
+    """Return where the XML files of a folder lie: in it, below it in Annotations, or beside it (images/x, labels/x)."""
+    folder = annotations(path)
+    places = (folder, *_beside(path, _IMAGE_FOLDERS[:-1], _BESIDE_IMAGES))
+    return next((place for place in places if next(place.glob("*.xml"), None) is not None), folder)
 
 
-def _annotations(home: Path) -> Path:
-    return home / "Annotations" if (home / "Annotations").is_dir() else home
+def _beside(folder: Path, names: Sequence[str], others: Sequence[str]) -> list[Path]:
+    """Return a folder's counterparts: the last part of its path that bears one of some names, by another's name."""
+    parts = folder.parts
+    last = next((index for index in reversed(range(len(parts))) if parts[index] in names), None)
+    if last is None:
+        return []
+    places = (Path(*parts[:last], other, *parts[last + 1 :]) for other in others)
+    return [place for place in places if place.is_dir()]
 
 
 def _xml_of(stem: str, home: Path) -> Path:
     """Return the XML of an image that a list names: beside the image, else in Annotations."""
     beside = home / f"{stem}.xml"
-    return beside if "/" in stem and beside.is_file() else _annotations(home) / f"{Path(stem).name}.xml"
+    return beside if "/" in stem and beside.is_file() else annotations(home) / f"{Path(stem).name}.xml"
 
 
 def _report_without_xml(
@@ -154,22 +161,6 @@ def _report_without_xml(
     if left:
         what = f"{len(left)} images have no XML in {folder.name}"
         issues.append(Issue(left[0], None, "no-label", what, "images skipped"))
-
-
-def list_file(source: Source) -> Path:
-    """Return the list of ids or the folder that a source means.
-
-    Raises:
-        DataError: if there is none.
-    """
-    path = source.path
-    if path is None:
-        raise DataError(f"{source.annotations}: a JSON file needs format: coco")
-    short = path.parent / "ImageSets" / "Main" / f"{path.name}.txt"
-    for candidate in (path, short, path.with_suffix(".txt")):
-        if candidate.is_dir() or (candidate.is_file() and len(candidate.parents) > 2):
-            return candidate
-    raise DataError(f"{path}: no such list or folder (nor {short}); put the VOC tree there or use --data-root")
 
 
 def _objects(
@@ -228,55 +219,11 @@ def _number(element: ElementTree.Element, key: str) -> float:
         return math.nan
 
 
-def read_ids(file: Path, issues: list[Issue]) -> list[str]:
-    """Return the ids of a list in ImageSets/Main; of one of images, their paths without suffix.
-
-    The devkit's class lists have a second column, −1, 0 or 1; an id may end in a number too, `photo 1`. The column is
-    one where every line has it and no id would occur twice without; else a line counts whole where such a file exists.
-    """
-    lines = decode_text(file.read_bytes(), file).splitlines()
-    bare = [_without_flag(line) for line in lines if line.strip()]
-    every_line = all(stem is not None for stem in bare) and len(set(bare)) == len(bare)
-    home = _home_of(file)
-    annotations = _annotations(home)
-    ids = []
-    for number, line in enumerate(lines, 1):
-        stem = line.strip()
-        if not stem:
-            continue
-        without = _without_flag(line)
-        if without is not None and (every_line or not _has_xml(annotations, stem)):
-            stem = without
-        unquoted = without_quotes(stem)
-        if unquoted and unquoted != stem and not _has_xml(annotations, _without_suffix(stem)):
-            stem = unquoted
-        stem = stem.replace("\\", "/").removeprefix("./")
-        listed = is_path(stem + ".xml")
-        if not listed or ("/" in stem and not (home / stem).is_file()):
-            text = f"names {stem}, which is not there" if listed else "is not an image id"
-            issues.append(Issue(file, number, "bad-path", text, "line skipped"))
-            continue
-        ids.append(_without_suffix(stem))
-    return ids
-
-
-def _without_suffix(stem: str) -> str:
-    return stem[: -len(Path(stem).suffix)] if Path(stem).suffix.lower() in {*SUFFIXES, ".xml"} else stem
-
-
-def _without_flag(line: str) -> str | None:
-    """Return a line without its last column, if that is a flag of the devkit; None if there is none."""
-    columns = line.split()
-    return line.strip()[: -len(columns[-1])].rstrip() if len(columns) > 1 and columns[-1] in ("-1", "0", "1") else None
-
-
-def _has_xml(annotations: Path, stem: str) -> bool:
-    return is_path(f"{stem}.xml") and "/" not in stem and (annotations / f"{stem}.xml").is_file()
-
-
-def _image_of(xml: Path, home: Path, written: Path, listings: dict[Path, dict[str, Path]]) -> Path:
-    """Return the image of an XML: same stem, any image suffix, in a usual folder or in the one that a list names."""
-    for folder in (*(home / name for name in _IMAGE_FOLDERS), written):
+def _image_of(
+    xml: Path, home: Path, written: Path, counterparts: Sequence[Path], listings: dict[Path, dict[str, Path]]
+) -> Path:
+    """Return the image of an XML: same stem, any image suffix, in a usual folder or in one that a list names."""
+    for folder in (*(home / name for name in _IMAGE_FOLDERS), written, *counterparts):
         if folder not in listings:
             listings[folder] = _images_in(folder)
         if xml.stem in listings[folder]:

@@ -1,8 +1,10 @@
 """Write a Dataset as YOLO text, PASCAL VOC XML or COCO JSON, with the data YAML that reads it back."""
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,14 +26,17 @@ def file_names(dataset: Dataset) -> dict[tuple[str, int], str]:
     for split in dataset.splits.values():
         for index, record in enumerate(split):
             stem, suffix = record.path.stem, proper_suffix(record.path)
-            for wanted in (stem, f"{split.name}_{stem}", f"{record.path.parent.name}_{stem}"):
-                if wanted.casefold() not in taken:
-                    break
-            else:
-                wanted = f"{split.name}_{index}_{stem}"
-            taken.add(wanted.casefold())
+            numbered = (f"{split.name}_{index}_{'_' * more}{stem}" for more in count())
+            wishes = chain((stem, f"{split.name}_{stem}", f"{record.path.parent.name}_{stem}"), numbered)
+            wanted = next(name for name in wishes if _key(name) not in taken)
+            taken.add(_key(wanted))
             names[split.name, index] = wanted + suffix
     return names
+
+
+def _key(name: str) -> str:
+    """Return what names share that may be one file: file systems ignore case, or how accents are put together."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def write_yolo(dataset: Dataset, out: Path, put_image: PutImage) -> Losses:

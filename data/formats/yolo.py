@@ -8,7 +8,7 @@ from data.config import Source, is_path
 from data.errors import DataError, NotUtf8Error
 from data.folders import find_matching
 from data.formats.boxes import make_record
-from data.formats.foreign_paths import endings
+from data.formats.foreign_paths import endings, other_accents
 from data.formats.label_files import find_label, labels_elsewhere
 from data.formats.label_rows import read_labels
 from data.image_files.image_channels import ARRAYS
@@ -149,7 +149,23 @@ def _read_list(file: Path, root: Path, issues: list[Issue]) -> list[Path]:
             issues.append(Issue(file, number, "bad-path", "is not a path", "line skipped"))
             continue
         paths.append(list_entry(entry, file, root))
+        if not paths[-1].exists():
+            _refuse_more_columns(entry, number, file, root)
     return paths
+
+
+def _refuse_more_columns(entry: str, number: int, file: Path, root: Path) -> None:
+    """Refuse a list of another system, with boxes or a class behind the path of an image.
+
+    Raises:
+        DataError: saying what to write instead.
+    """
+    image, *others = entry.split()
+    if others and Path(image).suffix.lower() in SUFFIXES and list_entry(image, file, root).is_file():
+        raise DataError(
+            f"{file}: line {number} has {' '.join(others)[:40]} behind the image {image}; write the path alone, and "
+            "the boxes into a label file of the image's name, a row `class cx cy w h` each"
+        )
 
 
 def _list_text(file: Path) -> str:
@@ -170,15 +186,15 @@ def list_entry(entry: str, file: Path, root: Path) -> Path:
     """Return the image that a line of a list means.
 
     Where it does not exist as written, it is looked for without quotes and the comma behind it, and with `\\` as `/`;
-    of a name that holds on another machine the longest ending that exists counts.
+    of a name that holds on another machine, or below another folder, the longest ending that exists counts.
     """
     bare = without_quotes(entry)
     tried: list[Path] = []
-    spellings = (entry, bare or entry)
+    spellings = (entry, bare or entry, *other_accents(bare))
     for name in dict.fromkeys((*spellings, *(name.replace("\\", "/") for name in spellings))):
         tried += [file.parent / name] if name.startswith("./") else [root / name, file.parent / name]
     existing = next((path for path in tried if path.exists()), None)
     if existing is None:
-        moved = (base / ending for base in (root, file.parent) for ending in endings(bare))
+        moved = (base / ending for base in (root, file.parent) for ending in endings(bare, relative=True))
         existing = next((path for path in moved if path.is_file()), None)
     return (existing or tried[0]).absolute()

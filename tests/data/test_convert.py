@@ -160,3 +160,18 @@ def test_where_no_links_can_be_made_images_are_copied(
     convert(dataset, tmp_path / "out", "yolo", images="link")
     back = load_dataset(tmp_path / "out")
     assert [two.path.read_bytes() for two in back] == [one.path.read_bytes() for one in dataset]
+
+
+def test_names_never_meet_however_unlucky(tmp_path: Path, image: Callable[..., Path]) -> None:
+    """A link to an image where one lies already would be written through to the user's own file."""
+    names = ("x/a.png", "y/a.png", "x/train_a.png", "y/y_a.png", "x/train_1_a.png", "z/A.png")
+    files = [image(tmp_path / "set" / name, seed=seed) for seed, name in enumerate(names)]
+    order = [files[2], files[4], files[3], files[0], files[1], files[5]]  # those that others would be called come first
+    before = [file.read_bytes() for file in files]
+    (tmp_path / "list.txt").write_text("".join(f"{file}\n" for file in order))
+    dataset = load_dataset({"path": str(tmp_path), "train": "list.txt", "names": ["cat"]})
+    convert(dataset, tmp_path / "out", "yolo", "link")
+    written = list((tmp_path / "out" / "images" / "train").iterdir())
+    assert len({path.name.casefold() for path in written}) == len(names)
+    assert {path.resolve() for path in written} == set(files)
+    assert [file.read_bytes() for file in files] == before
