@@ -4,7 +4,7 @@ import argparse
 
 from engine.cli.older_flags import EXPORT_V5, EXPORT_V7
 from engine.cli.parser import (
-    DEVICE_HELP,
+    DEVICES,
     OneNumberOrSeveral,
     Parser,
     add_attention_flags,
@@ -96,6 +96,6 @@ def export_parser() -> Parser:
     parser.add_argument(
         "--max-drop", type=fraction, default=0.05, metavar="AP", help="for --int8: mAP50-95 that it may cost"
     )
-    parser.add_argument("--device", default="", help=DEVICE_HELP)
+    parser.add_argument("--device", default="", help=f"{DEVICES}; not given: the CPU, for tensorrt the first GPU")
     parser.add_argument("--output", default=None, metavar="DIR", help="folder of the results; that of FILE by default")
     return parser

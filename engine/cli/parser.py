@@ -127,7 +127,8 @@ def _number_type(convert: Callable[[str], Any], fits: Callable[[Any], bool], exp
     return parse
 
 
-DEVICE_HELP = "cpu, a GPU's number, or mps, xpu, npu; not given: the first GPU, else the CPU"
+DEVICES = "cpu, a GPU's number, or mps, xpu, npu"
+DEVICE_HELP = f"{DEVICES}; not given: the first GPU, else the CPU"
 
 positive_int = _number_type(int, lambda value: value >= 1, "a whole number of at least 1")
 non_negative_int = _number_type(int, lambda value: value >= 0, "a whole number of at least 0")
