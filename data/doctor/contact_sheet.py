@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from data.errors import DataError
-from data.image_files import image_channels
+from data.image_files import image_channels, image_io
 from data.records import Dataset, Record
 from data.text_drawing import font_for, showable, write_text
 
@@ -40,11 +40,9 @@ def write_overlay(dataset: Dataset, file: Path, count: int = 16, seed: int = 0) 
     sheet = np.vstack([np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)])
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        written = cv2.imwrite(str(file), sheet)
-    except cv2.error:
-        written = False
-    if not written:
-        raise DataError(f"{file}: cannot be written as an image; use a name that ends in .jpg or .png")
+        image_io.write(file, sheet)
+    except OSError:
+        raise DataError(f"{file}: cannot be written as an image; use a name that ends in .jpg or .png") from None
     return len(picks)
 
 

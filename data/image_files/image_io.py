@@ -104,6 +104,27 @@ def read(path: str | Path, grey_eighth: bool = False, stretch: bool = False, par
         return None
 
 
+def write(path: Path, image: np.ndarray) -> None:
+    """Write an image file, whatever characters its name has: OpenCV's own imwrite takes ASCII only on Windows.
+
+    Args:
+        path: whose suffix chooses the format.
+        image: (h, w, c) uint8 in OpenCV's order.
+
+    Raises:
+        OSError: if the format does not take the image, or the system refuses.
+    """
+    import cv2
+
+    try:
+        good, content = cv2.imencode(path.suffix, image)
+    except cv2.error:  # a suffix that it does not know, for example
+        good = False
+    if not good:
+        raise OSError(f"{path}: cannot be written as an image of this format; use .jpg or .png")
+    path.write_bytes(content.data)
+
+
 def stretched(image: np.ndarray) -> np.ndarray:
     """Spread the values of an image of more than 8 bits over 0 … 255; one of 8 bits stays as it is."""
     if image.dtype == np.uint8:

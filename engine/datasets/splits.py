@@ -105,10 +105,11 @@ def _check_not_empty(data: Any, split: Any) -> None:
         elsewhere = f"none of {len(split)} images has a label file; {looked}; an image of nothing has an empty one"
     if elsewhere is not None:
         raise UsageError(f"--data {data}: the split '{split.name}' has no labels: {elsewhere}")
-    if split.name == "train" and not any(map(len, split.records)):
+    lost = any(issue.action in ("dropped", "not used", "no boxes used") for issue in split.issues)
+    if (split.name == "train" or lost) and not any(map(len, split.records)):
         faults = ", ".join(f"{number} {kind} ({action})" for (kind, action), number in split.summary().items())
         why = f"; {faults}; python -m data.doctor lists them" if faults else ": all label files are empty"
-        raise UsageError(f"--data {data}: the split 'train' has no box in {len(split)} images{why}")
+        raise UsageError(f"--data {data}: the split '{split.name}' has no box in {len(split)} images{why}")
 
 
 def data_name(data: Any) -> str:

@@ -1,11 +1,13 @@
 """Write what was detected as a data set (--save-dataset): images, labels with confidences, and the data YAML."""
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
+from data.image_files import image_io
 from data.image_files.image_channels import ARRAYS
 from data.image_files.image_probe import SUFFIXES, proper_suffix
 from engine.detection.output_names import OutputNames
@@ -33,6 +35,7 @@ class DatasetWriter:
     def __init__(self, folder: Path, link: bool = False) -> None:
         self.folder, self.link = folder, link
         self.names, self.images = OutputNames(), 0
+        self._was_there = folder.is_dir()
         try:
             if folder.exists() and any(folder.iterdir()):
                 raise FileExistsError
@@ -50,6 +53,18 @@ class DatasetWriter:
         text = HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
         (self.folder / "data.yaml").write_text(text, encoding="utf-8")
 
+    def discard_if_empty(self) -> None:
+        """Remove a data set without an image, so that the next run finds the folder as it was."""
+        if self.images:
+            return
+        own = [self.folder / part for part in ("images/train", "images", "labels/train", "labels")]
+        with contextlib.suppress(OSError):  # a folder that something lies in stays
+            for folder in own:
+                folder.rmdir()
+            (self.folder / "data.yaml").unlink()
+            if not self._was_there:
+                self.folder.rmdir()
+
     def write(self, detections: FrameDetections) -> None:
         """Write an image, or a frame as an image of its own, and its labels.
 
@@ -63,7 +78,7 @@ class DatasetWriter:
         if frame.kind == "image" and "://" not in frame.path and source.is_file():
             self._put(source, images / stem, detections)
         else:
-            _write_image(images / f"{stem}.png", detections)
+            image_io.write(images / f"{stem}.png", detections.image)
         (self.folder / "labels" / "train" / f"{stem}.txt").write_text(label_rows(detections), encoding="utf-8")
         self.images += 1
 
@@ -71,7 +86,7 @@ class DatasetWriter:
         """Copy an image file, or link to it, under a suffix that the reader of data sets knows."""
         suffix = source.suffix if source.suffix.lower() == ARRAYS else proper_suffix(source)
         if suffix.lower() not in SUFFIXES | {ARRAYS}:
-            _write_image(target.with_name(f"{target.name}.png"), detections)
+            image_io.write(target.with_name(f"{target.name}.png"), detections.image)
             return
         path = target.with_name(target.name + suffix)
         if self.link:
@@ -81,13 +96,6 @@ class DatasetWriter:
             except OSError:  # a file system without links, or an account of Windows that may make none
                 self.link = False
         shutil.copyfile(source, path)
-
-
-def _write_image(path: Path, detections: FrameDetections) -> None:
-    import cv2
-
-    if not cv2.imwrite(str(path), detections.image):
-        raise OSError(f"{path}: cannot be written")
 
 
 def label_rows(detections: FrameDetections) -> str:

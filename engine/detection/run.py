@@ -121,6 +121,8 @@ def run_detection(options: Namespace, observe: Callable[[Any, Path], Any] | None
     finally:
         if predictor.observer is not None:
             predictor.observer.close()  # type: ignore[attr-defined]
+        if dataset is not None:
+            dataset.discard_if_empty()
         if not any(folder.iterdir()):
             folder.rmdir()
 

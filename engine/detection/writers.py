@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.image_files import image_io
 from engine.detection.frames import Frame
 from engine.detection.output_names import OutputNames, crop_stem
 from engine.detection.result import FrameDetections
@@ -132,12 +133,8 @@ class Outputs:
         return folder
 
     def _write_image(self, drawn: np.ndarray, frame: Frame, name: str) -> None:
-        import cv2
-
         if frame.kind == "image":
-            path = self._folder() / name
-            if not cv2.imwrite(str(path), drawn):
-                raise OSError(f"{path}: cannot be written")
+            image_io.write(self._folder() / name, drawn)
             return
         size = (drawn.shape[1], drawn.shape[0])
         if frame.path not in self._videos:
@@ -145,7 +142,11 @@ class Outputs:
                 self.finish_videos()
             self._videos[frame.path] = (open_video(self._folder() / name, frame.fps, size), size)
         writer, first = self._videos[frame.path]
-        writer.write(drawn if size == first else cv2.resize(drawn, first))
+        if size != first:
+            import cv2
+
+            drawn = cv2.resize(drawn, first)
+        writer.write(drawn)
 
     def _write_labels(self, detections: FrameDetections, path: Path) -> None:
         height, width = detections.size
@@ -184,15 +185,11 @@ class Outputs:
             )
 
     def _write_crops(self, detections: FrameDetections, stem: str) -> None:
-        import cv2
-
         for number, (box, class_number) in enumerate(zip(detections.boxes, detections.classes, strict=True), 1):
             crop = cut_out(detections.image, box)
             if crop.size:
                 folder = self._folder("crops", safe_name(detections.name(class_number), f"class{int(class_number)}"))
-                path = folder / f"{crop_stem(stem, number)}.jpg"
-                if not cv2.imwrite(str(path), crop):
-                    raise OSError(f"{path}: cannot be written")
+                image_io.write(folder / f"{crop_stem(stem, number)}.jpg", crop)
 
 
 def cut_out(image: np.ndarray, box: np.ndarray) -> np.ndarray:

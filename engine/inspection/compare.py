@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from data.errors import DataError
+from data.image_files import image_io
 from data.text_drawing import font_for, showable
 from engine.cli.detect_flags import detect_parser
 from engine.cli.parser import DEVICE_HELP, Parser, fraction, positive_int
@@ -182,7 +183,7 @@ def _entry(number: int, detections: FrameDetections, changes: ImageChanges) -> d
 def _keep_image(folder: Path, entries: list[dict[str, Any]], limit: int, drawn: np.ndarray) -> None:
     """Write the newest entry's image if it is among those that changed most, and drop the least of them if need be."""
     if entries[-1]["file"]:
-        cv2.imwrite(str(folder / entries[-1]["file"]), drawn)
+        image_io.write(folder / entries[-1]["file"], drawn)
     kept = [entry for entry in entries if entry["file"]]
     if len(kept) > limit:
         least = min(kept, key=lambda entry: entry["changes"])

@@ -119,3 +119,17 @@ def test_stretching_values_of_32_bits(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "x.tiff"), stored, UNPACKED)
     image = image_io.read(tmp_path / "x.tiff", stretch=True)
     np.testing.assert_array_equal(image[..., 0], np.arange(256).reshape(16, 16))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+def test_images_are_written_as_opencv_writes_them(tmp_path, suffix):
+    image = np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)
+    image_io.write(tmp_path / f"红细胞 é{suffix}", image)
+    assert cv2.imwrite(str(tmp_path / f"plain{suffix}"), image)
+    assert (tmp_path / f"红细胞 é{suffix}").read_bytes() == (tmp_path / f"plain{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a", "nowhere/a.png"])
+def test_an_image_that_cannot_be_written_is_an_error_of_the_system(tmp_path, name):
+    with pytest.raises(OSError, match=name):
+        image_io.write(tmp_path / name, np.zeros((4, 4, 3), np.uint8))

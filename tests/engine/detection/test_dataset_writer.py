@@ -69,3 +69,25 @@ def test_where_no_links_can_be_made_images_are_copied(tmp_path: Path, monkeypatc
     writer.write(detections(Frame(str(tmp_path / "one.png")), image, (0, 0, 9, 9, 0.5, 0)))
     copy = tmp_path / "out" / "images" / "train" / "one.png"
     assert copy.read_bytes() == (tmp_path / "one.png").read_bytes()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_data_set_without_an_image_leaves_the_folder_as_it_was(tmp_path: Path, there: bool) -> None:
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+    for _ in range(2):  # a second run finds a new folder again
+        writer = DatasetWriter(out)
+        writer.begin(NAMES, 0.25, 3)
+        writer.discard_if_empty()
+        assert out.is_dir() == there
+        assert not there or list(out.iterdir()) == []
+
+
+def test_a_data_set_with_an_image_stays(tmp_path: Path) -> None:
+    writer = DatasetWriter(tmp_path / "out")
+    writer.begin(NAMES, 0.25, 3)
+    writer.write(detections(Frame("film.mp4", "video", 1), np.zeros((8, 8, 3), np.uint8)))
+    writer.discard_if_empty()
+    assert (tmp_path / "out" / "images" / "train" / "film_1.png").is_file()
+    assert (tmp_path / "out" / "data.yaml").is_file()
