@@ -14,7 +14,6 @@ from engine.errors import UsageError
 from engine.runtime.image_size import STRIDE, rounded
 from models import read_spec
 from models.catalog.mechanisms import load_plugin
-from models.errors import SpecError
 from models.source import read_source
 from models.spec.model_spec import ModelSpec
 from models.weights.download import resolve_weights
@@ -35,7 +34,7 @@ from study.plan.run import (
 )
 from study.plan.split_val import halve_validation, write_halved
 from study.plan.study_spec import StudySpec
-from study.plan.variants import CONTROL, Variant
+from study.plan.variants import CONTROL, model_of
 
 HALF = "val-half"
 HALVED_FOLDER = "data"  # folder in the study's
@@ -174,7 +173,7 @@ def resolve_models(
     matches: dict[str, list[Match]] = {}
     refused: list[str] = []
     for variant in spec.variants:
-        model = _model_of(variant, base, classes, spec.file)
+        model = model_of(variant, base, classes, spec.file)
         models[variant.name] = read_spec({**model.yaml, "name": variant.name})
         if variant.name in spec.controls:
             name = f"{variant.name}{CONTROL}"
@@ -187,18 +186,6 @@ def resolve_models(
                 continue
             models[name] = read_spec({**description, "name": name})
     return models, matches, refused
-
-
-def _model_of(variant: Variant, base: str | Mapping[str, Any], classes: int, file: Path) -> ModelSpec:
-    """Return a variant's model.
-
-    Raises:
-        SpecError: naming the study's file and the variant, if it cannot be resolved.
-    """
-    try:
-        return read_spec(variant.cfg or base, variant.attention, nc=classes, identity=variant.identity)
-    except SpecError as error:
-        raise SpecError(f"{file}: variants.{variant.name}: {error}") from None
 
 
 def address_runs(plan: Plan, epochs: Mapping[str, int]) -> None:

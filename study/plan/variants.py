@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-from models.errors import short
+from models import read_spec
+from models.errors import SpecError, short
+from models.spec.model_spec import ModelSpec
 
 BASELINE = "baseline"
 CONTROL = "~control"  # sk~control is the control of sk
@@ -133,3 +135,15 @@ def _labelled(value: Any, where: str) -> dict[str, str]:
     return {
         str(label): ",".join(map(str, text)) if isinstance(text, list) else str(text) for label, text in value.items()
     }
+
+
+def model_of(variant: Variant, base: str | Mapping[str, Any], classes: int, file: Path) -> ModelSpec:
+    """Return a variant's model.
+
+    Raises:
+        SpecError: naming the study's file and the variant, if it cannot be resolved.
+    """
+    try:
+        return read_spec(variant.cfg or base, variant.attention, nc=classes, identity=variant.identity)
+    except SpecError as error:
+        raise SpecError(f"{file}: variants.{variant.name}: {error}") from None
