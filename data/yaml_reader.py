@@ -1,5 +1,6 @@
 """Read a user's YAML: nothing executed, everything bounded, every fault one line."""
 
+import re
 import reprlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ _UNSEEN = {
     "\u200b": "a space of no width",
     "\ufeff": "a byte order mark",
 }
+_ESCAPES = "within double quotes \\ begins an escape such as \\n: write / instead, or single quotes"
 _REPR = reprlib.Repr()
 _REPR.maxlevel = 2  # aliases can make a value of a few lines endless when written out
 _FOREIGN_TASKS = {
@@ -76,7 +78,20 @@ def load_yaml(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         keys = "not keys such as path, train, val, names"
         raise DataError(f"{file}: holds a {type(content).__name__}, {keys}{yaml_hint(text)}")
+    _refuse_escapes(content, file)
     return content | _names_as_written(content.get("names"), text)
+
+
+def _refuse_escapes(content: dict[str, Any], file: Path) -> None:
+    """Refuse a path in which "C:\\new" in double quotes has become a line end.
+
+    Raises:
+        DataError: naming the key, and what to write.
+    """
+    for key in ("path", "train", "val", "test"):
+        value = content.get(key)
+        if isinstance(value, str) and any(0 < ord(letter) < ord(" ") for letter in value.strip()):
+            raise DataError(f"{file}: key '{key}' is {shown(value)}; {_ESCAPES}")
 
 
 def _names_as_written(names: Any, text: str) -> dict[str, Any]:
@@ -103,6 +118,8 @@ def yaml_hint(text: str) -> str:
         unseen = next((letter for letter in _UNSEEN if letter in code), None)
         if unseen:
             return f"; line {number} has {_UNSEEN[unseen]} (U+{ord(unseen):04X}): write a plain space, or delete it"
+        if re.search(r'"[^"]*\\[^"]*"', code):
+            return f"; line {number}: {_ESCAPES}"
         if "\t" in code[: len(code) - len(code.lstrip())]:
             return f"; line {number} is indented by a tab: write spaces"
         wide = next((letter for letter in _WIDE if letter in code), None)

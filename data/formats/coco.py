@@ -164,7 +164,7 @@ def _add_records(split: Split, content: CocoFile, to_class: dict[int, int], fold
 
 
 def _read_image(content: CocoFile, entry: dict[str, Any]) -> None:
-    ident, name = _id(entry.get("id")), entry.get("file_name")
+    ident, name = _id(entry.get("id")), _file_name(entry)
     if ident is None or not isinstance(name, str) or not is_path(name):
         text = _why_no_id(entry.get("id"), "id and file_name")
         content.issues.append(Issue(content.file, _shown(entry.get("id")), "bad-entry", text, "dropped"))
@@ -172,6 +172,14 @@ def _read_image(content: CocoFile, entry: dict[str, Any]) -> None:
         content.issues.append(Issue(content.file, ident, "repeated", f"second image of id {ident}", "dropped"))
     else:
         content.images[ident] = (name, _number(entry.get("width")), _number(entry.get("height")))
+
+
+def _file_name(entry: dict[str, Any]) -> Any:
+    """Return an image's file name; LVIS gives its address only, which ends in COCO's own folder and name."""
+    address = entry.get("coco_url")
+    if entry.get("file_name") is None and isinstance(address, str):
+        return "/".join(address.split("/")[-2:])
+    return entry.get("file_name")
 
 
 def _read_category(content: CocoFile, entry: dict[str, Any]) -> None:

@@ -13,12 +13,13 @@ from data.image_files import image_channels, image_io
 from data.image_files.image_io import MAX_PIXELS
 from data.records import Issue
 
-SUFFIXES = frozenset(
-    ".bmp .dib .jpe .jpeg .jpg .jp2 .mpo .pbm .pgm .png .pnm .ppm .tif .tiff .webp .avif .gif .heic .heif".split()
+_JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjp", ".pjpeg", ".mpo")  # browsers on Windows write .jfif
+SUFFIXES = frozenset(_JPEG_SUFFIXES) | frozenset(
+    ".bmp .dib .jp2 .pbm .pgm .png .pnm .ppm .tif .tiff .webp .avif .gif .heic .heif".split()
 )
 _OWN_SUFFIXES = {  # by Pillow's name of the format, the usual one first
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".mpo"),
-    "MPO": (".jpg", ".jpeg", ".jpe", ".mpo"),
+    "JPEG": _JPEG_SUFFIXES,
+    "MPO": _JPEG_SUFFIXES,
     "PNG": (".png",),
     "BMP": (".bmp", ".dib"),
     "WEBP": (".webp",),

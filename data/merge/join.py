@@ -12,6 +12,8 @@ from data.errors import DataError
 from data.files import file_hash
 from data.records import Dataset, Record, Split
 
+_SHOWN = 5  # names of classes in a line
+
 
 @dataclass(frozen=True)
 class Conflict:
@@ -68,6 +70,9 @@ def join(first: Dataset, second: Dataset, iou_thres: float = 0.5) -> Joined:
     known = _by_content(first, second)
     joined = Joined(replace(first, names=names, splits={}))
     splits = {name: replace(split, records=list(split.records), issues=[]) for name, split in first.splits.items()}
+    added = list(names.values())[len(first.names) :]
+    if added:
+        joined.counts[f"classes added ({', '.join(added[:_SHOWN])}{' …' * (len(added) > _SHOWN)})"] = len(added)
     seen: set[Path] = set()
     for name in sorted(second.splits, key=("train", "val", "test").index):
         for record in second.splits[name]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data.errors import DataError
 from data.folders import expand_home, find_matching
+from data.formats.foreign_paths import endings
 from data.text_files import decode_text, without_quotes
 from engine.errors import UsageError
 
@@ -19,6 +20,7 @@ WEB = ("http://", "https://")
 
 
 MAX_LINES = 10_000_000  # of a text list
+_SHOWN = 3  # folders named in a message
 
 
 def is_live(source: str) -> bool:
@@ -69,6 +71,12 @@ def list_files(source: str) -> list[str]:
         files = [str(entry) for entry in find_matching(path) if _belongs(entry)]
     else:
         raise UsageError(f"--source {source}: there is no such file or folder (and it is no webcam number or address)")
+    if not files and subfolders(source):
+        names = ", ".join(Path(folder).name for folder in subfolders(source)[:_SHOWN])
+        raise UsageError(
+            f"--source {source}: only folders in it ({names}), which are not searched; name them, or their images "
+            f"by a pattern: --source '{source.rstrip('/')}/**/*.jpg'"
+        )
     if not files:
         raise UsageError(f"--source {source}: nothing in it; give an image, video, folder, glob, .txt list or address")
     return files
@@ -106,7 +114,10 @@ def _from_list(path: Path) -> list[str]:
 
 
 def _listed(name: str, folder: Path) -> str:
-    """Return the file that a line means: as written or beside the list, without quotes, with Windows' `\\` as `/`."""
+    """Return the file that a line means: as written or beside the list, without quotes, with Windows' `\\` as `/`.
+
+    Of a name that holds on another machine the longest ending that exists beside the list counts.
+    """
     bare = without_quotes(name) or name
     if "://" in name:
         return name if name.lower().startswith((*WEB, *LIVE)) else bare
@@ -114,4 +125,5 @@ def _listed(name: str, folder: Path) -> str:
         for file in (spelling, str(folder / spelling)):
             if os.path.exists(file):  # noqa: PTH110 - Path.exists raises for names that are too long
                 return file
-    return str(folder / name)
+    moved = (str(folder / ending) for ending in endings(bare, relative=True))
+    return next((file for file in moved if os.path.exists(file)), str(folder / name))  # noqa: PTH110 - as above

@@ -159,6 +159,8 @@ def test_numbers_are_names_as_they_are_written(tmp_path: Path) -> None:
         ("train: a\nnames:\n\t- x\n", "line 3 is indented by a tab: write spaces"),
         ("train: a\nnames： [x]\n", "line 2 has '：', a full-width sign: write ':'"),
         ("train：a\n", "line 1 has '：', a full-width sign"),
+        ('train: "D:\\data\\set"\nnames: [x]\n', "line 1: within double quotes .* write / instead"),
+        ('train: "D:\\new\\train"\nnames: [x]\n', "key 'train' is .* within double quotes .* write / instead"),
         ("train: a\nnames: [x, ［y]\npath: [\n", "line 2 has '［', a full-width sign: write '\\['"),
     ],
 )

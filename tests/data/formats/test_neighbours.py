@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from data import load_dataset
@@ -168,3 +170,24 @@ def test_accents_as_macos_writes_them(tmp_path: Path, image, on_disk: str, writt
     for train in ("images", "list.txt", "all.json"):
         records = load_dataset({"path": str(tmp_path), "train": train, "names": ["dog"]}).records
         assert [(record.path.stem, len(record)) for record in records] == [(name, int(train != "all.json"))]
+
+
+def test_lvis_gives_the_address_of_an_image_and_no_name(tree, tmp_path: Path) -> None:
+    yaml = tree("lvis.json", "train2017")
+    address = "http://images.cocodataset.org/train2017/a.png"
+    content = {"images": [{"id": 1, "coco_url": address}], "categories": [{"id": 3, "name": "dog"}]}
+    box = {"id": 7, "image_id": 1, "category_id": 3, "bbox": [1, 2, 8, 10]}
+    (tmp_path / "lvis.json").write_text(json.dumps(content | {"annotations": [box]}))
+    (record,) = load_dataset(yaml).records
+    assert (record.path, record.boxes_xyxy.tolist()) == (tmp_path / "train2017" / "a.png", [[1, 2, 9, 12]])
+
+
+def test_jpegs_as_browsers_on_windows_call_them(tree, tmp_path: Path) -> None:
+    yaml = tree("images", "images")
+    pixels = np.full((80, 100, 3), 90, np.uint8)
+    (tmp_path / "images" / "a.png").unlink()
+    (tmp_path / "images" / "a.jfif").write_bytes(cv2.imencode(".jpg", pixels)[1].tobytes())
+    (tmp_path / "images" / "a.txt").write_text("0 0.5 0.5 0.2 0.5\n")
+    dataset = load_dataset(yaml)
+    assert [record.path.name for record in dataset] == ["a.jfif", "b.png"]
+    assert {issue.kind for issue in dataset.issues} == {"no-label"}  # of b

@@ -64,6 +64,7 @@ def test_boxes_and_images_of_both(sets, tmp_path: Path, capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     for line in (
         "boxes that agree: 1",
+        "classes added (bird): 1",
         "boxes added to images that had labels: 1",
         "images added: 1",
         "images of val or test left as they are: 1",

@@ -287,3 +287,19 @@ def test_images_in_memory_of_other_channels():
     assert open_source(np.zeros((8, 6, 3), np.uint8), channels=1).all[0].shape == (8, 6, 1)
     with pytest.raises(UsageError, match=r"shape \(8, 6, 4\) is no image for this; give \(h, w, 5\)"):
         open_source(four, channels=5)
+
+
+def test_a_folder_of_folders_names_them_and_what_to_write(tmp_path):
+    (tmp_path / "train").mkdir()
+    cv2.imwrite(str(tmp_path / "train" / "a.jpg"), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(UsageError, match=r"only folders in it \(train\), which are not searched") as caught:
+        open_source(str(tmp_path))
+    pattern = str(caught.value).partition("--source '")[2].rstrip("'")
+    assert open_source(pattern).files == [str(tmp_path / "train" / "a.jpg")]
+
+
+def test_a_list_from_another_machine_finds_the_images_beside_it(tmp_path):
+    (tmp_path / "train").mkdir()
+    cv2.imwrite(str(tmp_path / "train" / "a.jpg"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "list.txt").write_text("C:\\sets\\mine\\train\\a.jpg\ndata/train/a.jpg\n")
+    assert open_source(str(tmp_path / "list.txt")).files == [str(tmp_path / "train" / "a.jpg")]
