@@ -36,6 +36,10 @@ def load_weights(weights: Any, options: Namespace) -> Any:
     if placed and (in_memory or exported):
         raise UsageError("--attention and --cfg place on a checkpoint: give one as --weights")
     if in_memory:
+        if not hasattr(weights, "names"):
+            raise UsageError(
+                f"weights: a {type(weights).__name__} is no model; give a path, an official name or a Detector"
+            )
         return weights
     if exported:
         check(Path(weights), getattr(options, "trust", False))

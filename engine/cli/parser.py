@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from data.folders import ROOT
+from engine.cli.option_values import checked_values
 from engine.errors import UsageError
 from engine.runtime.paths import RUNS
 
@@ -92,13 +93,13 @@ def options_from(parser: Parser, caller: str, given: Mapping[str, Any]) -> argpa
         given: options by the flag's name with underscores.
 
     Raises:
-        UsageError: if there is no such option.
+        UsageError: if there is no such option, or the flag would not take its value.
     """
     settings = parser.parse_args([])
-    for name, value in given.items():
+    for name in given:
         if not hasattr(settings, name):
             raise UsageError(f"{caller}() has no option '{name}'; it takes {', '.join(sorted(vars(settings)))}")
-        setattr(settings, name, value)
+    vars(settings).update(checked_values(parser, caller, given))
     return settings  # type: ignore[no-any-return]
 
 

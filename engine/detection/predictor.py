@@ -3,7 +3,7 @@
 import time
 from argparse import Namespace
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from copy import copy
@@ -14,7 +14,9 @@ import numpy as np
 
 from data.image_files.image_channels import displayable
 from engine.backends.select import FEW_IMAGES, open_backend
+from engine.cli.detect_flags import detect_parser
 from engine.cli.option_types import CallOptions
+from engine.cli.option_values import checked_values
 from engine.detection.class_names import check_classes, named_classes
 from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
@@ -41,6 +43,10 @@ CALL_OPTIONS = tuple(CallOptions.__annotations__)  # what may differ from call t
 
 
 Observer = Callable[[np.ndarray, Sequence[Letterbox], Sequence[FrameDetections]], None]
+
+
+def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    return checked_values(detect_parser(), "predictor", options) if options else {}
 
 
 @dataclass
@@ -143,7 +149,7 @@ class Predictor:
             detected before it is asked for. `result.frame` is the file and the number of the frame.
 
         Raises:
-            UsageError: if the source does not exist, or an option is no option of a call.
+            UsageError: if the source does not exist, an option is no option of a call, or a value none of an option.
         """
         for name in options:
             if name not in CALL_OPTIONS:
@@ -151,7 +157,8 @@ class Predictor:
                     f"a loaded model takes no option '{name}'; give it to load(), or one of {', '.join(CALL_OPTIONS)}"
                 )
         call = copy(self)
-        call.options = Namespace(**{**vars(self.options), **options})
+        call.options = Namespace(**{**vars(self.options), **_checked(options)})
+        check_reduced_decode(call.options)
         call.watch = Stopwatch()
         call.open(source)
         if "imgsz" in options:

@@ -133,3 +133,17 @@ def test_decoding_at_a_part_of_the_size_is_refused_where_the_image_is_wanted(wei
 def test_detect_refuses_to_draw_on_what_was_decoded_smaller(weights, flags, says, capsys):
     assert main("detect", ["--weights", str(weights), "--source", "x.jpg", "--reduced-decode", *flags]) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"), [({"max_det": -3}, "max_det: '-3'"), ({"batch_size": 0}, "batch_size: '0'")]
+)
+def test_a_value_that_no_flag_takes_is_refused_in_a_call_too(predictor, image, options, says):
+    with pytest.raises(UsageError, match=rf"predictor\(\): {says} is not a whole number"):
+        predictor(image, **options)
+
+
+@pytest.mark.parametrize("weights", [None, 3, b"best.pt"])
+def test_what_is_no_model_is_refused(weights):
+    with pytest.raises(UsageError, match=f"weights: a {type(weights).__name__} is no model"):
+        engine.load(weights, backend="torch")
