@@ -159,9 +159,14 @@ class Queue:
         with self._lock:
             if self._closed or any(one.state in (RUNNING, STOPPING) for one in self.trainings):
                 return
-            training = next((one for one in self.trainings if one.state == WAITING), None)
-            if training is None:
-                return
+            for training in self.trainings:
+                if training.state == WAITING and self._start(training):
+                    return
+
+    def _start(self, training: Training) -> bool:
+        """Start a training and return whether it runs; one whose folder cannot be written has failed."""
+        try:
+            training.folder.mkdir(parents=True, exist_ok=True)  # it may have been deleted while the training waited
             with (training.folder / LOG).open("ab") as log:
                 training.process = subprocess.Popen(  # noqa: S603 - this project's train.py, its flags checked
                     [sys.executable, str(ROOT / "train.py"), *training.argv],
@@ -170,8 +175,12 @@ class Queue:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            training.state = RUNNING
-            threading.Thread(target=self._wait, args=(training,), daemon=True).start()
+        except OSError:
+            training.state = FAILED
+            return False
+        training.state = RUNNING
+        threading.Thread(target=self._wait, args=(training,), daemon=True).start()
+        return True
 
     def _wait(self, training: Training) -> None:
         """Note how a training ended, and start the next."""

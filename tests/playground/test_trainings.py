@@ -105,3 +105,13 @@ def test_a_missing_log_is_empty(tmp_path: Path) -> None:
     assert Training(1, [], tmp_path).log() == ""
     (tmp_path / LOG).write_bytes(b"\xff\n" + b"x" * 100_000)
     assert len(Training(1, [], tmp_path).log()) < 30_000
+
+
+def test_a_folder_that_vanishes_while_its_training_waits_does_not_stop_the_queue(queue: Queue) -> None:
+    first, second, third, fourth = (queue.add({"epochs": n}) for n in (9, 1, 1, 1))
+    second.folder.rmdir()
+    third.folder.rmdir()
+    third.folder.touch()  # so that it cannot be made again
+    queue.stop(first)
+    until(fourth, DONE)
+    assert (second.state, third.state) == (DONE, FAILED)
