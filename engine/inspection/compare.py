@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +19,14 @@ from engine.cli.parser import DEVICE_HELP, Parser, fraction, positive_int
 from engine.cli.run_folder import run_folder
 from engine.datasets.splits import check_classes, load_data
 from engine.detection.annotate import label
+from engine.detection.file_list import is_live
 from engine.detection.predictor import Predictor
 from engine.detection.result import FrameDetections
 from engine.errors import UsageError
 from engine.inspection.box_changes import SAME_IOU, UNMOVED_IOU, Boxes, ImageChanges, Tally, compare_boxes
 from engine.runtime.log import LOGGER, printable
 from engine.runtime.paths import RUNS
+from engine.trusted_files import SUFFIXES
 from models.errors import CheckpointError, SpecError
 
 LISTED = 20  # skipped inputs that are named
@@ -48,6 +51,7 @@ def compare_parser() -> Parser:
     parser.add_argument("--iou-thres", "--iou", type=fraction, default=0.45, help="IoU threshold of NMS")
     parser.add_argument("--show", type=positive_int, default=100, help="images on the page, those that changed most")
     parser.add_argument("--device", default="", help=DEVICE_HELP)
+    parser.add_argument("--trust", action="store_true", help="load an exported program that was not written here")
     parser.add_argument("--project", default=str(RUNS / "compare"), metavar="DIR", help="folder for runs")
     parser.add_argument("--name", default="exp", help="name of this run's folder")
     parser.add_argument("--exist-ok", action="store_true", help="write into an existing folder of that name")
@@ -56,6 +60,7 @@ def compare_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; 0 done, 2 the input is wrong (one line on standard error)."""
+    warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated")  # TorchScript files are one format
     try:
         compare(compare_parser().parse_args(argv))
     except (UsageError, DataError, SpecError, CheckpointError) as error:
@@ -77,6 +82,7 @@ def compare(options: Namespace) -> dict[str, Any]:
     if options.source is None and not truths:
         raise UsageError("--source is missing: name images, or a data set with --data")
     source = options.source or list(truths)
+    _refuse_live(source)
     predictors = [_predictor(options, weights, source) for weights in (options.first, options.second)]
     names = predictors[0].backend.names
     if names != predictors[1].backend.names:
@@ -113,12 +119,27 @@ def compare(options: Namespace) -> dict[str, Any]:
         **tally.to_dict(),
         "images": entries,
     }
-    (folder / "compare.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"  # a name may have bytes that are no UTF-8
+    (folder / "compare.json").write_text(text, encoding="utf-8", errors="backslashreplace")
     _write_page(folder, content, [entry for entry in entries if entry["file"]])
     total = tally.total
     LOGGER.info(f"{len(entries)} images: {', '.join(f'{count} {kind}' for kind, count in total.items())}")
     LOGGER.info(f"index.html and compare.json in {folder}")
     return content
+
+
+def _refuse_live(source: Sequence[str]) -> None:
+    """Refuse cameras and streams: each model would see frames of its own, so that no two could be compared.
+
+    Raises:
+        UsageError: naming it.
+    """
+    live = next((name for name in source if is_live(name)), None)
+    if live is not None:
+        raise UsageError(
+            f"--source {live}: is a camera or stream, of which the two models would see different frames; "
+            "record it and give the video"
+        )
 
 
 def _say_skipped(predictor: Predictor, used: bool) -> None:
@@ -139,10 +160,10 @@ def _say_skipped(predictor: Predictor, used: bool) -> None:
 
 def _predictor(options: Namespace, weights: str, source: Any) -> Predictor:
     settings = detect_parser().parse_args([])
-    for name in ("imgsz", "conf_thres", "iou_thres", "device"):
+    for name in ("imgsz", "conf_thres", "iou_thres", "device", "trust"):
         if getattr(options, name) is not None:
             setattr(settings, name, getattr(options, name))
-    settings.backend = "auto" if str(weights).endswith((".onnx", "_openvino_model")) else "torch"
+    settings.backend = "auto" if str(weights).rstrip("/").endswith(SUFFIXES) else "torch"
     predictor = Predictor(settings, weights)
     predictor.open(source[0] if isinstance(source, list) and len(source) == 1 else source)
     return predictor
@@ -208,7 +229,8 @@ def draw_changes(
     image = np.ascontiguousarray(detections.image).copy()
     scale = min(1.0, side / max(image.shape[:2]))
     if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        size = max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0]))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     font = font_for(detections.names) if labels else None
     boxes = zip(detections.boxes, detections.scores, detections.classes, kinds, strict=True)
     for box, score, number, kind in sorted(boxes, key=lambda entry: entry[3] != "same"):
@@ -250,7 +272,7 @@ def _write_page(folder: Path, content: dict[str, Any], shown: list[dict[str, Any
         counts=content,
         shown=shown,
     )
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    (folder / "index.html").write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 if __name__ == "__main__":

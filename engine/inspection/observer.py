@@ -20,8 +20,10 @@ from engine.inspection.gates import read_gates
 from engine.inspection.places import attention_places, feature_layers
 from engine.ops.letterbox import Letterbox
 from engine.runtime.figures import write_image_pdf
+from engine.runtime.log import LOGGER, printable
 
 KINDS = ("gates", "cam", "features")
+LISTED = 20  # images whose maps could not be written, that are named
 
 
 class MapObserver:
@@ -35,16 +37,24 @@ class MapObserver:
         device: where the copy runs.
         folder: of the run; maps go to maps/KIND in it.
         options: flags of detect.py: maps, layer, map_classes, pdf.
+        names: class number → name, as detections bear them; the detector's where None.
 
     Raises:
         UsageError: if a selector or a class names nothing, or grad-cam is missing.
     """
 
-    def __init__(self, detector: Any, device: torch.device, folder: Path, options: Namespace) -> None:
+    def __init__(
+        self,
+        detector: Any,
+        device: torch.device,
+        folder: Path,
+        options: Namespace,
+        names: dict[int, str] | None = None,
+    ) -> None:
         self.model = deepcopy(detector).to(device).float().eval()
         self.device, self.kinds, self.pdf = device, list(dict.fromkeys(options.maps)), options.pdf
         self.outputs = {kind: Outputs(folder / "maps" / kind) for kind in self.kinds}
-        self.classes = class_numbers(detector.names, options.map_classes)
+        self.classes = class_numbers(detector.names if names is None else names, options.map_classes)
         selectors = options.layer or ()
         self.places = attention_places(self.model, selectors) if "gates" in self.kinds else []
         self.layers = feature_layers(self.model, selectors) if {"cam", "features"} & set(self.kinds) else []
@@ -76,9 +86,14 @@ class MapObserver:
                     self._save_pdf(kind, view, sheet)
 
     def close(self) -> None:
-        """Finish videos that are open."""
-        for outputs in self.outputs.values():
+        """Finish videos that are open, and say what could not be written."""
+        for kind, outputs in self.outputs.items():
             outputs.close()
+            failed = list(outputs.failed.items())
+            for name, reason in failed[:LISTED]:
+                LOGGER.warning(printable(f"not written: {kind} of {name}: {reason}"))
+            if len(failed) > LISTED:
+                LOGGER.warning(f"not written: {kind} of {len(failed) - LISTED} more")
 
     def _chosen(self, detections: FrameDetections) -> FrameDetections:
         """Keep the boxes of the classes that were asked for."""

@@ -10,6 +10,7 @@ from data.text_drawing import find_font, letters, showable, write_text
 from engine.ops.letterbox import Letterbox
 
 WIDTH = 320  # pixels of a panel
+TALLEST = 3 * WIDTH  # of a panel that shows an image; a taller image is narrower than a panel
 BARS = 150  # rows of a bar chart
 GAP, LINE = 8, 20  # pixels between panels, and of a line of text
 INK, GROUND, BAR = (40, 40, 40), (255, 255, 255), (160, 92, 40)  # BGR
@@ -33,8 +34,17 @@ def write_line(image: np.ndarray, text: str, left: int, base: int, size: float =
     write_text(image, showable(text, font), font, left, base, size, INK, 1)
 
 
+def image_size(image: np.ndarray) -> tuple[int, int]:
+    """Return the width and height in which a panel shows an image."""
+    height, width = image.shape[:2]
+    scale = min(WIDTH / width, TALLEST / height)
+    return max(1, round(scale * width)), max(1, round(scale * height))
+
+
 def captioned(panel: np.ndarray, caption: str) -> np.ndarray:
-    """Return a panel with a caption above it."""
+    """Return a panel with a caption above it, which a narrow one is widened for."""
+    missing = max(0, WIDTH - panel.shape[1])
+    panel = cv2.copyMakeBorder(panel, 0, 0, 0, missing, cv2.BORDER_CONSTANT, value=GROUND)
     head = np.full((LINE, panel.shape[1], 3), GROUND, np.uint8)
     write_line(head, caption[:LETTERS] + ("…" if len(caption) > LETTERS else ""), 2, LINE - 6)
     return np.concatenate((head, panel))
@@ -60,12 +70,12 @@ def over_image(
         top: value of the hottest colour; the largest of the map by default.
 
     Returns:
-        (rows, WIDTH, 3) uint8 BGR.
+        As large as `image_size` says, uint8 BGR.
     """
     whole = cv2.resize(values.astype(np.float32), (canvas[1], canvas[0]), interpolation=cv2.INTER_LINEAR)
     rows, columns = round(letterbox.height * letterbox.scale_y), round(letterbox.width * letterbox.scale_x)
     part = whole[letterbox.top : letterbox.top + rows, letterbox.left : letterbox.left + columns]
-    size = (WIDTH, max(1, round(WIDTH * image.shape[0] / image.shape[1])))
+    size = image_size(image)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     largest = float(values.max()) if top is None else top
     coloured = heat(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), largest)

@@ -37,4 +37,4 @@ def run_with_maps(options: Namespace) -> None:
 
 
 def _observer(backend: Any, folder: Path, *, detector: Any, options: Namespace) -> MapObserver:
-    return MapObserver(detector, backend.device, folder, options)
+    return MapObserver(detector, backend.device, folder, options, backend.names)

@@ -49,8 +49,7 @@ class ImageView:
         """Draw the image with its boxes, as wide as a panel."""
         image = self.detections.image
         drawn = draw(self.detections, max(2, round(image.shape[1] / 200)))
-        size = (panels.WIDTH, max(1, round(panels.WIDTH * image.shape[0] / image.shape[1])))
-        return cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
+        return cv2.resize(drawn, panels.image_size(image), interpolation=cv2.INTER_AREA)
 
 
 def gate_sheet(view: ImageView, mechanisms: list[MechanismGates]) -> np.ndarray:

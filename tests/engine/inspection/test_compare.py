@@ -1,14 +1,17 @@
 """Comparing two models: counts by hand on ten images, and the command."""
 
 import json
+import os
 
 import cv2
 import numpy as np
 import pytest
 
 from data.digits import make_image
+from engine.detection.frames import Frame
+from engine.detection.result import FrameDetections
 from engine.inspection.box_changes import Boxes, Tally, compare_boxes
-from engine.inspection.compare import main, short_names
+from engine.inspection.compare import draw_changes, main, short_names
 
 
 def boxes(*rows):
@@ -73,6 +76,7 @@ def test_the_command_writes_page_and_json(root, images, tmp_path):
 
     weights = root / "weights" / "yolov5n-digits.pt"
     argv = ["--source", str(images), "--img", "160", "--project", str(tmp_path / "runs")]
+    (images / "2.png").rename(images / os.fsdecode(b"b\xe4r.png"))  # a name of an older system, which is no UTF-8
     assert main([str(weights), str(weights), *argv, "--name", "same"]) == 0
     same = json.loads((tmp_path / "runs" / "same" / "compare.json").read_text())
     assert same["total"]["same"] > 3
@@ -151,13 +155,22 @@ def test_truth_of_some_images_and_of_other_classes(root, images, tmp_path, capsy
     [
         (["a.pt", "b.pt"], "compare: --source is missing: name images, or a data set with --data"),
         (["a.pt", "b.pt", "--source", "."], "a.pt: no such file"),
+        (["a.torchscript", "b.pt", "--source", "image.png", "--trust"], "a.torchscript: cannot be opened"),
+        (["a.pt", "b.pt", "--source", "0"], "--source 0: is a camera or stream, of which the two models would see"),
         (["a.pt", "b.pt", "--data", "nowhere.yaml"], "nowhere.yaml: no such data YAML"),
     ],
 )
 def test_what_is_wrong_is_one_line(argv, text, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "image.png").write_bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    (tmp_path / "a.torchscript").write_bytes(b"not a program")
     assert main(argv) == 2
     message = capsys.readouterr().err
     assert text in message
     assert message.count("\n") == 1
+
+
+def test_thin_images_are_drawn(tmp_path):
+    frame = Frame(str(tmp_path / "seam.png"))
+    none = FrameDetections(np.zeros((2, 2000, 3), np.uint8), frame, np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), {})
+    assert draw_changes(none, []).shape == (1, 640, 3)

@@ -63,6 +63,27 @@ def test_visualize_is_the_flag_of_yolov5(images, tmp_path):
     assert sorted(path.name for path in (tmp_path / "exp" / "maps" / "features").iterdir()) == ["0.png", "1.png"]
 
 
+def test_classes_are_those_that_detections_bear(images, tmp_path, capsys):
+    """With --data its names are drawn, and its names are what --class takes."""
+    names = "zero one two three four five six seven eight nine".split()
+    (tmp_path / "d.yaml").write_text(f"val: .\nnames: {names}\n")
+    argv = ["--source", str(images / "0.png"), "--data", str(tmp_path / "d.yaml"), "--maps", "features", "--class"]
+    assert run(tmp_path, *argv, "one") == 0
+    assert (tmp_path / "exp" / "maps" / "features" / "0.png").is_file()
+    assert run(tmp_path, *argv, "eleven") == 2
+    assert "--class eleven: the model has zero, one, two" in capsys.readouterr().err
+
+
+def test_maps_that_cannot_be_written_are_said(images, tmp_path, monkeypatch, caplog):
+    def refuse(path, image):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("data.image_files.image_io.write", refuse)
+    assert run(tmp_path, "--source", str(images / "0.png"), "--maps", "features") == 0
+    name = images / "0.png"
+    assert f"not written: features of {name}: no space left on device" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
