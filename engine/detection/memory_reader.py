@@ -15,7 +15,7 @@ class MemoryReader:
 
     Args:
         source: one image or several: arrays (h, w, c) or (h, w) uint8 in OpenCV's order BGR, PIL images, or a tensor
-            (B, 3, H, W) or (3, H, W) RGB in 0–1.
+            (B, 3, H, W) or (3, H, W) RGB in 0–1, or uint8 in 0–255.
         batch: images at once.
 
     Raises:
@@ -49,9 +49,12 @@ class MemoryReader:
 def _as_image(entry: Any) -> np.ndarray:
     """Return an image in memory as (h, w, c) uint8, colour as BGR."""
     if hasattr(entry, "convert") and hasattr(entry, "getexif"):  # PIL
-        return image_io.from_pillow(entry)
-    if hasattr(entry, "detach"):  # a tensor, (3, H, W) in 0–1
-        rgb = entry.detach().cpu().float().clamp(0, 1).mul(255).round().byte().numpy()
+        try:
+            return image_io.from_pillow(entry)
+        except (OSError, ValueError) as error:  # cut short, closed, or of a mode that has no colours
+            raise UsageError(f"source: a PIL image of mode {entry.mode} cannot be read: {error}") from None
+    if hasattr(entry, "detach"):  # a tensor, (3, H, W)
+        rgb = _bytes_of(entry.detach().cpu())
         entry = np.ascontiguousarray(rgb.transpose(1, 2, 0)[..., ::-1]) if rgb.ndim == 3 else rgb
     if not isinstance(entry, np.ndarray) or entry.dtype != np.uint8 or not entry.size:
         what = f"an array of {entry.dtype}" if isinstance(entry, np.ndarray) else f"a {type(entry).__name__}"
@@ -59,6 +62,23 @@ def _as_image(entry: Any) -> np.ndarray:
     if entry.ndim not in (2, 3):
         raise UsageError(f"source: an array of shape {entry.shape} is no image; give (h, w, 3)")
     return entry if entry.ndim == 3 else entry[..., None]
+
+
+def _bytes_of(tensor: Any) -> np.ndarray:
+    """Return a tensor as uint8: of bytes as it is, else of values in 0–1, give or take what resizing overshoots.
+
+    Raises:
+        UsageError: if it holds other values: to 255, normalised by a mean, or no numbers.
+    """
+    if str(tensor.dtype) == "torch.uint8":
+        return tensor.numpy()  # type: ignore[no-any-return]
+    values = tensor.float()
+    if values.numel() and not (values.min() >= -1 and values.max() <= 2):
+        raise UsageError(
+            f"source: a tensor with values from {float(values.min()):.4g} to {float(values.max()):.4g} is no image; "
+            "give RGB in 0–1, not normalised, or uint8 in 0–255"
+        )
+    return values.clamp(0, 1).mul(255).round().byte().numpy()  # type: ignore[no-any-return]
 
 
 def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:

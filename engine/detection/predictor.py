@@ -141,7 +141,7 @@ class Predictor:
 
         Args:
             source: path, folder, glob, .txt list, webcam number, address, or a list of paths; or images in memory, one
-                or a list or batch of them: arrays (h, w, 3) uint8 BGR, PIL images, tensors (3, H, W) RGB in 0–1.
+                or a list or batch of them: arrays (h, w, 3) uint8 BGR, PIL images, tensors (3, H, W) RGB, 0–1 or uint8.
             options: for this call alone; see `engine.cli.option_types.CallOptions`.
 
         Returns:

@@ -1,5 +1,6 @@
 """A loaded model: many calls, one reading of its file, and the boxes that `detect` gives."""
 
+import io
 import sys
 
 import cv2
@@ -147,3 +148,22 @@ def test_a_value_that_no_flag_takes_is_refused_in_a_call_too(predictor, image, o
 def test_what_is_no_model_is_refused(weights):
     with pytest.raises(UsageError, match=f"weights: a {type(weights).__name__} is no model"):
         engine.load(weights, backend="torch")
+
+
+def test_a_tensor_of_bytes_is_the_same_image(predictor, image):
+    rgb = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)
+    found = next(predictor(rgb))
+    np.testing.assert_array_equal(found.orig_img, image)
+    np.testing.assert_array_equal(rows([found])[0], rows(predictor(image))[0])
+
+
+@pytest.mark.parametrize("values", [(0, 255), (-2.1, 2.6), (float("nan"), 1)])
+def test_a_tensor_of_other_values_is_refused(predictor, values):
+    with pytest.raises(UsageError, match=r"source: a tensor with values from .* give RGB in 0–1, not normalised"):
+        predictor(torch.tensor(values, dtype=torch.float32).reshape(1, 1, 2).expand(3, 4, 2))
+
+
+def test_a_pil_image_that_is_cut_short_is_refused(predictor, root):
+    content = (root / "docs" / "images" / "digits.jpg").read_bytes()[:3000]
+    with pytest.raises(UsageError, match="source: a PIL image of mode RGB cannot be read"):
+        predictor(Image.open(io.BytesIO(content)))
