@@ -54,9 +54,12 @@ def _outputs(model: nn.Module, modules: Mapping[str, nn.Module], example: Tensor
 
 def _match(model: nn.Module, places: Mapping[str, Place]) -> dict[str, Place]:
     """Map submodule names to mechanisms, for names and glob patterns."""
+    if not isinstance(places, Mapping):
+        raise ValueError(f"places is a {type(places).__name__}, expected {{submodule name: mechanism}}")
     names = [name for name, _ in model.named_modules() if name]
     found: dict[str, Place] = {}
-    for pattern, place in places.items():
+    for key, place in places.items():
+        pattern = str(key)
         matches = [name for name in names if fnmatchcase(name, pattern)]
         if not matches:
             near = get_close_matches(pattern, names, n=3)
@@ -73,9 +76,18 @@ def _match(model: nn.Module, places: Mapping[str, Place]) -> dict[str, Place]:
     return found
 
 
+def _mechanism(name: str, place: Any) -> tuple[str, dict[str, Any]]:
+    """Return name and options of the mechanism for one submodule."""
+    given = (place, {}) if isinstance(place, str) else place
+    if isinstance(given, tuple | list) and len(given) == 2 and isinstance(given[0], str):
+        if isinstance(given[1], Mapping):
+            return given[0], dict(given[1])
+    raise ValueError(f'{name}: {place!r:.60} is no mechanism; give a name, "SE", or name and options, ("SE", {{}})')
+
+
 def _build(name: str, output: Any, place: Place, identity: bool) -> nn.Module:
     """Build the mechanism for one submodule, on the device and in the dtype of its output."""
-    mechanism, kwargs = (place, {}) if isinstance(place, str) else (place[0], dict(place[1]))
+    mechanism, kwargs = _mechanism(name, place)
     if not isinstance(output, Tensor) or not 3 <= output.dim() <= 5:
         what = f"a tensor {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
         raise ValueError(f"{name} returns {what}, expected one map (B, C, *spatial)")

@@ -98,6 +98,8 @@ def find_yaml(source: str | Path) -> Path:
     Raises:
         DataError: if there is none.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise DataError(f"data: a {type(source).__name__} is no data set; give a YAML, a folder or the name of one")
     given = expand_home(source)
     name = given.name if given.suffix in (".yaml", ".yml") else f"{given.name}.yaml"
     candidates = (given, ROOT / given)

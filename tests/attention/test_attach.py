@@ -156,3 +156,20 @@ def test_a_network_with_attention_is_trained(build, places: dict[str, str]) -> N
     assert losses[-1] < losses[0]
     parameters = dict(model.named_parameters())
     assert all((parameters[name] != value).any() for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    "place", [("SE",), ("SE", None), ("SE", [1]), None, nn.Conv2d(8, 8, 1), nn.Identity, {"SE": {}}]
+)
+def test_what_is_no_mechanism_is_refused_and_nothing_changed(place) -> None:
+    model = Tiny()
+    with pytest.raises(ValueError, match=r"stem: .* is no mechanism; give a name"):
+        attach(model, {"body": "SE", "stem": place}, EXAMPLE)
+    assert list(model.state_dict()) == list(Tiny().state_dict())
+
+
+def test_places_are_a_mapping_and_a_number_is_the_name_of_a_row() -> None:
+    with pytest.raises(ValueError, match="places is a list, expected"):
+        attach(Tiny(), ["stem"], EXAMPLE)
+    model = attach(nn.Sequential(nn.Conv2d(3, 8, 1)), {0: "SE"}, EXAMPLE)
+    assert type(model[0].attention).__name__.startswith("SE")

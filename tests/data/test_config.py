@@ -188,3 +188,9 @@ def test_paths_written_on_windows(tmp_path: Path) -> None:
     ]  # fmt: skip
     missing = read_config(write(tmp_path, "train: gone\\x\nval: gone\nnames: [x]\n"))
     assert "gone" in str(missing.splits["train"][0].path)
+
+
+@pytest.mark.parametrize("source", [None, 3, ["a.yaml"]])
+def test_what_names_no_data_set_is_refused(source):
+    with pytest.raises(DataError, match=f"data: a {type(source).__name__} is no data set; give a YAML"):
+        read_config(source)
