@@ -76,8 +76,9 @@ def test_the_command_writes_page_and_json(root, images, tmp_path):
 
     weights = root / "weights" / "yolov5n-digits.pt"
     argv = ["--source", str(images), "--img", "160", "--project", str(tmp_path / "runs")]
-    (images / "2.png").rename(images / os.fsdecode(b"b\xe4r.png"))  # a name of an older system, which is no UTF-8
-    assert main([str(weights), str(weights), *argv, "--name", "same"]) == 0
+    copied = tmp_path / os.fsdecode(b"b\xe4r.pt")  # a name of an older system, which is no UTF-8
+    copied.write_bytes(weights.read_bytes())
+    assert main([str(weights), str(copied), *argv, "--name", "same"]) == 0
     same = json.loads((tmp_path / "runs" / "same" / "compare.json").read_text())
     assert same["total"]["same"] > 3
     assert sum(same["total"].values()) == same["total"]["same"]
