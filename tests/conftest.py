@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +13,14 @@ from models.upstream.environment import prepare
 ROOT = Path(__file__).resolve().parents[1]
 
 prepare()  # before a test imports ultralytics, PyTorch or OpenCV
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write names that are no UTF-8 with backslashes in what a test has printed: pytest-xdist cannot send them."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from engine.detection.frames import Frame
 from engine.detection.result import FrameDetections
 from engine.inspection.box_changes import Boxes, Tally, compare_boxes
 from engine.inspection.compare import draw_changes, main, short_names
+from models.upstream import inference  # noqa: F401 - its logger keeps the stderr of its first import: not a test's
 
 
 def boxes(*rows):
