@@ -103,8 +103,7 @@ def find_yaml(source: str | Path) -> Path:
     given = expand_home(source)
     name = given.name if given.suffix in (".yaml", ".yml") else f"{given.name}.yaml"
     candidates = (given, ROOT / given)
-    included = (ROOT / "data" / name,) if len(given.parts) == 1 else ()
-    for candidate in (*candidates, *included):
+    for candidate in (*candidates, *((ROOT / "data" / name,) if len(given.parts) == 1 else ())):
         if candidate.is_file():
             return candidate
     for folder in candidates:
@@ -114,8 +113,7 @@ def find_yaml(source: str | Path) -> Path:
                 return inside[0]
             if any((folder / name).is_dir() for name in ("Annotations", "annotations")):
                 return folder
-            yaml_files = f"{len(inside)} YAML files" if inside else "no YAML file"
-            raise DataError(f"{folder}: folder with {yaml_files}; name the data YAML itself")
+            raise DataError(f"{folder}: folder with {len(inside) or 'no'} YAML files; name the data YAML itself")
     other = given.with_suffix(".yml" if given.suffix == ".yaml" else ".yaml")
     if given.suffix in (".yaml", ".yml") and other.is_file():
         raise DataError(f"{source}: no such data YAML; did you mean {other}?")
