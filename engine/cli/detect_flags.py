@@ -4,6 +4,7 @@ from engine.cli.older_flags import DETECT_V5, DETECT_V7
 from engine.cli.parser import (
     Parser,
     add_attention_flags,
+    add_image_size_flag,
     add_model_flags,
     add_reduced_flag,
     add_run_flags,
@@ -50,15 +51,7 @@ def detect_parser() -> Parser:
     add_stretch_flag(group)
     add_reduced_flag(group)
     group = parser.add_argument_group("detection")
-    group.add_argument(
-        "--imgsz",
-        "--img",
-        "--img-size",
-        nargs="+",
-        type=positive_int,
-        default=None,
-        help="longer side, or height and width; by default as the checkpoint was trained",
-    )
+    add_image_size_flag(group, None, "longer side, or height and width; by default as the checkpoint was trained")
     group.add_argument("--conf-thres", "--conf", type=fraction, default=0.25, help="confidence threshold")
     group.add_argument("--iou-thres", "--iou", type=fraction, default=0.45, help="IoU threshold of NMS")
     group.add_argument("--max-det", type=positive_int, default=1000, help="boxes per image")

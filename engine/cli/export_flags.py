@@ -8,6 +8,7 @@ from engine.cli.parser import (
     OneNumberOrSeveral,
     Parser,
     add_attention_flags,
+    add_image_size_flag,
     add_model_flags,
     any_case,
     fraction,
@@ -70,16 +71,7 @@ def export_parser() -> Parser:
     parser.add_argument(
         "--study", default=None, metavar="DIR", help="for huggingface: study whose verdicts the model card tells"
     )
-    parser.add_argument(
-        "--imgsz",
-        "--img",
-        "--img-size",
-        nargs="+",
-        type=positive_int,
-        action=OneNumberOrSeveral,
-        default=None,
-        help="pixels of a side; by default as the checkpoint was trained",
-    )
+    add_image_size_flag(parser, None, "pixels of a side; by default as the checkpoint was trained", OneNumberOrSeveral)
     parser.add_argument(
         "--batch-size", "--batch", type=positive_int, default=1, help="images that the file takes at a time"
     )

@@ -210,6 +210,12 @@ def add_data_flags(parser: Parser) -> None:
     add_reduced_flag(group)
 
 
+def add_image_size_flag(group: Any, default: int | None, says: str, action: Any = "store") -> None:
+    """Add --imgsz with its other spellings: one number, or several as the action takes them."""
+    spellings = ("--imgsz", "--img", "--img-size")
+    group.add_argument(*spellings, nargs="+", type=positive_int, action=action, default=default, help=says)
+
+
 def add_stretch_flag(group: Any) -> None:
     """Add the flag that says how images of more than 8 bits are seen."""
     group.add_argument(

@@ -6,6 +6,7 @@ from engine.cli.parser import (
     Parser,
     add_attention_flags,
     add_data_flags,
+    add_image_size_flag,
     add_model_flags,
     add_run_flags,
     add_slice_flags,
@@ -83,16 +84,7 @@ def train_parser() -> Parser:
         default=16,
         help="images a step, of all processes together; -1 fits the memory",
     )
-    group.add_argument(
-        "--imgsz",
-        "--img",
-        "--img-size",
-        nargs="+",
-        type=positive_int,
-        action=OneNumber,
-        default=640,
-        help="pixels of the longer side",
-    )
+    add_image_size_flag(group, 640, "pixels of the longer side", OneNumber)
     add_slice_flags(group, "trained on, and validated on")
     group.add_argument(
         "--slice-visible",

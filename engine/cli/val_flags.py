@@ -6,6 +6,7 @@ from engine.cli.parser import (
     Parser,
     add_attention_flags,
     add_data_flags,
+    add_image_size_flag,
     add_model_flags,
     add_run_flags,
     add_slice_flags,
@@ -32,16 +33,7 @@ def val_parser() -> Parser:
     add_data_flags(parser)
     group = parser.add_argument_group("measurement")
     group.add_argument("--batch-size", "--batch", type=positive_int, default=32, help="images at once")
-    group.add_argument(
-        "--imgsz",
-        "--img",
-        "--img-size",
-        nargs="+",
-        type=positive_int,
-        action=OneNumber,
-        default=None,
-        help="pixels of the longer side; by default as the checkpoint was trained",
-    )
+    add_image_size_flag(group, None, "pixels of the longer side; by default as the checkpoint was trained", OneNumber)
     group.add_argument(
         "--conf-thres", "--conf", type=fraction, default=0.001, help="boxes below this confidence do not count"
     )
