@@ -149,11 +149,8 @@ class RecordDataset(YOLODataset):
         return [str(record.path) for record in self.records]
 
     def get_labels(self) -> list[dict[str, Any]]:
-        """Return the labels of the records; in validation with their numbers."""
-        labels = to_labels(self.records)
-        for number, label in enumerate(labels if not self.augment else ()):
-            label[NUMBER] = number
-        return labels
+        """Return the labels of the records."""
+        return to_labels(self.records)
 
     def build_transforms(self, hyp: Any) -> Compose:
         """Build ultralytics' transforms, with mosaic partners drawn from the whole data set.
@@ -229,16 +226,20 @@ class RecordDataset(YOLODataset):
         longer = self.imgsz if self.reduced_decode else max(size)
         image, size = image_channels.read_reduced(self.im_files[i], size, longer, self.channels, self.stretch)
         if image is None:
-            raise UsageError(f"{self.im_files[i]}: could be read when training began, and cannot be read any more; bring it back, and go on with --resume")
+            raise UsageError(
+                f"{self.im_files[i]}: could be read when training began, and cannot be read any more; "
+                "bring it back, and go on with --resume"
+            )
         wrong = image_channels.mismatch(image, self.channels)
         if wrong:
             raise UsageError(f"{self.im_files[i]}: {wrong}")
         return image, size
 
     def __getitem__(self, key: Any) -> dict[str, Any]:
-        """Return one sample: for a Draw with its own random numbers, for a number the unaugmented image."""
+        """Return one sample: for a Draw with its own random numbers, for a number the unaugmented image with it."""
         if not isinstance(key, Draw):
-            return super().__getitem__(key)
+            sample = super().__getitem__(key)
+            return sample if self.augment else {**sample, NUMBER: key}
         if self.one_pass is not None:
             return self.one_pass.sample(key.numbers(), key.image, key.mosaic)
         for_python, for_numpy = np.random.SeedSequence(key.numbers()).generate_state(2)
@@ -266,8 +267,6 @@ class RecordDataset(YOLODataset):
         record_of = {id(label): record for label, record in zip(self.labels, self.records, strict=True)}
         super().set_rectangle()
         self.records = [record_of[id(label)] for label in self.labels]
-        for number, label in enumerate(self.labels if not self.augment else ()):
-            label[NUMBER] = number
 
     def _cache(self, mode: str) -> None:
         """Keep all images at training size in memory if `mode` and the free memory allow it."""
