@@ -10,6 +10,7 @@ from playground.access import Access
 from playground.guard import Guard
 from playground.session import Session
 
+RECONNECT = 60.0  # seconds; loading torch can hold up the server for longer than NiceGUI's 3, which loses the answer
 ICON = Path(__file__).with_name("static") / "icon.svg"
 
 
@@ -47,6 +48,7 @@ def serve(options: Namespace) -> None:
         show_welcome_message=False,
         dark=None,
         ws_max_size=8 << 20,
+        reconnect_timeout=RECONNECT,
     )
 
 

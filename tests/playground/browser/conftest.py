@@ -25,10 +25,12 @@ class Server:
     Attributes:
         address: http://127.0.0.1:PORT.
         folder: in which it was started; `allowed` in it may be read, `runs` holds the runs.
+        pid: of its process.
     """
 
     address: str
     folder: Path
+    pid: int
     asked: list[str] = field(default_factory=list)
 
 
@@ -46,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     command = [sys.executable, request.config.rootpath / "app.py", *flags]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=plain, stdout=log, stderr=log)
-    made = Server(f"http://127.0.0.1:{port}", folder)
+    made = Server(f"http://127.0.0.1:{port}", folder, process.pid)
     for _ in range(300):
         try:
             urllib.request.urlopen(f"{made.address}/static/icon.svg", timeout=5).close()
