@@ -194,11 +194,18 @@ def _decode_heif(content: bytes) -> np.ndarray | None:
         return None
 
 
-def from_pillow(image: Any) -> np.ndarray:
-    """Return a Pillow image as (h, w, 3) uint8 BGR by the rule above; only CMYK follows Pillow's own arithmetic."""
+def from_pillow(image: Any, stretch: bool = False) -> np.ndarray:
+    """Return a Pillow image as (h, w, 3) uint8 BGR by the rule above; only CMYK follows Pillow's own arithmetic.
+
+    Args:
+        image: of any mode.
+        stretch: spread the values of an image of more than 8 bits from its least to its greatest.
+    """
     from PIL import ImageOps
 
     shown = ImageOps.exif_transpose(image)
+    if stretch and shown.mode[0] in "IF":
+        return np.repeat(stretched(np.asarray(shown))[..., None], 3, 2)
     if shown.mode.startswith("I;16"):  # Pillow would cut everything above 255
         return np.repeat((np.asarray(shown) >> 8).astype(np.uint8)[..., None], 3, 2)
     return np.ascontiguousarray(np.asarray(shown.convert("RGB"))[..., ::-1])

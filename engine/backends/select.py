@@ -3,6 +3,7 @@
 import ctypes
 import sys
 from argparse import Namespace
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,9 @@ def _open_checkpoint(options: Namespace, weights: Any, images: int | None, repli
         if wanted != "torch" and few and not _cached_onnx(options, wanted, weights).exists():
             wanted = "torch"
     if wanted == "torch":
-        return _open_torch(options, load_weights(weights, options), replicas)
+        detector = load_weights(weights, options)
+        # The caller's own model stays as it is: not folded, not in another type, its closed gates still in it.
+        return _open_torch(options, deepcopy(detector) if detector is weights else detector, replicas)
     if wanted == "tensorrt":
         raise UsageError(
             "--backend tensorrt: write the engine with export.py --include tensorrt and give it as --weights"

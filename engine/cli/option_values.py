@@ -89,7 +89,7 @@ def _one(action: argparse.Action, value: Any) -> Any:
         if not isinstance(value, str | PathLike):
             raise argparse.ArgumentTypeError(f"a {type(value).__name__} is no text")
         return value
-    text = str(value)
+    text = str(value.item() if hasattr(value, "detach") and value.ndim == 0 else value)  # a tensor of one number
     found = action.type(text) if callable(action.type) else text
     if action.choices is not None and found not in action.choices:
         raise argparse.ArgumentTypeError(f"'{text:.60}' is none of {', '.join(map(str, action.choices))}")

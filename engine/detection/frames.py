@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import UsageError
+from engine.runtime.log import LOGGER, printable
 
 FPS_UNKNOWN = 30.0
+LISTED = 20  # skipped inputs, and notes, that are named; of more, detect.py writes a file
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,19 @@ class SourceReport:
             what = f"{self.videos} video{'s' * (self.videos != 1)}" if self.videos else "streams"
             used.append(f"{what} ({self.frames} frames)")
         return f"used {' and '.join(used)}, skipped {len(self.skipped)}"
+
+    def tell_skipped(self) -> None:
+        """Warn of what was skipped, an input a line.
+
+        Raises:
+            UsageError: if nothing else was there.
+        """
+        if self.skipped and not self.images + self.frames:
+            raise self.nothing_usable(self.skipped[0][0])
+        for name, reason in self.skipped[:LISTED]:
+            LOGGER.warning(printable(f"skipped: {name}: {reason}"))
+        if len(self.skipped) > LISTED:
+            LOGGER.warning(f"skipped: and {len(self.skipped) - LISTED} more")
 
     def nothing_usable(self, source: Any) -> UsageError:
         """Return the error to raise where nothing of a source was used.

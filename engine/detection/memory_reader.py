@@ -17,6 +17,7 @@ class MemoryReader:
         source: one image or several: arrays (h, w, c) or (h, w) uint8 in OpenCV's order BGR, PIL images, or a tensor
             (B, 3, H, W) or (3, H, W) RGB in 0–1, or uint8 in 0–255.
         batch: images at once.
+        stretch: spread the values of PIL images of more than 8 bits.
 
     Raises:
         UsageError: for anything else.
@@ -24,9 +25,9 @@ class MemoryReader:
 
     mode = "files"
 
-    def __init__(self, source: Any, batch: int = 1) -> None:
+    def __init__(self, source: Any, batch: int = 1, stretch: bool = False) -> None:
         several = isinstance(source, list | tuple) or getattr(source, "ndim", 0) == 4
-        self.all = [_as_image(entry) for entry in (source if several else [source])]
+        self.all = [_as_image(entry, stretch) for entry in (source if several else [source])]
         self.bs = batch
         self.images = len(self.all)
         self.report = SourceReport(images=len(self.all))
@@ -46,22 +47,22 @@ class MemoryReader:
             yield [frame.path for frame in frames[part]], self.all[part], frames[part]
 
 
-def _as_image(entry: Any) -> np.ndarray:
-    """Return an image in memory as (h, w, c) uint8, colour as BGR."""
+def _as_image(entry: Any, stretch: bool) -> np.ndarray:
+    """Return an image in memory as (h, w, c) uint8, colour as BGR, its bytes in that order: drawing asks for it."""
     if hasattr(entry, "convert") and hasattr(entry, "getexif"):  # PIL
         try:
-            return image_io.from_pillow(entry)
+            return image_io.from_pillow(entry, stretch)
         except (OSError, ValueError) as error:  # cut short, closed, or of a mode that has no colours
             raise UsageError(f"source: a PIL image of mode {entry.mode} cannot be read: {error}") from None
     if hasattr(entry, "detach"):  # a tensor, (3, H, W)
         rgb = _bytes_of(entry.detach().cpu())
-        entry = np.ascontiguousarray(rgb.transpose(1, 2, 0)[..., ::-1]) if rgb.ndim == 3 else rgb
+        entry = rgb.transpose(1, 2, 0)[..., ::-1] if rgb.ndim == 3 else rgb
     if not isinstance(entry, np.ndarray) or entry.dtype != np.uint8 or not entry.size:
         what = f"an array of {entry.dtype}" if isinstance(entry, np.ndarray) else f"a {type(entry).__name__}"
         raise UsageError(f"source: {what} is no image; give (h, w, 3) uint8 in BGR order, a PIL image or a tensor")
     if entry.ndim not in (2, 3):
         raise UsageError(f"source: an array of shape {entry.shape} is no image; give (h, w, 3)")
-    return entry if entry.ndim == 3 else entry[..., None]
+    return np.ascontiguousarray(entry if entry.ndim == 3 else entry[..., None])
 
 
 def _bytes_of(tensor: Any) -> np.ndarray:

@@ -149,7 +149,8 @@ class Predictor:
             detected before it is asked for. `result.frame` is the file and the number of the frame.
 
         Raises:
-            UsageError: if the source does not exist, an option is no option of a call, or a value none of an option.
+            UsageError: if the source does not exist, an option is no option of a call, or a value none of an option; by
+                the iterator, if nothing of the source can be used.
         """
         for name in options:
             if name not in CALL_OPTIONS:
@@ -166,10 +167,11 @@ class Predictor:
         return call.results()
 
     def results(self) -> "Iterator[Results]":
-        """Yield ultralytics Results image by image, in the order of the source."""
+        """Yield ultralytics Results image by image, in the order of the source; then tell what was skipped."""
         with closing(self.detections()) as detections:
             for entry in detections:
                 yield entry.results()
+        self.source.report.tell_skipped()
 
     def detections(self) -> Generator[FrameDetections, None, None]:
         """Yield detections image by image, in the order of the source."""
@@ -233,10 +235,13 @@ class Predictor:
     def _detections(self, batches: Iterator[_Batch]) -> Iterator[list[FrameDetections]]:
         """Run the model and non-maximum suppression."""
         for batch, output in self._outputs(batches):
-            with self.watch.measure("suppress", len(batch.images)):
-                detections = self._boxes(output, batch)
+            start, count = time.perf_counter(), len(batch.images)
+            detections = self._boxes(output, batch)
+            each = self.watch.add("suppress", time.perf_counter() - start, count)
+            for entry in detections:
+                entry.speed["postprocess"] = each
             if self.observer is not None:
-                with self.watch.measure("maps", len(batch.images)):
+                with self.watch.measure("maps", count):
                     self.observer(batch.inputs, batch.letterboxes, detections)
             yield detections if self.joiner is None else self.joiner.take(detections)
 
@@ -256,9 +261,7 @@ class Predictor:
     def _output(self, batch: _Batch) -> Any:
         start = time.perf_counter()
         output = self._run(batch.inputs)
-        seconds, count = time.perf_counter() - start, len(batch.images)
-        batch.speed["inference"] = 1000 * seconds / count
-        self.watch.add("model", seconds, count)
+        batch.speed["inference"] = self.watch.add("model", time.perf_counter() - start, len(batch.images))
         return output
 
     def _run(self, inputs: np.ndarray) -> np.ndarray | list[np.ndarray]:

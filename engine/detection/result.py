@@ -56,7 +56,7 @@ class FrameDetections:
         """Convert to ultralytics Results, with `frame`; imports torch."""
         import torch
 
-        from models.upstream.inference import Results
+        from models.upstream.inference import FramedResults
 
         columns = [self.boxes, self.scores[:, None], self.classes[:, None]]
         if self.ids is not None and (self.ids > 0).all():
@@ -65,6 +65,4 @@ class FrameDetections:
         image, (height, width) = self.image, self.size
         if image.shape[:2] != (height, width):  # boxes are drawn on it, and cut from it
             image = cv2.resize(image, (width, height))
-        made = Results(image, path=self.frame.path, names=self.names, boxes=torch.from_numpy(rows), speed=self.speed)
-        made.frame = self.frame
-        return made
+        return FramedResults(self.frame, image, self.frame.path, self.names, torch.from_numpy(rows), speed=self.speed)

@@ -12,6 +12,7 @@ from engine.cli.detect_flags import detect_parser
 from engine.cli.parser import options_from
 from engine.cli.run_folder import DIGITS_WEIGHTS, run_folder
 from engine.detection.annotate import draw
+from engine.detection.frames import LISTED
 from engine.detection.predictor import Predictor
 from engine.detection.readers import NO_MEDIUM
 from engine.detection.result import FrameDetections
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from models.upstream.inference import Results
 
 FEW_OTHERS = 2  # files that are no images, named one by one; if there are more, they share a line
-LISTED = 20  # skipped inputs, and notes, named in the summary; if there are more, a file has them all
 
 
 def detect(weights: Any, source: Any, **options: "Unpack[DetectOptions]") -> "Iterator[Results]":
@@ -47,7 +47,7 @@ def detect(weights: Any, source: Any, **options: "Unpack[DetectOptions]") -> "It
         An iterator of ultralytics Results; each has `frame` (engine.detection.frames.Frame): its file and number.
 
     Raises:
-        UsageError: if an option is unknown, or the source does not exist.
+        UsageError: if an option is unknown, or the source does not exist; by the iterator, if nothing can be used.
         CheckpointError: if the weights cannot be read.
     """
     predictor = Predictor(options_from(detect_parser(), "detect", options), weights)

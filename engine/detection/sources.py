@@ -53,7 +53,7 @@ def _reader(source: Any, batch: int, vid_stride: int, stretch: bool) -> Any:
         return _files([str(entry) for entry in source], batch, vid_stride, stretch)
     from engine.detection.memory_reader import MemoryReader  # here, so that files do not wait for it
 
-    return MemoryReader(source, batch)
+    return MemoryReader(source, batch, stretch)
 
 
 def _refuse_pages(name: str) -> None:

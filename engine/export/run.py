@@ -69,6 +69,8 @@ def run_export(options: Namespace) -> list[Path]:
         raise UsageError("--weights is missing: name the checkpoint to export")
     if not options.reparameterize and not options.include:
         raise UsageError("nothing to write: give --reparameterize, --include onnx torchscript openvino, or both")
+    if isinstance(options.weights, Detector):
+        raise UsageError("weights: a Detector is no path; give that of its checkpoint, train(…).best say")
     detector = load_weights(options.weights, options)
     if not isinstance(detector, Detector):
         raise UsageError(f"--weights {options.weights}: is an exported model already; give the checkpoint")

@@ -25,11 +25,12 @@ class Stopwatch:
         yield
         self.add(stage, time.perf_counter() - start, images)
 
-    def add(self, stage: str, seconds: float, images: int = 1) -> None:
-        """Add a measurement made elsewhere."""
+    def add(self, stage: str, seconds: float, images: int = 1) -> float:
+        """Add a measurement made elsewhere; return its ms an image."""
         self.seconds.setdefault(stage, deque(maxlen=REMEMBERED)).append(seconds / images)
         self.images[stage] = self.images.get(stage, 0) + images
         self.total[stage] = self.total.get(stage, 0.0) + seconds
+        return 1000 * seconds / images
 
     def mean(self, stage: str) -> float:
         """Return the mean ms an image."""

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from http.client import HTTPException
+from os import PathLike
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
@@ -49,6 +50,10 @@ def resolve_weights(
     Raises:
         CheckpointError: if there is no such file, it cannot be fetched, or its content is not what it was.
     """
+    if not isinstance(name, str | PathLike):
+        raise CheckpointError(
+            f"weights: a {type(name).__name__} is no path; give that of a checkpoint, train(…).best say"
+        )
     path = Path(name)
     if path.is_file():
         return path

@@ -1,6 +1,8 @@
 """A loaded model: many calls, one reading of its file, and the boxes that `detect` gives."""
 
+import copy
 import io
+import pickle
 import sys
 
 import cv2
@@ -13,6 +15,7 @@ import engine
 from data.digits import make_image
 from engine.cli.main import main
 from engine.errors import UsageError
+from models import CheckpointError, build_model
 
 OPENED: list[str] = []
 sys.addaudithook(lambda event, args: OPENED.append(str(args[0])) if event == "open" else None)
@@ -167,3 +170,76 @@ def test_a_pil_image_that_is_cut_short_is_refused(predictor, root):
     content = (root / "docs" / "images" / "digits.jpg").read_bytes()[:3000]
     with pytest.raises(UsageError, match="source: a PIL image of mode RGB cannot be read"):
         predictor(Image.open(io.BytesIO(content)))
+
+
+def test_what_is_a_view_of_another_array_can_be_drawn_on(predictor, image):
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    for view in (np.rot90(image), planes.transpose(1, 2, 0), image[:, ::-1]):
+        (found,) = predictor(view)
+        np.testing.assert_array_equal(found.orig_img, view)
+        assert found.plot().shape == view.shape
+
+
+def test_a_part_or_a_copy_of_a_result_knows_its_frame(predictor, image):
+    found = list(predictor([image, image]))[1]
+    for other in (found[:2], found.cpu(), found.numpy(), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert other.frame == found.frame
+        assert other.path == other.frame.path == "image1"
+    np.testing.assert_array_equal(found[1:].boxes.data, found.boxes.data[1:])
+    assert sorted(found.speed) == ["inference", "postprocess", "preprocess"]
+    assert min(found.speed.values()) > 0
+
+
+def test_files_that_cannot_be_used_are_told(predictor, image, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("engine.detection.frames.LOGGER.warning", told.append)
+    for number in range(22):
+        (tmp_path / f"{number:02}.jpg").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"nothing usable: .*00.jpg: .* \(and 21 more\)"):
+        list(predictor(tmp_path))
+    with pytest.raises(UsageError, match="nothing usable"):
+        next(predictor(tmp_path / "00.jpg"))
+    assert not told
+    cv2.imwrite(str(tmp_path / "good.png"), image)
+    assert [result.frame.path for result in predictor(tmp_path)] == [str(tmp_path / "good.png")]
+    assert told[0].startswith(f"skipped: {tmp_path / '00.jpg'}: ")
+    assert len(told) == 21
+    assert told[-1] == "skipped: and 2 more"
+    assert list(predictor([])) == []
+
+
+def test_a_deep_pil_image_is_seen_as_its_file_is(predictor, tmp_path):
+    values = np.arange(1000, 1000 + 64 * 48, dtype=np.uint16).reshape(48, 64)
+    cv2.imwrite(str(tmp_path / "deep.png"), values)
+    spread = ((values - 1000.0) * 255 / (64 * 48 - 1)).round().astype(np.uint8)
+    for stretch, expected in ((False, (values >> 8).astype(np.uint8)), (True, spread)):
+        for source in (tmp_path / "deep.png", Image.open(tmp_path / "deep.png")):
+            shown = next(predictor(source, stretch=stretch)).orig_img
+            np.testing.assert_array_equal(shown, np.repeat(expected[..., None], 3, 2))
+
+
+def test_a_model_in_memory_stays_as_it_is(image):
+    model = build_model("yolov5n", nc=2, attention=["SE@neck.P3"], identity=True).train().half()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for _ in engine.detect(model, image, imgsz=64, device="cpu"):
+        pass
+    after = model.state_dict()
+    assert model.training
+    assert list(after) == list(before)
+    assert all(
+        torch.equal(after[name], tensor) and after[name].dtype == tensor.dtype for name, tensor in before.items()
+    )
+
+
+def test_a_model_in_memory_is_no_file_to_train_or_export(tmp_path):
+    model = build_model("yolov5n", nc=2)
+    with pytest.raises(UsageError, match="a Detector is no path"):
+        engine.export_model(model, include=["onnx"], output=tmp_path)
+    with pytest.raises(CheckpointError, match="a Detector is no path"):
+        engine.train(data="digits", weights=model, project=tmp_path)
+
+
+def test_tensors_of_numbers_are_options_of_a_call(predictor, image):
+    expected = rows(predictor(image, classes=[3, 4], conf_thres=0.5))[0]
+    found = rows(predictor(image, classes=torch.tensor([3, 4]), conf_thres=torch.tensor(0.5)))[0]
+    np.testing.assert_array_equal(found, expected)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import weakref
 
 import cv2
 import numpy as np
@@ -57,6 +58,23 @@ def test_coco_json_is_read_by_pycocotools(result, tmp_path):
         )
         np.testing.assert_allclose([entry["score"] for entry in entries], result.boxes.conf.numpy(), atol=1e-5)
         assert [entry["category_id"] for entry in entries] == result.boxes.cls.int().tolist()
+
+
+def test_a_coco_file_is_written_without_keeping_the_images(result, tmp_path):
+    kept = weakref.WeakSet()
+
+    def results():
+        for _ in range(4):
+            assert len(kept) <= 2  # a loop holds the last one until it has the next
+            one = result.new()
+            one.orig_img, one.boxes = result.orig_img.copy(), result.boxes
+            kept.add(one)
+            yield one
+            del one
+
+    content = json.loads(write_coco(results(), tmp_path / "boxes.json").read_text(encoding="utf-8"))
+    assert [entry["id"] for entry in content["images"]] == [1, 2, 3, 4]
+    assert [entry["id"] for entry in content["annotations"]] == list(range(1, 4 * len(result) + 1))
 
 
 def test_results_name_images_as_the_data_set_does(result):
