@@ -156,6 +156,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+def variant_options(name: str) -> dict[str, Any]:
+    """Return the options that an alias stands for, in any spelling that finds it: psa_S for PSA_s.
+
+    Args:
+        name: a name or an alias.
+
+    Returns:
+        Option → value; nothing for a name that means a mechanism as it is.
+    """
+    if ATTENTION.is_spelt(name):
+        return VARIANTS.get(name, {})
+    bare = bare_name(name)
+    return next((given for alias, given in VARIANTS.items() if bare_name(alias) == bare), {})
+
+
 def options(name: str) -> dict[str, Any]:
     """Return the options of a mechanism with their defaults.
 
@@ -196,7 +211,7 @@ def construct(name: str, channels: int, **kwargs: Any) -> nn.Module:
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"{name} has no option {key!r}; {hint}it takes {', '.join(allowed) or 'no options'}")
     try:
-        mechanism = cls(channels, **{**VARIANTS.get(name, {}), **kwargs})
+        mechanism = cls(channels, **{**variant_options(name), **kwargs})
     except (TypeError, OverflowError, RuntimeError) as error:
         said = wrong_type(cls, kwargs)
         if said or isinstance(error, TypeError):

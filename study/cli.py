@@ -244,20 +244,25 @@ def _train_and_report(plan: Any, options: Namespace, devices: Sequence[str]) -> 
 
 
 def _devices(text: str) -> list[str]:
-    """Return the devices to use in turn.
+    """Return the devices to use in turn: the first GPU where none is named and there is one that works.
 
     Raises:
-        UsageError: for a GPU that is not there.
+        UsageError: for a device that is not there.
     """
     import torch
 
-    names = [name.strip() for name in text.replace("cuda:", "").split(",") if name.strip()]
+    from engine.runtime.devices import check_device
+    from engine.runtime.gpu_advice import without_unusable_gpu
+
+    usable = without_unusable_gpu(text).lower().replace("cuda:", "")
+    names = [name.strip() for name in usable.split(",") if name.strip()]
     for name in names:
-        if name == "mps" and torch.backends.mps.is_available():
-            continue
-        if name != "cpu" and not (name.isdigit() and int(name) < torch.cuda.device_count()):
+        if name.isdecimal() and int(name) >= torch.cuda.device_count():
             raise UsageError(f"--device {text}: there are {torch.cuda.device_count()} GPUs here; try --device cpu")
-    return names or (["0"] if torch.cuda.is_available() else ["cpu"])
+        check_device(name)
+    if not names:
+        return ["0"] if torch.cuda.is_available() else ["cpu"]
+    return ["0" if name == "cuda" else name for name in names]
 
 
 def _say(text: str) -> None:

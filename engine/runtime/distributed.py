@@ -57,8 +57,10 @@ def own_device(device: str, here: ProcessRank) -> str:
     Raises:
         UsageError: if there are fewer GPUs than processes.
     """
-    if here.world == 1 or device.lower() == "cpu":
+    if here.world == 1:
         return device
+    if device.strip().lower() == "cpu":
+        return "cpu"
     numbers = [number for number in device.lower().replace("cuda:", "").replace(" ", "").split(",") if number]
     if not numbers:
         if not torch.cuda.is_available():

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from attention import ATTENTION
-from attention.registry import VARIANTS
 from attention.registry import options as defaults_of
+from attention.registry import variant_options
 from models.catalog.dialect_table import ORDERS, PLACEMENTS, STRUCTURES, Structure
 from models.catalog.mechanisms import canonical, is_mechanism
 from models.errors import short
@@ -74,7 +74,7 @@ def structures(word: str) -> tuple[Structure, ...]:
 @lru_cache(maxsize=512)
 def _only(word: str, name: str) -> Structure:
     positional = tuple(defaults_of(name)) if name in ATTENTION else ()
-    return Structure("paper", name, VARIANTS.get(word, {}), ORDERS.get(name, (positional,)))
+    return Structure("paper", name, variant_options(word), ORDERS.get(name, (positional,)))
 
 
 def choose(word: str, dialect: Dialect, *, as_forks: bool, row: int | None = None) -> list[Structure]:

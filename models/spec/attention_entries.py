@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attention.registry import VARIANTS
+from attention.registry import variant_options
 from models.catalog.dialect_table import Structure
 from models.catalog.dialects import structure_named
 from models.catalog.mechanisms import canonical, option_example
@@ -198,7 +198,7 @@ def _structure(module: str, dialect: object) -> Structure:
     """
     if dialect is None:
         name = canonical(module)
-        return Structure("paper", name, VARIANTS.get(module, {}))
+        return Structure("paper", name, variant_options(module))
     structure = structure_named(module, str(dialect))
     if structure.block:
         raise ValueError(f"dialect {short(dialect)} of {module} is a block; it can stand as a row only")

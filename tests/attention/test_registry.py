@@ -69,6 +69,13 @@ def test_identity_wraps_only_what_does_not_start_there() -> None:
     assert type(build_attention("SE", 16)) is ATTENTION["SE"]
 
 
+@pytest.mark.parametrize("name", ["PSA_s", "psa_S", "PSA-s", "sequential_polarized_self_attention"])
+def test_an_alias_with_an_option_keeps_it_in_every_spelling(name: str) -> None:
+    assert build_attention(name, 16).order == "sequential"
+    assert build_attention(name, 16, order="parallel").order == "parallel"
+    assert build_attention("PolarizedSelfAttentionBlock", 16).order == "parallel"
+
+
 def test_timms_names_of_options_are_synonyms() -> None:
     assert build_attention("SE", 64, rd_ratio=1 / 8).fc1.out_features == 8
     for width in (1, 3, 6, 7, 64):

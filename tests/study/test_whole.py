@@ -235,12 +235,38 @@ def test_a_dry_run_lists_what_would_be_done(
 
 
 @pytest.mark.parametrize(
+    ("text", "unusable", "devices"),
+    [
+        ("", "", ["0"]),
+        ("", "the GPU is not used: its driver is old", ["cpu"]),
+        ("CPU", "", ["cpu"]),
+        ("cuda", "", ["0"]),
+        ("cuda:1, 0", "", ["1", "0"]),
+        ("xpu:0,xpu:1", "", ["xpu:0", "xpu:1"]),
+    ],
+)
+def test_the_devices_of_a_study_are_spelt_as_those_of_a_training(
+    text: str, unusable: str, devices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from study.cli import _devices
+
+    monkeypatch.setattr("engine.runtime.gpu_advice.unusable_gpu", lambda: unusable)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: True)
+    assert _devices(text) == devices
+
+
+@pytest.mark.parametrize(
     ("argv", "message"),
     [
         ([], "study.py: which study?"),
         (["nowhere.yaml"], "study.py: nowhere.yaml: cannot be read"),
         (["SPEC", "--workers", "0"], "study.py: --workers 0"),
         (["SPEC", "--device", "9"], "study.py: --device 9: there are"),
+        (["SPEC", "--device", "mps0"], "study.py: --device mps0: is neither cpu nor a GPU's number"),
         (["SPEC", "--resume"], "study.py: unknown argument '--resume'"),
     ],
 )
