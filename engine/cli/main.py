@@ -3,6 +3,7 @@
 import argparse
 import errno
 import io
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,6 +30,9 @@ INPUT_ERRORS = (
     ("models.errors", "CheckpointError"),
     ("data.errors", "DataError"),
 )
+
+# What PyTorch says of CUDA, MPS, XPU and processors, and CUDA's libraries of themselves.
+OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|out of memory|can't allocate memory|STATUS_ALLOC_FAILED", re.IGNORECASE)
 
 
 def _imported(name: str) -> Callable[..., Any]:
@@ -89,6 +93,24 @@ def _unreachable(error: OSError) -> str | None:
     return None
 
 
+def _out_of_memory(error: BaseException) -> str | None:
+    """Say what to make smaller where a device or the machine has no memory left; None for other errors."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(f"{type(error).__name__}: {text}"):
+        return None
+    said = text.partition(". ")[0][:200].rstrip(".") or "Python has none left"
+    return f"out of memory: {said}; use a smaller --batch-size or --imgsz, or end what else uses this memory"
+
+
+def _explained(error: Exception) -> tuple[int, str] | None:
+    """Return exit code and line for an error of the machine that the user can do something about."""
+    if isinstance(error, OSError):
+        line = _unreachable(error)
+        return None if line is None else (2, line)
+    line = _out_of_memory(error)
+    return None if line is None else (1, line)
+
+
 def main(command: str, argv: Sequence[str] | None = None) -> int:
     """Run one of the entry scripts.
 
@@ -121,13 +143,14 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"{command}.py: {' '.join(str(error).split())}\n")
         return 2
-    except OSError as error:
-        line = _unreachable(error)
-        if line is None:
-            raise
-        sys.stderr.write(f"{command}.py: {line}\n")
-        return 2
     except RunFailed as error:
         sys.stderr.write(f"{command}.py: {error}\n")
         return 1
+    except (OSError, RuntimeError, MemoryError) as error:
+        explained = _explained(error)
+        if explained is None:
+            raise
+        code, line = explained
+        sys.stderr.write(f"{command}.py: {line}\n")
+        return code
     return 0

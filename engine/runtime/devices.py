@@ -2,6 +2,7 @@
 
 import importlib.util
 import platform
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from engine.runtime.distributed import ProcessRank, process_rank
 from engine.runtime.log import LOGGER
 
 OTHER_DEVICES = ("cpu", "mps", "npu", "xpu")
+# Turing GPUs without tensor cores, whose float16 convolutions are known to give NaN; ultralytics avoids these too.
+WRONG_FP16 = re.compile(r"\b(GTX 16[356]0|T(400|500|550|600|1000|1200|2000))\b", re.IGNORECASE)
 
 
 def check_device(device: str, several: bool = False) -> None:
@@ -36,13 +39,14 @@ def check_device(device: str, several: bool = False) -> None:
         )
     if not names:
         return
-    if names[0].startswith(OTHER_DEVICES):
-        _check_other_device(device, names[0].partition(":")[0])
+    kind, _, number = names[0].partition(":")
+    if kind in OTHER_DEVICES and (not number or number.isdecimal()):
+        _check_other_device(device, kind)
         return
     count = torch.cuda.device_count()
-    if names[0] != "cuda" and not names[0].isdigit():
+    if names[0] != "cuda" and not names[0].isdecimal():
         raise UsageError(f"--device {device}: is neither cpu nor a GPU's number, nor mps, xpu or npu")
-    if count == 0 or (names[0].isdigit() and int(names[0]) >= count):
+    if count == 0 or (names[0].isdecimal() and int(names[0]) >= count):
         there = "no GPU" if count == 0 else f"GPU 0 to {count - 1}"
         raise UsageError(f"--device {device}: this machine has {there} that PyTorch can use; try --device cpu")
 
@@ -86,8 +90,15 @@ def check_runtime(model: Any, device: str, half: bool, dnn: bool) -> None:
         raise UsageError("--dnn is for ONNX files; leave it out, or give --weights MODEL.onnx")
     name = str(device).lower()
     on_cpu = name == "cpu" or (not name.startswith(OTHER_DEVICES) and not torch.cuda.is_available())
-    if half and on_cpu and not exported:
+    if not half or exported:
+        return
+    if on_cpu:
         LOGGER.info("--half: PyTorch computes in full precision on CPUs; the flag has no effect")
+    elif not name.startswith(OTHER_DEVICES):
+        number = name.removeprefix("cuda").lstrip(":")
+        card = torch.cuda.get_device_name(int(number) if number else None)
+        if fp16_gives_nan(card):
+            LOGGER.warning(f"--half: float16 is known to give NaN on {card}; without --half objects are found")
 
 
 def _check_other_device(device: str, kind: str) -> None:
@@ -115,6 +126,11 @@ def memory_format(device: torch.device) -> torch.memory_format:
     """
     likes = device.type == "cpu" or (device.type == "cuda" and sys.platform != "win32")
     return torch.channels_last if likes else torch.contiguous_format
+
+
+def fp16_gives_nan(name: str) -> bool:
+    """Tell whether a GPU of this name is one whose float16 cannot be relied on."""
+    return WRONG_FP16.search(name) is not None
 
 
 def device_name(device: torch.device) -> str:

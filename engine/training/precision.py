@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from engine.errors import UsageError
+from engine.runtime.devices import device_name, fp16_gives_nan
 
 NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # flags of x86 processors, and of 64-bit ARM ones
 
@@ -67,9 +68,16 @@ def choose(wanted: str, device: torch.device, flags: frozenset[str] | None = Non
     fast = torch.cuda.is_bf16_supported(including_emulation=False)
     if wanted == "bf16" and not fast:
         raise UsageError("--amp bf16: this GPU has no native bfloat16; use --amp fp16")
-    if wanted == "auto":
-        return Precision("bf16", "native on this GPU") if fast else Precision("fp16", "this GPU has no native bfloat16")
-    return Precision(wanted, f"--amp {wanted}")
+    return Precision(wanted, f"--amp {wanted}") if wanted != "auto" else _choose_on_gpu(device, fast)
+
+
+def _choose_on_gpu(device: torch.device, fast: bool) -> Precision:
+    if fast:
+        return Precision("bf16", "native on this GPU")
+    name = device_name(device)
+    if fp16_gives_nan(name):
+        return Precision("fp32", f"float16 is known to give NaN on {name}")
+    return Precision("fp16", "this GPU has no native bfloat16")
 
 
 def _choose_on_cpu(wanted: str, flags: frozenset[str]) -> Precision:

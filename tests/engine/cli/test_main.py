@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from engine.cli import main
 from engine.errors import UsageError
@@ -96,6 +97,41 @@ def test_a_file_that_may_not_be_read_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr("engine.training.run.run_training", refuse)
     assert main.main("train", ["--epochs", "1"]) == 2
     assert capsys.readouterr().err.startswith("train.py: /data/list.txt: no permission to read or write it")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 4 GiB"),
+            "CUDA out of memory;",
+        ),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB, max allowed: 9 GB)."), "MPS backend out of"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"), "[enforce fail]"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "cuDNN error"),
+        (MemoryError("Unable to allocate 3.00 GiB for an array"), "Unable to allocate 3.00 GiB for an array;"),
+        (MemoryError(), "Python has none left;"),
+    ],
+)
+def test_no_memory_left_is_one_line(monkeypatch, capsys, error, said):
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr("engine.validation.run.run_validation", fail)
+    assert main.main("val", ["--batch-size", "4096"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"val.py: out of memory: {said}")
+    assert line.endswith("; use a smaller --batch-size or --imgsz, or end what else uses this memory\n")
+    assert line.count("\n") == 1
+
+
+def test_another_fault_of_pytorch_is_not_hidden(monkeypatch):
+    def fail(options):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr("engine.validation.run.run_validation", fail)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        main.main("val", ["--batch-size", "1"])
 
 
 def test_an_interruption_is_no_traceback(monkeypatch, capsys):

@@ -19,6 +19,7 @@ def test_devices_that_every_machine_has(device):
     [
         ("0,1", "one process works on one device; give one of 0, 1"),
         ("gpu", "is neither cpu nor a GPU's number"),
+        *((name, "is neither cpu nor a GPU's number") for name in ("cpu0", "mps0", "xpu1", "npu0", "mps:x", "²")),
         (str(torch.cuda.device_count()), "try --device cpu"),
         ("cuda:97", "try --device cpu"),
     ],
@@ -88,6 +89,17 @@ def test_half_is_said_to_have_no_effect_only_where_it_has_none(device, said, mon
     monkeypatch.setattr(devices.LOGGER, "info", texts.append)
     check_runtime(object(), device, True, False)
     assert [("no effect" in text) for text in texts] == [True] * said
+
+
+@pytest.mark.parametrize("device", ["", "0", "cuda", "cuda:0"])
+@pytest.mark.parametrize(("card", "count"), [("NVIDIA GeForce GTX 1650 Ti", 1), ("NVIDIA GeForce RTX 3060", 0)])
+def test_half_is_warned_of_on_gpus_that_give_nan_in_it(device, card, count, monkeypatch):
+    texts = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: card)
+    monkeypatch.setattr(devices.LOGGER, "warning", texts.append)
+    check_runtime(object(), device, True, False)
+    assert texts == [f"--half: float16 is known to give NaN on {card}; without --half objects are found"] * count
 
 
 @pytest.mark.parametrize(
