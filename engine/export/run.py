@@ -20,6 +20,7 @@ from engine.export.huggingface import write_folder
 from engine.export.opset import check_opset
 from engine.export.parity import CONF_THRES, IOU_THRES, MAX_DET, compare_with_checkpoint
 from engine.model_loading import load_weights
+from engine.runtime.devices import check_device
 from engine.runtime.image_size import size_of
 from engine.runtime.log import LOGGER
 from engine.training.run_state import current_commit, plain_state
@@ -196,9 +197,10 @@ def _device(name: str, asked: str) -> str:
     """Return where a format is written: a TensorRT engine on the GPU that it is for, all else on the CPU.
 
     Raises:
-        UsageError: for a TensorRT engine without an NVIDIA GPU.
+        UsageError: for a device that is not there, and a TensorRT engine without an NVIDIA GPU.
     """
     if name != "tensorrt":
+        check_device(asked)
         return asked or "cpu"
     if not torch.cuda.is_available() or torch.version.hip or asked.lower() == "cpu":
         raise UsageError("--include tensorrt: an engine is made on the NVIDIA GPU that will run it; none is used here")

@@ -6,6 +6,7 @@ plugin or a library stands wherever one of ours can.
 
 import difflib
 import inspect
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -142,12 +143,15 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
     if path.suffix != ".py" or not path.is_file():
         raise SpecError(f"--plugin {path}: no such Python file")
     before = _registered()
-    found = spec_from_file_location(f"yolo_attention_plugin_{path.stem}", path)
+    home = f"yolo_attention_plugin_{path.stem}_{len(_loaded)}"
+    found = spec_from_file_location(home, path)
     if found is None or found.loader is None:
         raise SpecError(f"--plugin {path}: cannot be imported")
     try:
-        found.loader.exec_module(module_from_spec(found))
+        sys.modules[home] = module_from_spec(found)  # where dataclasses, and pickle, look for a class
+        found.loader.exec_module(sys.modules[home])
     except Exception as error:  # whatever the user's own code raises
+        del sys.modules[home]
         raise SpecError(f"--plugin {path}: {_failure(error, path)}") from error
     names = tuple(sorted(_registered() - before))
     if not names:

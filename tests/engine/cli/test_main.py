@@ -103,7 +103,7 @@ def test_a_file_that_may_not_be_read_is_one_line(monkeypatch, capsys):
     ("error", "said"),
     [
         (
-            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 4 GiB"),
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a capacity of 4 GiB"),
             "CUDA out of memory;",
         ),
         (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB, max allowed: 9 GB)."), "MPS backend out of"),

@@ -62,9 +62,11 @@ def test_a_file_that_suppresses_by_itself(name, tmp_path, shared):
         (["--opset", "99"], "--opset 99: PyTorch writes the sets 7 to 20"),
         (["--opset", "13", "--attention", "DeformableAttention@neck.P3"], "--opset 13: DeformableAttention needs 16"),
         (["--opset", "10", "--attention", "SE@neck.P3"], "--opset 10: SE needs 11 or higher; write --opset 11"),
+        (["--device", "97"], "--device 97: this machine has"),
+        (["--device", "mps0"], "--device mps0: is neither cpu nor a GPU's number"),
     ],
 )
-def test_an_operator_set_that_cannot_hold_the_model_is_one_line(argv, message, tmp_path, capsys):
+def test_what_cannot_hold_or_write_the_model_is_one_line(argv, message, tmp_path, capsys):
     export(tmp_path, "onnx", *argv, code=2)
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1

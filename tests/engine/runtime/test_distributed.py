@@ -26,8 +26,14 @@ def test_a_single_process_of_torchrun_is_an_ordinary_one(monkeypatch):
 
 @pytest.mark.parametrize(
     ("device", "local_rank", "gpus", "expected"),
-    [("", 1, 4, "1"), ("", 1, 0, "cpu"), ("cpu", 1, 4, "cpu"), ("CPU", 0, 0, "cpu")]
-    + [("2,3", 1, 4, "3"), ("cuda:2, cuda:3", 0, 4, "2")],
+    [
+        ("", 1, 4, "1"),
+        ("", 1, 0, "cpu"),
+        ("cpu", 1, 4, "cpu"),
+        ("CPU", 0, 0, "cpu"),
+        ("2,3", 1, 4, "3"),
+        ("cuda:2, cuda:3", 0, 4, "2"),
+    ],
 )
 def test_each_process_has_a_device_of_its_own(monkeypatch, device, local_rank, gpus, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)

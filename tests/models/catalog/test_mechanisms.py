@@ -1,5 +1,6 @@
 """A user's own mechanisms and library modules by dotted name."""
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -68,6 +69,16 @@ def test_plugin_in_yaml_and_checkpoint(plugin: tuple[Path, str], small: dict[str
     image = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(load_model(file)(image)[0], detector.eval()(image)[0])
+
+
+def test_classes_of_a_plugin_are_found_by_what_looks_for_their_module(plugin: tuple[Path, str]) -> None:
+    path, name = plugin
+    settings = "@dataclass\nclass Settings:\n    start: float = 0.5\n"
+    head = f"from __future__ import annotations\nfrom dataclasses import dataclass\n{settings}\n"
+    path.write_text(head + PLUGIN.format(name=name))
+    assert load_plugin(path) == (name,)
+    module = pickle.loads(pickle.dumps(build_mechanism(name, 3)))
+    assert module.scale.shape == (3, 1, 1)
 
 
 def test_plugins_that_leave_half_precision_start_as_the_identity(
