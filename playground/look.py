@@ -18,6 +18,7 @@ from engine.detection.sources import open_source
 from engine.inspection.box_changes import ImageChanges, compare_boxes
 from engine.inspection.compare import boxes_of, draw_changes
 from engine.inspection.run import run_with_maps
+from models.spec.attention_entries import split_placements
 from playground.errors import PageError
 
 FRAMES = 1000  # of a video that can be reached
@@ -188,6 +189,12 @@ def as_address(image: np.ndarray) -> str:
     """Return an image (h, w, 3) uint8 BGR as a data address."""
     good, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}" if good else ""
+
+
+def placements(text: str) -> tuple[str, ...]:
+    """Return the entries of a line such as `CBAM@neck.P3 "SE{reduction: 8}@9"`, quotes of a command line taken off."""
+    parts = split_placements(text)
+    return tuple(part[1:-1] if part[:1] in "\"'" and part[-1:] == part[:1] else part for part in parts if part)
 
 
 def _settings(side: Side) -> Namespace:

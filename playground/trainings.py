@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ TAIL = 20_000  # bytes of a log that are shown
 LINES = 40
 MOST = 50  # trainings that wait
 NAME = re.compile(r"[^\W_][\w-]{0,59}")  # of a run's folder; a dash at the start would be a flag
-PLAIN = re.compile(r"[^\w./:=+-]")  # what has to be quoted
+PLAIN = re.compile(r"[\w./:=+@,-]+")  # what needs no quotes
 PATIENCE = 20  # seconds that a training has to end when the server does
 
 
@@ -49,9 +50,7 @@ class Training:
     @property
     def command(self) -> str:
         """The command line that does the same."""
-        return " ".join(
-            ["python train.py", *(one if one.isascii() and " " not in one else f'"{one}"' for one in self.argv)]
-        )
+        return " ".join(["python train.py", *map(_quoted, self.argv)])
 
     @property
     def checkpoint(self) -> Path | None:
@@ -197,6 +196,15 @@ def arguments(flags: Mapping[str, Any]) -> list[str]:
     from study.plan.run import train_argv
 
     return train_argv(flags)
+
+
+def _quoted(word: str) -> str:
+    """Return a word as a shell takes it; in double quotes, which every shell knows, as long as they hold it."""
+    if PLAIN.fullmatch(word):
+        return word
+    if os.name == "nt":
+        return subprocess.list2cmdline([word]) if word else '""'
+    return shlex.quote(word) if re.search(r'["$`\\!\n]', word) else f'"{word}"'
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -89,6 +89,11 @@ def read_entries(entries: Iterable[tuple[object, str]], identity: bool) -> list[
     return read
 
 
+def split_placements(text: str) -> list[str]:
+    """Split placements that stand in one text, with spaces between them, before each `MECHANISM{options}@`."""
+    return re.split(r"\s+(?=[\"']?[A-Za-z_][\w.]*\s*(?:\{[^{}]*\}\s*)?@)", text.strip())
+
+
 def parse_text(text: str, origin: str) -> dict[str, Any]:
     """Read an entry in its short form.
 
@@ -101,7 +106,7 @@ def parse_text(text: str, origin: str) -> dict[str, Any]:
     """
     match = _TEXT.fullmatch(text) if len(text) <= 2000 else None
     places = [part.strip() for part in match["places"].split(",")] if match else []
-    several = re.split(r"\s+(?=[A-Za-z_][\w.]*\s*(?:\{[^{}]*\}\s*)?@)", text.strip()) if match is None else []
+    several = split_placements(text) if match is None else []
     if len(several) > 1 and all("@" in part for part in several):
         quoted = " ".join(f'"{part}"' for part in several)
         raise SpecError(f"{origin}: {len(several)} placements in one; give each in quotes of its own: {quoted[:200]}")

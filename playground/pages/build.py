@@ -49,6 +49,7 @@ class BuildPage:
         self.clicks = 0  # in the drawing
         self.spec: Any = None
         self.picked = ""
+        self.shown: Any = None  # the design that is drawn
         self.wanted: tuple[int, Any, Any, list[Any]] = (-1, None, None, [])  # turn, model, base, their counts
 
     async def show(self) -> None:
@@ -113,12 +114,21 @@ class BuildPage:
         await self.refresh(new_model)
         return True
 
+    async def is_current(self) -> bool:
+        """Tell whether the model is still the one that is drawn; draw it anew if another page has changed it."""
+        if self.shown is self.session.history.design:
+            return True
+        self.fault.say(self.say("changed_elsewhere"))
+        await self.refresh(new_model=True)
+        return False
+
     async def refresh(self, new_model: bool = False) -> None:
         """Draw the model anew, and count what it costs."""
         from playground import design as designs
 
         self.turn += 1
         history = self.session.history
+        self.shown = history.design
         self.spec = await self.session.call(history.design.spec)
         if self.graph.is_deleted:  # the page was left meanwhile
             return
@@ -160,7 +170,8 @@ class BuildPage:
     async def remove(self, number: int) -> None:
         """Take an entry out."""
         self.panel.clear()
-        await self.take(self.session.history.design.without, number)
+        if await self.is_current():
+            await self.take(self.session.history.design.without, number)
 
     def _say_notes(self, lines: list[str]) -> None:
         self.notes.clear()

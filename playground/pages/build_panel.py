@@ -104,6 +104,8 @@ class PlacePanel:
 
     async def _place(self) -> None:
         values = {name: str(field.value) for name, field in self.fields.items() if str(field.value or "").strip()}
+        if not await self.page.is_current():
+            return
         await self.page.take(self._placed, str(self.form.value), self.module, values, bool(self.identity.value))
 
     def _placed(self, form: str, module: str, values: dict[str, str], identity: bool) -> Any:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nicegui import events, ui
+from nicegui import ui
 
-from playground.pages.frame import FaultLine, table
+from playground.pages.frame import FaultLine, table, upload_field
 
 if TYPE_CHECKING:
     from playground.pages.build import BuildPage
@@ -30,20 +30,17 @@ class ForkPanel:
             self.text.props("dense outlined rows=4 spellcheck=false")
             with ui.element("div").classes("line"):
                 ui.button(say("explain"), on_click=self._pasted).props("no-caps dense id=explain")
-            ui.upload(label=say("upload_model"), auto_upload=True, on_upload=self._uploaded, max_files=20).props(
-                "accept=.yaml,.yml,.pt,.pth flat bordered id=upload_model"
-            )
+            above = ui.element("div").classes("w-full")
             self.fault = FaultLine(say, "fork_fault")
+            with above:
+                upload_field(page.session, say, self.fault, "upload_model", "model", self._read)
             self.result = ui.element("div").classes("w-full stack").props("id=explained")
 
     async def _pasted(self) -> None:
         text = str(self.text.value or "")
-        await self._read(text[: MOST + 1].encode(), "pasted.yaml")
+        await self._read("pasted.yaml", text[: MOST + 1].encode())
 
-    async def _uploaded(self, event: events.UploadEventArguments) -> None:
-        await self._read(await event.file.read(), event.file.name)
-
-    async def _read(self, content: bytes, name: str) -> None:
+    async def _read(self, name: str, content: bytes) -> None:
         """Say what a description or checkpoint means."""
         self.fault.clear()
         self.result.clear()

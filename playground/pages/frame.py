@@ -6,9 +6,10 @@ from copy import copy
 from html import escape
 from typing import Any
 
-from nicegui import ui
+from nicegui import events, ui
 from starlette.requests import Request
 
+from playground.access import KINDS
 from playground.faults import line_of
 from playground.session import Session
 from playground.texts import LANGUAGES, Texts, preferred
@@ -122,6 +123,35 @@ class FaultLine:
         """Show nothing."""
         self.label.set_text("")
         self.label.set_visibility(False)
+
+
+def upload_field(session: Session, say: Texts, fault: FaultLine, key: str, kind: str, take: Any) -> None:
+    """Let a file be uploaded; what is not taken is said in a line, and the list of the field stays empty.
+
+    Args:
+        session: which says how large a file may be.
+        say: the words of the page.
+        fault: where to say it.
+        key: of the label, and id of the element.
+        kind: of `playground.access.KINDS`.
+        take: called with name and content.
+    """
+
+    async def uploaded(event: events.UploadEventArguments) -> None:
+        fault.clear()
+        field.reset()
+        await take(event.file.name, await event.file.read())
+
+    def rejected() -> None:
+        fault.say(say("not_uploaded", size=session.access.max_upload >> 20, kinds=", ".join(KINDS[kind])))
+
+    field = ui.upload(
+        label=say(key),
+        auto_upload=True,
+        max_file_size=session.access.max_upload,
+        on_upload=uploaded,
+        on_rejected=rejected,
+    ).props(f"accept={','.join(KINDS[kind])} flat bordered id={key}")
 
 
 def choices(pairs: Mapping[str, str]) -> dict[str, str]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from nicegui import events, ui
+from nicegui import ui
 
-from playground.pages.frame import FaultLine, table
+from playground.pages.frame import FaultLine, table, upload_field
 from playground.run_files import weights_on_disk
 from playground.session import Session
 from playground.texts import Texts
@@ -33,12 +33,12 @@ class LookPage:
         with ui.element("div").classes("page two narrow"):
             with ui.element("div").classes("stack"), ui.element("section").classes("panel"):
                 ui.label(say("source")).classes("title")
-                ui.upload(label=say("upload_image"), auto_upload=True, on_upload=self._uploaded, max_files=20).props(
-                    "accept=image/*,video/* flat bordered id=upload_image"
-                )
+                above = ui.element("div").classes("w-full")
                 self.path = ui.input(label=say("path_image"), on_change=None).classes("w-full").props("dense outlined")
                 self.path.on("keydown.enter", self._typed)
                 self.fault = FaultLine(say)
+                with above:
+                    upload_field(self.session, say, self.fault, "upload_image", "image", self._uploaded)
                 self.source: Path | None = self.session.looked_at
                 self.frame = ui.number(label=say("frame"), value=1, min=1, format="%d", on_change=self._later)
                 self.frame.props("dense outlined debounce=300").classes("w-full")
@@ -85,11 +85,9 @@ class LookPage:
             self.map_fault = FaultLine(self.say, "map_fault")
             self.sheets = ui.element("div").classes("sheet scroll w-full")
 
-    async def _uploaded(self, event: events.UploadEventArguments) -> None:
-        self.fault.clear()
+    async def _uploaded(self, name: str, content: bytes) -> None:
         try:
-            content = await event.file.read()
-            self.source = self.session.access.store(event.file.name, content, "image")
+            self.source = self.session.access.store(name, content, "image")
         except Exception as error:  # noqa: BLE001 - shown in the page
             self.fault.say(error)
             return
@@ -125,10 +123,10 @@ class LookPage:
         Raises:
             UsageError: if its weights may not be read.
         """
-        from playground.look import Side
+        from playground.look import Side, placements
 
         fields = self.sides[number]
-        attention = tuple(str(fields["attention"].value or "").split("  ")) if fields["attention"].value else ()
+        attention = placements(str(fields["attention"].value or ""))
         weights = str(fields["weights"].value or "").strip()
         if number and not weights and not attention:
             return None

@@ -11,7 +11,7 @@ import pytest
 from data.digits import make_image
 from engine.cli.main import main as run_script
 from engine.errors import UsageError
-from playground.look import Look, Side, maps, read_frame
+from playground.look import Look, Side, maps, placements, read_frame
 
 DIGITS = "weights/yolov5n-digits.pt"
 
@@ -84,3 +84,18 @@ def test_broken_files(tmp_path: Path, weights: str, content: bytes, suffix: str)
 def test_a_frame_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         read_frame(tmp_path / "missing.mp4", sys.maxsize)
+
+
+@pytest.mark.parametrize(
+    ("text", "entries"),
+    [
+        ("", ()),
+        ("  CBAM@neck.P3 ", ("CBAM@neck.P3",)),
+        ("CBAM@neck.P3 SE@9", ("CBAM@neck.P3", "SE@9")),
+        ('"CBAM@neck.P3" "SE{reduction: 8}@inside:neck.C3"', ("CBAM@neck.P3", "SE{reduction: 8}@inside:neck.C3")),
+        ("SE @ 4, 6  ECA@9{identity: true}", ("SE @ 4, 6", "ECA@9{identity: true}")),
+        ("nonsense", ("nonsense",)),
+    ],
+)
+def test_placements_in_one_line(text: str, entries: tuple[str, ...]) -> None:
+    assert placements(text) == entries

@@ -1,5 +1,7 @@
 """The queue: one training after another, each a process; stop, resume, and what a page shows of it."""
 
+import os
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,3 +117,11 @@ def test_a_folder_that_vanishes_while_its_training_waits_does_not_stop_the_queue
     queue.stop(first)
     until(fourth, DONE)
     assert (second.state, third.state) == (DONE, FAILED)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shlex reads as the shells of Unix do")
+@pytest.mark.parametrize("word", ["", "digits", "CBAM@neck.P3,neck.P4", "SE{reduction: 8}@9", "a&b.yaml", "模型.pt",
+                                  "$HOME", 'a"b', "it's", "a`b", "~/x", "*"])  # fmt: skip
+def test_the_command_that_is_shown_can_be_copied(word: str, tmp_path: Path) -> None:
+    training = Training(1, ["--weights", word, "--epochs", "3"], tmp_path)
+    assert shlex.split(training.command) == ["python", "train.py", *training.argv]

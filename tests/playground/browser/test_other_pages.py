@@ -20,6 +20,7 @@ import pytest
 from data.digits import make_image
 from engine.cli.main import main as run_script
 
+LARGE = bytes(3 << 20)  # the server takes 2 MB
 PAGES = ("/", "/look", "/train", "/browse")
 
 
@@ -101,6 +102,11 @@ def test_bad_files_and_numbers_are_one_line(page: Any, tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(os.urandom(5000))
     page.set_input_files("#upload_image input[type=file]", str(tmp_path / "broken.mp4"))
     page.wait_for_selector("#fault:has-text('cannot be used')")
+    page.set_input_files("#upload_image input[type=file]", {"name": "x.png", "mimeType": "image/png", "buffer": LARGE})
+    page.wait_for_selector("#fault:has-text('larger than 2 MB')")
+    page.set_input_files("#upload_image input[type=file]", {"name": "x.exe", "mimeType": "", "buffer": b"MZ"})
+    page.wait_for_selector("#fault:has-text('none of .jpg')")
+    assert page.locator("#upload_image .q-uploader__file").count() == 0
     page.goto("/train?lang=en")
     page.get_by_label("Epochs", exact=True).fill("0")
     page.click("#start")

@@ -1,0 +1,41 @@
+"""Two pages of one model: what one has changed, the other does not take for its own."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("nicegui", reason="the page needs NiceGUI: pip install -r requirements-app.txt")
+
+from playground.design import Design, History
+from playground.pages.build import BuildPage
+from playground.pages.build_panel import PlacePanel
+from playground.texts import Texts
+
+
+def test_a_page_that_is_out_of_date_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(Design().placed({"module": "SE", "at": 4}).placed({"module": "CBAM", "at": 6}))
+    page, said, taken = BuildPage(SimpleNamespace(history=history), Texts("en")), [], []
+    page.panel, page.fault = SimpleNamespace(clear=lambda: None), SimpleNamespace(say=said.append)
+    page.shown = history.design
+
+    async def take(change: Any, *arguments: Any) -> None:
+        taken.append(change)
+
+    async def refresh(new_model: bool = False) -> None:
+        page.shown = history.design
+
+    monkeypatch.setattr(page, "take", take)
+    monkeypatch.setattr(page, "refresh", refresh)
+    asyncio.run(page.remove(0))
+    assert len(taken) == 1
+    history.take(history.design.without(0))  # in another page
+    asyncio.run(page.remove(0))
+    panel: Any = SimpleNamespace(page=page, fields={})
+    history.take(history.design.without(0))
+    asyncio.run(PlacePanel._place(panel))
+    assert len(taken) == 1
+    assert said == ["another page has changed the model; here it is, nothing was done"] * 2
+    asyncio.run(page.remove(0))
+    assert len(taken) == 2
