@@ -3,12 +3,16 @@
 import contextlib
 import hashlib
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import get_ident
 from typing import Any, BinaryIO
 
 _BLOCK = 1 << 20  # bytes read at once
+HOLDS_OPEN_FILES = sys.platform == "win32"  # a file that another program has open cannot be replaced there
+_WAITS = (0.1, 0.3, 1.0, 2.0)  # seconds: a virus scanner looks at new files for a moment
 
 
 def blocks(path: Path) -> Iterator[bytes]:
@@ -53,12 +57,23 @@ def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], Any], dra
             _fill(stream, content if callable(content) else lambda stream: stream.write(content))
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(target)
+        _rename(temporary, target)
     except BaseException:  # also KeyboardInterrupt: no half file stays
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def _rename(draft: Path, target: Path) -> None:
+    """Rename a file to another that may be there; on Windows wait for whoever has that open."""
+    for wait in _WAITS if HOLDS_OPEN_FILES else ():
+        try:
+            draft.replace(target)
+            return
+        except PermissionError:
+            time.sleep(wait)
+    draft.replace(target)
 
 
 def _fill(stream: BinaryIO, write: Callable[[BinaryIO], Any]) -> None:

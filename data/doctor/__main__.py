@@ -1,7 +1,6 @@
 """python -m data.doctor DATA.yaml: what is in a data set, and what is wrong with it."""
 
 import argparse
-import io
 import json
 import sys
 from pathlib import Path
@@ -17,8 +16,6 @@ from data.tool_parser import ToolParser
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; exit code 0, 1 when --strict finds problems, 2 when the data set cannot be read."""
     args = _parser().parse_args(argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # for names of files that are not UTF-8
     return guarded(lambda: _run(args))
 
 

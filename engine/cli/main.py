@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import io
 import re
 import sys
 import warnings
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.folders import ROOT
+from data.tool_parser import escape_unwritable
 from engine.cli.parser import Parser
 from engine.errors import RunFailed, UsageError
 
@@ -123,8 +123,7 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
         Other errors are raised, which Python turns into a traceback and exit code 1.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is: no name of a file ends a run
+    escape_unwritable()
     warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated")  # TorchScript files are one format
     try:
         options = make_parser(command).parse_args(arguments)

@@ -14,6 +14,7 @@ import numpy as np
 from data.errors import DataError
 from data.image_files import image_io
 from data.text_drawing import font_for, showable
+from data.tool_parser import escape_unwritable
 from engine.cli.detect_flags import detect_parser
 from engine.cli.parser import DEVICE_HELP, Parser, fraction, positive_int
 from engine.cli.run_folder import run_folder
@@ -60,6 +61,7 @@ def compare_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; 0 done, 2 the input is wrong (one line on standard error)."""
+    escape_unwritable()
     warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated")  # TorchScript files are one format
     try:
         compare(compare_parser().parse_args(argv))

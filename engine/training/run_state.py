@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data import files
 from data.folders import ROOT
+from engine.runtime.log import LOGGER
 from models.errors import CheckpointError
 from models.upstream.training import ULTRALYTICS_VERSION, ModelEMA, unwrap_model
 from models.weights.atomic_write import write_atomically
@@ -160,7 +162,7 @@ def write_checkpoints(trainer: Any) -> None:
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Write results.csv.
+    """Write results.csv; where another program has it open on Windows, say so and leave it to the next epoch.
 
     Args:
         path: the file; its folder is made anew if it was deleted.
@@ -173,7 +175,12 @@ def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     keys = list(rows[0])
     lines = [",".join(keys), *(",".join(f"{row.get(key, 0):.6g}" for key in keys) for row in rows)]
     text = "\n".join(lines) + "\n"
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    try:
+        write_atomically(path, lambda stream: stream.write(text.encode()))
+    except CheckpointError as error:
+        if not (files.HOLDS_OPEN_FILES and isinstance(error.__cause__, PermissionError)):
+            raise
+        LOGGER.warning(f"{path}: another program has it open; close it there, and the next epoch writes all rows")
 
 
 def _make_folder(folder: Path) -> None:

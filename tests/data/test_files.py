@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from data import files
 from data.files import file_hash, write_atomically
 
 
@@ -35,4 +36,31 @@ def test_a_refused_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(OSError, match="disk full"):
         write_atomically(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(("windows", "refusals", "written"), [(True, 2, True), (True, 9, False), (False, 1, False)])
+def test_a_file_that_is_open_elsewhere_is_waited_for_on_windows(
+    windows: bool, refusals: int, written: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    left, waits = [refusals], []
+    replace = Path.replace
+
+    def held(draft: Path, target: Path) -> Path:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise PermissionError(13, "Access is denied")
+        return replace(draft, target)
+
+    monkeypatch.setattr(files, "HOLDS_OPEN_FILES", windows)
+    monkeypatch.setattr(files.time, "sleep", waits.append)
+    monkeypatch.setattr(Path, "replace", held)
+    if written:
+        write_atomically(tmp_path / "a", b"new")
+    else:
+        with pytest.raises(PermissionError):
+            write_atomically(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == (b"new" if written else b"old")
+    assert len(waits) == (2 if written else 4 if windows else 0)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
