@@ -24,7 +24,9 @@ class Attended(nn.Module):
         return out
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _blank, (plain_class(self),), self.__dict__
+        own = getattr(type(self), "__getstate__", None)  # of Python 3.11 on, every class has one
+        state = self.__dict__ if own in (None, getattr(object, "__getstate__", None)) else self.__getstate__()
+        return _blank, (plain_class(self),), state
 
 
 class _Fusable(Attended):

@@ -3,10 +3,9 @@
 import time
 from argparse import Namespace
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +44,6 @@ CALL_OPTIONS = tuple(CallOptions.__annotations__)  # what may differ from call t
 Observer = Callable[[np.ndarray, Sequence[Letterbox], Sequence[FrameDetections]], None]
 
 
-def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    return checked_values(detect_parser(), "predictor", options) if options else {}
-
-
 @dataclass
 class _Batch:
     """Hold one batch between the stages of the pipeline."""
@@ -67,7 +62,7 @@ class Predictor:
         for result in predictor("images/", conf_thres=0.4):
             print(result.path, result.boxes.xyxy)
 
-    Calls share the model and nothing else: an iterator that is not finished may wait while others run.
+    Calls share the model and nothing else: an iterator that is not finished may wait while others run, in threads too.
 
     Args:
         options: flags of detect.py.
@@ -131,6 +126,9 @@ class Predictor:
         self.on_device = getattr(self.backend, "on_device", False)
         self.size = self._size()
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise UsageError("a loaded model stays in its process; call load() in each process that looks at images")
+
     @property
     def names(self) -> dict[int, str]:
         """Class number → name, of a model that is loaded."""
@@ -157,8 +155,10 @@ class Predictor:
                 raise UsageError(
                     f"a loaded model takes no option '{name}'; give it to load(), or one of {', '.join(CALL_OPTIONS)}"
                 )
-        call = copy(self)
-        call.options = Namespace(**{**vars(self.options), **_checked(options)})
+        call: Predictor = object.__new__(type(self))
+        vars(call).update(vars(self))
+        checked = checked_values(detect_parser(), "predictor", options) if options else {}
+        call.options = Namespace(**{**vars(self.options), **checked})
         check_reduced_decode(call.options)
         call.watch = Stopwatch()
         call.open(source)

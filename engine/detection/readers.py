@@ -175,9 +175,9 @@ class FileReader:
         announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         rate = capture.get(cv2.CAP_PROP_FPS)
         fps = (rate if 0 < rate < 1000 else FPS_UNKNOWN) / self.vid_stride
-        read = 0
+        read, shown_at = 0, 0.0
         while capture.grab():
-            read += 1
+            read, shown_at = read + 1, capture.get(cv2.CAP_PROP_POS_MSEC)
             if (read - 1) % self.vid_stride:
                 continue
             good, image = capture.retrieve()
@@ -192,7 +192,24 @@ class FileReader:
             return
         self.report.videos += 1
         if read < announced:
-            self.report.notes.append((file, f"ends early: {read} of {announced} announced frames could be read"))
+            self.report.notes.append((file, _shortage(read, announced, rate, shown_at)))
+
+
+def _shortage(read: int, announced: int, rate: float, shown_at: float) -> str:
+    """Say why a video has fewer frames than announced: it breaks off, or they come at uneven times.
+
+    Matroska announces none; they are reckoned from its length and its greatest rate.
+
+    Args:
+        read: frames.
+        announced: frames.
+        rate: frames a second, as announced.
+        shown_at: time of the last frame read, in ms.
+    """
+    if shown_at / 1000 * rate < announced - 1.5:
+        return f"ends early: {read} of {announced} announced frames could be read"
+    lasts = f"has a variable frame rate: {read} frames in {announced / rate:.1f} s"
+    return f"{lasts}; a video written from it shows {rate:.6g} a second, so it is shorter"
 
 
 def _video_problem(file: str) -> str | None:

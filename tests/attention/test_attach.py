@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import threading
+from typing import Any
 
 import pytest
 import torch
@@ -57,6 +59,25 @@ def test_torchvision_networks(build: type, places: dict[str, str]) -> None:
     for duplicate in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(duplicate(x), before)
         assert isinstance(duplicate, type(model))
+
+
+class Locked(nn.Conv2d):
+    """Has what no pickle takes, and says so, as Python's own classes do."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 4, 1)
+        self.lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "lock"}
+
+
+def test_a_class_that_says_what_is_copied_of_it_is_asked() -> None:
+    model = attach(nn.Sequential(Locked()), {"0": "SE"}, EXAMPLE).eval()
+    x = torch.randn(1, 3, 8, 8)
+    for duplicate in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(duplicate(x), model(x))
+        assert not hasattr(duplicate[0], "lock")
 
 
 def test_the_output_is_the_attended_one() -> None:

@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -243,3 +244,14 @@ def test_tensors_of_numbers_are_options_of_a_call(predictor, image):
     expected = rows(predictor(image, classes=[3, 4], conf_thres=0.5))[0]
     found = rows(predictor(image, classes=torch.tensor([3, 4]), conf_thres=torch.tensor(0.5)))[0]
     np.testing.assert_array_equal(found, expected)
+
+
+def test_threads_share_a_model_and_processes_do_not(predictor, image):
+    sources = [np.ascontiguousarray(np.roll(image, 20 * shift, 1)) for shift in range(4)]
+    expected = [rows(predictor(source))[0] for source in sources]
+    with ThreadPoolExecutor(4) as pool:
+        for found, alone in zip(pool.map(lambda source: rows(predictor(source))[0], sources), expected, strict=True):
+            np.testing.assert_array_equal(found, alone)
+    for copied in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(UsageError, match="in each process that looks"):
+            copied(predictor)

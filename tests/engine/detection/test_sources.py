@@ -175,6 +175,39 @@ def test_a_video_that_ends_early_is_used_as_far_as_it_goes(tmp_path):
     )
 
 
+class Capture:
+    """Stands for OpenCV's: frames at these times in ms, of a video that is said to last so long."""
+
+    def __init__(self, times, length):
+        self.times, self.now = list(times), 0.0
+        self.says = {cv2.CAP_PROP_FPS: 10.0, cv2.CAP_PROP_FRAME_COUNT: length / 100}
+
+    def grab(self):
+        self.now = self.times.pop(0) if self.times else 0.0  # OpenCV's is 0 behind the last frame, too
+        return self.now > 0
+
+    def retrieve(self):
+        return True, np.zeros((4, 4, 3), np.uint8)
+
+    def get(self, what):
+        return self.says.get(what, self.now)
+
+
+@pytest.mark.parametrize(
+    ("times", "note"),
+    [
+        ([1, 100, 200, 300, 400], None),
+        ([1, 100, 200], "ends early: 3 of 5 announced frames could be read"),
+        ([1, 100, 200, 300], "ends early: 4 of 5 announced frames could be read"),
+        ([1, 100, 400], "has a variable frame rate: 3 frames in 0.5 s; a video written from it shows 10 a second"),
+    ],
+)
+def test_uneven_times_are_told_from_a_video_that_ends_early(times, note):
+    files = FileReader([])
+    assert len(list(files._frames("film.mkv", Capture(times, 500)))) == len(times)
+    assert [text.partition(", so")[0] for _, text in files.report.notes] == ([note] if note else [])
+
+
 def test_the_odd_images(shared):
     folder = shared / "data" / "odd"
     files = FileReader(list_files(str(folder / "made")) + list_files(str(folder / "exif")))
