@@ -16,6 +16,12 @@ Entry = TypeVar("Entry")
 
 # What names of one thing differ by: SEAttention, SE_Block, se_layer, SEModule; NONLocalBlock2D.
 _FILLING = re.compile(r"attention|attn|att|block|layer|module|nchw|2d|[^a-z0-9]")
+# Classes of other papers that only look like another spelling of a name here → what to write for them.
+OTHER_CLASSES = {
+    "ABlock": "YOLOv12's block is AreaAttention and two convolutions; A2C2f is built of it",
+    "CALayer": "RCAN's channel attention is SE, coordinate attention is CoordAtt",
+    "sSE": "SCSE has it as its spatial half, ParNet's is SSE",
+}
 
 
 def bare_name(name: str) -> str:
@@ -92,7 +98,7 @@ class Registry(Generic[T]):
             return next(iter(self._other_spelling(name)))
         near = near_names(str(name), (*self._entries, *self._aliases))
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.names())}"
-        raise ValueError(f"unknown {self.kind} {name!r}; {hint}")
+        raise ValueError(f"unknown {self.kind} {name!r}; {OTHER_CLASSES.get(name, hint)}")
 
     def is_spelt(self, name: object) -> bool:
         """Tell whether an entry or alias has exactly this name."""
@@ -100,7 +106,7 @@ class Registry(Generic[T]):
 
     def _other_spelling(self, name: object) -> set[str]:
         """Return the entries that a name means once what spellings differ by is left out."""
-        bare = bare_name(name) if isinstance(name, str) else ""
+        bare = bare_name(name) if isinstance(name, str) and name not in OTHER_CLASSES else ""
         return {found for found in self._bare.get(bare, ()) if found in self._entries} if bare else set()
 
     def get(self, name: str) -> T:

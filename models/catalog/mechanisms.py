@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from attention import ATTENTION, IdentityStart, build_attention
-from attention.registry import near_names
+from attention.registry import OTHER_CLASSES, near_names
 from attention.registry import options as attention_options
 from data.folders import expand_home
 from models.catalog.heads import HEADS
@@ -75,6 +75,7 @@ def canonical(name: str) -> str:
         raise ValueError(f"'{name}' is not on the list of library modules; did you mean {' or '.join(near[:3])}?")
     found = near_names(name, (*ATTENTION.names(), *ATTENTION.aliases()))
     hint = f"did you mean {' or '.join(found)}?" if found else "docs/attention lists them"
+    hint = OTHER_CLASSES.get(name, hint)
     raise ValueError(f"unknown attention mechanism '{name}'; {hint} (one of your own needs --plugin FILE)")
 
 

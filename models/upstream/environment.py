@@ -33,7 +33,9 @@ def usable_cores() -> int:
     try:
         allowed = os.sched_getaffinity(0)
     except AttributeError:  # not on macOS and Windows
-        return max(1, os.cpu_count() or 1)
+        import psutil
+
+        return max(1, psutil.cpu_count(logical=False) or os.cpu_count() or 1)
     cores = set()
     for cpu in allowed:
         topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")

@@ -6,6 +6,7 @@ from torch import nn
 
 from attention import ATTENTION, IdentityStart, build_attention
 from attention.registry import Registry
+from models.catalog.mechanisms import canonical
 
 
 def test_a_registry_finds_names_and_aliases_and_refuses_duplicates() -> None:
@@ -67,6 +68,16 @@ def test_identity_wraps_only_what_does_not_start_there() -> None:
     assert isinstance(build_attention("SE", 16, identity=True), IdentityStart)
     assert type(build_attention("SE", 16, gate="2sigmoid", identity=True)) is ATTENTION["SE"]
     assert type(build_attention("SE", 16)) is ATTENTION["SE"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("CALayer", "is SE, coordinate"), ("sSE", "SCSE has it"), ("ABlock", "AreaAttention and two")]
+)
+def test_a_class_of_another_paper_is_no_other_spelling(name: str, written: str) -> None:
+    with pytest.raises(ValueError, match=f"unknown attention mechanism '{name}'; .*{written}"):
+        build_attention(name, 16)
+    with pytest.raises(ValueError, match=f"unknown attention mechanism '{name}'; .*{written}.*--plugin FILE"):
+        canonical(name)
 
 
 @pytest.mark.parametrize("name", ["PSA_s", "psa_S", "PSA-s", "sequential_polarized_self_attention"])

@@ -83,3 +83,11 @@ def test_a_cache_that_cannot_be_made_is_replaced(root, tmp_path):
 
 def test_usable_cores_is_at_least_one_and_at_most_the_affinity():
     assert 1 <= environment.usable_cores() <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(("physical", "cores"), [(4, 4), (None, 8)])
+def test_windows_and_macs_count_physical_cores_too(physical, cores, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr("psutil.cpu_count", lambda logical: 8 if logical else physical)
+    assert environment.usable_cores() == cores
