@@ -3,11 +3,13 @@
 import json
 import shutil
 import tempfile
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
+from torch import nn
 
+from attention.identity_start import IdentityStart
 from engine.errors import RunFailed, UsageError
 from engine.export.model_card import model_card
 from engine.runtime.log import LOGGER
@@ -100,7 +102,13 @@ def _config(detector: Any, source: Path) -> dict[str, Any]:
 
 
 def _place(detector: Any, path: str) -> str:
-    return f"{type(detector.get_submodule(path)).__name__} at {path}"
+    """Return the mechanism at a place, as "2 × CBAM at model.17+CBAM (identity start)"."""
+    module, times = detector.get_submodule(path), ""
+    if type(module) is nn.Sequential:
+        module, times = module[0], f"{len(module)} × "
+    gated = isinstance(module, IdentityStart)
+    name = type(module.attention if gated else module).__name__
+    return f"{times}{name} at {path}{' (identity start)' if gated else ''}"
 
 
 def _provenance(source: Path) -> dict[str, Any]:
@@ -109,8 +117,10 @@ def _provenance(source: Path) -> dict[str, Any]:
         known = read_checkpoint(source)["provenance"]
     except CheckpointError:
         return {"made from": source.name}
-    told = {key: known[key] for key in TOLD if key in known}
-    return {**told, **({"data": Path(str(known["data"])).name} if "data" in known else {})}
+    # Anybody may have written the file: what JSON does not know becomes text.
+    told = json.loads(json.dumps({key: known[key] for key in TOLD if key in known}, default=str))
+    # The name alone, of a path of Windows too: those have both strokes.
+    return {**told, **({"data": PureWindowsPath(str(known["data"])).name} if "data" in known else {})}
 
 
 def _report_of(study: str | None) -> str | None:

@@ -85,7 +85,8 @@ def verdicts(report: str) -> str:
 
 
 def _figures(metrics: Any) -> str:
-    known = {FIGURES[key]: value for key, value in (metrics or {}).items() if key in FIGURES}
+    told = metrics if isinstance(metrics, Mapping) else {}  # as anybody may have written it
+    known = {FIGURES[key]: value for key, value in told.items() if key in FIGURES and isinstance(value, int | float)}
     if not known:
         return "No figures are recorded in the checkpoint.\n\n"
     lines = "\n".join(f"| {name} | {float(value):.4f} |" for name, value in known.items())

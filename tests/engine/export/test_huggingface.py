@@ -84,20 +84,33 @@ def test_the_card_tells_figures_and_the_studys_verdicts_but_no_more(folder):
     assert verdicts(REPORT).startswith("### The study that it comes from\n\n3 models × 2 seeds.")
 
 
-def test_neither_paths_nor_commands_are_told(tmp_path):
-    model = build_model("yolov5n", nc=1, attention=["SE@neck.P3"])
+@pytest.mark.parametrize(
+    ("data", "metrics"),
+    [
+        ("/home/me/x.yaml", {"metrics/mAP50(B)": "high"}),
+        ("C:\\home\\me\\x.yaml", [1]),
+        ("x.yaml", {"metrics/mAP50(B)": 0.5}),
+    ],
+)
+def test_neither_paths_nor_commands_are_told(data, metrics, tmp_path):
+    model = build_model(
+        "yolov5n", nc=1, attention=["SE@neck.P3", "ECA{identity: true}@inside/last:neck.P4", "SimAM{repeat: 2}@neck.P5"]
+    )
     content = {"spec": model.spec.yaml, "names": {0: "a|b\nc"}, "stride": [8.0, 16.0, 32.0], "hyp": model.hyp}
     content |= {"weights": model.state_dict(), "provenance": {"command": "train.py --data /home/me/x.yaml"}}
-    content["provenance"]["data"] = "/home/me/x.yaml"
+    content["provenance"] |= {"data": data, "metrics": metrics, "date": torch.zeros(2)}
     save_checkpoint(tmp_path / "mine.pt", content)
     assert export(tmp_path, weights=tmp_path / "mine.pt") == 0
     folder = tmp_path / "mine-huggingface"
     for path in folder.iterdir():
-        assert b"/home/me" not in path.read_bytes(), path
+        assert b"home" not in path.read_bytes(), path
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "a\\|b c" in card
     assert "| data | x.yaml |" in card
     assert "| attention | SqueezeExcitation at " in card or "| attention | SE at " in card
+    assert "ECA at model.20.cv3.attention (identity start)" in card
+    assert "2 × SimAM at model.23+SimAM" in card
+    assert ("| AP50 | 0.5000 |" in card) == (metrics == {"metrics/mAP50(B)": 0.5})
 
 
 def test_a_folder_that_is_there_and_a_study_that_is_none_are_refused(folder, tmp_path, capsys):
