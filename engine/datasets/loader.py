@@ -9,8 +9,10 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from data.balance.repeat_factors import draw_counts, epoch_size
-from engine.datasets.loader_processes import StepTimes, next_count, prefetch_factor, room_for
+from engine.datasets.loader_processes import StepTimes, next_count, prefetch_factor, room_for, shared_count
+from engine.datasets.memory_budget import SHARED, shared_memory
 from engine.datasets.record_dataset import Draw
+from engine.runtime.log import LOGGER
 from engine.runtime.threads import prefetch
 
 AHEAD = 2  # batches that validation reads ahead
@@ -137,7 +139,7 @@ def make_loader(
     Args:
         dataset: with a `collate_fn`.
         batch: images a batch.
-        workers: processes; never more than batches, and none for a single batch.
+        workers: processes; never more than batches or than shared memory has room for, and none for a single batch.
         sampler: order of training samples; None for validation, in order.
         device: where batches go; a GPU gets pinned memory.
         rank: this process's number among `world`.
@@ -149,12 +151,19 @@ def make_loader(
     order: dict[str, Any] = {"batch_size": batch, "sampler": sampler}
     if world > 1:
         order = {"batch_sampler": [list(range(start, min(start + batch, len(dataset)))) for start in starts]}
-    workers = min(workers, len(starts)) if len(starts) > 1 else 0
+    wanted = min(workers, len(starts)) if len(starts) > 1 else 0
+    batch_bytes, shared = _batch_bytes(dataset, batch), shared_memory()
+    workers = shared_count(wanted, batch_bytes, shared)
+    if workers < wanted:
+        LOGGER.warning(
+            f"loader processes {wanted} → {workers}: {SHARED} has too little room for their batches; "
+            "start a container with --ipc=host or --shm-size=8g"
+        )
     return EpochLoader(
         dataset,
         **order,
         num_workers=workers,
-        prefetch_factor=prefetch_factor(workers, _batch_bytes(dataset, batch)) if workers else None,
+        prefetch_factor=prefetch_factor(workers, batch_bytes, shared) if workers else None,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
         collate_fn=dataset.collate_fn,

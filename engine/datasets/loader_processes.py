@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import torch
 
-from engine.datasets.memory_budget import AUTO_SHARE, free_memory
+from engine.datasets.memory_budget import AUTO_SHARE, SHARED, free_memory, shared_memory
 from engine.runtime import distributed
 
 SKIPPED, MEASURED = 2, 50  # steps of an epoch: the first wait for processes to start, more than so many say no more
@@ -17,6 +17,7 @@ LEAST_WAITING = 0.05  # part of a step's time; shorter waits are left alone
 MARGIN = 1.2  # batches do not take equally long
 PROCESS_BYTES = 300 << 20  # that a process has for itself; what was read before is shared where processes are forked
 PREFETCH, PREFETCH_BYTES = 4, 1 << 30  # batches made ahead by each process, and their memory in all
+LEAST_AHEAD = 2  # batches made ahead by each process, however large
 
 
 class StepTimes:
@@ -87,9 +88,24 @@ def first_count(most: int, device: torch.device) -> int:
     return min(most, max(0, own_cores() // 4) if device.type == "cpu" else own_cores())
 
 
-def prefetch_factor(count: int, batch_bytes: int) -> int:
-    """Return how many batches each of some processes makes ahead."""
-    return max(2, min(PREFETCH, PREFETCH_BYTES // max(1, count * batch_bytes)))
+def prefetch_factor(count: int, batch_bytes: int, shared: int | None = None) -> int:
+    """Return how many batches each of some processes makes ahead.
+
+    Args:
+        count: processes.
+        batch_bytes: memory of a batch.
+        shared: bytes that they may hand over at a time, the batch in use included; None for any number.
+    """
+    allowed = PREFETCH_BYTES if shared is None else min(PREFETCH_BYTES, shared - batch_bytes)
+    return max(LEAST_AHEAD, min(PREFETCH, allowed // max(1, count * batch_bytes)))
+
+
+def shared_count(count: int, batch_bytes: int, shared: int | None) -> int:
+    """Return how many of some processes can hand over what they make ahead beside the batch in use.
+
+    A process that finds no shared memory is ended by the system, and the run with it.
+    """
+    return count if shared is None else min(count, max(0, shared // max(1, batch_bytes) - 1) // LEAST_AHEAD)
 
 
 def wanted_count(now: int, times: StepTimes) -> int:
@@ -121,7 +137,9 @@ def room_for(
     each = PROCESS_BYTES + PREFETCH * batch_bytes
     each += shared_bytes if multiprocessing.get_start_method() != "fork" else 0
     memory = now + int(AUTO_SHARE * free_memory()) // each
-    return (cores, "no core is free") if cores <= memory else (memory, "more do not fit the memory")
+    shared = max(now, shared_count(cores, batch_bytes, shared_memory()))
+    limits = (cores, "no core is free"), (memory, "more do not fit the memory"), (shared, f"more do not fit {SHARED}")
+    return min(limits, key=lambda limit: limit[0])
 
 
 def next_count(now: int, times: StepTimes, most: int, limit: str) -> tuple[int, str]:

@@ -1,17 +1,29 @@
 """Decide by the free memory whether images stay in it, and how many batches are made ahead."""
 
+import shutil
+
 import psutil
 
 from engine.runtime import distributed
 from engine.runtime.log import LOGGER
 
 AUTO_SHARE, AUTO_BYTES = 0.25, 4 << 30  # of free memory, and in all, that images may take unasked
-FORCED_SHARE = 0.8  # with --cache ram
+FORCED_SHARE = 0.8  # with --cache ram, and of shared memory
+SHARED = "/dev/shm"  # through which Linux's processes hand tensors on; a container has 64 MB of it unless asked for more
 
 
 def free_memory() -> int:
     """Return the bytes that are free for this process: its part where several on this machine train together."""
     return int(psutil.virtual_memory().available) // distributed.process_rank().local_world
+
+
+def shared_memory() -> int | None:
+    """Return the bytes of batches that loader processes may hand over at a time; None where nothing limits them."""
+    try:
+        free = shutil.disk_usage(SHARED).free
+    except OSError:  # not Linux
+        return None
+    return int(FORCED_SHARE * free) // distributed.process_rank().local_world
 
 
 def keeps_images(mode: str, needed: int, prefix: str = "") -> bool:

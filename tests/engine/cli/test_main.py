@@ -125,6 +125,19 @@ def test_no_memory_left_is_one_line(monkeypatch, capsys, error, said):
     assert line.count("\n") == 1
 
 
+def test_a_loader_process_without_shared_memory_is_one_line(monkeypatch, capsys):
+    def fail(options):
+        raise RuntimeError(
+            "DataLoader worker (pid 71) is killed by signal: Bus error. It is possible that dataloader's workers are "
+            "out of shared memory. Please try to raise your shared memory limit."
+        )
+
+    monkeypatch.setattr("engine.validation.run.run_validation", fail)
+    assert main.main("val", ["--workers", "8"]) == 1
+    line = "val.py: out of shared memory: start the container with --ipc=host or --shm-size=8g, or use --workers 0\n"
+    assert capsys.readouterr().err == line
+
+
 def test_another_fault_of_pytorch_is_not_hidden(monkeypatch):
     def fail(options):
         raise RuntimeError("shapes cannot be multiplied")

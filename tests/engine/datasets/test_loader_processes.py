@@ -17,6 +17,7 @@ from engine.datasets.loader_processes import (
     next_count,
     prefetch_factor,
     room_for,
+    shared_count,
     wanted_count,
 )
 
@@ -99,6 +100,51 @@ def test_batches_made_ahead_fit_their_budget():
     assert prefetch_factor(2, 10 << 20) == 4
     assert prefetch_factor(8, PREFETCH_BYTES // 24) == 3
     assert prefetch_factor(8, PREFETCH_BYTES) == 2
+
+
+IN_DOCKER = int(0.8 * (64 << 20))  # what a container has, unless it was asked for more
+
+
+@pytest.mark.parametrize(
+    ("batch", "count", "ahead"),  # images of 640 px: 1.17 MiB each, of 51.2 MiB
+    [
+        (1, 8, 4),  # 8 · 4 + 1 batches of 1.17 MiB: 38.7
+        (2, 8, 2),  # 8 · 2 + 1 of 2.34 MiB: 39.8; three ahead would be 58.6
+        (4, 4, 2),  # 4 · 2 + 1 of 4.69 MiB: 42.2; a fifth process would make it 51.6
+        (8, 2, 2),  # 2 · 2 + 1 of 9.38 MiB: 46.9
+        (16, 0, None),  # 1 · 2 + 1 of 18.75 MiB: 56.3
+    ],
+)
+def test_batches_in_shared_memory_fit_a_container(batch, count, ahead):
+    batch_bytes = batch * 3 * 640**2
+    assert shared_count(8, batch_bytes, IN_DOCKER) == count
+    assert ahead is None or prefetch_factor(count, batch_bytes, IN_DOCKER) == ahead
+    assert shared_count(8, batch_bytes, None) == 8
+
+
+def test_processes_that_shared_memory_has_no_room_for_are_not_started(monkeypatch):
+    said = []
+    monkeypatch.setattr(Numbers, "imgsz", 640, raising=False)
+    monkeypatch.setattr("engine.datasets.loader.shared_memory", lambda: IN_DOCKER)
+    monkeypatch.setattr("engine.datasets.loader.LOGGER.warning", said.append)
+    loader = make_loader(Numbers(), 4, 2, None, CPU)
+    assert (loader.num_workers, said) == (2, [])
+    monkeypatch.setattr("engine.datasets.loader.shared_memory", lambda: IN_DOCKER // 4)
+    loader = make_loader(Numbers(), 5, 2, EpochSampler(10, 3, True, 9), CPU)
+    assert loader.num_workers == 0
+    assert len(list(loader)) == 2
+    assert said == [
+        "loader processes 2 → 0: /dev/shm has too little room for their batches; "
+        "start a container with --ipc=host or --shm-size=8g"
+    ]
+
+
+def test_no_more_processes_than_shared_memory_has_room_for(monkeypatch):
+    monkeypatch.setattr(loader_processes, "own_cores", lambda: 8)
+    monkeypatch.setattr(loader_processes, "free_memory", lambda: 64 << 30)
+    monkeypatch.setattr(loader_processes, "shared_memory", lambda: IN_DOCKER)
+    assert room_for(0, GPU, 8, 4 * 3 * 640**2, 0) == (4, "more do not fit /dev/shm")
+    assert room_for(0, GPU, 8, 0, 0) == (7, "no core is free")
 
 
 def test_steps_are_timed_but_the_first():
