@@ -71,7 +71,7 @@ def check_classes(weights: Any, known: dict[int, str] | None, data: Any, names: 
     """Refuse to measure a model on classes that it does not know.
 
     Args:
-        weights: what the user called the model, for the message.
+        weights: what the user called the model, for the message; one in memory has no name.
         known: class number → name of the model; None if it does not say.
         data: what the user called the data set.
         names: class number → name of the data set.
@@ -80,8 +80,9 @@ def check_classes(weights: Any, known: dict[int, str] | None, data: Any, names: 
         UsageError: if the numbers of classes differ.
     """
     if known is not None and len(known) != len(names):
+        model = f"--weights {weights}" if isinstance(weights, str | Path) else "the model"
         raise UsageError(
-            f"--weights {weights} knows {len(known)} classes ({', '.join(list(known.values())[:5])} …), "
+            f"{model} knows {len(known)} classes ({', '.join(list(known.values())[:5])} …), "
             f"--data {data} has {len(names)} ({', '.join(list(names.values())[:5])} …); "
             "train on that data first, or choose the data that the weights were trained on"
         )

@@ -1,7 +1,6 @@
 """Detect with maps: detect.py --maps."""
 
 from argparse import Namespace
-from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,9 @@ def run_with_maps(options: Namespace) -> None:
         raise UsageError(f"--maps looks inside the model: give the checkpoint instead of {given}")
     LOGGER.info(f"--maps {' '.join(options.maps)}: PyTorch runs the model, since other runtimes have no inside")
     options.cfg, options.attention, options.identity = "", [], False  # they are in the detector by now
-    options.weights = deepcopy(detector)  # it is folded for speed, and mechanisms that do not act yet are taken out
+    options.weights = (
+        detector  # a copy of it is folded for speed, and mechanisms that do not act yet are taken out there
+    )
     run_detection(options, partial(_observer, detector=detector, options=options))
 
 

@@ -10,7 +10,7 @@ from playground.pages.frame import FaultLine, table, upload_field
 if TYPE_CHECKING:
     from playground.pages.build import BuildPage
 
-MOST = 1_000_000  # characters of a pasted text
+MOST = 250_000  # characters of a pasted text, in UTF-8 fewer bytes than the page's connection takes in a message
 
 
 class ForkPanel:
@@ -27,7 +27,7 @@ class ForkPanel:
             ui.label(say("bring")).classes("title")
             ui.label(say("bring_hint")).classes("faint")
             self.text = ui.textarea(label=say("paste")).classes("w-full paste")
-            self.text.props("dense outlined rows=4 spellcheck=false")
+            self.text.props(f"dense outlined rows=4 spellcheck=false maxlength={MOST}")
             with ui.element("div").classes("line"):
                 ui.button(say("explain"), on_click=self._pasted).props("no-caps dense id=explain")
             above = ui.element("div").classes("w-full")
@@ -38,7 +38,11 @@ class ForkPanel:
 
     async def _pasted(self) -> None:
         text = str(self.text.value or "")
-        await self._read("pasted.yaml", text[: MOST + 1].encode())
+        if len(text) >= MOST:  # the browser cut it off there
+            self.result.clear()
+            self.fault.say(self.say("long_paste", most=MOST))
+            return
+        await self._read("pasted.yaml", text.encode())
 
     async def _read(self, name: str, content: bytes) -> None:
         """Say what a description or checkpoint means."""

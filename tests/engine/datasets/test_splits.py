@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.datasets.splits import load_data
+from engine.datasets.splits import check_classes, load_data
 from engine.errors import UsageError
 from engine.runtime.log import LOGGER
 
@@ -35,3 +35,9 @@ def test_a_split_of_images_that_show_nothing_is_measured(tmp_path):
     (tmp_path / "a.txt").write_text("")
     _, splits = load_data({"path": str(tmp_path), "val": ".", "names": ["x"]}, ("val",))
     assert [len(record) for record in splits["val"]] == [0]
+
+
+@pytest.mark.parametrize(("weights", "called"), [("best.pt", "--weights best.pt"), (object(), "the model")])
+def test_a_model_in_memory_is_not_printed(weights, called):
+    with pytest.raises(UsageError, match=f"^{called} knows 1 classes"):
+        check_classes(weights, {0: "a"}, "x.yaml", {0: "a", 1: "b"})

@@ -133,6 +133,14 @@ def test_the_largest_model_is_drawn_and_stays_usable(page: Any) -> None:
     ready(page)  # its numbers are not waited for
 
 
+def test_a_text_that_is_too_long_is_said(page: Any) -> None:
+    ready(page)
+    page.focus(".paste textarea")
+    page.keyboard.insert_text("é" * 251_000)
+    page.click("#explain")
+    page.wait_for_selector("#fork_fault:has-text('more than 250000 characters')")
+
+
 def test_a_forks_yaml_is_explained(page: Any, root: Path) -> None:
     ready(page)
     page.locator(".paste textarea").fill(fork_text(root))
