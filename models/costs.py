@@ -67,15 +67,16 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _names(given: Sequence[str], *, library: bool) -> list[str]:
-    """Return canonical names, all where none is given.
+    """Return canonical names and aliases that stand for options, all mechanisms where none is given.
 
     Raises:
         SpecError: for an unknown one, or one of a library's, which is measured at a place only.
     """
     from attention import ATTENTION
+    from attention.registry import variant_options
 
     try:
-        names = [canonical(name) for name in given]
+        names = [name if variant_options(name) else canonical(name) for name in given]
     except ValueError as error:
         raise SpecError(error) from None
     for name in names:

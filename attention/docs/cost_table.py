@@ -23,6 +23,7 @@ from attention import ATTENTION, build_attention
 from attention.docs import runtimes
 from attention.flops import count_flops
 from attention.fuse import fold
+from attention.registry import variant_options
 
 SIZES = ((64, 80, 80), (128, 40, 40), (256, 20, 20))  # what the head of a small detector reads at 640 pixels
 COUNTED = ("parameters", "MFLOPs", "kept / map")
@@ -192,9 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=5, help="timed calls; 0 leaves the times out")
     options = parser.parse_args(arguments)
     try:
-        names = [ATTENTION.canonical(name) for name in options.names] or ATTENTION.names()
+        given = [name if variant_options(name) else ATTENTION.canonical(name) for name in options.names]
     except ValueError as error:
         parser.error(str(error))
+    names = given or ATTENTION.names()
     print(markdown(list(rows(names, options.batch, options.repeats))))  # noqa: T201 - a command's output
 
 

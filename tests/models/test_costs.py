@@ -52,6 +52,14 @@ def test_at_the_places_of_a_model_by_hand(capsys):
     assert re.search(r"^yolov5n: 1,872,157 parameters, [\d.]+ GFLOPs at 64 px, batch 1$", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize(("name", "parameters"), [("PSA_s", 7064), ("PolarizedSelfAttention", 8256)])
+def test_an_alias_that_stands_for_an_option_is_measured_with_it(name, parameters, capsys):
+    """C = 64, d = 32, narrow 8: q and the three maps 64 + 3 · 2048; W_z 32 · 8 + 8, 16, 8 · 64 + 64, or 2048."""
+    assert main([name, "--repeats", "0"]) == 0
+    first = table(capsys.readouterr().out)[0]
+    assert (first["mechanism"], first["C"], first["parameters"]) == (name, "64", str(parameters))
+
+
 def test_times_are_shares_of_the_models(capsys):
     assert main(["ECA", "--in", "yolov5n", "--at", "inside:4", "--imgsz", "64", "--repeats", "1"]) == 0
     text = capsys.readouterr().out
