@@ -14,6 +14,7 @@ import numpy as np
 
 from data.errors import DataError, guarded
 from data.folders import ROOT
+from data.image_files import image_io
 from data.tool_parser import ToolParser
 
 VERSION = "digits 1"  # raise the number with any change to the images: older copies are then made anew
@@ -60,7 +61,7 @@ def write(folder: Path) -> None:
         labels.mkdir(parents=True)
         for index in range(count):
             image, classes, boxes = make_image(split, np.random.default_rng([2024, number, index]))
-            cv2.imwrite(str(images / f"{index:04d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+            image_io.write(images / f"{index:04d}.jpg", image, quality=92)
             (labels / f"{index:04d}.txt").write_text(_label_text(classes, boxes), encoding="utf-8")
     (folder / _MARKER).write_text(VERSION + "\n", encoding="utf-8")
 

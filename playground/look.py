@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from data.image_files import image_io
 from engine.cli.detect_flags import detect_parser
 from engine.detection.predictor import Predictor
 from engine.detection.result import FrameDetections
@@ -170,7 +171,7 @@ def maps(source: Path, frame: int, side: Side, kind: str, layers: Sequence[str],
         image = read_frame(source, frame)
         if image is not None:
             source = Path(folder) / "frame.png"
-            cv2.imwrite(str(source), image)
+            image_io.write(source, image)
         settings = _settings(side)
         settings.weights, settings.source, settings.maps, settings.layer = (
             side.weights,
@@ -181,7 +182,7 @@ def maps(source: Path, frame: int, side: Side, kind: str, layers: Sequence[str],
         settings.conf_thres, settings.backend, settings.nosave = conf_thres, "auto", True
         settings.project, settings.name = folder, "run"
         run_with_maps(settings)
-        sheets = [cv2.imread(str(path)) for path in sorted((Path(folder) / "run" / "maps" / kind).glob("*"))]
+        sheets = [image_io.read(path) for path in sorted((Path(folder) / "run" / "maps" / kind).glob("*"))]
     return [as_address(sheet) for sheet in sheets if sheet is not None]
 
 

@@ -104,12 +104,13 @@ def read(path: str | Path, grey_eighth: bool = False, stretch: bool = False, par
         return None
 
 
-def write(path: Path, image: np.ndarray) -> None:
+def write(path: Path, image: np.ndarray, quality: int | None = None) -> None:
     """Write an image file, whatever characters its name has: OpenCV's own imwrite takes ASCII only on Windows.
 
     Args:
         path: whose suffix chooses the format.
         image: (h, w, c) uint8 in OpenCV's order.
+        quality: of a JPEG, up to 100; None for OpenCV's own.
 
     Raises:
         OSError: if the format does not take the image, or the system refuses.
@@ -117,7 +118,7 @@ def write(path: Path, image: np.ndarray) -> None:
     import cv2
 
     try:
-        good, content = cv2.imencode(path.suffix, image)
+        good, content = cv2.imencode(path.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, quality] if quality else [])
     except cv2.error:  # a suffix that it does not know, for example
         good = False
     if not good:

@@ -62,6 +62,8 @@ def own_device(device: str, here: ProcessRank) -> str:
     if device.strip().lower() == "cpu":
         return "cpu"
     numbers = [number for number in device.lower().replace("cuda:", "").replace(" ", "").split(",") if number]
+    if numbers == ["cuda"] and torch.cuda.is_available():
+        numbers = []
     if not numbers:
         if not torch.cuda.is_available():
             return "cpu"

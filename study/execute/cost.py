@@ -145,8 +145,8 @@ def interleaved(models: Mapping[str, Any], image: torch.Tensor, rounds: int) -> 
 def _settle(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
+    elif device.type != "cpu":  # mps, xpu, npu
+        getattr(torch, device.type).synchronize()
 
 
 def probe_seconds(spec: ModelSpec, options: Mapping[str, Any], device: str) -> tuple[float, float]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from data.folders import ROOT
+from data.image_files import image_io
 
 STARTED = "import engine.training.run, study.execute.measure"  # what a run's process needs before its first batch
 READ = 16  # images that the time of reading one is taken from
@@ -58,7 +57,7 @@ def read_seconds(paths: Sequence[Path]) -> float:
     some = paths[:: max(1, len(paths) // READ)][:READ]
     before = time.process_time()
     for path in some:
-        cv2.imread(str(path))
+        image_io.read(path)
     return (time.process_time() - before) / len(some)
 
 

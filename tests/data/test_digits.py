@@ -144,3 +144,11 @@ def test_command_line(tmp_path: Path, root: Path) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_of_any_name_gets_its_images(tmp_path, monkeypatch):
+    """On Windows OpenCV's own imwrite returns False for 张三, and writes nothing."""
+    monkeypatch.setattr(cv2, "imwrite", lambda *_: False)
+    monkeypatch.setattr("data.digits.COUNTS", {"train": 1, "val": 1, "test": 1})
+    assert digits.ensure(tmp_path / "张三" / "digits")
+    assert len(list((tmp_path / "张三").glob("digits/images/*/0000.jpg"))) == 3

@@ -31,6 +31,7 @@ def test_a_single_process_of_torchrun_is_an_ordinary_one(monkeypatch):
         ("", 1, 0, "cpu"),
         ("cpu", 1, 4, "cpu"),
         ("CPU", 0, 0, "cpu"),
+        ("cuda", 1, 2, "1"),
         ("2,3", 1, 4, "3"),
         ("cuda:2, cuda:3", 0, 4, "2"),
     ],
