@@ -44,13 +44,20 @@ def _fits_one(value: object, wanted: Any) -> bool:
     if wanted is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if wanted is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
     if wanted is type(None):
         return value is None
     if get_origin(wanted) is Sequence and get_args(wanted):
         members = isinstance(value, Sequence) and not isinstance(value, str)
         return members and all(_fits(member, get_args(wanted)[0]) for member in value)  # type: ignore[attr-defined]
     return True
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
 
 
 def _described(wanted: Any) -> str:

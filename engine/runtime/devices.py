@@ -95,8 +95,8 @@ def check_runtime(model: Any, device: str, half: bool, dnn: bool) -> None:
     if on_cpu:
         LOGGER.info("--half: PyTorch computes in full precision on CPUs; the flag has no effect")
     elif not name.startswith(OTHER_DEVICES):
-        number = name.removeprefix("cuda").lstrip(":")
-        card = torch.cuda.get_device_name(int(number) if number else None)
+        number = re.search(r"\d+", name)
+        card = torch.cuda.get_device_name(int(number[0]) if number else None)
         if fp16_gives_nan(card):
             LOGGER.warning(f"--half: float16 is known to give NaN on {card}; without --half objects are found")
 

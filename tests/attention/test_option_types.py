@@ -37,6 +37,7 @@ class Declares(nn.Module):
         ({"flag": None}, "flag=None, expected true or false"),
         ({"ratio": True}, "ratio=True, expected a finite number"),
         ({"ratio": float("inf")}, "ratio=inf, expected a finite number"),
+        ({"ratio": 10**309}, f"ratio={10**309}, expected a finite number"),
         ({"sizes": "357"}, "sizes='357', expected a list of whole numbers"),
         ({"sizes": [3, 5.0]}, "sizes=[3, 5.0], expected a list of whole numbers"),
         ({"k": 3.0}, "k=3.0, expected a whole number or none"),

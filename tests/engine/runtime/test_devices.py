@@ -91,7 +91,7 @@ def test_half_is_said_to_have_no_effect_only_where_it_has_none(device, said, mon
     assert [("no effect" in text) for text in texts] == [True] * said
 
 
-@pytest.mark.parametrize("device", ["", "0", "cuda", "cuda:0"])
+@pytest.mark.parametrize("device", ["", "0", "0,", "cuda", "cuda:0"])
 @pytest.mark.parametrize(("card", "count"), [("NVIDIA GeForce GTX 1650 Ti", 1), ("NVIDIA GeForce RTX 3060", 0)])
 def test_half_is_warned_of_on_gpus_that_give_nan_in_it(device, card, count, monkeypatch):
     texts = []
