@@ -103,7 +103,8 @@ def _config(detector: Any, source: Path) -> dict[str, Any]:
 
 def _place(detector: Any, path: str) -> str:
     """Return the mechanism at a place, as "2 × CBAM at model.17+CBAM (identity start)"."""
-    module, times = detector.get_submodule(path), ""
+    module: Any = detector.get_submodule(path)
+    times = ""
     if type(module) is nn.Sequential:
         module, times = module[0], f"{len(module)} × "
     gated = isinstance(module, IdentityStart)

@@ -32,6 +32,7 @@ if (window.focusedLayer && document.activeElement === document.body) {
   const same = [...document.querySelectorAll('[data-layer]')].find(e => e.dataset.layer === window.focusedLayer);
   if (same) { same.tabIndex = 0; same.focus(); }
 }"""
+AWAY = 0.2  # seconds between looks whether a page that has lost its browser, closed or held up, has it again
 SETTLE = 0.02  # seconds after a click in which another takes its place
 
 
@@ -187,14 +188,17 @@ class BuildPage:
 
         spec, base = self.spec, await self.session.call(self.session.history.design.base.spec)
         try:
-            counted = [await self.session.call(costs.count, one, slow=True) for one in self._wanted(turn, spec, base)]
-            if len(counted) < 2 or not self._is_wanted(turn):
+            counted: list[Any] = []
+            for one in (spec, base):
+                if await self._is_wanted(turn):
+                    counted.append(await self.session.call(costs.count, one, slow=True))
+            if len(counted) < 2 or not await self._is_wanted(turn):
                 return
             small = counted[0].gflops <= costs.MEASURED
             self._fill(counted[0], counted[1], self.say("measuring" if small else "not_measured"))
             self._draw(counted[0].parameters)
             kept = await self.session.call(costs.kept, base, spec, slow=True)
-            if not self._is_wanted(turn):
+            if not await self._is_wanted(turn):
                 return
             self._say_notes(kept.splitlines())
             self.measure.set_visibility(not small)
@@ -202,7 +206,7 @@ class BuildPage:
             if small:
                 await self._measure()
         except Exception as error:  # noqa: BLE001 - shown in the page
-            if self._is_wanted(turn):
+            if await self._is_wanted(turn):
                 self.fault.say(error)
                 self._say_numbers("–")
 
@@ -211,7 +215,7 @@ class BuildPage:
         from playground import costs
 
         turn, spec, base, counted = self.wanted
-        if not self._is_wanted(turn):
+        if not await self._is_wanted(turn):
             return
         self._fill(counted[0], counted[1], self.say("measuring"))
         try:
@@ -219,17 +223,17 @@ class BuildPage:
         except Exception as error:  # noqa: BLE001 - shown in the page
             self.fault.say(error)
             return
-        if self._is_wanted(turn):
+        if await self._is_wanted(turn):
             mine, other = times["model"], times["base"]
             self._fill(counted[0], counted[1], f"{mine:.1f}", f"{other:.1f}", f"{mine - other:+.1f}")
 
-    def _wanted(self, turn: int, *specs: Any) -> Any:
-        """Yield models as long as their numbers are still asked for."""
-        yield from (spec for spec in specs if self._is_wanted(turn))
-
-    def _is_wanted(self, turn: int) -> bool:
-        """Tell whether the model is still the same, and the page still open."""
-        return turn == self.turn and not self.graph.is_deleted
+    async def _is_wanted(self, turn: int) -> bool:
+        """Tell whether the model is still the same, and the page still open; wait where a browser may come back."""
+        while turn == self.turn and not self.graph.is_deleted:
+            if self.graph.client.has_socket_connection:
+                return True
+            await asyncio.sleep(AWAY)
+        return False
 
     def _say_numbers(self, text: str) -> None:
         self.numbers.clear()

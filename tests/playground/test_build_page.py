@@ -39,3 +39,25 @@ def test_a_page_that_is_out_of_date_changes_nothing(monkeypatch: pytest.MonkeyPa
     assert said == ["another page has changed the model; here it is, nothing was done"] * 2
     asyncio.run(page.remove(0))
     assert len(taken) == 2
+
+
+def test_nothing_is_counted_for_a_page_that_has_no_browser() -> None:
+    """A page that was left is kept for a minute, as its browser may only be held up."""
+    page = BuildPage(SimpleNamespace(), Texts("en"))
+    client = SimpleNamespace(has_socket_connection=True)
+    page.graph = SimpleNamespace(is_deleted=False, client=client)
+
+    async def wanted(change: Any) -> list[bool]:
+        answer = asyncio.create_task(page._is_wanted(page.turn))
+        await asyncio.sleep(0.05)
+        before = answer.done()
+        change()
+        return [before, await asyncio.wait_for(answer, 10)]
+
+    assert asyncio.run(wanted(lambda: None)) == [True, True]
+    client.has_socket_connection = False
+    assert asyncio.run(wanted(lambda: setattr(client, "has_socket_connection", True))) == [False, True]
+    client.has_socket_connection = False
+    assert asyncio.run(wanted(lambda: setattr(page, "turn", 7))) == [False, False]
+    assert asyncio.run(wanted(lambda: setattr(page.graph, "is_deleted", True))) == [False, False]
+    assert asyncio.run(wanted(lambda: None)) == [True, False]
