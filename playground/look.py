@@ -99,14 +99,14 @@ class Look:
         Raises:
             UsageError, CheckpointError, SpecError: if source or model cannot be used.
         """
-        key = (str(source), frame, side)
+        key = (str(source), frame, _stamp(source), side, _stamp(Path(side.weights)))
         predictor = self._predictors.get(key)
         if predictor is None:
             settings = _settings(side)
             predictor = LivePredictor(settings, side.weights)
             image = read_frame(source, frame)
             predictor.open(str(source) if image is None else image)
-            self._predictors = {k: p for k, p in self._predictors.items() if k[:2] == key[:2]}  # of this image only
+            self._predictors = {k: p for k, p in self._predictors.items() if k[:3] == key[:3]}  # of this image only
             while len(self._predictors) > 3:
                 self._predictors.pop(next(iter(self._predictors)))
             self._predictors[key] = predictor
@@ -196,6 +196,15 @@ def placements(text: str) -> tuple[str, ...]:
     """Return the entries of a line such as `CBAM@neck.P3 "SE{reduction: 8}@9"`, quotes of a command line taken off."""
     parts = split_placements(text)
     return tuple(part[1:-1] if part[:1] in "\"'" and part[-1:] == part[:1] else part for part in parts if part)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return when a file was written, and its size: a training goes on writing to its checkpoints."""
+    try:
+        found = path.stat()
+    except OSError:  # detection says what is wrong with it
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
 
 
 def _settings(side: Side) -> Namespace:

@@ -1,6 +1,7 @@
 """Look finds what detect.py finds, and says what became of each box."""
 
 import csv
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from data.digits import make_image
 from engine.cli.main import main as run_script
 from engine.errors import UsageError
+from models import build_model
+from models.weights.checkpoint import save_checkpoint
 from playground.look import Look, Side, maps, placements, read_frame
 
 DIGITS = "weights/yolov5n-digits.pt"
@@ -99,3 +102,13 @@ def test_a_frame_that_is_none_is_refused(tmp_path: Path) -> None:
 )
 def test_placements_in_one_line(text: str, entries: tuple[str, ...]) -> None:
     assert placements(text) == entries
+
+
+def test_a_checkpoint_that_is_written_again_is_read_again(image: Path, weights: str, tmp_path: Path) -> None:
+    look, mine = Look(), tmp_path / "last.pt"
+    shutil.copy(weights, mine)
+    assert len(look.detect(image, 1, Side(str(mine)), 0.25, 0.45)) > 0
+    model = build_model("yolov5n", nc=10)
+    content = {"spec": model.spec.yaml, "names": model.names, "stride": [8, 16, 32], "hyp": model.hyp}
+    save_checkpoint(mine, {**content, "weights": model.state_dict(), "provenance": {"imgsz": 320}})
+    assert len(look.detect(image, 1, Side(str(mine)), 0.25, 0.45)) == 0

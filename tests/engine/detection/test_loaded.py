@@ -43,6 +43,14 @@ def rows(results):
     return [result.boxes.data.numpy() for result in results]
 
 
+def film(path, image, frames):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, image.shape[1::-1])
+    for _ in range(frames):
+        writer.write(image)
+    writer.release()
+    return path
+
+
 def test_a_hundred_arrays_are_found_and_the_file_is_read_once(weights, image):
     OPENED.clear()
     predictor = engine.load(weights, backend="torch", imgsz=SIZE, device="cpu")
@@ -73,11 +81,7 @@ def test_paths_arrays_images_tensors_and_batches_give_the_same_boxes(predictor, 
 
 
 def test_a_video_gives_its_frames_in_order(predictor, image, tmp_path):
-    path = tmp_path / "film.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (SIZE, SIZE))
-    for _ in range(4):
-        writer.write(image)
-    writer.release()
+    path = film(tmp_path / "film.avi", image, 4)
     found = list(predictor(path, vid_stride=2))
     assert [(result.frame.kind, result.frame.number) for result in found] == [("video", 1), ("video", 2)]
     assert all(len(result.boxes) for result in found)
@@ -255,3 +259,27 @@ def test_threads_share_a_model_and_processes_do_not(predictor, image):
     for copied in (copy.deepcopy, pickle.dumps):
         with pytest.raises(UsageError, match="in each process that looks"):
             copied(predictor)
+
+
+def test_a_result_is_saved_whatever_it_comes_from(predictor, image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("still.png", image)
+    cv2.imwrite("still.tif", image)
+    film(tmp_path / "film.avi", image, 2)
+    for source in (image, "still.png", "still.tif", "film.avi"):
+        for result in predictor(source):
+            assert cv2.imread(result.save()).shape == image.shape
+    names = ["results_image0.jpg", "results_still.png", "results_still.jpg", "results_film_1.jpg", "results_film_2.jpg"]
+    assert sorted(path.name for path in tmp_path.glob("results_*")) == sorted(names)
+    assert result.save(tmp_path / "new" / "mine.png") == tmp_path / "new" / "mine.png"
+
+
+def test_crops_stay_in_their_folder(predictor, image, tmp_path):
+    found = next(predictor(image))
+    found.names = dict.fromkeys(range(5), "../../out") | dict.fromkeys(range(5, 10), "..")
+    found.save_crop(tmp_path / "a" / "b")
+    folders = {path.parent for path in tmp_path.rglob("*.jpg")}
+    expected = {"_.._out" if number < 5 else f"class{number}" for number in found.boxes.cls.int().tolist()}
+    assert folders == {tmp_path / "a" / "b" / name for name in expected}
+    assert len(list(tmp_path.rglob("*.jpg"))) == len(found)
+    assert found.names[0] == "../../out"
