@@ -145,34 +145,42 @@ def _study_each(parts: Mapping[str, Any], options: Namespace, devices: Sequence[
     from study.analysis.comparisons import analyse, looks_of
     from study.analysis.results import gather
     from study.execute.local import sort_runs
+    from study.plan.planned_looks import to_add
     from study.several_sets import write_pooled_report
 
-    analyses, failed = {}, False
+    home = expand_home(options.project).absolute()
+    more = to_add(parts, home, options.add_seeds)
+    studied, analyses, waiting, failed = {}, {}, {}, False
     for title, one in parts.items():
         if len(parts) > 1 or len(options.spec) > 1:
             _say(f"study {one.name}")
+        plan = _planned(one, options, devices, more[title])
+        if plan is None:
+            continue
         try:
-            plan = _study_set(one, options, devices)
+            _train_and_report(plan, options, devices)
         except SystemExit:
             failed = True
-            continue
-        if plan is not None and len(parts) > 1:
-            results = gather(plan, sort_runs(plan, retry_failed=False)[0].done)
-            analyses[title] = analyse(results, plan.spec.metrics[0], resample=False, looks=looks_of(plan.spec))
+        outcome, open_runs = sort_runs(plan, retry_failed=False)
+        if outcome.done and len(parts) > 1:
+            studied[title], waiting[title] = plan.spec, len(open_runs)
+            looks = looks_of(plan.spec)
+            analyses[title] = analyse(
+                gather(plan, outcome.done), plan.spec.metrics[0], "last", False, looks, not open_runs
+            )
     if len(analyses) > 1:
-        folder = expand_home(options.project).absolute() / name
-        _say(write_pooled_report(parts, folder, analyses))
+        _say(write_pooled_report(studied, home / name, analyses, waiting))
     return failed
 
 
-def _study_set(spec: Any, options: Namespace, devices: Sequence[str]) -> Any:
-    """Do what was asked to a study of one data set, and return its plan; None where only a list was asked for."""
+def _planned(spec: Any, options: Namespace, devices: Sequence[str], add_seeds: int | None) -> Any:
+    """Return the plan of a study of one data set, its runs addressed; None where only a list was asked for."""
     from study.dry_run import epoch_seconds_of, epochs_in, planned_lines
     from study.plan.plan import address_runs, make_plan, remembered_epochs
     from study.plan.planned_looks import with_looks
 
     folder = expand_home(options.project).absolute() / spec.name
-    spec = with_looks(spec, folder, options.add_seeds, not options.dry_run)
+    spec = with_looks(spec, folder, add_seeds, not options.dry_run)
     plan = make_plan(spec, options.project, options.download, options.plugin)
     for warning in plan.warnings:
         _say(f"note: {warning}")
@@ -189,7 +197,6 @@ def _study_set(spec: Any, options: Namespace, devices: Sequence[str]) -> Any:
     address_runs(plan, epochs)
     if options.import_from is not None:
         _import(plan, options.import_from)
-    _train_and_report(plan, options, devices)
     return plan
 
 

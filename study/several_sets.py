@@ -4,10 +4,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from engine.errors import UsageError
-from study.analysis.comparisons import Analysis
+from study.analysis.alpha_spending import Look
+from study.analysis.comparisons import Analysis, looks_of
 from study.analysis.intervals import Verdict
 from study.analysis.pooled import Pooled, pool_variants
 from study.plan.run import write_whole
@@ -73,23 +75,39 @@ def refuse_pool(specs: Sequence[StudySpec], name: str) -> None:
                 )
 
 
-def write_pooled_report(parts: Mapping[str, StudySpec], folder: Path, analyses: Mapping[str, Analysis]) -> str:
+def write_pooled_report(
+    parts: Mapping[str, StudySpec],
+    folder: Path,
+    analyses: Mapping[str, Analysis],
+    waiting: Mapping[str, int] = MappingProxyType({}),
+) -> str:
     """Write report.html, report.md and report.tex over several studies.
 
     Args:
-        parts: name in the table → study; each has a report in its own folder.
+        parts: name in the table → study, its looks known; each has a report in its own folder.
         folder: of the pooled report, made if it is not there.
         analyses: name → analysis of the metric that decides, of those that have one.
+        waiting: name → runs that are still to do.
 
     Returns:
         What came out, a line for each variant, and where the report is.
     """
-    pooled = pool_variants({name: analysis.baseline for name, analysis in analyses.items()})
+    looks = common_looks([parts[name] for name in analyses])
+    by_set = {name: analysis.baseline for name, analysis in analyses.items()}
+    pooled = pool_variants(by_set, looks=looks, complete=not any(waiting.values()))
     table, title = set_table(analyses, pooled), f"Study: {folder.name}, {len(analyses)} data sets"
     said = [_sentence(name, *value) for name, value in pooled.items()]
     missing = sorted({name for analysis in analyses.values() for name in analysis.baseline} - set(pooled))
     if missing:
         said.append(f"Not pooled, as fewer than two data sets have a comparison of it: {', '.join(missing)}.")
+    if any(waiting.values()):
+        still = ", ".join(f"{number} of {name}" for name, number in waiting.items() if number)
+        said.append(f"Runs are still to do ({still}): this report is preliminary.")
+    if looks:
+        said.append(
+            "These studies may grow, so each look has its own level: this one calls a p (Holm) up to "
+            f"{looks[-1].alpha:.2g}, and what was called at one stays called."
+        )
     what = "; ".join(f"{name}: {_what(parts[name])}" for name in analyses)
     lead = [
         f"{what}. Each has a report of its own. "
@@ -106,6 +124,17 @@ def write_pooled_report(parts: Mapping[str, StudySpec], folder: Path, analyses: 
     write_whole(folder / "report.md", "\n\n".join([f"# {title}", *lead, f"## {TABLE}", table.markdown(), links]) + "\n")
     write_whole(folder / "report.tex", latex_report(title, lead, {TABLE: table}, {}))
     return "\n".join([*said, f"report.html, report.md and report.tex in {folder}"])
+
+
+def common_looks(specs: Sequence[StudySpec]) -> list[Look]:
+    """Return the looks of the pooled comparison: those of the studies, none where no study may grow.
+
+    Where studies have looked at other numbers of seeds, what is pooled is judged once, at their strictest level.
+    """
+    each = [looks_of(spec) for spec in specs]
+    if all(looks == each[0] for looks in each):
+        return each[0]
+    return [min((looks[-1] for looks in each if looks), key=lambda look: look.alpha)]
 
 
 def _what(spec: StudySpec) -> str:

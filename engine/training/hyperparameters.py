@@ -70,13 +70,16 @@ def chosen(options: Namespace, model: Any) -> Hyp:
         model: a Detector.
 
     Raises:
-        UsageError: as `read`; if the head's loss knows no label smoothing.
+        UsageError: as `read`; if the head's loss knows no label smoothing, or the optimizer no such momentum.
     """
     loss_keys = set(model.hyp) - {"label_smoothing"}
     if not loss_keys and options.label_smoothing:
         raise UsageError("--label-smoothing: the losses of ultralytics' heads have none; leave it out")
     options.hyp = options.hyp or (ANCHORS if loss_keys else ANCHOR_FREE)
-    return read(options.hyp, loss_keys)
+    hyp = read(options.hyp, loss_keys)
+    if getattr(options, "optimizer", "SGD") != "SGD" and hyp.engine.get("momentum", 0) >= 1:
+        raise UsageError(f"--hyp {options.hyp}: momentum: {hyp.engine['momentum']} is Adam's beta1, which is below 1")
+    return hyp
 
 
 def read(name: str, loss_keys: Collection[str]) -> Hyp:
@@ -101,6 +104,22 @@ def read(name: str, loss_keys: Collection[str]) -> Hyp:
         engine={key: value for key, value in content.items() if key in engine_keys},
         loss={key: float(value) for key, value in content.items() if key in loss_keys},
     )
+
+
+def read_for_any(name: str) -> dict[str, Any]:
+    """Read a hyperparameter file before it is known for which kind of head.
+
+    Args:
+        name: path, or a name in cfg/hyp.
+
+    Raises:
+        UsageError, SpecError: as `read`, for what no kind of head takes.
+    """
+    path = find(name)
+    content = read_yaml(path, "'lr0: 0.01'")
+    for key, value in content.items():
+        _check(path, key, value, ANCHOR_LOSS_KEYS | GAINS)
+    return content
 
 
 def _engine_keys(loss_keys: Collection[str]) -> frozenset[str]:
@@ -129,6 +148,12 @@ def _check(path: Path, key: object, value: object, loss_keys: Collection[str]) -
         raise UsageError(f"{path}: unknown key '{str(key)[:80]}'{hint}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise UsageError(f"{path}: {key}: {str(value)[:80]!r} is not a finite number")
+    if key in ANCHOR_LOSS_KEYS | GAINS and value < 0:
+        raise UsageError(f"{path}: {key}: {value} is below 0, which the loss cannot use")
+    if key == "anchor_t" and value <= 1:
+        raise UsageError(
+            f"{path}: anchor_t: {value} lets no anchor answer for any box; write a number above 1, such as 4"
+        )
 
 
 def scaled_loss(loss: Mapping[str, float], levels: int, classes: int, imgsz: int) -> dict[str, float]:

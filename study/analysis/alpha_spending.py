@@ -16,10 +16,12 @@ from itertools import pairwise
 
 from scipy import stats
 
-from study.analysis.intervals import Verdict
+from study.analysis.intervals import Verdict, studentised_interval
 from study.analysis.statistics import Comparison, compare_with_baseline
 
 LEAST_SEEDS = 2  # with fewer there is no spread
+# Level of a look that may spend next to nothing: far below it 1 - level is 1 in floating point.
+LEAST_ALPHA = 1e-9
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,16 @@ def plan_looks(seeds: Sequence[int], most: int, alpha: float = 0.05) -> list[Loo
     shares = [spent(number / most, alpha) for number in numbers]
     before = [0.0, *shares[:-1]]
     return [
-        Look(number, now - earlier, 2.0 ** (1 - number))
+        Look(number, max(now - earlier, LEAST_ALPHA), 2.0 ** (1 - number))
         for number, now, earlier in zip(numbers, shares, before, strict=True)
     ]
 
 
 def compare_at_looks(
-    baseline: Mapping[Hashable, float], variants: Mapping[str, Mapping[Hashable, float]], looks: Sequence[Look]
+    baseline: Mapping[Hashable, float],
+    variants: Mapping[str, Mapping[Hashable, float]],
+    looks: Sequence[Look],
+    complete: bool = True,
 ) -> dict[str, Comparison]:
     """Compare every variant with the baseline at every look; what was called at one stays called.
 
@@ -90,6 +95,8 @@ def compare_at_looks(
         baseline: metric by seed, in the order in which seeds were added.
         variants: metric by seed, by name.
         looks: from `plan_looks`.
+        complete: whether all runs of the last look are settled; looking earlier is no look that was planned, so what
+            no look before has called is not judged.
 
     Returns:
         The comparisons of the last look; the verdict is that of the first look that called one.
@@ -104,8 +111,14 @@ def compare_at_looks(
         some = {name: values for name, values in some.items() if len(values) >= LEAST_SEEDS}
         found = compare_with_baseline(base, some, alpha=look.alpha) if some else found
         for name, comparison in found.items():
-            if comparison.verdict is not Verdict.NONE:
+            if comparison.verdict is not Verdict.NONE and (complete or look is not looks[-1]):
                 called.setdefault(name, comparison.verdict)
+    uncalled = Verdict.NONE if complete else Verdict.OPEN
     return {
-        name: replace(comparison, verdict=called.get(name, comparison.verdict)) for name, comparison in found.items()
+        name: replace(
+            comparison,
+            interval=studentised_interval(comparison.differences),
+            verdict=called.get(name, uncalled),
+        )
+        for name, comparison in found.items()
     }

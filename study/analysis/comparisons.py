@@ -1,11 +1,15 @@
 """Compare runs: variants against the baseline, and against controls of their own size."""
 
+import io
+import zipfile
+import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from data.files import write_atomically
 from metrics import bootstrap_ap, image_resamples
 from study.analysis.alpha_spending import Look, compare_at_looks, plan_looks
 from study.analysis.intervals import Floats, Interval, bootstrap_intervals
@@ -46,7 +50,12 @@ class Analysis:
 
 
 def analyse(
-    results: Results, metric: str, which: str = "last", resample: bool = True, looks: Sequence[Look] = ()
+    results: Results,
+    metric: str,
+    which: str = "last",
+    resample: bool = True,
+    looks: Sequence[Look] = (),
+    complete: bool = True,
 ) -> Analysis:
     """Compare all variants on one metric.
 
@@ -56,6 +65,7 @@ def analyse(
         which: "last" or "best".
         resample: whether to add bootstrap intervals, which take time.
         looks: of a study that may grow, from `looks_of`.
+        complete: whether all runs of the last look are settled, see `compare_at_looks`.
     """
     values = {name: _defined(results.values(name, metric, which)) for name in results.by_variant}
     base = values.get(BASELINE, {})
@@ -75,9 +85,9 @@ def analyse(
     return Analysis(
         metric=metric,
         which=which,
-        baseline=without_verdict(_compared(base, variants, looks), beside_base) if variants else {},
-        controls=without_verdict(_compared(base, controls, looks), beside_base) if controls else {},
-        own=without_verdict(_compared(zero, own, looks), beside_control) if own else {},
+        baseline=without_verdict(_compared(base, variants, looks, complete), beside_base) if variants else {},
+        controls=without_verdict(_compared(base, controls, looks, complete), beside_base) if controls else {},
+        own=without_verdict(_compared(zero, own, looks, complete), beside_control) if own else {},
         bootstrap=_bootstrap(results, comparable, metric, which) if resample and metric in RESAMPLED else {},
     )
 
@@ -88,9 +98,12 @@ def looks_of(spec: StudySpec) -> list[Look]:
 
 
 def _compared(
-    base: Mapping[Hashable, float], variants: Mapping[str, Mapping[Hashable, float]], looks: Sequence[Look]
+    base: Mapping[Hashable, float],
+    variants: Mapping[str, Mapping[Hashable, float]],
+    looks: Sequence[Look],
+    complete: bool,
 ) -> dict[str, Comparison]:
-    return compare_at_looks(base, variants, looks) if looks else compare_with_baseline(base, variants)
+    return compare_at_looks(base, variants, looks, complete) if looks else compare_with_baseline(base, variants)
 
 
 def _defined(values: dict[int, float]) -> dict[Hashable, float]:
@@ -120,16 +133,27 @@ def _resampled(results: Results, name: str, seed: int, which: str) -> dict[str, 
     originals = _originals(results.plan, result.run.folder / which)
     named = f"-{content_hash(originals)[:10]}" if originals else ""
     file = result.run.folder / which / f"bootstrap-{resamples}{named}.npz"
-    if file.is_file():
-        with np.load(file, allow_pickle=False) as kept:
-            if str(kept["eval_key"]) == result.run.eval_key:
-                return {metric: kept[metric] for metric in RESAMPLED}
+    known = _kept(file, result.run.eval_key)
+    if known is not None:
+        return known
     table = result.matches(which)
     images = len(table.image_ids)
     drawn = image_resamples(images, resamples, seed=0, originals=originals)
     values = bootstrap_ap(table, np.concatenate((np.ones((1, images), dtype=drawn.dtype), drawn)))
-    np.savez_compressed(file, eval_key=result.run.eval_key, AP=values["AP"], AP50=values["AP50"])
+    content = {"eval_key": np.array(result.run.eval_key), **{metric: values[metric] for metric in RESAMPLED}}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **content)
+    write_atomically(file, stream.getvalue())
     return values
+
+
+def _kept(file: Path, eval_key: str) -> dict[str, Floats] | None:
+    """Return what an earlier report has computed; None where it is of other numbers, missing or cut short."""
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+            return {metric: kept[metric] for metric in RESAMPLED} if str(kept["eval_key"]) == eval_key else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def _originals(plan: Plan, folder: Path) -> list[str]:

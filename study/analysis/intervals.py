@@ -25,6 +25,7 @@ class Verdict(str, Enum):
     LOSS = "loss"
     NONE = "no detectable effect"
     UNLEARNED = "nothing was learned, the budget is too short"
+    OPEN = "not judged yet"
 
 
 @dataclass(frozen=True)

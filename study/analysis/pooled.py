@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from study.analysis.alpha_spending import LEAST_SEEDS, Look
 from study.analysis.intervals import Floats, Interval, Verdict
 from study.analysis.statistics import Comparison, holm
 
@@ -98,18 +99,40 @@ def _squares(y: Floats, weights: Floats) -> tuple[float, float]:
 
 
 def pool_variants(
-    by_set: Mapping[str, Mapping[str, Comparison]], alpha: float = 0.05
+    by_set: Mapping[str, Mapping[str, Comparison]],
+    alpha: float = 0.05,
+    looks: Sequence[Look] = (),
+    complete: bool = True,
 ) -> dict[str, tuple[Pooled, float, Verdict]]:
     """Pool every variant that two data sets or more compare.
 
     Args:
         by_set: data set → variant → its comparison there.
-        alpha: chance of one false claim or more, over all variants.
+        alpha: chance of one false claim or more, over all variants, where there is one look.
+        looks: of studies that may grow: each has its own level, and what one calls stays called.
+        complete: whether all runs of the last look are settled; else it calls nothing.
 
     Returns:
         Variant → pooled effect, p corrected by Holm's method, verdict. Comparisons without a verdict, and those whose
         seeds do not differ at all, take no part.
     """
+    called: dict[str, Verdict] = {}
+    for look in looks[:-1]:
+        for name, (_, _, found) in _pool_first(by_set, look.seeds, look.alpha).items():
+            if found is not Verdict.NONE:
+                called.setdefault(name, found)
+    last = _pool_first(by_set, None, looks[-1].alpha if looks else alpha)
+    open_now = bool(looks) and not complete
+    return {
+        name: (value, p, called.get(name, Verdict.OPEN if open_now else found))
+        for name, (value, p, found) in last.items()
+    }
+
+
+def _pool_first(
+    by_set: Mapping[str, Mapping[str, Comparison]], seeds: int | None, alpha: float
+) -> dict[str, tuple[Pooled, float, Verdict]]:
+    """Pool the first seeds of every comparison, all where None, and judge at one level."""
     names = list(dict.fromkeys(name for comparisons in by_set.values() for name in comparisons))
     pooled = {}
     for name in names:
@@ -120,9 +143,11 @@ def pool_variants(
             and comparisons[name].verdict is not Verdict.UNLEARNED
             and not comparisons[name].constant
         ]
-        if len(parts) >= 2:
-            variances = seed_variances([part.spread for part in parts], [len(part.seeds) for part in parts])
-            pooled[name] = pool([part.interval.mean for part in parts], variances)
+        taken = [np.array(part.differences[:seeds]) for part in parts]
+        taken = [some for some in taken if len(some) >= LEAST_SEEDS]
+        if len(taken) >= 2 and any(np.ptp(some) > 0 for some in taken):
+            variances = seed_variances([float(some.std(ddof=1)) for some in taken], [len(some) for some in taken])
+            pooled[name] = pool([float(some.mean()) for some in taken], variances)
     corrected = holm([value.p for value in pooled.values()])
     return {
         name: (value, p, _verdict(value, p, alpha)) for (name, value), p in zip(pooled.items(), corrected, strict=True)

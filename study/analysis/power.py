@@ -6,6 +6,8 @@ import math
 
 from scipy import optimize, stats
 
+FAR = 1e4  # noncentrality from which on the normal part of t is nothing beside it, and scipy's series do not end
+
 
 def achieved_power(effect: float, spread: float, seeds: int, alpha: float = 0.05) -> float:
     """Return the chance that the two-sided studentised test calls a true mean difference.
@@ -29,6 +31,8 @@ def achieved_power(effect: float, spread: float, seeds: int, alpha: float = 0.05
         return alpha  # scipy's noncentral F is wrong at exactly 0
     # The square of a noncentral t is a noncentral F; scipy's own noncentral t is NaN for some large shifts.
     limit = float(stats.t.isf(alpha / 2, seeds - 1))
+    if abs(shift) > FAR:  # t is shift / the root of a mean of squares, but for a ten-thousandth
+        return float(stats.chi2.cdf((seeds - 1) * (shift / limit) ** 2, seeds - 1))
     return float(stats.ncf.sf(limit**2, 1, seeds - 1, shift**2))
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from engine.errors import UsageError
 from metrics import MatchTable
 from study.plan.plan import Plan
-from study.plan.run import Run, read_json
+from study.plan.run import NEEDED, Run, read_json
 
 WHICH = ("last", "best")
 
@@ -77,9 +78,18 @@ def gather(plan: Plan, done: Iterable[Run]) -> Results:
     Args:
         plan: of the study.
         done: runs that have a done.json.
+
+    Raises:
+        UsageError: if a file of one is gone.
     """
     by_variant: dict[str, dict[int, RunResult]] = {name: {} for name in plan.models}
     for run in sorted(done, key=lambda run: run.seed):
+        gone = next((name for name in NEEDED if not (run.folder / name).is_file()), None)
+        if gone is not None:
+            raise UsageError(
+                f"{run.folder}: the run is done, but its {gone} is gone; put it back, or delete the folder to make the "
+                "run anew"
+            )
         metrics = {which: read_json(run.folder / which / "metrics.json") or {} for which in WHICH}
         curve = read_curve(run.folder / "train" / "results.csv")
         trained = read_json(run.folder / "trained.json") or {}

@@ -15,14 +15,8 @@ from engine.errors import UsageError
 from models.errors import short
 from study.execute.local import prepare, status
 from study.plan.plan import Plan
-from study.plan.run import Run, read_json
+from study.plan.run import NEEDED, Run, read_json
 
-# What a report reads of a run.
-NEEDED = (
-    "trained.json",
-    "train/results.csv",
-    *(f"{which}/{name}" for which in ("last", "best") for name in ("metrics.json", "matches.npz", "boxes.npz")),
-)
 # What measuring anew reads; without them a run is small enough to keep beside its report.
 WEIGHTS = ("train/weights/last.pt", "train/weights/best.pt")
 # Parts of a recipe that are hashes or long, as messages call them.

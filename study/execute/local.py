@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Any
 from data.folders import ROOT
 from engine.runtime.signals import terminating_as_interrupt
 from models.upstream.environment import threads as usable_threads
-from study.execute.worker import BUSY
+from study.execute.worker import BUSY, INTERRUPTED
 from study.plan.plan import Plan
 from study.plan.run import Run, read_json, write_json
 
@@ -203,6 +204,7 @@ def _finish(
     runs: int,
 ) -> None:
     run, seconds = slot.run, time.monotonic() - slot.started
+    code = -signal.SIGTERM if code == INTERRUPTED else code
     assert run is not None  # noqa: S101 - the caller looked
     slot.run = slot.process = None
     what = settle(run, code, outcome, again=run not in killed)

@@ -19,6 +19,7 @@ from study.plan.code_fingerprint import TRAINING_CODE, code_hash
 from study.plan.run import read_json, write_json
 
 BUSY = 75  # exit code: another process has the run
+INTERRUPTED = 130  # exit code: told to end, as by a system that runs out of memory
 _TRACE_LINES = 12
 
 
@@ -47,7 +48,7 @@ def _guarded(folder: Path, device: str) -> int:
     try:
         work(folder, device)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a run fails with is recorded, the others go on
         lines = traceback.format_exc().splitlines()
         sys.stderr.write("\n".join(lines) + "\n")
@@ -117,6 +118,7 @@ def train(folder: Path, run: dict[str, Any], device: str) -> bool:
         argv = list(run["argv"]) if content is None else ["--resume", str(last)]
         options = train_parser().parse_args([*argv, *(["--device", device] if device else [])])
         options.demo = False  # what train.py means without any argument
+        options.workers_given = "--workers" in argv
         run_training(options)
         content = read_checkpoint(last)
     assert content is not None  # noqa: S101 - training has written it

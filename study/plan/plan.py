@@ -29,6 +29,7 @@ from study.plan.run import (
     read_json,
     train_argv,
     train_options,
+    with_kept_hyp,
     write_json,
     write_whole,
 )
@@ -243,7 +244,8 @@ def _run(plan: Plan, name: str, seed: int, weights: str | None) -> Run:
     argv = ["--weights", str(plan.weights or ""), "--cfg", str(plan.model_file(name)), "--data", plan.data]
     if spec.data_root and plan.data == spec.data:
         argv += ["--data-root", spec.data_root]
-    argv += ["--epochs", str(epochs), "--seed", str(seed), *train_argv({**DEFAULTS, **flags})]
+    kept = with_kept_hyp(flags, plan.folder)
+    argv += ["--epochs", str(epochs), "--seed", str(seed), *train_argv({**DEFAULTS, **kept})]
     for plugin in plan.plugins:
         argv += ["--plugin", str(plugin)]
     argv += ["--project", str(folder), "--name", "train", "--exist-ok"]

@@ -1,5 +1,6 @@
 """Add seeds to a study that planned for it, and remember at how many seeds it was looked at."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,36 @@ from study.plan.run import read_json, write_json
 from study.plan.study_spec import StudySpec
 
 FILE = "looks.json"  # in the study's folder
+
+
+def to_add(specs: Mapping[str, StudySpec], project: Path, add: int | None) -> dict[str, int | None]:
+    """Return the seeds to add to each of several studies: none to those that an interrupted command has added them to.
+
+    Args:
+        specs: by name.
+        project: folder of studies.
+        add: seeds to add to each; None for none.
+    """
+    states = {name: _state(spec, project / spec.name) for name, spec in specs.items() if spec.max_seeds is not None}
+    more: dict[str, int | None] = dict.fromkeys(specs, add)
+    for name, (looks, finished) in states.items():
+        added = len(looks) > 1 and looks[-1] - looks[-2] == add and finished >= looks[-1]
+        behind = [
+            other
+            for other, done in states.values()
+            if len(other) < len(looks) or (len(other) == len(looks) and done < other[-1])
+        ]
+        if added and behind:
+            more[name] = None
+    return more
+
+
+def _state(spec: StudySpec, folder: Path) -> tuple[list[int], int]:
+    """Return the seeds done at each look so far, the open one last, and how many the last finished one had."""
+    known = read_json(folder / FILE) or {}
+    if known.get("seeds") != list(spec.seeds) or known.get("max_seeds") != spec.max_seeds:
+        return [len(spec.seeds)], 0
+    return list(known["looks"]), known.get("finished", 0)
 
 
 def with_looks(spec: StudySpec, folder: Path, add: int | None, keep: bool = True) -> StudySpec:
@@ -31,10 +62,7 @@ def with_looks(spec: StudySpec, folder: Path, add: int | None, keep: bool = True
                 f"may grow says so from the start: max_seeds: {3 * len(spec.seeds)}"
             )
         return spec
-    known = read_json(folder / FILE) or {}
-    begun = known.get("seeds") == list(spec.seeds) and known.get("max_seeds") == spec.max_seeds
-    looks = list(known["looks"]) if begun else [len(spec.seeds)]
-    finished = known.get("finished", 0) if begun else 0
+    looks, finished = _state(spec, folder)
     if add is not None:
         looks = _added(spec, looks, finished, add)
     content = {"seeds": list(spec.seeds), "max_seeds": spec.max_seeds, "looks": looks, "finished": finished}

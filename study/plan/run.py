@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from data.files import write_atomically
+from data.files import file_hash, write_atomically
 from engine.cli.train_flags import train_parser
 from engine.errors import UsageError
 
 # Nothing is drawn and nothing stops early: every run gets the whole budget.
 DEFAULTS: Mapping[str, Any] = {"noplots": True, "patience": 0}
+# What a report reads of a run.
+NEEDED = (
+    "trained.json",
+    "train/results.csv",
+    *(f"{which}/{name}" for which in ("last", "best") for name in ("metrics.json", "matches.npz", "boxes.npz")),
+)
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,29 @@ def hyp_content(name: str | None) -> dict[str, Any]:
 
     Args:
         name: as for --hyp; None for what all files say that a training takes where it names none, by file.
-    """
-    from engine.training.hyperparameters import DEFAULTS, find
 
-    if name is None:
-        return {default: hyp_content(default) for default in DEFAULTS}
-    content: dict[str, Any] = yaml.safe_load(find(name).read_text(encoding="utf-8"))
-    return content
+    Raises:
+        UsageError, SpecError: if there is no such file, or it is none of hyperparameters.
+    """
+    from engine.training.hyperparameters import DEFAULTS, read_for_any
+
+    return {default: read_for_any(default) for default in DEFAULTS} if name is None else read_for_any(name)
+
+
+def with_kept_hyp(flags: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """Return flags that name a copy of a user's hyperparameter file: he may edit his own while the study runs.
+
+    Args:
+        flags: of train.py, by name with underscores.
+        folder: of the study, which the copy goes to.
+    """
+    from engine.training.hyperparameters import FOLDER, find
+
+    if not flags.get("hyp") or find(flags["hyp"]).parent == FOLDER:
+        return flags
+    file = find(flags["hyp"])
+    copy = folder / "hyp" / f"{file.stem}-{file_hash(file)[:10]}.yaml"
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(copy, file.read_bytes())
+    return {**flags, "hyp": str(copy)}

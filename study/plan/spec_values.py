@@ -16,7 +16,7 @@ from study.plan.run import train_options
 # Flags of train.py that the study sets itself, or that would make its runs unlike each other.
 RESERVED = frozenset(
     "weights cfg attention identity data data_root seed project name exist_ok resume download nosave epochs "
-    "device plugin".split()
+    "device plugin help".split()
 )
 WITH_OFF = ("amp", "cache")  # flags of which a value is off, which YAML reads as false
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,63}")

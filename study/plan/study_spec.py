@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from data.text_files import decode_text
 from engine.errors import UsageError
 from models.errors import short
 from study.plan.run import train_options
@@ -60,6 +61,7 @@ class StudySpec:
         max_seeds: that the study may grow to with --add-seeds; None where its first look is its only one.
         looks: seeds done at each look so far, see `planned_looks`.
         datasets: all data sets where there are several, of which `data` is the first.
+        source: text of the YAML when it was read; the file may be another when the report is written.
     """
 
     file: Path
@@ -83,6 +85,7 @@ class StudySpec:
     max_seeds: int | None = None
     looks: tuple[int, ...] = ()
     datasets: tuple[str, ...] = ()
+    source: str = ""
 
 
 def read_study(file: str | Path) -> StudySpec:
@@ -132,6 +135,7 @@ def read_study(file: str | Path) -> StudySpec:
         latency=whole(content, "latency", 30, 1, 10_000, path),
         images=whole(content, "images", 6, 0, 100, path),
         datasets=datasets,
+        source=decode_text(path.read_bytes(), path).strip(),
         max_seeds=whole(content, "max_seeds", 0, len(seeds), 1000, path) if "max_seeds" in content else None,
     )
 

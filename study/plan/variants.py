@@ -60,6 +60,10 @@ def read_variants(content: Mapping[str, Any], path: Path) -> list[Variant]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UsageError(f"{path}: the variant {short(twice)} stands there twice; '{BASELINE}' is the study's own")
+    folded = [name.casefold() for name in names]
+    alike = [name for name in names if folded.count(name.casefold()) > 1]
+    if alike:
+        raise UsageError(f"{path}: variants {', '.join(alike)} differ in capitals alone; to Windows both are one file")
     return variants
 
 

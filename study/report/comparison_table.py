@@ -17,7 +17,11 @@ from study.report.templating import render
 
 MISSING = "–"
 CHANGED = " (not the identity at the start)"
-TONES = {Verdict.GAIN: "gain", Verdict.LOSS: "loss", Verdict.NONE: "none", Verdict.UNLEARNED: "none"}
+TONES = {
+    **dict.fromkeys(Verdict, "none"),
+    Verdict.GAIN: "gain",
+    Verdict.LOSS: "loss",
+}
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,20 @@ class Table:
     def markdown(self) -> str:
         """Return the table in Markdown."""
         lines = [f"### {self.title}\n"] if self.title else []
-        lines += ["| " + " | ".join(self.head) + " |", "|" + "|".join(["---"] * len(self.head)) + "|"]
-        lines += ["| " + " | ".join(cell.text.replace("|", "\\|") for cell in row) + " |" for row in self.rows]
+        lines += [_markdown_row(self.head), "|" + "|".join(["---"] * len(self.head)) + "|"]
+        lines += [_markdown_row([cell.text for cell in row]) for row in self.rows]
         lines += [f"\n{note}" for note in self.notes]
         return "\n".join(lines) + "\n"
 
     def html(self) -> Markup:
         """Return the table in HTML; a click on a head sorts it."""
         return render("table.html.jinja", table=self)
+
+
+def _markdown_row(texts: Sequence[str]) -> str:
+    """Return a row whose texts, names of classes among them, neither end a cell nor begin an element of HTML."""
+    plain = (" ".join(text.split()).replace("|", "\\|").replace("<", "&lt;") for text in texts)
+    return f"| {' | '.join(plain)} |"
 
 
 def shade(value: float) -> str:
@@ -110,10 +120,16 @@ def span(interval: Interval) -> str:
     return f"[{', '.join(ends)}]"
 
 
-def verdict_text(comparison: Comparison | None) -> str:
-    """Return the verdict as a reader should take it."""
+def without_comparison(results: Results, name: str, metric: str) -> str:
+    """Say why a variant has no comparison: too few runs, or a metric of objects that are not there."""
+    values = [*results.values(name, metric).values(), *results.values(BASELINE, metric).values()]
+    return "too few runs" if any(map(math.isfinite, values)) or not values else f"no object that {metric} counts"
+
+
+def verdict_text(comparison: Comparison | None, without: str = "too few runs") -> str:
+    """Return the verdict as a reader should take it; what stands for it where there is no comparison."""
     if comparison is None:
-        return "too few runs"
+        return without
     if comparison.verdict is Verdict.NONE:
         if comparison.constant:
             return f"{Verdict.NONE.value}: the seeds do not differ at all"
@@ -121,10 +137,12 @@ def verdict_text(comparison: Comparison | None) -> str:
     return comparison.verdict.value
 
 
-def verdict_cell(comparison: Comparison | None, remark: str = "") -> Cell:
+def verdict_cell(comparison: Comparison | None, remark: str, without: str) -> Cell:
     """Return the verdict with its colour, and what has to stand beside it."""
     tone = "" if comparison is None else TONES[comparison.verdict]
-    return Cell(verdict_text(comparison) + remark, None if comparison is None else comparison.interval.mean, tone)
+    return Cell(
+        verdict_text(comparison, without) + remark, None if comparison is None else comparison.interval.mean, tone
+    )
 
 
 def verdict_table(
@@ -145,10 +163,11 @@ def verdict_table(
         comparison, own = analysis.against_baseline(name), analysis.own.get(name)
         added, late = costs[name].parameters - base.parameters, added_latency(costs[name], base)
         reference = name == BASELINE
+        remark, without = CHANGED if changed.get(name) else "", without_comparison(results, name, analysis.metric)
         rows.append(
             (
                 Cell(name),
-                Cell("reference") if reference else verdict_cell(comparison, CHANGED if changed.get(name) else ""),
+                Cell("reference") if reference else verdict_cell(comparison, remark, without),
                 Cell(MISSING) if comparison is None else _difference(comparison),
                 _p_cell(comparison),
                 Cell(f"{points(mean(values))} ± {points(deviation(values))}", mean(values)),
@@ -177,14 +196,14 @@ def verdict_table(
 
 
 def _p_cell(comparison: Comparison | None) -> Cell:
-    """Return the corrected p, nothing where there was nothing to compare."""
-    if comparison is None or comparison.verdict is Verdict.UNLEARNED:
+    """Return the corrected p, nothing where there was nothing to compare or nothing is judged yet."""
+    if comparison is None or comparison.verdict in (Verdict.UNLEARNED, Verdict.OPEN):
         return Cell(MISSING)
     return Cell(f"{comparison.p_holm:.3f}", comparison.p_holm)
 
 
 def _against_control(own: Comparison | None) -> Cell:
-    if own is None or own.verdict is Verdict.UNLEARNED:
+    if own is None or own.verdict in (Verdict.UNLEARNED, Verdict.OPEN):
         return Cell(MISSING)
     return _difference(own, f"{own.verdict.value}: ")
 

@@ -24,7 +24,7 @@ from study.report.comparison_table import mean, ordered
 
 # Okabe & Ito's colours, which the colour-blind tell apart.
 GREY = "#666666"
-COLOURS = {Verdict.GAIN: "#0072b2", Verdict.LOSS: "#d55e00", Verdict.NONE: GREY, Verdict.UNLEARNED: GREY}
+COLOURS = {**dict.fromkeys(Verdict, GREY), Verdict.GAIN: "#0072b2", Verdict.LOSS: "#d55e00"}
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#882255")
 WIDTH = 4.4  # inches; 72 pixels each on the page
 LETTER = 0.075  # inches that a letter is wide at most, on average
@@ -136,7 +136,8 @@ def pareto(results: Results, costs: dict[str, Cost], metric: str, which: str, pd
         axes.margins(x=0.1, y=0.15)
         axes.set_xlabel("ms an image, median")
         axes.set_ylabel(f"mean {metric}, points")
-        figure.legend(**legend)
+        if positions:
+            figure.legend(**legend)
         return _svg(figure, f"{metric} against latency", pdf)
 
 

@@ -19,7 +19,7 @@ RUNS = 3  # commands that are written out; the others differ in seed and model, 
 def recipe(plan: Plan) -> str:
     """Return how to repeat the study, and what it was made with."""
     lines = [
-        f"python study.py {_portable(str(plan.spec.file.absolute()))}",
+        f"python study.py {_quoted(_portable(str(plan.spec.file.absolute())))}",
         "",
         f"commit {current_commit() or 'unknown'}; Python {platform.python_version()}, torch {torch.__version__}, "
         f"ultralytics {version('ultralytics')}; {platform.system()} {platform.machine()}",
@@ -32,10 +32,7 @@ def recipe(plan: Plan) -> str:
     ]
     own = [run for run in plan.runs[RUNS : len(plan.models)] if plan.flags(run.variant) != plan.spec.train]
     for run in plan.runs[:RUNS] + own:
-        command = " ".join(
-            f'"{argument}"' if " " in argument or not argument else argument for argument in map(_portable, run.argv)
-        )
-        lines.append(f"python train.py {command}")
+        lines.append(f"python train.py {' '.join(_quoted(_portable(argument)) for argument in run.argv)}")
     return "\n".join(lines)
 
 
@@ -46,8 +43,12 @@ def flags_text(flags: Mapping[str, Any]) -> str:
 
 
 def spec_text(plan: Plan) -> str:
-    """Return the spec as written."""
-    return plan.spec.file.read_text(encoding="utf-8").strip()
+    """Return the spec as it was written when the study was started."""
+    return plan.spec.source
+
+
+def _quoted(argument: str) -> str:
+    return f'"{argument}"' if " " in argument or not argument else argument
 
 
 def _portable(argument: str) -> str:

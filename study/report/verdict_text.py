@@ -14,7 +14,7 @@ from study.analysis.results import Results
 from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, added_latency
 from study.plan.variants import BASELINE, CONTROL
-from study.report.comparison_table import TONES, ordered, points, span
+from study.report.comparison_table import TONES, ordered, points, span, without_comparison
 from study.report.templating import render
 
 POWER = 0.8  # chance with which the seeds that are named would decide
@@ -29,6 +29,8 @@ TERMS = {
     "smaller than the number given would usually be missed.",
     "nothing was learned": f"variant and baseline stay below {100 * LEAST_AP50:g} point of AP50 with every seed: a "
     "difference between them says nothing about attention.",
+    "not judged yet": "the study may grow (max_seeds), and a verdict is read only when all runs of a planned look are "
+    "done: looking in between would find more by chance.",
     "not the identity at the start": "the variant changes what the pretrained detector computes before any training.",
     "interval": "where the true mean difference lies with 95 % confidence, for all variants of the study together: the "
     "more variants, the wider (Holm's method). p (Holm) is the same test's p-value; below 0.05 is a gain or a loss.",
@@ -85,7 +87,8 @@ def answers(
         comparison, own = analysis.baseline.get(name), analysis.own.get(name)
         cost = _cost(costs[name], costs[BASELINE])
         if comparison is None:
-            answered.append(Answer(name, "too few runs", "", f"A comparison needs two seeds or more. {cost}"))
+            why = without_comparison(results, name, analysis.metric)
+            answered.append(Answer(name, why, "", f"{_needs(why, analysis.metric)} {cost}"))
             continue
         causes = ["the added size"] if costs[name].parameters > costs[BASELINE].parameters else []
         causes += ["its own training flags"] if name in flagged and causes else []
@@ -94,6 +97,15 @@ def answers(
         verdict = comparison.verdict
         answered.append(Answer(name, verdict.value, TONES[verdict], " ".join(filter(None, parts))))
     return answered
+
+
+def _needs(why: str, metric: str) -> str:
+    if why == "too few runs":
+        return "A comparison needs two seeds or more."
+    return (
+        f"The images that measure hold none, so {metric} has no value; write another one first under metrics and start "
+        "again: nothing is trained anew."
+    )
 
 
 def _difference(comparison: Comparison, metric: str) -> str:
@@ -108,6 +120,11 @@ def _difference(comparison: Comparison, metric: str) -> str:
         )
     if comparison.constant:
         return f"{metric} differs by {mean} with all {seeds} seeds alike, which leaves nothing to judge it by."
+    if comparison.verdict is Verdict.OPEN:
+        return (
+            f"{metric} differs by {mean} points so far over {seeds} seeds; a verdict is read when all runs of this "
+            "look are done."
+        )
     where = f"the true difference probably lies between {low} and {high}"
     if comparison.verdict is Verdict.NONE:
         return (
@@ -132,7 +149,7 @@ def _more_seeds(comparison: Comparison) -> str:
 
 
 def _against(own: Comparison | None) -> str:
-    if own is None or own.verdict is Verdict.UNLEARNED:
+    if own is None or own.verdict in (Verdict.UNLEARNED, Verdict.OPEN):
         return ""
     what = {
         Verdict.GAIN: "it is better",
@@ -150,7 +167,7 @@ def _conclusion(comparison: Comparison, own: Comparison | None, causes: list[str
     other = " or ".join(causes)
     if own is None:
         return f"Without a control, the gain may come from {other} alone."
-    if own.verdict is Verdict.UNLEARNED:
+    if own.verdict in (Verdict.UNLEARNED, Verdict.OPEN):
         return ""
     return {
         Verdict.GAIN: "So attention itself helps, not only the added size.",

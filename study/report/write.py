@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,9 @@ def write_report(plan: Plan, outcome: Outcome, device: str = "cpu") -> str:
     models = {name: plan.models[name] for name in plan.models if name in results.by_variant or name == BASELINE}
     rounds, size = plan.spec.latency, plan.options["imgsz"]
     costs, setting = measure_costs(models, size, rounds, device, plan.folder / "cost.json")
+    complete = len(outcome.done) + len(outcome.failed) == len(plan.runs)
     analyses = [
-        analyse(results, metric, which, which == "last", looks_of(plan.spec))
+        analyse(results, metric, which, which == "last", looks_of(plan.spec), complete)
         for metric in plan.spec.metrics
         for which in WHICH
     ]
@@ -192,7 +194,9 @@ def _markdown(
     for title, group in tables.items():
         parts += [f"\n## {title}\n", *(table.markdown() for table in group)]
     parts += ["\n## Terms\n", *(f"- **{term}**: {text}" for term, text in TERMS.items())]
-    parts += ["\n## Recipe\n", f"```\n{recipe(plan)}\n```\n", f"```yaml\n{spec_text(plan)}\n```\n"]
+    spec = spec_text(plan)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", spec)), default=0))  # longer than any in the text
+    parts += ["\n## Recipe\n", f"```\n{recipe(plan)}\n```\n", f"{fence}yaml\n{spec}\n{fence}\n"]
     return "\n".join(parts)
 
 

@@ -44,6 +44,8 @@ def test_every_shipped_file_is_readable_and_says_command_cost_and_result():
         ("lr0: fast", "lr0: 'fast' is not a finite number"),
         ("lr0: .inf", "lr0: 'inf' is not a finite number"),
         ("lr0: true", "lr0: 'True' is not a finite number"),
+        ("fl_gamma: -1", "fl_gamma: -1 is below 0"),
+        ("anchor_t: 0.0", "write a number above 1"),
         ("- 1", "holds a list, expected a mapping"),
         ("", "is empty"),
         ("lr0: [", "not valid YAML"),
@@ -149,3 +151,14 @@ def test_the_file_is_chosen_by_the_head():
         assert options.hyp == name
     with pytest.raises(UsageError, match="--label-smoothing"):
         chosen(Namespace(hyp=None, label_smoothing=0.1), SimpleNamespace(hyp={}))
+
+
+def test_a_momentum_that_adam_cannot_have_is_refused(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("momentum: 1.0\n")
+    model = SimpleNamespace(hyp=dict.fromkeys(LOSS, 1.0))
+    options = Namespace(hyp=str(path), label_smoothing=0.0, optimizer="SGD")
+    assert chosen(options, model).engine == {"momentum": 1.0}
+    options.optimizer = "AdamW"
+    with pytest.raises(UsageError, match=r"momentum: 1\.0 is Adam's beta1"):
+        chosen(options, model)

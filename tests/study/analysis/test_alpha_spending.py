@@ -72,3 +72,28 @@ def test_what_was_called_stays_called() -> None:
     found = compare_at_looks(dict.fromkeys(range(15), 0.0), {"a": values}, LOOKS)["a"]
     assert found.verdict is Verdict.GAIN
     assert found.corrected.low < 0  # the last look alone would not
+
+
+@pytest.mark.parametrize(("seeds", "most"), [(5, 100), (2, 20), (5, 1000)])
+def test_a_first_look_that_may_spend_next_to_nothing(seeds: int, most: int) -> None:
+    draw = np.random.default_rng(3)
+    looks = plan_looks([seeds, most], most)
+    assert sum(look.alpha for look in looks) == pytest.approx(0.05, abs=1e-8)
+    values = dict(enumerate(draw.normal(0.1, 1.0, seeds)))
+    found = compare_at_looks(dict.fromkeys(range(seeds), 0.0), {"a": values}, looks[:1])["a"]
+    assert found.verdict is Verdict.NONE
+    assert not found.constant  # the seeds differ, however wide the interval is
+    # beside the level of the look: Student's interval of this variant alone, as its column says
+    low, high = stats.t.interval(0.95, seeds - 1, np.mean(list(values.values())), stats.sem(list(values.values())))
+    assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
+
+
+def test_nothing_is_called_before_a_look_is_complete() -> None:
+    sure = dict(enumerate([1.0, 1.01, 0.99, 1.02, 0.98, 1.0, 1.01]))
+    base = dict.fromkeys(range(7), 0.0)
+    late = {seed: (value if seed > 4 else (-1) ** seed * 0.01) for seed, value in sure.items()}
+    found = compare_at_looks(base, {"a": sure, "late": late}, LOOKS[:2], complete=False)
+    assert found["a"].verdict is Verdict.GAIN  # by the first look, which was
+    assert found["late"].verdict is Verdict.OPEN
+    first = compare_at_looks({s: 0.0 for s in range(3)}, {"a": dict(list(sure.items())[:3])}, LOOKS[:1], complete=False)
+    assert first["a"].verdict is Verdict.OPEN

@@ -1,11 +1,13 @@
 """Effects over several data sets: a textbook's example, and simulated data sets whose truth is known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from study.analysis.alpha_spending import plan_looks
 from study.analysis.intervals import Verdict
 from study.analysis.pooled import pool, pool_variants, seed_variances
 from study.analysis.statistics import compare_with_baseline
@@ -86,3 +88,37 @@ def test_variants_are_corrected_for_their_number() -> None:
     assert (pooled["good"][0].sets, pooled["none"][0].sets) == (3, 2)
     with pytest.raises(ValueError, match="expected two or more"):
         pool([0.1], [0.1])
+
+
+def test_looks_at_pooled_studies_spend_five_percent_together() -> None:
+    """Three data sets without an effect, looked at with 5, 10 and 15 seeds."""
+    draw = np.random.default_rng(4)
+    looks, seeds = plan_looks([5, 10, 15], 15), tuple(range(15))
+    one = compare_with_baseline(dict.fromkeys(seeds, 0.0), {"v": dict.fromkeys(seeds, 0.0) | {0: 1.0}})["v"]
+    called, thrice = [], []
+    for _ in range(600):
+        runs = draw.normal(0, 1, (3, 15))
+        sets = {str(number): {"v": replace(one, differences=tuple(row))} for number, row in enumerate(runs)}
+        called.append(pool_variants(sets, looks=looks)["v"][2] is not Verdict.NONE)
+        parts = [runs[:, :count] for count in (5, 10, 15)]
+        spreads = [some.std(1, ddof=1).tolist() for some in parts]
+        p = [
+            pool(some.mean(1), seed_variances(spread, [some.shape[1]] * 3)).p
+            for some, spread in zip(parts, spreads, strict=True)
+        ]
+        thrice.append(min(p) < 0.05)
+    assert np.mean(called) <= 0.06
+    assert np.mean(thrice) > 0.08  # each look at 5 %
+
+
+def test_a_pooled_look_that_is_not_complete_calls_nothing() -> None:
+    looks = plan_looks([5, 10], 10)
+    base = dict.fromkeys(range(7), 0.0)
+    late = dict(enumerate([0.01, -0.01, 0.02, -0.02, 0.0, 1.0, 1.0]))
+    sets = {name: compare_with_baseline(base, {"v": late}) for name in ("a", "b")}
+    assert pool_variants(sets, looks=looks, complete=False)["v"][2] is Verdict.OPEN
+    sure = dict(enumerate([1.0, 1.01, 0.99, 1.02, 0.98, 0.5, -3.0]))
+    nearly = {seed: value * (1.0001 if seed else 1) for seed, value in sure.items()}
+    sets = {name: compare_with_baseline(base, {"v": some}) for name, some in (("a", sure), ("b", nearly))}
+    found = pool_variants(sets, looks=plan_looks([5, 10], 10), complete=False)["v"]
+    assert found[2] is Verdict.GAIN  # by the first look, whatever came later

@@ -48,3 +48,12 @@ def test_power_out_of_range(power):
     for call in (lambda: smallest_detectable(1.0, 5, power), lambda: seeds_needed(1.0, 1.0, power)):
         with pytest.raises(ValueError, match="expected 0 < alpha < power < 1"):
             call()
+
+
+def test_two_seeds_at_a_very_strict_level_end():
+    """With a noncentrality in the millions t is shift / the root of a mean of squares: the quantile is chi-square's."""
+    # n = 2: P(|t| > limit) = 0.8 where (shift / limit)² is chi-square's 80th percentile with one degree of freedom
+    effect = smallest_detectable(1.0, 2, 0.8, 1e-9)
+    limit = float(stats.t.isf(5e-10, 1))
+    assert effect * 2**0.5 == pytest.approx(limit * stats.chi2.ppf(0.8, 1) ** 0.5, rel=1e-4)
+    assert seeds_needed(1.0, 1e-7) == 2

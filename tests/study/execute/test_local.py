@@ -259,3 +259,13 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     (tmp_path / "a.json").write_text('{"x": ')
     assert read_json(tmp_path / "a.json") is None
+
+
+def test_a_run_that_is_told_to_end_goes_on_once(plan: Plan, pretend: Callable[[str], None]) -> None:
+    """Systems that run out of memory ask before they kill; the worker ends with 130 then."""
+    pretend('if run["variant"] == "se" and not (folder / "asked").exists(): (folder / "asked").touch(); sys.exit(130)')
+    said: list[str] = []
+    outcome = execute(plan, say=said.append)
+    assert not outcome.failed
+    assert len(outcome.done) == len(plan.runs)
+    assert any("se seed 0: ended by signal 15; it goes on from its last epoch, once" in line for line in said)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -209,3 +210,33 @@ def test_weights_bring_their_model(make: Callable[..., Plan], root: Path) -> Non
     plan = make(cfg=None, weights=str(weights), seeds=1, controls=None)
     assert plan.models["baseline"].nc == 2
     assert plan.models["se"].layers[18].module == "SE"
+
+
+def test_runs_keep_the_hyperparameters_that_the_study_began_with(make: Callable[..., Plan], tmp_path: Path) -> None:
+    one: dict[str, Any] = {"variants": {"se": "SE@neck.P3"}, "controls": None, "seeds": 1}
+    own = tmp_path / "mine.yaml"
+    own.write_text("lr0: 0.02\n")
+    plan = make(**one, train={"imgsz": 64, "hyp": str(own)})
+    argv = plan.runs[0].argv
+    copy = Path(argv[argv.index("--hyp") + 1])
+    before = keys(plan)
+    own.write_text("lr0: 0.5\n")  # edited while the study runs
+    assert copy.read_text() == "lr0: 0.02\n"
+    assert plan.folder in copy.parents
+    own.write_text("lr0: 0.02\n")
+    assert keys(make(**one, train={"imgsz": 64, "hyp": str(own)})) == before
+    shipped = make(**one, train={"imgsz": 64, "hyp": "v5-low"}).runs[0].argv
+    assert shipped[shipped.index("--hyp") + 1] == "v5-low"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("lr0: [", "not valid YAML"), ("momentun: 0.9", "did you mean 'momentum'"), ("", "is empty")]
+)
+def test_wrong_hyperparameters_are_said_before_anything_runs(
+    make: Callable[..., Plan], tmp_path: Path, text: str, message: str
+) -> None:
+    one: dict[str, Any] = {"variants": {"se": "SE@neck.P3"}, "controls": None, "seeds": 1}
+    own = tmp_path / "mine.yaml"
+    own.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        make(**one, train={"imgsz": 64, "hyp": str(own)})

@@ -1,12 +1,13 @@
 """Adding seeds: only to a study that planned for it, one finished look after the other."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.errors import UsageError
-from study.plan.planned_looks import finish_look, with_looks
+from study.plan.planned_looks import finish_look, to_add, with_looks
 from study.plan.study_spec import read_study
 
 
@@ -34,3 +35,18 @@ def test_a_study_that_did_not_plan_for_it_is_refused(write_spec: Callable[..., P
         with_looks(spec, tmp_path, 2)
     with pytest.raises(UsageError, match="max_seeds is 2, expected a whole number from 3"):
         read_study(write_spec(seeds=3, max_seeds=2))
+
+
+def test_an_interrupted_addition_to_several_studies_adds_to_the_rest(
+    write_spec: Callable[..., Path], tmp_path: Path
+) -> None:
+    spec = read_study(write_spec(seeds=2, max_seeds=6))
+    parts = {name: replace(spec, name=name) for name in ("one", "two")}
+    for name, part in parts.items():
+        finish_look(with_looks(part, tmp_path / name, None), tmp_path / name)
+    assert to_add(parts, tmp_path, 2) == {"one": 2, "two": 2}
+    finish_look(with_looks(parts["one"], tmp_path / "one", 2), tmp_path / "one")  # then the command is ended
+    assert to_add(parts, tmp_path, 2) == {"one": None, "two": 2}
+    finish_look(with_looks(parts["two"], tmp_path / "two", 2), tmp_path / "two")
+    assert to_add(parts, tmp_path, 2) == {"one": 2, "two": 2}  # the next look
+    assert to_add(parts, tmp_path, None) == {"one": None, "two": None}

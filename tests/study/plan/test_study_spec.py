@@ -73,6 +73,8 @@ def test_a_bare_off_means_what_it_says(write_spec: Callable[..., Path]) -> None:
         ({"variants": {"a/b": "SE@4"}, "controls": None}, r"variant 'a/b': expected letters"),
         ({"variants": {"sk~control": "SE@4"}, "controls": None}, "variant 'sk~control': expected letters"),
         ({"variants": {"baseline": "SE@4"}, "controls": None}, "'baseline' stands there twice"),
+        ({"variants": {"se": "SE@4", "Se": "SE@9"}, "controls": None}, "variants Se, se differ in capitals alone"),
+        ({"train": {"help": True}}, "train.help is set by the study"),
         ({"variants": {"se": {"attentoin": "SE@4"}}}, "variants.se: unknown key 'attentoin'"),
         ({"variants": {"se": {"identity": True}}}, "variants.se: differs in nothing from the baseline"),
         ({"variants": {"se": {"train": ["amp"]}}}, r"variants.se: train is \['amp'\], expected flags of train.py"),

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.errors import UsageError
 from metrics import MatchTable
 from metrics.matching import RIGHT, WRONG
 from study.analysis.comparisons import analyse
@@ -24,7 +26,7 @@ from study.report.comparison_table import Cell, Table, deviation, mean, points, 
 from study.report.example_images import extremes, tallies
 from study.report.latex import escaped, latex_table
 from study.report.plots import pareto_line
-from study.report.reproduce import flags_text, recipe
+from study.report.reproduce import flags_text, recipe, spec_text
 from study.report.write import write_report
 
 
@@ -246,3 +248,51 @@ def test_what_tex_takes_for_commands_is_escaped() -> None:
         r"\end{tabular}}",
         r"\end{table}",
     ]
+
+
+def test_names_of_classes_do_not_break_the_markdown() -> None:
+    cells = tuple(Cell(text) for text in ("a|b", "1", "2", "3"))
+    table = Table("classes", ("variant", "red|blue", "two\nlines", "<script>"), (cells,))
+    head, line, row = table.markdown().splitlines()
+    assert head == r"| variant | red\|blue | two lines | &lt;script> |"
+    assert line.count("---") == 4
+    assert row == r"| a\|b | 1 | 2 | 3 |"
+
+
+def test_the_report_shows_the_spec_that_was_started(make: Callable[..., Plan], write_spec: Callable[..., Path]) -> None:
+    plan = make(seeds=1)
+    assert spec_text(plan) == plan.spec.file.read_text().strip()
+    write_spec(seeds=7)  # while it runs
+    assert "seeds: 1" in spec_text(plan)
+    plan.spec.file.unlink()
+    assert "seeds: 1" in spec_text(plan)
+
+
+def test_a_kept_bootstrap_that_was_cut_short_is_computed_anew(study: Any) -> None:
+    results = gather(study.plan, study.outcome.done)
+    whole = analyse(results, "AP").bootstrap
+    files = sorted((study.plan.runs[0].folder / "last").glob("bootstrap-*.npz"))
+    assert files
+    for content in (files[0].read_bytes()[:200], b""):
+        files[0].write_bytes(content)
+        assert analyse(results, "AP").bootstrap == whole
+
+
+def test_a_metric_of_objects_that_are_not_there_is_said(study: Any, tmp_path: Path) -> None:
+    """The tiny data set has no object of 96×96 pixels."""
+    plan = replace(study.plan, spec=replace(study.plan.spec, metrics=("APl",), images=0), folder=tmp_path)
+    text = write_report(plan, study.outcome)
+    assert text.startswith("se: no object that APl counts. The images that measure hold none, so APl has no value;")
+    assert "| se | no object that APl counts |" in (plan.folder / "report.md").read_text()
+
+
+def test_a_file_that_is_gone_is_named(make: Callable[..., Plan], finish_run: Callable[..., None]) -> None:
+    plan = make(seeds=1, controls=None)
+    for run in plan.runs:
+        finish_run(plan, run, 3.0)
+    assert set(gather(plan, plan.runs).by_variant) == {"baseline", "se", "sk"}
+    (plan.runs[1].folder / "train" / "results.csv").unlink()
+    with pytest.raises(
+        UsageError, match=r"seed0-.*its train/results\.csv is gone; put it back, or delete the folder to"
+    ):
+        gather(plan, plan.runs)
