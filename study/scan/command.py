@@ -8,7 +8,7 @@ from study.analysis.results import gather
 from study.execute.local import sort_runs
 from study.plan.plan import Plan, address_runs, make_plan
 from study.plan.study_spec import read_study
-from study.scan.confirm import chosen, effects_of, write_confirmation, write_study
+from study.scan.confirm import check_confirm, chosen, effects_of, write_confirmation, write_study
 from study.scan.report import write_scan_report
 from study.scan.run import Scan, run_scan
 from study.scan.scan_spec import read_scan
@@ -34,9 +34,10 @@ def scan(
     if options.spec:
         raise UsageError(f"--scan {options.scan} and a study ({' '.join(options.spec)}): give one of them")
     _refuse_flags_of_studies(options)
-    found = run_scan(
-        read_scan(options.scan), options.project, devices[0], options.download, options.plugin, say, options.dry_run
-    )
+    spec = read_scan(options.scan)
+    if options.confirm is not None:  # before hours are spent
+        check_confirm(spec, options.confirm)
+    found = run_scan(spec, options.project, devices[0], options.download, options.plugin, say, options.dry_run)
     if found is None:
         return
     say(write_scan_report(found))
@@ -49,6 +50,11 @@ def _refuse_flags_of_studies(options: Namespace) -> None:
     for flag, value in (("--add-seeds", options.add_seeds), ("--import", options.import_from)):
         if value is not None:
             raise UsageError(f"{flag} is for a study, not for --scan; leave it out")
+    if options.pool is not None:
+        raise UsageError("--pool is for studies, not for --scan; leave it out")
+    if options.confirm is None and (options.retry_failed or options.ray is not None):
+        flag = "--ray" if options.ray is not None else "--retry-failed"
+        raise UsageError(f"{flag} is for the study that tests a scan: add --confirm K, or leave it out")
     if options.report and options.confirm is None:
         raise UsageError("--report with --scan needs --confirm K; a scan writes its report whenever it is started")
 

@@ -20,6 +20,7 @@ from study.plan.variants import BASELINE
 from study.scan.ranking import Ranked
 from study.scan.record import seed_of
 from study.scan.run import Scan
+from study.scan.scan_spec import ScanSpec
 from study.scan.size_controls import parameters
 
 BEST, RANDOM = "best", "random"
@@ -72,6 +73,26 @@ def chosen(ranked: Sequence[Ranked], count: int, seed: int) -> dict[str, Ranked]
     return picked | {f"{RANDOM}{number + 1}": ranked[index] for number, index in enumerate(sorted(others))}
 
 
+def check_confirm(spec: ScanSpec, count: int) -> int:
+    """Return the epochs of the study that tests a scan.
+
+    Args:
+        spec: of the scan.
+        count: of the best, and of random candidates.
+
+    Raises:
+        UsageError: if the count is below 1, or the spec does not say how long to train.
+    """
+    if count < 1:
+        raise UsageError(f"--confirm {count}: expected how many of the best to test, 1 or more")
+    epochs = spec.confirm_epochs or spec.epochs
+    if not epochs:
+        raise UsageError(
+            f"{spec.file}: the scan trains nothing, so say how long the study does: confirm: {{epochs: 20}}"
+        )
+    return epochs
+
+
 def write_study(scan: Scan, count: int) -> str:
     """Write the spec of the study that tests a scan, and return its path.
 
@@ -83,11 +104,7 @@ def write_study(scan: Scan, count: int) -> str:
         UsageError: if there are too few candidates, or the spec does not say how long to train.
     """
     spec = scan.spec
-    epochs = spec.confirm_epochs or spec.epochs
-    if not epochs:
-        raise UsageError(
-            f"{spec.file}: the scan trains nothing, so say how long the study does: confirm: {{epochs: 20}}"
-        )
+    epochs = check_confirm(spec, count)
     picked = chosen(scan.ranked, count, spec.seed)
     content = {
         "name": f"confirm-{count}",

@@ -36,6 +36,9 @@ def halve(candidates: Sequence[Candidate], steps: int, score: Score) -> tuple[di
         first = first or records
         for name, record in records.items():
             result[name] = Record(record.units, first[name].p, rung)
+        left = [candidate for candidate in left if records[candidate.name].finite]
         left.sort(key=lambda candidate: -float(np.mean(records[candidate.name].units)))
+        if not left:
+            break
         left = left[: max(1, (len(left) + 1) // 2)]
     return result, first

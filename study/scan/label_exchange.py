@@ -49,6 +49,8 @@ def exchange_p(gains: np.ndarray) -> float:
         gains: (1 + exchanges,) that of the pairing as it is comes first.
 
     Returns:
-        p, at least 1 / (1 + exchanges).
+        p, at least 1 / (1 + exchanges); NaN where a gain is no number.
     """
+    if not np.isfinite(gains).all():
+        return float("nan")
     return float(np.mean(gains >= gains[0] - 1e-9 * np.abs(gains).max()))

@@ -25,6 +25,11 @@ class Record:
     p: float = float("nan")
     rung: int = 0
 
+    @property
+    def finite(self) -> bool:
+        """Whether every score is a number."""
+        return bool(np.isfinite(self.units).all())
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from study.scan.module_cost import ModuleCost, measure
 from study.scan.ranking import Ranked, better_p, rank
 from study.scan.record import Record, drawing
 from study.scan.scan_spec import ScanSpec
-from study.scan.scoring import BY_ERROR, divided, score_group
+from study.scan.scoring import BY_ERROR, TRAINED_TOGETHER, divided, score_group
 from study.scan.size_controls import plain_control
 from study.scan.start import Start, make_start
 
@@ -68,7 +69,7 @@ def run_scan(
         download: allow fetching official weights or data sets that are not on disk.
         plugins: Python files of mechanisms; they are run.
         say: takes progress as lines.
-        dry: only list what would be scored; the detector is not trained, so weights are needed.
+        dry: only list what would be scored; nothing is trained.
 
     Returns:
         The scan; None where only a list was asked for.
@@ -81,7 +82,7 @@ def run_scan(
     for file in files:
         load_plugin(file)
     folder = expand_home(project).absolute() / spec.name
-    start = make_start(spec, folder, device, download, files, say)
+    start = make_start(spec, folder, device, download, files, say, trained=False)
     if len(start.frozen.images) < LEAST_IMAGES:
         raise UsageError(f"{spec.file}: {len(start.frozen.images)} images, a scan needs {LEAST_IMAGES} or more")
     candidates, left_out = expand(start.frozen.model, spec.mechanisms, spec.places, str(spec.file))
@@ -95,8 +96,16 @@ def run_scan(
     say(f"{len(candidates)} candidates at {places} places, {len(start.frozen.images)} images, method {spec.method}")
     if dry:
         return None
+    if spec.epochs:
+        start = make_start(spec, folder, device, download, files, say)
     tasks = _Tasks(spec, folder, start, say)
     records = tasks.halving(candidates) if spec.method == "halving" else tasks.score(candidates, "candidates")
+    candidates, broken = _finite(candidates, records)
+    for reason in broken:
+        say(f"left out: {reason}")
+    left_out += broken
+    if not candidates:
+        raise UsageError(f"{spec.file}: no candidate could be scored; {broken[0]}")
     first = tasks.first or records
     by_error = spec.method in BY_ERROR
     ranked = rank(candidates, records, {}, spec.seed, by_error)
@@ -123,6 +132,16 @@ def _working(start: Start, candidates: Sequence[Candidate]) -> tuple[list[Candid
         else:
             good.append(candidate)
     return good, failing
+
+
+def _finite(candidates: Sequence[Candidate], records: dict[str, Record]) -> tuple[list[Candidate], list[str]]:
+    """Leave out candidates with which the loss is no number, for they have no rank; say so."""
+    good = [candidate for candidate in candidates if records[candidate.name].finite]
+    return good, [
+        f"{candidate.name}: the loss is not finite with it (NaN or infinity)"
+        for candidate in candidates
+        if not records[candidate.name].finite
+    ]
 
 
 class _Tasks:
@@ -163,12 +182,20 @@ class _Tasks:
             file = self.folder / "scores" / f"{key[:24]}.json"
             known = read_json(file)
             if known is None or known.get("key") != key:
-                scored = score_group(self.start.frozen, group, self.spec.method, **settings)  # type: ignore[arg-type]
+                scored = self._scored(group, settings)
                 known = {"key": key, "records": {name: record.to_dict() for name, record in scored.items()}}
                 write_json(file, known)
             records |= {name: Record(**value) for name, value in known["records"].items()}
             self.say(f"[{number + 1}/{len(todo)}] {what}: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}")
         return records
+
+    def _scored(self, group: Sequence[Candidate], settings: dict[str, Any]) -> dict[str, Record]:
+        """Score a group; again without those of which the loss is not finite, if it ended the steps of all."""
+        scored = score_group(self.start.frozen, group, self.spec.method, **settings)
+        rest = [candidate for candidate in group if scored[candidate.name].finite]
+        if self.spec.method in TRAINED_TOGETHER and 0 < len(rest) < len(group):
+            scored |= score_group(self.start.frozen, rest, self.spec.method, **settings)
+        return scored
 
     def halving(self, candidates: Sequence[Candidate]) -> dict[str, Record]:
         """Score candidates by successive halving."""

@@ -15,6 +15,8 @@ from study.scan.record import Record, folds
 
 BY_ERROR = frozenset({"gradient"})  # methods whose scores have no scale in common between mechanisms
 
+TRAINED_TOGETHER = frozenset({"frozen", "joint"})  # methods whose candidates take the same steps
+
 
 def divided(candidates: Sequence[Candidate], method: str) -> list[list[Candidate]]:
     """Divide candidates into groups that are scored together.
@@ -23,7 +25,7 @@ def divided(candidates: Sequence[Candidate], method: str) -> list[list[Candidate
         candidates: all different.
         method: one of METHODS.
     """
-    if method in ("frozen", "joint"):
+    if method in TRAINED_TOGETHER:
         return groups(candidates)
     return [list(candidates[start : start + TOGETHER]) for start in range(0, len(candidates), TOGETHER)]
 

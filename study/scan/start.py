@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ from models import build_model, load_model
 from models.network.detector import Detector
 from models.upstream.training import get_cfg
 from models.weights.download import resolve_weights
-from study.execute.local import command, failure
+from study.execute.local import WAIT, command, failure, status
+from study.execute.worker import BUSY
 from study.plan.code_fingerprint import MEASURING_CODE, TRAINING_CODE, code_hash
 from study.plan.data_fingerprint import split_fingerprint
 from study.plan.plan import NEUTRAL
@@ -51,7 +53,15 @@ class Start:
     weights: str
 
 
-def make_start(spec: ScanSpec, folder: Path, device: str, download: bool, plugins: Sequence[Path], say: Say) -> Start:
+def make_start(
+    spec: ScanSpec,
+    folder: Path,
+    device: str,
+    download: bool,
+    plugins: Sequence[Path],
+    say: Say,
+    trained: bool = True,
+) -> Start:
     """Train the detector where that is asked for and not done yet, and read the images.
 
     Args:
@@ -61,6 +71,7 @@ def make_start(spec: ScanSpec, folder: Path, device: str, download: bool, plugin
         download: allow fetching official weights or data sets.
         plugins: Python files of mechanisms, loaded already.
         say: takes progress.
+        trained: whether it is trained at all; else it stands as it is before, which shows what can be placed where.
 
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
@@ -71,10 +82,12 @@ def make_start(spec: ScanSpec, folder: Path, device: str, download: bool, plugin
     ap = None
     if spec.epochs:
         load_dataset(spec.data, split="val", data_root=spec.data_root, download=download)
+    if spec.epochs and trained:
         weights, ap = _trained(spec, folder, device, dataset, weights, plugins, say)
         model = load_model(weights)
     else:
-        model = build_model(spec.cfg or weights, nc=len(dataset.names), weights=weights, names=dataset.names)
+        like: Any = {"nc": len(dataset.names), "ch": dataset.channels, "names": dataset.names}
+        model = build_model(spec.cfg or weights, weights=weights or None, **like)
     images, targets = _images(spec, dataset, model)
     fast: Any = {"memory_format": torch.channels_last}  # a third less time for a step on CPUs
     frozen = FrozenDetector(model.to(**fast), images.to(**fast), targets)
@@ -118,12 +131,12 @@ def _trained(
     done = read_json(home / "done.json")
     if done is None or done.get("eval_key") != run.eval_key:
         say(f"training the detector first: {spec.epochs} epochs; log: {home / 'log.txt'}")
-        _train(spec, run, device, plugins)
+        _train(spec, run, device, plugins, say)
     ap = float((read_json(home / "last" / "metrics.json") or {})["coco"]["AP"])
     return str(home / "train" / "weights" / "last.pt"), ap
 
 
-def _train(spec: ScanSpec, run: Run, device: str, plugins: Sequence[Path]) -> None:
+def _train(spec: ScanSpec, run: Run, device: str, plugins: Sequence[Path], say: Say) -> None:
     options = train_options(spec.train, spec.file)
     content = {
         **{"key": run.key, "eval_key": run.eval_key, "argv": list(run.argv), "mechanisms": [], "code": run.code},
@@ -134,20 +147,32 @@ def _train(spec: ScanSpec, run: Run, device: str, plugins: Sequence[Path]) -> No
         },
     }
     before = read_json(run.folder / "run.json")
-    if before is None:
-        write_json(run.folder / "run.json", json.loads(json.dumps(content)))
+    if before is not None and status(run) == "begun":  # sums in another order would not be the same run
+        content["threads"] = before["threads"]
+    write_json(run.folder / "run.json", json.loads(json.dumps(content)))
+    code = _finished_code(run, device)
+    if code == BUSY:
+        say("another process is at this training; waiting for it")
+        while code == BUSY:
+            time.sleep(WAIT)
+            code = _finished_code(run, device)
+    if code:
+        ended = f"it was ended by signal {-code} (out of memory?)" if code < 0 else f"it ended with exit code {code}"
+        reason = failure(run) if (run.folder / "failed.json").exists() else ended
+        raise RunFailed(f"the training before the scan failed: {reason}; log: {run.folder / 'log.txt'}")
+
+
+def _finished_code(run: Run, device: str) -> int:
+    """Run the process of a run to its end, and return its exit code."""
     argv, environment = command(run, device)
     with (run.folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(argv, env=environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
         try:
-            code = process.wait()
+            return process.wait()
         finally:
             if process.poll() is None:
                 process.terminate()
                 process.wait()
-    if code:
-        reason = failure(run) if (run.folder / "failed.json").exists() else f"it ended with exit code {code}"
-        raise RunFailed(f"the training before the scan failed: {reason}; log: {run.folder / 'log.txt'}")
 
 
 def _size(spec: ScanSpec, stride: int) -> int:

@@ -1,5 +1,6 @@
 """Ranks, p-values and their intervals, against cases worked by hand and against truth."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,3 +90,8 @@ def test_draws_depend_on_their_labels_alone() -> None:
     assert (len(first), len(second)) == (4, 5)
     assert folds(9, 4)[0].tolist() == first.tolist()
     assert seed_of("a", 1) != seed_of("a1")
+
+
+def test_a_gain_that_is_no_number_has_no_p() -> None:
+    assert math.isnan(exchange_p(np.full(40, np.nan)))
+    assert exchange_p(np.array([1.0, *[0.0] * 39])) == 1 / 40

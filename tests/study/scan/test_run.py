@@ -90,3 +90,58 @@ def test_what_cannot_be_is_left_out_or_refused(
         assert flags[0] in capsys.readouterr().err
     assert cli.main(["--scan", str(tmp_path / "none.yaml")]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_without_a_training_what_could_be_placed_is_listed(
+    tmp_path: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--dry-run trains nothing, and what is wrong in a spec is said before the detector is trained."""
+
+    def trained(*arguments: Any) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr("study.scan.start._train", trained)
+    content = {
+        "data": str(tiny_data),
+        "cfg": "yolov5n",
+        "budget": {"epochs": 20},
+        "places": ["17"],
+        "train": {"imgsz": 64},
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**content, "mechanisms": ["SE", "SimAM"]}))
+    argv = ["--scan", str(path), "--project", str(tmp_path / "runs"), "--device", "cpu"]
+    assert cli.main([*argv, "--dry-run"]) == 0
+    assert "2 candidates at 1 places" in capsys.readouterr().out
+    path.write_text(yaml.safe_dump({**content, "mechanisms": ["CBMA"]}))
+    assert cli.main(argv) == 2
+    assert "CBMA" in capsys.readouterr().err
+    for flags, said in (
+        (["--confirm", "0"], "1 or more"),
+        (["--pool", "both"], "--pool is for studies"),
+        (["--retry-failed"], "add --confirm K"),
+    ):
+        assert cli.main([*argv, *flags]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_candidate_whose_loss_is_not_finite_is_left_out(
+    scan: Callable[..., list[dict[str, str]]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    honest = scan_run.score_group
+    groups: list[list[str]] = []
+
+    def scored(frozen: Any, group: Any, *method: Any, **settings: Any) -> Any:
+        groups.append([candidate.name for candidate in group])
+        records = honest(frozen, group, *method, **settings)
+        if "SE@17" in records:
+            records["SE@17"].units[0] = float("nan")
+        return records
+
+    monkeypatch.setattr(scan_run, "score_group", scored)
+    rows = scan()
+    assert "SE@17" not in {row["candidate"] for row in rows}
+    assert len(rows) == 3
+    assert "left out: SE@17: the loss is not finite with it" in capsys.readouterr().out
+    ended = next(names for names in groups if "SE@17" in names)
+    assert [name for name in ended if name != "SE@17"] in groups  # scored again, with all steps
