@@ -45,6 +45,8 @@ def plot_confusion(
         _write_cells(axes, cells, normalized)
     axes.set_xticks(range(len(labels)), labels, rotation=90)
     axes.set_yticks(range(len(labels)), labels)
+    for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        text.set_parse_math(False)  # a class may be called "$5_10$"
     axes.tick_params(labelsize=10 if few else 6)
     axes.set_xlabel("true class")
     axes.set_ylabel("predicted class")

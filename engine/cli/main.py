@@ -33,6 +33,12 @@ INPUT_ERRORS = (
 
 # What PyTorch says of CUDA, MPS, XPU and processors, and CUDA's libraries of themselves.
 OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|out of memory|can't allocate memory|STATUS_ALLOC_FAILED", re.IGNORECASE)
+# What to do where nothing can be written any more, by the system's number.
+NO_ROOM = {
+    errno.ENOSPC: "free some space on that disk",
+    getattr(errno, "EDQUOT", errno.ENOSPC): "free some space on that disk",
+    errno.EROFS: "choose a folder that can be written",
+}
 
 
 def _imported(name: str) -> Callable[..., Any]:
@@ -104,12 +110,31 @@ def _out_of_memory(error: BaseException) -> str | None:
     return f"out of memory: {said}; use a smaller --batch-size or --imgsz, or end what else uses this memory"
 
 
+def _lost_loader(error: BaseException) -> str | None:
+    """Say why a loader process may be gone, which PyTorch says wherever the program stands; None for other errors."""
+    text = " ".join(str(error).split())
+    if not text.startswith("DataLoader worker"):
+        return None
+    return (
+        f"a loader process was ended ({text[:100].rstrip('. ')}), mostly as memory or shared memory (/dev/shm) was "
+        "full; use fewer --workers (0 needs none), in a container raise --shm-size, and go on with --resume"
+    )
+
+
+def _no_room(error: OSError) -> str | None:
+    """Say what to do where the system can write no more; None for other errors."""
+    remedy = NO_ROOM.get(error.errno or 0)
+    if remedy is None:
+        return None
+    return f"{error.filename or 'a file'}: cannot be written ({error.strerror}); {remedy}, then run the command again"
+
+
 def _explained(error: Exception) -> tuple[int, str] | None:
     """Return exit code and line for an error of the machine that the user can do something about."""
     if isinstance(error, OSError):
-        line = _unreachable(error)
-        return None if line is None else (2, line)
-    line = _out_of_memory(error)
+        full, line = _no_room(error), _unreachable(error)
+        return (1, full) if full is not None else None if line is None else (2, line)
+    line = _lost_loader(error) or _out_of_memory(error)
     return None if line is None else (1, line)
 
 

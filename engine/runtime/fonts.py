@@ -39,12 +39,13 @@ def prepare_plots(names: Mapping[int, str], more: Mapping[int, str] | None = Non
         names: class number → name, of the data set.
         more: likewise, of a model that calls the classes otherwise.
     """
+    from matplotlib import font_manager, rcParams
+
     font = warn_of_missing(dict(enumerate([*names.values(), *(more or {}).values()])))
+    rcParams["text.parse_math"] = False  # a name may hold dollars, between which matplotlib would read formulas
     warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)  # said above, once
     if font is None:
         return
-    from matplotlib import font_manager, rcParams
-
     font_manager.fontManager.addfont(str(font))
     family = font_manager.FontProperties(fname=str(font)).get_name()
     rcParams["font.family"] = list(dict.fromkeys([*rcParams["font.family"], family]))

@@ -30,6 +30,26 @@ def rounded(imgsz: int, stride: int, flag: str = "--imgsz") -> int:
     return size
 
 
+def check_last_batch(samples: int, batch: int, smallest: int, stride: int) -> None:
+    """Refuse a batch of one image whose deepest map is one cell: batch normalisation has one value for each channel.
+
+    Args:
+        samples: of an epoch.
+        batch: images a batch.
+        smallest: pixels of the smallest image that training may see.
+        stride: the model's largest one in pixels.
+
+    Raises:
+        UsageError: if the last batch is such a one.
+    """
+    last = samples % min(batch, samples) or min(batch, samples)
+    if last == 1 and smallest <= stride:
+        raise UsageError(
+            f"--imgsz {smallest}: of {samples} images in batches of {batch} the last is alone, its deepest map is one "
+            f"cell, and on that batch normalisation cannot train; take another --batch-size, or --imgsz {4 * stride}"
+        )
+
+
 def _check_largest(size: int, said: str) -> None:
     if size > LARGEST:
         raise UsageError(f"{said}: more than {LARGEST} pixels; --slice looks at large images in windows")

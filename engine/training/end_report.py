@@ -23,6 +23,13 @@ def report_end(trainer: DetectorTrainer) -> None:
         LOGGER.info("\n".join(["next:", *(f"  {line}" for line in next_commands(trainer))]))
 
 
+def how_to_go_on(trainer: DetectorTrainer) -> str:
+    """Say what to run after an interruption: the rest of the training, or the measuring that was under way."""
+    if trainer.trained:
+        return f"all epochs were done, only the best weights were not measured: {next_commands(trainer)[0]}"
+    return f"continue with: python train.py --resume {shlex.quote(str(trainer.last))}"
+
+
 def next_commands(trainer: DetectorTrainer) -> list[str]:
     """Return the commands that measure, use and export what was trained."""
     best = trainer.best if trainer.best.exists() else trainer.last

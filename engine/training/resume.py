@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from data.folders import expand_home
 from engine.cli.run_folder import latest_checkpoint
 from engine.cli.train_flags import train_parser
 from engine.errors import UsageError
@@ -44,8 +45,11 @@ def continue_run(options: Namespace, epochs: int | None = None) -> tuple[Namespa
     saved.resume, saved.exist_ok, saved.demo = str(path), True, False
     asked = vars(options)
     given = {name: asked[name] for name in usual.keys() - FINDING if asked[name] != usual[name]}
+    if asked.get("workers_given"):  # the usual number too, where it is asked for
+        given["workers"] = asked["workers"]
     for name in CHANGEABLE & set(given):
         setattr(saved, name, given[name])
+    _find_data(saved, given, path)
     planned = training["epochs"]
     if epochs is not None and epochs > planned:
         saved.epochs = epochs
@@ -61,11 +65,39 @@ def continue_run(options: Namespace, epochs: int | None = None) -> tuple[Namespa
     return saved, content, path.parents[1]
 
 
+def _find_data(saved: Namespace, given: dict[str, Any], path: Path) -> None:
+    """Take the data from where --data says they lie now, if they are not where the run had them.
+
+    That they are the same is made sure when they have been read, see `check_unchanged`.
+
+    Args:
+        saved: the run's flags.
+        given: flags of the command line that differ from the usual ones.
+        path: of the checkpoint.
+
+    Raises:
+        UsageError: if they are not there, and the command line does not say where they are.
+    """
+    from data import DataError, read_config
+
+    if saved.data is None:
+        return
+    try:
+        read_config(saved.data, saved.data_root)
+    except DataError as error:
+        if not given.keys() & {"data", "data_root"}:
+            raise UsageError(
+                f"--resume {path}: the run's data cannot be read: {error}; if they lie elsewhere now, add --data YAML"
+            ) from None
+        saved.data, saved.data_root = given.get("data", saved.data), given.get("data_root")
+        LOGGER.info(f"the run's data are not where they were; reading them from {saved.data}")
+
+
 def _read(options: Namespace, epochs: int | None) -> tuple[Path, dict[str, Any]]:
     from models.errors import CheckpointError
     from models.weights.checkpoint import is_ours, read_checkpoint
 
-    path = latest_checkpoint(options.project) if options.resume is True else Path(options.resume)
+    path = latest_checkpoint(options.project) if options.resume is True else expand_home(options.resume)
     path = path / "weights" / "last.pt" if path.is_dir() else path
     if not path.is_file():
         raise UsageError(f"--resume {path}: there is no such file; give RUN/weights/last.pt")

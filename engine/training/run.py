@@ -26,7 +26,7 @@ from engine.runtime.log import LOGGER
 from engine.runtime.signals import terminating_as_interrupt
 from engine.training import hyperparameters
 from engine.training.class_balance import check_oversampling
-from engine.training.end_report import report_end
+from engine.training.end_report import how_to_go_on, report_end
 from engine.training.model_summary import model_line
 from engine.training.parameter_groups import check_frozen, frozen_rows
 from engine.training.resume import check_unchanged, continue_run, fingerprint, resume_after_restart
@@ -296,5 +296,5 @@ def _stopping_cleanly(trainer: DetectorTrainer) -> Iterator[None]:
             yield
     except KeyboardInterrupt:
         if trainer.last.exists():
-            LOGGER.info(f"\nstopped; continue with: python train.py --resume {trainer.last}")
+            LOGGER.info(f"\nstopped; {how_to_go_on(trainer)}")
         raise

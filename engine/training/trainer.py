@@ -1,5 +1,6 @@
 """Train by ultralytics' trainer with YOLOv5's recipe, our models, data and checkpoints; runs resume exactly."""
 
+import shlex
 import time
 import warnings
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from engine.errors import RunFailed
 from engine.ops.windows import Slicing, samples_of
 from engine.runtime import distributed
 from engine.runtime.devices import memory_format
+from engine.runtime.image_size import check_last_batch
 from engine.runtime.log import LOGGER
 from engine.training.class_balance import repeat_factors, weigh_classes
 from engine.training.dense_gradients import keep_gradients_dense
@@ -65,7 +67,7 @@ class DetectorTrainer(EpochTrainer):
         self.process = distributed.process_rank()
         self.accumulate: float = 1
         self.rows: list[dict[str, float]] = []  # results.csv
-        self.frozen = set()
+        self.frozen, self.trained = set(), False
         self.seconds_before = 0.0  # that the run took before it was continued
         super().__init__(overrides=overrides)
         self.model = model
@@ -143,6 +145,9 @@ class DetectorTrainer(EpochTrainer):
             world=here.world,
             factors=dataset.factors,
         )
+        smallest = self.args.imgsz // 2 if self.args.multi_scale else self.args.imgsz
+        if not self.options["train_only"]:  # else the statistics of normalisations stay as they are
+            check_last_batch(len(sampler), batch_size, smallest, dataset.stride)
         return make_loader(dataset, batch_size, self.loader_workers, sampler, self.device)
 
     def set_class_weights(self) -> None:
@@ -250,7 +255,8 @@ class DetectorTrainer(EpochTrainer):
                 return
             except CheckpointError as error:
                 if not again or not isinstance(error.__cause__, FileNotFoundError):
-                    then = f"; then continue with: python train.py --resume {self.last}" if self.last.exists() else ""
+                    run = shlex.quote(str(self.last))
+                    then = f"; then continue with: python train.py --resume {run}" if self.last.exists() else ""
                     raise RunFailed(f"{error}{then}") from None
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
@@ -274,6 +280,7 @@ class DetectorTrainer(EpochTrainer):
 
     def final_eval(self) -> None:
         """Validate the best weights and say where everything is."""
+        self.trained = True
         distributed.leave()
         best = self.best if self.best.exists() else self.last
         if self.process.rank or not best.exists():

@@ -92,5 +92,7 @@ def test_the_drawn_matrix_says_its_confidence_and_its_counts(tmp_path):
     plot_confusion(matrix, ("cat", "dog"), tmp_path / "shares.svg", 0.25)
     assert "0.70" in re.findall(r"<!-- (.*?) -->", (tmp_path / "shares.svg").read_text())  # 7 of 10 true cats
     plot_confusion(matrix, ("cat", "dog"), tmp_path / "counts.pdf", 0.25)
+    plot_confusion(matrix, ("$5_$", r"$\frac$"), tmp_path / "dollars.svg", 0.25)  # names, no formulas
+    assert "$5_$" in (tmp_path / "dollars.svg").read_text()
     assert b"/Subtype /Image" not in (tmp_path / "counts.pdf").read_bytes()  # drawn as vectors
     assert (tmp_path / "counts.pdf").read_bytes().startswith(b"%PDF")

@@ -1,5 +1,6 @@
 """Exit codes and one-line messages of the three scripts, as a shell sees them."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -159,3 +160,29 @@ def test_an_interruption_is_no_traceback(monkeypatch, capsys):
 @pytest.mark.parametrize("script", ["train.py", "val.py", "detect.py"])
 def test_scripts_are_short(root, script):
     assert len((root / script).read_text().splitlines()) <= 80
+
+
+def test_a_full_disk_is_one_line(monkeypatch, capsys):
+    def fill(options):
+        raise OSError(errno.ENOSPC, "No space left on device", "/runs/opt.yaml")
+
+    monkeypatch.setattr("engine.training.run.run_training", fill)
+    assert main.main("train", ["--epochs", "1"]) == 1
+    assert capsys.readouterr().err == (
+        "train.py: /runs/opt.yaml: cannot be written (No space left on device); free some space on that disk, then run "
+        "the command again\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "said", ["DataLoader worker (pid 7) is killed by signal: Bus error. It is", "DataLoader worker (pid(s) 7) exited"]
+)
+def test_a_lost_loader_process_is_one_line(monkeypatch, capsys, said):
+    def lose(options):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("engine.training.run.run_training", lose)
+    assert main.main("train", ["--epochs", "1"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train.py: a loader process was ended (DataLoader worker (pid")
+    assert line.endswith("in a container raise --shm-size, and go on with --resume")

@@ -29,6 +29,7 @@ def test_ascii_changes_nothing(messages, tmp_path):
     assert matplotlib.rcParams["font.family"] == before
     assert not list((tmp_path / "Ultralytics").iterdir())
     assert messages.text == ""
+    assert not matplotlib.rcParams["text.parse_math"]  # "$5_10$" is no formula
 
 
 def test_the_font_is_given_to_ultralytics_and_matplotlib(messages, tmp_path):

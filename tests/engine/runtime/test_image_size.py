@@ -8,7 +8,7 @@ import torch
 
 from engine.backends.base import TRAINED, stored_size
 from engine.errors import UsageError
-from engine.runtime.image_size import LARGEST, canvas_limit, rounded, size_of, usual_size
+from engine.runtime.image_size import LARGEST, canvas_limit, check_last_batch, rounded, size_of, usual_size
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,23 @@ def test_a_damaged_stored_size_is_none(text: str) -> None:
 
 def test_a_stored_size_is_used() -> None:
     assert stored_size({TRAINED: "320"}, 32) == 320
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch", "smallest", "alone"),
+    [
+        (17, 16, 32, True),
+        (17, 16, 64, False),
+        (16, 16, 32, False),
+        (1, 16, 32, True),
+        (3, 1, 32, True),
+        (4, 16, 32, False),
+    ],
+)
+def test_a_last_image_that_cannot_be_normalised_is_refused(samples, batch, smallest, alone):
+    """The deepest map of an image of 32 pixels is one cell at stride 32; PyTorch refuses to normalise it alone."""
+    if not alone:
+        check_last_batch(samples, batch, smallest, 32)
+        return
+    with pytest.raises(UsageError, match="take another --batch-size, or --imgsz 128"):
+        check_last_batch(samples, batch, smallest, 32)

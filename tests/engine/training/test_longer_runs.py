@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -101,3 +102,21 @@ def test_the_epochs_of_a_run_that_goes_on(stored, state: dict, asked: int | None
 def test_a_run_that_cannot_go_on(stored, state: dict, asked: int | None, text: str) -> None:
     with pytest.raises(UsageError, match=text):
         resume.continue_run(stored(**state), asked)
+
+
+def test_data_that_have_moved_are_named_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: Any, data: Path
+) -> None:
+    """Where they are is no part of the run; that they are the same is checked when they have been read."""
+    options = stored(epoch=3, epochs=5)
+    state = content(3, 5)
+    state["training"]["options"] |= {"data": "gone/mine.yaml", "workers": 2}
+    monkeypatch.setattr("models.weights.checkpoint.read_checkpoint", lambda path: state)
+    with pytest.raises(UsageError, match=r"gone/mine\.yaml: no such data YAML.*; if they lie elsewhere now"):
+        resume.continue_run(options)
+    options.data = str(data)
+    assert resume.continue_run(options)[0].data == str(data)
+    state["training"]["options"]["data"] = "digits"
+    assert resume.continue_run(options)[0].data == "digits"  # they are where they were
+    options.workers_given, options.workers = True, 8  # the usual number, but given
+    assert resume.continue_run(options)[0].workers == 8
