@@ -19,10 +19,26 @@ from models.network.parser import parse
 from models.network.routes import kept_outputs
 from models.network.size_changes import Attention, watched_attention
 from models.spec.model_spec import ModelSpec
-from models.upstream.layers import LOGGER, Detect, DetectionModel, scale_img, time_sync
+from models.upstream.layers import LOGGER, Conv, Detect, DetectionModel, conv, scale_img, time_sync
 
 TTA_SCALES = (1.0, 0.83, 0.67)
 TTA_FLIPS = (None, 3, None)  # 3: left-right
+
+
+def _keep_attended_apart(model: nn.Module) -> None:
+    """Join, but do not merge, convolution and normalisation where attention stands on one of them, in place.
+
+    ultralytics would put a new convolution in their place, and the attention would be gone.
+    """
+    blocks: list[Any] = list(model.modules())
+    summed = {id(part) for block in blocks if isinstance(block, conv.RepConv) for part in block.children()}
+    for block in blocks:
+        if not isinstance(block, Conv) or isinstance(block, conv.Conv2) or id(block) in summed:
+            continue
+        if hasattr(block, "bn") and (isinstance(block.conv, Attended) or isinstance(block.bn, Attended)):
+            block.conv = nn.Sequential(block.conv, block.bn)
+            del block.bn
+            block.forward = block.forward_fuse
 
 
 class _Enough(Exception):
@@ -162,6 +178,7 @@ class Detector(DetectionModel):
     def fuse(self, verbose: bool = True, imgsz: int = 640) -> "Detector":
         """Fold batch normalisation into convolutions, in blocks and in attention; in place, and to eval mode."""
         self.eval()
+        _keep_attended_apart(self.model)
         super().fuse(verbose=False, imgsz=imgsz)
         fuse_parts(self.model, skip=Detect)
         return self

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from models import SpecError, build_model
+from attention import attach
+from data.folders import ROOT
+from models import SpecError, build_model, load_model
 from models.upstream.layers import DetectionModel
 
 IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -93,6 +95,18 @@ def test_identity_start_changes_nothing_until_the_gate_opens(fused: bool) -> Non
         for gate in gates:
             gate.fill_(1.0)
     assert not torch.equal(output(attended), expected)
+
+
+@pytest.mark.parametrize("place", ["model.0.conv", "model.2.cv1.bn", "model.17.m.0.cv2", "model.9"])
+def test_attention_attached_anywhere_stays_when_normalisations_are_folded(place: str) -> None:
+    detector = load_model(ROOT / "weights" / "yolov5n-digits.pt")
+    plain = output(detector)
+    attended = attach(detector, {place: "SimAM"}, IMAGE)
+    expected = output(attended)
+    assert (expected - plain).abs().max() > 0.1
+    fused = copy.deepcopy(attended).fuse(verbose=False)
+    assert fused.is_fused()
+    torch.testing.assert_close(output(copy.deepcopy(fused)), expected, rtol=1e-4, atol=1e-2)
 
 
 def test_gradient_reaches_the_gate_and_then_the_mechanism() -> None:
