@@ -25,6 +25,8 @@ class FramedResults(Results):  # type: ignore[misc]
         *args, **kwargs: of Results.
     """
 
+    names: Any  # class number → name
+
     def __init__(self, frame: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.frame = frame
