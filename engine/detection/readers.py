@@ -248,10 +248,10 @@ class StreamReader:
     images = None
 
     def __init__(self, source: str, vid_stride: int = 1) -> None:
-        from models.upstream.data import LoadStreams
+        from models.upstream.data import Streams
 
         try:
-            self.inner = LoadStreams(source, vid_stride=vid_stride)
+            self.inner = Streams(source, vid_stride=vid_stride)
         except (ConnectionError, OSError, ImportError, AssertionError, ValueError, RuntimeError) as error:
             what = "webcam" if source.isnumeric() else "stream"
             failed = re.search(r"Failed to (?:open|read images from) (\S+)", str(error))

@@ -3,6 +3,9 @@
 import os
 import shutil
 import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import cv2
 import numpy as np
@@ -191,6 +194,43 @@ class Capture:
 
     def get(self, what):
         return self.says.get(what, self.now)
+
+
+class Camera(BaseHTTPRequestHandler):
+    """Sends images, slower than they are looked at, breaks off, and never comes back."""
+
+    def do_GET(self):
+        self.server.asked += 1
+        if self.server.asked > 1:
+            self.send_error(503)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        for level in range(100, 200, 20):
+            content = cv2.imencode(".jpg", np.full((48, 64, 3), level, np.uint8))[1].tobytes()
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}\r\n\r\n"
+            self.wfile.write(head.encode() + content + b"\r\n")
+            self.wfile.flush()
+            time.sleep(0.2)
+
+    def log_message(self, *args):
+        """Print nothing."""
+
+
+def test_a_stream_that_breaks_off_ends_without_images_that_nobody_sent(monkeypatch):
+    warned = []
+    monkeypatch.setattr("models.upstream.data.LOGGER.warning", warned.append)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
+        server.asked = 0
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/camera"
+        levels = [images[0].mean() for _, images, _ in open_source(address)]
+        server.shutdown()
+    assert levels == sorted(levels)
+    assert min(levels) > 90
+    assert 2 <= len(levels) <= 5
+    assert warned == [f"{address}: gives no image; opening it again"]
 
 
 @pytest.mark.parametrize(
