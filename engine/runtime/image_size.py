@@ -30,23 +30,25 @@ def rounded(imgsz: int, stride: int, flag: str = "--imgsz") -> int:
     return size
 
 
-def check_last_batch(samples: int, batch: int, smallest: int, stride: int) -> None:
+def check_last_batch(samples: int, batch: int, imgsz: int, stride: int, multi_scale: bool = False) -> None:
     """Refuse a batch of one image whose deepest map is one cell: batch normalisation has one value for each channel.
 
     Args:
         samples: of an epoch.
         batch: images a batch.
-        smallest: pixels of the smallest image that training may see.
+        imgsz: pixels of the longer side.
         stride: the model's largest one in pixels.
+        multi_scale: whether images may be half as large.
 
     Raises:
         UsageError: if the last batch is such a one.
     """
     last = samples % min(batch, samples) or min(batch, samples)
-    if last == 1 and smallest <= stride:
+    if last == 1 and imgsz // (2 if multi_scale else 1) <= stride:
+        asked = f"--imgsz {imgsz} --multi-scale" if multi_scale else f"--imgsz {imgsz}"
         raise UsageError(
-            f"--imgsz {smallest}: of {samples} images in batches of {batch} the last is alone, its deepest map is one "
-            f"cell, and on that batch normalisation cannot train; take another --batch-size, or --imgsz {4 * stride}"
+            f"{asked}: of {samples} images in batches of {batch} the last is alone, its deepest map can be one cell, "
+            f"and on that batch normalisation cannot train; take another --batch-size, or --imgsz {4 * stride}"
         )
 
 

@@ -145,9 +145,8 @@ class DetectorTrainer(EpochTrainer):
             world=here.world,
             factors=dataset.factors,
         )
-        smallest = self.args.imgsz // 2 if self.args.multi_scale else self.args.imgsz
         if not self.options["train_only"]:  # else the statistics of normalisations stay as they are
-            check_last_batch(len(sampler), batch_size, smallest, dataset.stride)
+            check_last_batch(len(sampler), batch_size, self.args.imgsz, dataset.stride, bool(self.args.multi_scale))
         return make_loader(dataset, batch_size, self.loader_workers, sampler, self.device)
 
     def set_class_weights(self) -> None:

@@ -253,7 +253,10 @@ class Validator(DetectionValidator):
 
     def get_stats(self) -> dict[str, Any]:
         """Compute the metrics; fitness weighs mAP50 and mAP50-95 as YOLOv5 does."""
+        names = self.metrics.names  # matplotlib leaves out of a legend what begins with an underscore
+        self.metrics.names = {k: f" {name}" if str(name).startswith("_") else name for k, name in names.items()}
         stats = super().get_stats()
+        self.metrics.names = names
         stats["fitness"] = float(sum(weight * stats[key] for key, weight in FITNESS.items()))
         return stats
 

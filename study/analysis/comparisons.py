@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,10 @@ def _resampled(results: Results, name: str, seed: int, which: str) -> dict[str, 
     images = len(table.image_ids)
     drawn = image_resamples(images, resamples, seed=0, originals=originals)
     values = bootstrap_ap(table, np.concatenate((np.ones((1, images), dtype=drawn.dtype), drawn)))
-    content = {"eval_key": np.array(result.run.eval_key), **{metric: values[metric] for metric in RESAMPLED}}
+    content: dict[str, Any] = {
+        "eval_key": np.array(result.run.eval_key),
+        **{metric: values[metric] for metric in RESAMPLED},
+    }
     stream = io.BytesIO()
     np.savez_compressed(stream, **content)
     write_atomically(file, stream.getvalue())

@@ -50,7 +50,7 @@ def test_a_stored_size_is_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "batch", "smallest", "alone"),
+    ("samples", "batch", "imgsz", "alone"),
     [
         (17, 16, 32, True),
         (17, 16, 64, False),
@@ -60,10 +60,16 @@ def test_a_stored_size_is_used() -> None:
         (4, 16, 32, False),
     ],
 )
-def test_a_last_image_that_cannot_be_normalised_is_refused(samples, batch, smallest, alone):
+def test_a_last_image_that_cannot_be_normalised_is_refused(samples, batch, imgsz, alone):
     """The deepest map of an image of 32 pixels is one cell at stride 32; PyTorch refuses to normalise it alone."""
     if not alone:
-        check_last_batch(samples, batch, smallest, 32)
+        check_last_batch(samples, batch, imgsz, 32)
         return
     with pytest.raises(UsageError, match="take another --batch-size, or --imgsz 128"):
-        check_last_batch(samples, batch, smallest, 32)
+        check_last_batch(samples, batch, imgsz, 32)
+
+
+def test_images_of_several_sizes_may_be_half_as_large():
+    check_last_batch(17, 16, 96, 32, multi_scale=True)
+    with pytest.raises(UsageError, match="--imgsz 64 --multi-scale: of 17 images"):
+        check_last_batch(17, 16, 64, 32, multi_scale=True)

@@ -3,11 +3,13 @@
 import json
 import re
 import time
+from types import SimpleNamespace
 
 import torch
 
 from engine.validation.run import validate
-from engine.validation.validator import Validator
+from engine.validation.validator import FITNESS, Validator
+from models.upstream.validation import DetectionValidator
 from tests.digit_images import write_digits
 
 
@@ -79,3 +81,20 @@ def test_an_image_that_is_listed_twice_counts_like_a_copy_of_it(tmp_path, root):
     assert measured[0]["coco"] == measured[1]["coco"]
     assert measured[0]["confusion"] == measured[1]["confusion"]
     assert measured[0]["coco"]["AP50"] > 0.1
+
+
+def test_a_class_that_begins_with_an_underscore_is_in_the_legends(monkeypatch):
+    """Matplotlib leaves such labels out."""
+    drawn = []
+
+    def get_stats(self):
+        drawn.append(self.metrics.names)
+        return dict.fromkeys(FITNESS, 0.5)
+
+    monkeypatch.setattr(DetectionValidator, "get_stats", get_stats)
+    validator = object.__new__(Validator)
+    names = {0: "_background_", 1: "cat"}
+    validator.metrics = SimpleNamespace(names=names)
+    assert validator.get_stats()["fitness"] == 0.5
+    assert drawn == [{0: " _background_", 1: "cat"}]
+    assert validator.metrics.names is names
