@@ -84,8 +84,8 @@ def _one(action: argparse.Action, value: Any) -> Any:
         ArgumentTypeError: if the flag does not take it.
     """
     if action.type is None and action.choices is None:
-        if isinstance(value, int) and action.dest == "device":
-            return str(value)  # a GPU's number
+        if action.dest == "device" and (isinstance(value, int) or type(value).__name__ == "device"):
+            return str(value)  # a GPU's number, or torch.device("cuda:0")
         if not isinstance(value, str | PathLike):
             raise argparse.ArgumentTypeError(f"a {type(value).__name__} is no text")
         return value

@@ -244,6 +244,13 @@ def test_a_model_in_memory_is_no_file_to_train_or_export(tmp_path):
         engine.train(data="digits", weights=model, project=tmp_path)
 
 
+def test_a_device_of_torch_is_one(weights, image):
+    found = next(engine.detect(weights, image, backend="torch", imgsz=SIZE, device=torch.device("cpu")))
+    assert len(found) > 0
+    with pytest.raises(UsageError, match="--device"):
+        engine.load(weights, backend="torch", device=torch.device("cuda:99"))
+
+
 def test_tensors_of_numbers_are_options_of_a_call(predictor, image):
     expected = rows(predictor(image, classes=[3, 4], conf_thres=0.5))[0]
     found = rows(predictor(image, classes=torch.tensor([3, 4]), conf_thres=torch.tensor(0.5)))[0]
