@@ -32,6 +32,12 @@ class _UniqueKeyLoader(Loader):
         return mapping
 
 
+# YAML 1.1, which PyYAML reads, takes 1e-4 for text, and everybody else, Python's own repr among them, for a number.
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("+-.0123456789")
+)
+
+
 def read_yaml(path: Path, example: str = "") -> dict[str, Any]:
     """Read one YAML mapping.
 

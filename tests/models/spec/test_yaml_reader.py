@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from models import read_spec
 from models.errors import SpecError
 from models.spec.yaml_reader import parse_yaml, read_yaml
 
@@ -60,6 +61,24 @@ def test_unreadable_files(tmp_path: Path, write: Callable[..., Path]) -> None:
         read_yaml(tmp_path)
     with pytest.raises(SpecError, match="larger than"):
         read_yaml(write("a: " + "x" * 1_100_000))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("1e-4", 1e-4), ("1E4", 10000.0), ("-2e+3", -2000.0), ("1.e-5", 1e-5), (".5e1", 5.0), ("1.5e-05", 1.5e-5)),
+        *(("'1e-4'", "1e-4"), ("e-4", "e-4"), ("1e", "1e"), ("3e4a", "3e4a"), ("0x1e", 30), ("v1e-4", "v1e-4")),
+    ],
+)
+def test_a_power_of_ten_is_a_number_with_and_without_a_point(text: str, value: object) -> None:
+    assert parse_yaml(f"a: {text}", "here") == {"a": value}
+    assert parse_yaml(f"a: [{text}]", "here") == {"a": [value]}
+
+
+def test_an_option_takes_a_number_as_the_pages_print_it() -> None:
+    attention = read_spec("yolov5n", ["GCT{eps: 1e-03}@17"]).layer("17+GCT").attention
+    assert attention is not None
+    assert dict(attention.kwargs) == {"eps": 0.001}
 
 
 def test_a_plain_mapping_is_read_as_it_stands(write: Callable[..., Path]) -> None:
