@@ -17,5 +17,7 @@ class PageError(UsageError):
         super().__init__(self.line(Texts(LANGUAGES[0])))
 
     def line(self, say: Texts) -> str:
-        """Return the line in a language."""
-        return say(self.key, **self.values)
+        """Return the line in a language; a `field` of a form is called as it is there."""
+        return say(
+            self.key, **{key: say(str(value)) if key == "field" else value for key, value in self.values.items()}
+        )

@@ -108,11 +108,13 @@ def _whole(form: Mapping[str, Any], name: str) -> int:
     Raises:
         UsageError: if it is no whole number.
     """
+    if form.get(name) in (None, ""):
+        raise PageError("no_number", field=name)
     try:
         value = float(form[name])
         whole = int(value)
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise PageError("no_whole", name=name, value=f"{form.get(name)!r:.60}") from None
+        raise PageError("no_whole", field=name, value=f"{form.get(name)!r:.60}") from None
     if whole != value:
-        raise PageError("no_whole", name=name, value=f"{form.get(name)!r:.60}")
+        raise PageError("no_whole", field=name, value=f"{form.get(name)!r:.60}")
     return whole

@@ -9,7 +9,9 @@ from data.errors import DataError
 from engine.errors import UsageError
 from playground.access import Access
 from playground.design import Design
-from playground.train_form import check_data, train_flags
+from playground.errors import PageError
+from playground.texts import Texts
+from playground.train_form import _whole, check_data, train_flags
 from playground.trainings import arguments
 
 FORM = {"weights": "", "data": "digits", "hyp": "digits", "epochs": 3, "imgsz": 64.0, "batch": 8, "seed": 0}
@@ -77,3 +79,17 @@ def test_a_data_set_may_not_point_outside(access: Access, tmp_path: Path) -> Non
         check_data(str(file), access)
     listed.write_text("./images/1.jpg\n./images/2.jpg\n")
     assert check_data(str(file), access) == str(file)
+
+
+@pytest.mark.parametrize(
+    ("value", "english", "chinese"),
+    [
+        (None, "Epochs: give a whole number", "训练轮数：请填写整数"),
+        (1.5, "Epochs: 1.5 is no whole number", "训练轮数：1.5 不是整数"),
+        (float("inf"), "Epochs: inf is no whole number", "训练轮数：inf 不是整数"),
+    ],
+)
+def test_a_field_is_called_as_on_the_page(value: object, english: str, chinese: str) -> None:
+    with pytest.raises(PageError) as caught:
+        _whole({"epochs": value}, "epochs")
+    assert (caught.value.line(Texts("en")), caught.value.line(Texts("zh"))) == (english, chinese)
