@@ -111,6 +111,8 @@ def run_study(options: Namespace) -> None:
         return
     if options.confirm is not None:
         raise UsageError("--confirm tests a scan: study.py --scan SPEC --confirm K")
+    if options.report and options.add_seeds is not None:
+        raise UsageError("--add-seeds trains more seeds, --report trains nothing; leave one of them out")
     if not options.spec:
         raise UsageError("which study? For example: python study.py cfg/study/digits-quick.yaml --dry-run")
     from study.plan.study_spec import read_study

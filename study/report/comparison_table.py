@@ -1,6 +1,7 @@
 """Build the report's tables, for Markdown and HTML alike; the first of them holds the verdicts."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -16,6 +17,7 @@ from study.plan.variants import BASELINE
 from study.report.templating import render
 
 MISSING = "–"
+MARKUP = re.compile(r"[|<$*`]|__")  # what Markdown would take for its own
 CHANGED = " (not the identity at the start)"
 TONES = {
     **dict.fromkeys(Verdict, "none"),
@@ -90,9 +92,12 @@ class Table:
 
 
 def _markdown_row(texts: Sequence[str]) -> str:
-    """Return a row whose texts, names of classes among them, neither end a cell nor begin an element of HTML."""
-    plain = (" ".join(text.split()).replace("|", "\\|").replace("<", "&lt;") for text in texts)
-    return f"| {' | '.join(plain)} |"
+    """Return a row whose texts, names of classes among them, are shown as they are: no cell ends in one, no formula."""
+    return f"| {' | '.join(MARKUP.sub(_escaped, ' '.join(text.split())) for text in texts)} |"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "&lt;" if found.group() == "<" else re.sub(r"(.)", r"\\\1", found.group())
 
 
 def shade(value: float) -> str:

@@ -24,3 +24,8 @@ def test_a_request_to_end_says_how_to_go_on(
     assert first == "study.py: interrupted"
     assert second.endswith(f"run the same command again: python study.py '{tmp_path}/my study.yaml' --workers 2")
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_flags_that_contradict_each_other_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cfg/study/digits-quick.yaml", "--report", "--add-seeds", "2"]) == 2
+    assert "--add-seeds trains more seeds, --report trains nothing" in capsys.readouterr().err

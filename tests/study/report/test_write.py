@@ -251,12 +251,12 @@ def test_what_tex_takes_for_commands_is_escaped() -> None:
 
 
 def test_names_of_classes_do_not_break_the_markdown() -> None:
-    cells = tuple(Cell(text) for text in ("a|b", "1", "2", "3"))
-    table = Table("classes", ("variant", "red|blue", "two\nlines", "<script>"), (cells,))
+    cells = tuple(Cell(text) for text in ("a|b", "1", "2", "3", "4"))
+    table = Table("classes", ("variant", "red|blue", "two\nlines", "<script>", "$5_$ __x__"), (cells,))
     head, line, row = table.markdown().splitlines()
-    assert head == r"| variant | red\|blue | two lines | &lt;script> |"
-    assert line.count("---") == 4
-    assert row == r"| a\|b | 1 | 2 | 3 |"
+    assert head == r"| variant | red\|blue | two lines | &lt;script> | \$5_\$ \_\_x\_\_ |"
+    assert line.count("---") == 5
+    assert row == r"| a\|b | 1 | 2 | 3 | 4 |"
 
 
 def test_the_report_shows_the_spec_that_was_started(make: Callable[..., Plan], write_spec: Callable[..., Path]) -> None:
