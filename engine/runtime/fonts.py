@@ -1,14 +1,18 @@
 """Find a font for class names beyond ASCII, and name the letters that no font of this machine has."""
 
+import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from data.folders import cache_folder
 from data.text_drawing import font_for, showable
 from engine.runtime.log import LOGGER, printable
 
+PREPARED = ("text.parse_math", "font.family")  # settings of matplotlib that are changed here
 SHOWN = 10  # letters named in the warning
 
 
@@ -30,6 +34,21 @@ def warn_of_missing(names: Mapping[int, str]) -> Path | None:
             "install one that has (Chinese on Debian and Ubuntu: apt install fonts-noto-cjk)"
         )
     return font
+
+
+@contextmanager
+def plot_settings_kept() -> Iterator[None]:
+    """Give the caller's settings of matplotlib back after a block in which `prepare_plots` may change them."""
+
+    def settings(name: str) -> Any:
+        return getattr(sys.modules.get("matplotlib"), name, {})  # which may be loaded in the block only
+
+    before = {key: settings("rcParams").get(key) for key in PREPARED} if settings("rcParams") else None
+    try:
+        yield
+    finally:
+        theirs = before or {key: settings("rcParamsOrig").get(key) for key in PREPARED}
+        settings("rcParams").update({key: value for key, value in theirs.items() if value is not None})
 
 
 def prepare_plots(names: Mapping[int, str], more: Mapping[int, str] | None = None) -> None:

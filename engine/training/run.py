@@ -19,7 +19,7 @@ from engine.ops.windows import Slicing, samples_of
 from engine.runtime import distributed
 from engine.runtime.devices import check_device, check_processes
 from engine.runtime.figures import saved_as_pdf_too
-from engine.runtime.fonts import prepare_plots
+from engine.runtime.fonts import plot_settings_kept, prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.image_size import check_reduced_decode, rounded
 from engine.runtime.log import LOGGER
@@ -63,7 +63,8 @@ def train(**options: "Unpack[TrainOptions]") -> DetectorTrainer:
     settings = options_from(train_parser(), "train", options)
     settings.demo = not options
     settings.epochs_given, settings.workers_given = "epochs" in options, "workers" in options
-    return run_training(settings)
+    with plot_settings_kept():
+        return run_training(settings)
 
 
 def run_training(options: Namespace) -> DetectorTrainer:
@@ -72,8 +73,7 @@ def run_training(options: Namespace) -> DetectorTrainer:
     Raises:
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
     """
-    for name, value in vars(options).items():
-        setattr(options, name, str(value) if isinstance(value, Path) else value)
+    vars(options).update({key: str(given) for key, given in vars(options).items() if isinstance(given, Path)})
     load_plugins(options)
     options.device = without_unusable_gpu(options.device)
     here = distributed.process_rank()

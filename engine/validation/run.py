@@ -14,7 +14,7 @@ from engine.model_loading import load_weights
 from engine.ops.windows import Slicing
 from engine.runtime.devices import check_device, check_runtime
 from engine.runtime.figures import saved_as_pdf_too
-from engine.runtime.fonts import prepare_plots
+from engine.runtime.fonts import plot_settings_kept, prepare_plots
 from engine.runtime.gpu_advice import without_unusable_gpu
 from engine.runtime.image_size import check_reduced_decode, size_of
 from engine.runtime.log import LOGGER
@@ -46,7 +46,8 @@ def validate(weights: Any, data: Any, **options: "Unpack[ValidateOptions]") -> d
         UsageError, SpecError, CheckpointError, DataError: if the input is wrong.
     """
     settings = options_from(val_parser(), "validate", {"weights": weights, "data": data, **options})
-    return run_validation(settings)
+    with plot_settings_kept():
+        return run_validation(settings)
 
 
 def run_validation(options: Namespace) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Fonts for plots: the one that has the letters is used, and what no font has is said."""
 
+import sys
+
 import matplotlib
 import pytest
 from matplotlib import font_manager
 
 from data.text_drawing import find_font
 from engine.runtime import fonts
-from engine.runtime.fonts import prepare_plots
+from engine.runtime.fonts import plot_settings_kept, prepare_plots
 from engine.runtime.log import LOGGER
 
 
@@ -58,3 +60,25 @@ def test_a_font_that_cannot_be_placed_ends_nothing(messages, tmp_path):
     (tmp_path / "Ultralytics").rmdir()
     prepare_plots({0: "кот"})
     assert "cannot be written" in messages.text
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_the_callers_settings_come_back(messages, monkeypatch, loaded):
+    theirs = {"text.parse_math": True, "font.family": ["serif"]}
+    for settings in (matplotlib.rcParams, matplotlib.rcParamsOrig):
+        for key, value in theirs.items():
+            monkeypatch.setitem(settings, key, value)
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "matplotlib")
+    with plot_settings_kept():
+        monkeypatch.setitem(sys.modules, "matplotlib", matplotlib)
+        prepare_plots({0: "кот"})
+        assert not matplotlib.rcParams["text.parse_math"]
+        assert len(matplotlib.rcParams["font.family"]) == 2
+    assert {key: matplotlib.rcParams[key] for key in theirs} == theirs
+
+
+def test_without_matplotlib_there_is_nothing_to_give_back(monkeypatch):
+    monkeypatch.delitem(sys.modules, "matplotlib")
+    with plot_settings_kept():
+        assert "matplotlib" not in sys.modules
