@@ -50,6 +50,7 @@ def continue_run(options: Namespace, epochs: int | None = None) -> tuple[Namespa
     for name in CHANGEABLE & set(given):
         setattr(saved, name, given[name])
     _find_data(saved, given, path)
+    _do_without_files(saved, training, path.parents[1])
     planned = training["epochs"]
     if epochs is not None and epochs > planned:
         saved.epochs = epochs
@@ -91,6 +92,33 @@ def _find_data(saved: Namespace, given: dict[str, Any], path: Path) -> None:
             ) from None
         saved.data, saved.data_root = given.get("data", saved.data), given.get("data_root")
         LOGGER.info(f"the run's data are not where they were; reading them from {saved.data}")
+
+
+def _do_without_files(saved: Namespace, training: dict[str, Any], folder: Path) -> None:
+    """Let the run itself say what files of the user's said that are gone: its model, and its hyperparameters.
+
+    Args:
+        saved: the run's flags.
+        training: state of the run, whose fingerprint of the model YAML then has nothing to be compared with.
+        folder: of the run.
+    """
+    from engine.training.hyperparameters import find
+    from models.errors import SpecError
+    from models.spec.base_files import locate
+
+    if saved.hyp and (folder / "hyp.yaml").is_file():
+        try:
+            find(saved.hyp)
+        except UsageError:
+            LOGGER.info(f"{saved.hyp} is gone; its values stand in {folder / 'hyp.yaml'}")
+            saved.hyp = str(folder / "hyp.yaml")
+    if saved.cfg and Path(saved.cfg).suffix in (".yaml", ".yml"):
+        try:
+            locate(saved.cfg, Path.cwd())
+        except SpecError:
+            LOGGER.info(f"{saved.cfg} is gone; the model is the one that the run holds")
+            saved.cfg = ""
+            training["fingerprints"].pop("cfg", None)
 
 
 def _read(options: Namespace, epochs: int | None) -> tuple[Path, dict[str, Any]]:

@@ -120,3 +120,26 @@ def test_data_that_have_moved_are_named_anew(
     assert resume.continue_run(options)[0].data == "digits"  # they are where they were
     options.workers_given, options.workers = True, 8  # the usual number, but given
     assert resume.continue_run(options)[0].workers == 8
+
+
+def test_a_run_holds_what_files_said_that_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: Any
+) -> None:
+    """The checkpoint has the model, and hyp.yaml beside it the hyperparameters: the files may be on another machine."""
+    options = stored(epoch=3, epochs=5)
+    state = content(3, 5)
+    gone = {"cfg": str(tmp_path / "mine.yaml"), "hyp": str(tmp_path / "hyp-mine.yaml")}
+    state["training"] |= {"fingerprints": {"cfg": "a", "hyp": "b", "train": "c"}}
+    state["training"]["options"] |= gone
+    monkeypatch.setattr("models.weights.checkpoint.read_checkpoint", lambda path: state)
+    own = tmp_path / "run" / "hyp.yaml"
+    own.write_text("lr0: 0.02\n")
+    saved, again, _ = resume.continue_run(options)
+    assert (saved.cfg, saved.hyp) == ("", str(own))
+    assert again["training"]["fingerprints"] == {"hyp": "b", "train": "c"}  # these are compared as always
+    state["training"]["fingerprints"]["cfg"] = "a"
+    for name in gone.values():
+        Path(name).write_text("base: yolov5n\n")
+    saved, again, _ = resume.continue_run(options)
+    assert (saved.cfg, saved.hyp) == tuple(gone.values())  # they are there, and must be what they were
+    assert again["training"]["fingerprints"]["cfg"] == "a"
