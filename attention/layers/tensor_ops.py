@@ -231,6 +231,19 @@ def plain() -> bool:
     return not torch.is_grad_enabled() or exporting()
 
 
+def missing(size: int, wanted: int) -> int:
+    """Return by how much an axis is shorter than wanted, 0 where it is not; while tracing for any size.
+
+    Args:
+        size: an entry of a shape.
+        wanted: length.
+
+    Returns:
+        max(wanted − size, 0).
+    """
+    return (size < wanted) * (wanted - size) if torch.jit.is_tracing() else max(wanted - size, 0)
+
+
 def whole(size: int) -> int:
     """Return the size of an axis as a number, also while tracing, for what a graph must fix.
 

@@ -22,9 +22,9 @@ def reflect(x: Tensor, margin: int) -> Tensor:
     sizes = [whole(size) for size in x.shape[2:]]
     if min(sizes) > margin:
         return F.pad(x, (margin,) * 4, mode="reflect")
-    for axis, size in enumerate(sizes, 2):
-        period = max(2 * (size - 1), 1)
-        at = torch.arange(-margin, size + margin, device=x.device).remainder(period)
+    for axis, size in enumerate(x.shape[2:], 2):
+        period = 2 * (size - 1) + (size == 1)
+        at = torch.arange(size + 2 * margin, device=x.device).sub(margin).remainder(period)
         x = x.index_select(axis, torch.where(at < size, at, period - at))
     return x
 

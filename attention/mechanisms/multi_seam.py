@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -10,7 +11,7 @@ from attention.layers.conv_norm import BatchNorm2d
 from attention.layers.gating import gate_channels
 from attention.layers.patch_mixing import ExponentialGate, mixing
 from attention.layers.pooling import pool_mean
-from attention.layers.tensor_ops import whole
+from attention.layers.tensor_ops import missing
 from attention.registry import ATTENTION
 
 
@@ -74,6 +75,8 @@ class MultiSEAM(nn.Module):
         """Strengthen the channels of x (B, C, H, W)."""
         total = pool_mean(x)
         for size, branch in zip(self.patches, self.branches, strict=True):
-            below, right = (max(size - whole(n), 0) for n in x.shape[2:])
-            total = total + pool_mean(branch(F.pad(x, (0, right, 0, below)) if below or right else x))
+            below, right = (missing(n, size) for n in x.shape[2:])
+            # While tracing always: whether there is anything to pad depends on the size of the map.
+            padded = F.pad(x, (0, right, 0, below)) if torch.jit.is_tracing() or below or right else x
+            total = total + pool_mean(branch(padded))
         return gate_channels(x, self.gate(total / (1 + len(self.patches))))

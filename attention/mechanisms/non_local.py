@@ -94,9 +94,9 @@ class NonLocal(nn.Module):
             return dot_product_attention(query, key, value, 1.0, wider=self.wider)
         if self.mode == "dot":
             return query @ (key.transpose(2, 3) @ value / key.shape[2])
-        weight = upcast(self.pair.weight).flatten()  # type: ignore[arg-type,operator]
-        split = weight.shape[0] // 2
-        logits = (query @ weight[:split]).unsqueeze(3) + (key @ weight[split:]).unsqueeze(2)  # (B, 1, N, N_k)
+        # Matrices of one column: ONNX Runtime's fusion computes a transposed map times a vector wrongly.
+        of_query, of_key = upcast(self.pair.weight).reshape(2, -1, 1)  # type: ignore[arg-type,operator]
+        logits = query @ of_query + (key @ of_key).transpose(2, 3)  # (B, 1, N, N_k)
         return torch.relu(logits) @ value / key.shape[2]
 
     @staticmethod

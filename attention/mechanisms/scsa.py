@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from attention.layers.checks import largest_divisor, odd, one_of, positive
 from attention.layers.gating import gate_channels
 from attention.layers.pooling import average
-from attention.layers.tensor_ops import group_norm, split_axis, upcast, whole
+from attention.layers.tensor_ops import group_norm, missing, split_axis, upcast
 from attention.registry import ATTENTION
 
 POOLING = ("mean", "max")
@@ -89,7 +89,14 @@ class SCSA(nn.Module):
         """(B, C, H, W) → (B, C, h, w)."""
         if not self.window:
             return x.amax((2, 3), keepdim=True) if self.pooling == "max" else average(x, (2, 3), keepdim=True)
-        size = [min(self.window, whole(n)) for n in x.shape[2:]]
+        below, right = (missing(n, self.window) for n in x.shape[2:])
+        if torch.jit.is_tracing():  # a graph has one size of window; what a smaller map lacks of it is padded
+            lowest = torch.finfo(x.dtype).min if self.pooling == "max" else 0.0
+            x = F.pad(x, (0, right, 0, below), value=lowest)
+            if self.pooling == "max":
+                return F.max_pool2d(x, self.window)
+            return F.avg_pool2d(x, self.window) * (self.window**2 / ((self.window - below) * (self.window - right)))
+        size = [self.window - below, self.window - right]
         return F.max_pool2d(x, size) if self.pooling == "max" else F.avg_pool2d(x, size)
 
     def _channel_gate(self, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ it was made with."""
 import importlib.util
 import io
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -20,9 +21,9 @@ FIXED = torch.randn(3, C, 12, 20, generator=torch.Generator().manual_seed(1))  #
 OTHER = torch.randn(3, C, 9, 14, generator=torch.Generator().manual_seed(2))  # another batch, height and width
 
 
-def ready(name: str) -> nn.Module:
+def ready(name: str, **kwargs: Any) -> nn.Module:
     torch.manual_seed(0)
-    module = build_attention(name, C).eval()
+    module = build_attention(name, C, **kwargs).eval()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -54,6 +55,19 @@ def check(run: runtimes.Run, module: nn.Module, maps: list[Tensor]) -> None:
         with torch.no_grad():
             expected = module(x)
         torch.testing.assert_close(run(x), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("made_at", [(12, 20), (3, 4)])
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [("SCSA", {}), ("SCSA", {"pooling": "max"}), ("MultiSEAM", {"patches": [5, 10]}), ("NonLocal", {"mode": "concat"})],
+)
+def test_a_graph_holds_for_maps_smaller_and_larger_than_a_window(
+    name: str, kwargs: dict[str, Any], made_at: tuple[int, int]
+) -> None:
+    module = ready(name, **kwargs)
+    file = runtimes.onnx(module, torch.randn(2, C, *made_at), dynamic=True, opset=11)
+    check(runtimes.onnx_runtime(file), module, [torch.randn(1, C, *size) for size in ((12, 20), (3, 4), (5, 30))])
 
 
 @pytest.mark.slow
