@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import yaml
 
 from engine.errors import UsageError
 from study import cli
+from study.analysis.alpha_spending import plan_looks
 from study.plan.plan import address_runs, make_plan
 from study.plan.study_spec import read_study
-from study.several_sets import each_set, refuse_pool
+from study.several_sets import common_looks, each_set, refuse_pool
 
 
 @pytest.fixture
@@ -129,3 +131,14 @@ def test_studies_that_cannot_stand_in_one_table(
 def test_one_study_is_not_pooled(studies: list[Path]) -> None:
     with pytest.raises(UsageError, match="takes two studies or more"):
         refuse_pool([read_study(studies[0])], "both")
+
+
+def test_studies_that_may_grow_are_pooled_by_their_looks(write_spec: Callable[..., Path]) -> None:
+    """Where they have looked at other numbers of seeds, what is pooled is judged at the strictest level."""
+    spec = read_study(write_spec(seeds=2, max_seeds=6))
+    first, second = replace(spec, looks=(2,)), replace(spec, looks=(2, 4))
+    assert common_looks([second, second]) == plan_looks([2, 4], 6)
+    assert common_looks([first, second]) == plan_looks([2], 6)  # that of the first look is the smaller one
+    fixed = replace(spec, max_seeds=None)
+    assert common_looks([fixed, fixed]) == []
+    assert common_looks([fixed, second]) == plan_looks([2, 4], 6)[1:]
