@@ -1,6 +1,5 @@
 """Work on maps that several mechanisms share: precision, memory format, pooling, tokens, attention, windows."""
 
-import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -242,19 +241,3 @@ def missing(size: int, wanted: int) -> int:
         max(wanted − size, 0).
     """
     return (size < wanted) * (wanted - size) if torch.jit.is_tracing() else max(wanted - size, 0)
-
-
-def whole(size: int) -> int:
-    """Return the size of an axis as a number, also while tracing, for what a graph must fix.
-
-    Args:
-        size: an entry of a shape.
-
-    Returns:
-        The number.
-    """
-    if not torch.jit.is_tracing():
-        return size
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        return int(size)

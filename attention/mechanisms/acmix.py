@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention.layers.checks import largest_divisor, odd, positive
-from attention.layers.tensor_ops import keep_format, split_axis, upcast, whole
+from attention.layers.tensor_ops import keep_format, split_axis, upcast
 from attention.registry import ATTENTION
 
 
@@ -19,8 +19,8 @@ def reflect(x: Tensor, margin: int) -> Tensor:
     Returns:
         (B, C, H + 2 · margin, W + 2 · margin).
     """
-    sizes = [whole(size) for size in x.shape[2:]]
-    if min(sizes) > margin:
+    # While tracing by positions, which hold for every size: a graph's own reflection does for larger maps only.
+    if not torch.jit.is_tracing() and min(x.shape[2:]) > margin:
         return F.pad(x, (margin,) * 4, mode="reflect")
     for axis, size in enumerate(x.shape[2:], 2):
         period = 2 * (size - 1) + (size == 1)

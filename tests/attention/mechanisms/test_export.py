@@ -60,7 +60,10 @@ def check(run: runtimes.Run, module: nn.Module, maps: list[Tensor]) -> None:
 @pytest.mark.parametrize("made_at", [(12, 20), (3, 4)])
 @pytest.mark.parametrize(
     ("name", "kwargs"),
-    [("SCSA", {}), ("SCSA", {"pooling": "max"}), ("MultiSEAM", {"patches": [5, 10]}), ("NonLocal", {"mode": "concat"})],
+    [
+        *(("SCSA", {}), ("SCSA", {"pooling": "max"}), ("MultiSEAM", {"patches": [5, 10]}), ("ACmix", {})),
+        ("NonLocal", {"mode": "concat"}),
+    ],
 )
 def test_a_graph_holds_for_maps_smaller_and_larger_than_a_window(
     name: str, kwargs: dict[str, Any], made_at: tuple[int, int]
