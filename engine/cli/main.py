@@ -102,8 +102,6 @@ def _unreachable(error: OSError) -> str | None:
 def _out_of_memory(error: BaseException) -> str | None:
     """Say what to make smaller where a device or the machine has no memory left; None for other errors."""
     text = " ".join(str(error).split())
-    if "out of shared memory" in text:  # of a loader process, which the system ended
-        return "out of shared memory: start the container with --ipc=host or --shm-size=8g, or use --workers 0"
     if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(f"{type(error).__name__}: {text}"):
         return None
     said = text.partition(". ")[0][:200].rstrip(".") or "Python has none left"
@@ -115,6 +113,8 @@ def _lost_loader(error: BaseException) -> str | None:
     text = " ".join(str(error).split())
     if not text.startswith("DataLoader worker"):
         return None
+    if "out of shared memory" in text:
+        return "out of shared memory: start the container with --ipc=host or --shm-size=8g, or use --workers 0"
     return (
         f"a loader process was ended ({text[:100].rstrip('. ')}), mostly as memory or shared memory (/dev/shm) was "
         "full; use fewer --workers (0 needs none), in a container raise --shm-size, and go on with --resume"

@@ -12,6 +12,7 @@ from playground.design import Design, History
 from playground.pages.build import BuildPage
 from playground.pages.build_panel import PlacePanel
 from playground.texts import Texts
+from tests.playground.own_thread import run
 
 
 def test_a_page_that_is_out_of_date_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,16 +29,16 @@ def test_a_page_that_is_out_of_date_changes_nothing(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(page, "take", take)
     monkeypatch.setattr(page, "refresh", refresh)
-    asyncio.run(page.remove(0))
+    run(page.remove(0))
     assert len(taken) == 1
     history.take(history.design.without(0))  # in another page
-    asyncio.run(page.remove(0))
+    run(page.remove(0))
     panel: Any = SimpleNamespace(page=page, fields={})
     history.take(history.design.without(0))
-    asyncio.run(PlacePanel._place(panel))
+    run(PlacePanel._place(panel))
     assert len(taken) == 1
     assert said == ["another page has changed the model; here it is, nothing was done"] * 2
-    asyncio.run(page.remove(0))
+    run(page.remove(0))
     assert len(taken) == 2
 
 
@@ -54,10 +55,10 @@ def test_nothing_is_counted_for_a_page_that_has_no_browser() -> None:
         change()
         return [before, await asyncio.wait_for(answer, 10)]
 
-    assert asyncio.run(wanted(lambda: None)) == [True, True]
+    assert run(wanted(lambda: None)) == [True, True]
     client.has_socket_connection = False
-    assert asyncio.run(wanted(lambda: setattr(client, "has_socket_connection", True))) == [False, True]
+    assert run(wanted(lambda: setattr(client, "has_socket_connection", True))) == [False, True]
     client.has_socket_connection = False
-    assert asyncio.run(wanted(lambda: setattr(page, "turn", 7))) == [False, False]
-    assert asyncio.run(wanted(lambda: setattr(page.graph, "is_deleted", True))) == [False, False]
-    assert asyncio.run(wanted(lambda: None)) == [True, False]
+    assert run(wanted(lambda: setattr(page, "turn", 7))) == [False, False]
+    assert run(wanted(lambda: setattr(page.graph, "is_deleted", True))) == [False, False]
+    assert run(wanted(lambda: None)) == [True, False]

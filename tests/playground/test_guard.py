@@ -1,21 +1,13 @@
 """Requests of other names and origins are refused, and nothing larger than allowed is read."""
 
-import asyncio
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from playground.guard import FORM, Guard, refusal
+from tests.playground.own_thread import run
 
 HOSTS = {"127.0.0.1", "localhost", "::1"}
-
-
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run to the end in a thread of its own: a browser of another test may keep a loop in this one."""
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, coroutine).result()
 
 
 def scope(kind: str = "http", method: str = "GET", **headers: str) -> dict[str, Any]:

@@ -236,6 +236,7 @@ def test_what_openvino_once_got_wrong_or_refused(name):
 @pytest.mark.parametrize(("name", "asked", "device"), [("onnx", "", "cpu"), ("onnx", "0", "0"), ("tensorrt", "", "0")])
 def test_an_engine_is_made_on_the_gpu_without_being_told(name, asked, device, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr("torch.version.hip", None)
     assert exporter._device(name, asked) == device
 
