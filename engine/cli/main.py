@@ -108,16 +108,17 @@ def _out_of_memory(error: BaseException) -> str | None:
     return f"out of memory: {said}; use a smaller --batch-size or --imgsz, or end what else uses this memory"
 
 
-def _lost_loader(error: BaseException) -> str | None:
+def _lost_loader(error: BaseException, command: str) -> str | None:
     """Say why a loader process may be gone, which PyTorch says wherever the program stands; None for other errors."""
     text = " ".join(str(error).split())
     if not text.startswith("DataLoader worker"):
         return None
     if "out of shared memory" in text:
         return "out of shared memory: start the container with --ipc=host or --shm-size=8g, or use --workers 0"
+    again = "go on with --resume" if command == "train" else "run the command again"
     return (
         f"a loader process was ended ({text[:100].rstrip('. ')}), mostly as memory or shared memory (/dev/shm) was "
-        "full; use fewer --workers (0 needs none), in a container raise --shm-size, and go on with --resume"
+        f"full; use fewer --workers (0 needs none), in a container raise --shm-size, and {again}"
     )
 
 
@@ -129,12 +130,12 @@ def _no_room(error: OSError) -> str | None:
     return f"{error.filename or 'a file'}: cannot be written ({error.strerror}); {remedy}, then run the command again"
 
 
-def _explained(error: Exception) -> tuple[int, str] | None:
+def _explained(error: Exception, command: str) -> tuple[int, str] | None:
     """Return exit code and line for an error of the machine that the user can do something about."""
     if isinstance(error, OSError):
         full, line = _no_room(error), _unreachable(error)
         return (1, full) if full is not None else None if line is None else (2, line)
-    line = _lost_loader(error) or _out_of_memory(error)
+    line = _lost_loader(error, command) or _out_of_memory(error)
     return None if line is None else (1, line)
 
 
@@ -173,7 +174,7 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{command}.py: {error}\n")
         return 1
     except (OSError, RuntimeError, MemoryError) as error:
-        explained = _explained(error)
+        explained = _explained(error, command)
         if explained is None:
             raise
         code, line = explained

@@ -186,3 +186,12 @@ def test_a_lost_loader_process_is_one_line(monkeypatch, capsys, said):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("train.py: a loader process was ended (DataLoader worker (pid")
     assert line.endswith("in a container raise --shm-size, and go on with --resume")
+
+
+def test_a_lost_loader_process_of_validation_names_no_resume(monkeypatch, capsys):
+    def lose(options):
+        raise RuntimeError("DataLoader worker (pid(s) 7) exited")
+
+    monkeypatch.setattr("engine.validation.run.run_validation", lose)
+    assert main.main("val", ["--workers", "8"]) == 1
+    assert capsys.readouterr().err.endswith("in a container raise --shm-size, and run the command again\n")
