@@ -193,9 +193,8 @@ def as_address(image: np.ndarray) -> str:
 
 
 def placements(text: str) -> tuple[str, ...]:
-    """Return the entries of a line such as `CBAM@neck.P3 "SE{reduction: 8}@9"`, quotes of a command line taken off."""
-    parts = split_placements(text)
-    return tuple(part[1:-1] if part[:1] in "\"'" and part[-1:] == part[:1] else part for part in parts if part)
+    """Return the entries of a line such as `CBAM@neck.P3 "SE{reduction: 8}@9"`."""
+    return tuple(filter(None, split_placements(text)))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -90,8 +90,12 @@ def read_entries(entries: Iterable[tuple[object, str]], identity: bool) -> list[
 
 
 def split_placements(text: str) -> list[str]:
-    """Split placements that stand in one text, with spaces between them, before each `MECHANISM{options}@`."""
-    return re.split(r"\s+(?=[\"']?[A-Za-z_][\w.]*\s*(?:\{[^{}]*\}\s*)?@)", text.strip())
+    """Split placements that stand in one text, with spaces between them, before each `MECHANISM{options}@`.
+
+    Quotes around one, as a command line wants them, are taken off.
+    """
+    parts = re.split(r"\s+(?=[\"']?[A-Za-z_][\w.]*\s*(?:\{[^{}]*\}\s*)?@)", text.strip())
+    return [part[1:-1] if part[:1] in ("'", '"') and part[-1:] == part[:1] else part for part in parts]
 
 
 def parse_text(text: str, origin: str) -> dict[str, Any]:

@@ -192,3 +192,10 @@ def test_placements_in_one_string_are_told_apart():
     assert str(caught.value) == (
         '--attention: 2 placements in one; give each in quotes of its own: "SE{reduction: 8}@4" "CBAM@neck.P3"'
     )
+
+
+def test_quoted_placements_in_one_string_are_quoted_once():
+    from models.spec.attention_entries import parse_text
+
+    with pytest.raises(SpecError, match=r'its own: "CBAM@neck\.P3" "SE@9"$'):
+        parse_text("CBAM@neck.P3 'SE@9'", "--attention")
