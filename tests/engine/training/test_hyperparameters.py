@@ -31,7 +31,7 @@ def test_shipped_files_hold_yolov5s_values(level):
 
 
 def test_every_shipped_file_is_readable_and_says_command_cost_and_result():
-    for path in FOLDER.glob("v5-*.yaml"):
+    for path in FOLDER.glob("*.yaml"):
         text = path.read_text(encoding="utf-8")
         assert all(word in text for word in ("Command:", "Cost:", "Expected:"))
 
@@ -119,6 +119,11 @@ def test_heads_of_ultralytics_get_the_settings_of_their_authors():
     stock = vars(get_cfg())
     assert hyp.engine == {key: stock[key] for key in hyp.engine}
     assert {"box", "cls", "dfl", "lr0", "mosaic", "close_mosaic"} <= set(hyp.engine)
+
+
+def test_few_images_get_the_settings_of_ultralytics_automatic_adamw_and_a_step_a_batch():
+    automatic = {"lr0": round(0.002 * 5 / (4 + 3), 5), "momentum": 0.9, "warmup_bias_lr": 0.0}  # of three classes
+    assert read("ultralytics-small", ()).engine == read("ultralytics", ()).engine | automatic | {"nbs": 8}
 
 
 @pytest.mark.parametrize(
