@@ -227,8 +227,8 @@ class RecordDataset(YOLODataset):
         image, size = image_channels.read_reduced(self.im_files[i], size, longer, self.channels, self.stretch)
         if image is None:
             raise UsageError(
-                f"{self.im_files[i]}: could be read when training began, and cannot be read any more; "
-                "bring it back, and go on with --resume"
+                f"{self.im_files[i]}: was there at the start, and cannot be read any more; "
+                "bring it back and run it again (train.py goes on with --resume)"
             )
         wrong = image_channels.mismatch(image, self.channels)
         if wrong:
