@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ def effects_of(cells: list[str]) -> set[str]:
 
 @pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
 def test_the_report_says_what_its_results_say(folder):
-    values = defaultdict(dict)
+    values: dict[str, dict[Hashable, float]] = defaultdict(dict)
     with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             values[row["variant"]][int(row["seed"])] = float(row["AP_last"])
@@ -55,7 +55,7 @@ def test_the_report_says_what_its_results_say(folder):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_document_says_what_the_reports_say(name):
-    reported = defaultdict(set)
+    reported: dict[str, set[str]] = defaultdict(set)
     for file in (ROOT / "docs" / "studies").glob("*/report.md"):
         for cells in rows_of(file):
             reported[cells[0]] |= effects_of(cells)
