@@ -1,6 +1,5 @@
 """The numbers of the committed studies: reports against their results.csv, documents against the reports."""
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
@@ -8,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.scan_confirmed import measured
 from data.folders import ROOT
 from study.analysis.statistics import compare_with_baseline
-from study.plan.variants import BASELINE, CONTROL
+from study.plan.variants import CONTROL
 from study.report.comparison_table import points, span
 
 STUDIES = sorted(path.parent for path in (ROOT / "docs" / "studies").glob("*/results.csv"))
@@ -37,14 +37,12 @@ def effects_of(cells: list[str]) -> set[str]:
 
 @pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
 def test_the_report_says_what_its_results_say(folder):
-    values: dict[str, dict[Hashable, float]] = defaultdict(dict)
-    with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            values[row["variant"]][int(row["seed"])] = float(row["AP_last"])
-    base = values.pop(BASELINE)
-    variants = {name: of for name, of in values.items() if not name.endswith(CONTROL)}
-    controls = {name: of for name, of in values.items() if name.endswith(CONTROL)}
-    compared = compare_with_baseline(base, variants) | (compare_with_baseline(base, controls) if controls else {})
+    differences = measured(folder / "results.csv", "AP")
+    zero: dict[Hashable, float] = dict.fromkeys((seed for of in differences.values() for seed in of), 0.0)
+    compared = {}
+    for controls in (False, True):  # each family is corrected by itself
+        family = {name: dict(of) for name, of in differences.items() if name.endswith(CONTROL) == controls}
+        compared |= compare_with_baseline(zero, family)
     shown = {cells[0]: cells for cells in reversed(list(rows_of(folder / "report.md"))) if len(cells) == 8}
     assert set(compared) <= set(shown)
     for name, comparison in compared.items():
