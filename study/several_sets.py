@@ -111,8 +111,8 @@ def write_pooled_report(
     what = "; ".join(f"{name}: {_what(parts[name])}" for name in analyses)
     lead = [
         f"{what}. Each has a report of its own. "
-        "The pooled effect is the mean over data sets such as these (random effects; Hartung and Knapp's interval), "
-        "corrected for the number of variants by Holm's method.",
+        "The pooled effect is the mean over data sets such as these (random effects; Hartung and Knapp's interval, or "
+        "that of the spread over seeds where it is wider), corrected for the number of variants by Holm's method.",
         *said,
     ]
     # A list's data sets lie below the pooled report, studies beside it.

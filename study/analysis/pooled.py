@@ -1,8 +1,10 @@
-"""Pool the effect of one variant over several data sets: random effects, with Hartung and Knapp's interval.
+"""Pool the effect of one variant over several data sets: random effects, with Hartung and Knapp's interval at least.
 
 Data sets are taken as drawn from those that a reader might have: an effect may differ between them by more than chance
 (heterogeneity), and the question is its mean. With few data sets the usual normal interval is too narrow; Hartung and
-Knapp's uses Student's t with as many degrees of freedom as there are data sets, less one.
+Knapp's uses Student's t with as many degrees of freedom as there are data sets, less one. It knows the error only from
+how far the data sets lie apart: where two agree by chance it shrinks to nothing. So it is never taken narrower, nor p
+smaller, than what the spread over seeds allows.
 """
 
 from __future__ import annotations
@@ -40,8 +42,10 @@ class Pooled:
     sets: int
 
 
-def pool(effects: Sequence[float], variances: Sequence[float], level: float = 0.95) -> Pooled:
-    """Pool effects by random effects: DerSimonian and Laird's spread, Hartung and Knapp's error.
+def pool(
+    effects: Sequence[float], variances: Sequence[float], level: float = 0.95, freedom: float = math.inf
+) -> Pooled:
+    """Pool effects by random effects: the wider of DerSimonian and Laird's and Hartung and Knapp's interval.
 
     statsmodels has both, but does not hold the spread at zero or above: with data sets that agree its weights are
     negative or infinite.
@@ -50,29 +54,35 @@ def pool(effects: Sequence[float], variances: Sequence[float], level: float = 0.
         effects: mean difference of each data set, two or more.
         variances: squared standard error of each, > 0.
         level: of the interval.
+        freedom: degrees of freedom of the variances; inf where they are known.
 
     Raises:
         ValueError: if there are fewer than two, or a variance is not positive.
 
     Source:
-        DerSimonian & Laird, Controlled Clinical Trials 7, 1986; Hartung & Knapp, Statistics in Medicine 20, 2001.
+        DerSimonian & Laird, Controlled Clinical Trials 7, 1986; Hartung & Knapp, Statistics in Medicine 20, 2001; both
+        intervals: Wiksten, Rücker & Schwarzer, Statistics in Medicine 35, 2016.
     """
     if len(effects) < 2 or len(effects) != len(variances) or min(variances) <= 0:
         raise ValueError(f"{len(effects)} effects, variances {list(variances)}; expected two or more, each above 0")
-    y, v, freedom = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float), len(effects) - 1
+    y, v, between = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float), len(effects) - 1
     q, _ = _squares(y, 1 / v)
     fixed = 1 / v
-    tau_squared = max(0.0, (q - freedom) / float(fixed.sum() - (fixed**2).sum() / fixed.sum()))
+    tau_squared = max(0.0, (q - between) / float(fixed.sum() - (fixed**2).sum() / fixed.sum()))
     weights = 1 / (v + tau_squared)
     squares, mean = _squares(y, weights)
-    error = math.sqrt(squares / freedom / float(weights.sum()))
-    reach = float(stats.t.isf((1 - level) / 2, freedom)) * error
+    # Where the data sets lie closer together than their seeds allow, the second error is the larger one.
+    errors = (
+        (math.sqrt(squares / between / float(weights.sum())), between),
+        (1 / math.sqrt(float(weights.sum())), freedom),
+    )
+    reach = max(float(stats.t.isf((1 - level) / 2, known)) * error for error, known in errors)
     return Pooled(
         interval=Interval(mean, mean - reach, mean + reach, level),
-        p=float(2 * stats.t.sf(abs(mean) / error, freedom)) if error > 0 else 1.0,
+        p=max(float(2 * stats.t.sf(abs(mean) / error, known)) for error, known in errors if error > 0),
         tau=math.sqrt(tau_squared),
-        i_squared=max(0.0, 1 - freedom / q) if q > 0 else 0.0,
-        p_heterogeneity=float(stats.chi2.sf(q, freedom)),
+        i_squared=max(0.0, 1 - between / q) if q > 0 else 0.0,
+        p_heterogeneity=float(stats.chi2.sf(q, between)),
         sets=len(effects),
     )
 
@@ -80,8 +90,9 @@ def pool(effects: Sequence[float], variances: Sequence[float], level: float = 0.
 def seed_variances(spreads: Sequence[float], seeds: Sequence[int]) -> list[float]:
     """Return the squared standard error of each data set's mean, from one spread over seeds for all of them.
 
-    A spread from five seeds is too uncertain to weigh by: with each data set's own, three data sets without an effect
-    are called in 6 to 9 % of studies, with the common one in 4.5 to 5.1 %. So data sets weigh by their seeds.
+    A spread from five seeds is too uncertain to weigh by: with each data set's own, three noisy data sets whose true
+    effects differ around zero are called in 5.9 % of studies, with the common one in 4.2 %. So data sets weigh by their
+    seeds.
 
     Args:
         spreads: standard deviation over seeds on each data set.
@@ -147,7 +158,8 @@ def _pool_first(
         taken = [some for some in taken if len(some) >= LEAST_SEEDS]
         if len(taken) >= 2 and any(np.ptp(some) > 0 for some in taken):
             variances = seed_variances([float(some.std(ddof=1)) for some in taken], [len(some) for some in taken])
-            pooled[name] = pool([float(some.mean()) for some in taken], variances)
+            freedom = sum(len(some) - 1 for some in taken)
+            pooled[name] = pool([float(some.mean()) for some in taken], variances, freedom=freedom)
     corrected = holm([value.p for value in pooled.values()])
     return {
         name: (value, p, _verdict(value, p, alpha)) for (name, value), p in zip(pooled.items(), corrected, strict=True)
