@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from metrics.tide import KINDS
-from study.analysis.intervals import Verdict
+from study.analysis.intervals import Interval, Verdict
 from study.analysis.results import Results
 from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, quartiles
@@ -102,6 +102,45 @@ def forest(comparisons: Mapping[str, Comparison], label: str, pdf: Path | None =
         axes.set_yticks(range(len(comparisons)), list(comparisons))
         axes.set_ylim(len(comparisons) - 0.5, -0.6)
         figure.supxlabel(label, fontsize=STYLE["font.size"])  # in the middle of the figure, however narrow the axes
+        return _svg(figure, f"Forest plot: {label}", pdf)
+
+
+def forest_of_sets(
+    by_set: Mapping[str, Mapping[str, Comparison]],
+    pooled: Mapping[str, tuple[Interval, Verdict]],
+    label: str,
+    pdf: Path | None = None,
+) -> Markup:
+    """Plot each pooled variant's difference on every data set, and below them over all as a diamond.
+
+    Args:
+        by_set: data set → variant → its comparison there, with the interval of its verdict.
+        pooled: variant → interval over the data sets and verdict.
+        label: of the axis.
+        pdf: file to write, too.
+    """
+    palette = dict(zip(by_set, CYCLE * (1 + len(by_set) // len(CYCLE)), strict=False))
+    step = 0.8 / (len(by_set) + 1)
+    with mpl.rc_context(STYLE):
+        figure, axes, legend = _with_legend(list(by_set), 1.0 + 0.2 * (len(by_set) + 1) * max(len(pooled), 1))
+        for at, (name, (interval, verdict)) in enumerate(pooled.items()):
+            for row, (data, comparisons) in enumerate(by_set.items()):
+                if name in comparisons:
+                    ends = comparisons[name].corrected
+                    y, mean_there = at - 0.4 + step * row, 100 * comparisons[name].interval.mean
+                    if math.isfinite(ends.low) and math.isfinite(ends.high):
+                        axes.plot([100 * ends.low, 100 * ends.high], [y, y], color=palette[data], linewidth=1)
+                    axes.plot(mean_there, y, "o", color=palette[data], markersize=4)
+            y, colour = at - 0.4 + step * len(by_set), COLOURS[verdict]
+            axes.plot([100 * interval.low, 100 * interval.high], [y, y], color=colour, linewidth=3)
+            axes.plot(100 * interval.mean, y, "D", color=colour, markersize=6)
+        for data, colour in palette.items():
+            axes.plot([], [], "o-", color=colour, markersize=4, linewidth=1, label=data)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_yticks(range(len(pooled)), list(pooled))
+        axes.set_ylim(len(pooled) - 0.5, -0.6)
+        axes.set_xlabel(label)
+        figure.legend(**legend)
         return _svg(figure, f"Forest plot: {label}", pdf)
 
 

@@ -50,6 +50,8 @@ def test_the_report_over_both(two: Path, tmp_path: Path, finish_run: Callable[..
     assert r"\toprule" in (tmp_path / "runs" / "tiny" / "report.tex").read_text()
     page = (tmp_path / "runs" / "tiny" / "report.html").read_text()
     assert 'href="other/report.html"' in page
+    assert 'aria-label="Forest plot: difference of' in page
+    assert (tmp_path / "runs" / "tiny" / "figures" / "data-sets.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "runs" / "tiny" / "other" / "report.html").is_file()
 
 
