@@ -7,11 +7,13 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from engine.errors import UsageError
 from study.analysis.alpha_spending import Look
 from study.analysis.comparisons import Analysis, looks_of
 from study.analysis.intervals import Verdict
-from study.analysis.pooled import Pooled, pool_variants
+from study.analysis.pooled import Pooled, pool_variants, takes_part
 from study.analysis.statistics import Comparison
 from study.plan.run import write_whole
 from study.plan.spec_values import NAME
@@ -24,6 +26,7 @@ from study.report.templating import render
 
 TABLE = "Mechanism and data set"
 FIGURE = "data-sets.pdf"
+CAPTION = "A circle and a line: one data set, with the interval of its verdict. Diamond: over the data sets, 95 %."
 
 
 def each_set(spec: StudySpec) -> dict[str, StudySpec]:
@@ -121,19 +124,32 @@ def write_pooled_report(
     # A list's data sets lie below the pooled report, studies beside it.
     home = {name: os.path.relpath(folder.parent / parts[name].name, folder).replace(os.sep, "/") for name in analyses}
     folder.mkdir(parents=True, exist_ok=True)
-    caption = "A circle and a line: one data set, with the interval of its verdict. Diamond: over the data sets, 95 %."
-    figure = forest_of_sets(
-        by_set,
-        {name: (value.interval, verdict) for name, (value, _, verdict) in pooled.items()},
-        f"difference of {next(iter(analyses.values())).metric} to the baseline, points",
-        folder / "figures" / FIGURE,
-    )
-    page = render("pooled.html.jinja", title=title, lead=lead, figure=figure, caption=caption, table=table, sets=home)
+    figures = {FIGURE: CAPTION} if pooled else {}
+    figure = _figure(analyses, pooled, folder / "figures" / FIGURE) if pooled else ""
+    page = render("pooled.html.jinja", title=title, lead=lead, figure=figure, caption=CAPTION, table=table, sets=home)
     write_whole(folder / "report.html", f"{page}\n")
     links = ", ".join(f"[{name}]({quote(place)}/report.md)" for name, place in home.items())
     write_whole(folder / "report.md", "\n\n".join([f"# {title}", *lead, f"## {TABLE}", table.markdown(), links]) + "\n")
-    write_whole(folder / "report.tex", latex_report(title, lead, {TABLE: table}, {FIGURE: caption}))
+    write_whole(folder / "report.tex", latex_report(title, lead, {TABLE: table}, figures))
     return "\n".join([*said, f"report.html, report.md and report.tex in {folder}"])
+
+
+def _figure(analyses: Mapping[str, Analysis], pooled: Mapping[str, tuple[Pooled, float, Verdict]], pdf: Path) -> Markup:
+    """Plot what is pooled: of each data set only the comparisons that take part."""
+    by_set = {
+        name: {
+            variant: comparison
+            for variant, comparison in analysis.baseline.items()
+            if variant in pooled and takes_part(comparison)
+        }
+        for name, analysis in analyses.items()
+    }
+    return forest_of_sets(
+        {name: comparisons for name, comparisons in by_set.items() if comparisons},
+        {name: (value.interval, verdict) for name, (value, _, verdict) in pooled.items()},
+        f"difference of {next(iter(analyses.values())).metric} to the baseline, points",
+        pdf,
+    )
 
 
 def common_looks(specs: Sequence[StudySpec]) -> list[Look]:

@@ -140,6 +140,15 @@ def pool_variants(
     }
 
 
+def takes_part(comparison: Comparison) -> bool:
+    """Return whether a comparison is pooled: it has a verdict, two seeds or more, and they differ."""
+    return (
+        comparison.verdict is not Verdict.UNLEARNED
+        and not comparison.constant
+        and len(comparison.differences) >= LEAST_SEEDS
+    )
+
+
 def _pool_first(
     by_set: Mapping[str, Mapping[str, Comparison]], seeds: int | None, alpha: float
 ) -> dict[str, tuple[Pooled, float, Verdict]]:
@@ -147,13 +156,8 @@ def _pool_first(
     names = list(dict.fromkeys(name for comparisons in by_set.values() for name in comparisons))
     pooled = {}
     for name in names:
-        parts = [
-            comparisons[name]
-            for comparisons in by_set.values()
-            if name in comparisons
-            and comparisons[name].verdict is not Verdict.UNLEARNED
-            and not comparisons[name].constant
-        ]
+        parts = [comparisons[name] for comparisons in by_set.values() if name in comparisons]
+        parts = [part for part in parts if takes_part(part)]
         taken = [np.array(part.differences[:seeds]) for part in parts]
         taken = [some for some in taken if len(some) >= LEAST_SEEDS]
         if len(taken) >= 2 and any(np.ptp(some) > 0 for some in taken):

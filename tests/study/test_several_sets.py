@@ -4,17 +4,20 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from markupsafe import Markup
 
 from engine.errors import UsageError
-from study import cli
+from study import cli, several_sets
 from study.analysis.alpha_spending import plan_looks
+from study.analysis.statistics import compare_with_baseline
 from study.plan.plan import address_runs, make_plan
 from study.plan.study_spec import read_study
-from study.several_sets import common_looks, each_set, refuse_pool
+from study.several_sets import common_looks, each_set, refuse_pool, write_pooled_report
 
 
 @pytest.fixture
@@ -107,6 +110,44 @@ def test_studies_of_their_own_are_pooled(studies: list[Path], tmp_path: Path, fi
     assert "on tiny, 2 epochs at 64 px, 3 seeds; two: " in report
     assert "[one](../one/report.md), [two](../two/report.md)" in report
     assert 'href="../one/report.html"' in (tmp_path / "runs" / "both" / "report.html").read_text()
+
+
+def compared(**variants: list[float]) -> SimpleNamespace:
+    """An analysis whose comparisons come from known differences, a value for each seed."""
+    numbered = {name: dict(enumerate(values)) for name, values in variants.items()}
+    baseline = dict.fromkeys(range(3), 0.0)
+    return SimpleNamespace(baseline=compare_with_baseline(baseline, numbered), metric="AP")
+
+
+def test_only_what_is_pooled_is_plotted(
+    write_spec: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A data set whose seeds do not differ takes no part, and would be drawn as a point that looks certain."""
+    drawn = {}
+    monkeypatch.setattr(several_sets, "forest_of_sets", lambda by_set, *_: drawn.update(by_set) or Markup("<svg>"))
+    analyses: Any = {
+        "a": compared(se=[0.01, 0.02, 0.03], sk=[0.01, 0.0, 0.02]),
+        "b": compared(se=[0.02, 0.01, 0.05], eca=[0.01, 0.0, 0.02]),
+        "same": compared(se=[0.01, 0.01, 0.01], sk=[0.01, 0.03, 0.02]),
+        "other": compared(eca=[0.01, 0.01, 0.01]),
+    }
+    spec = read_study(write_spec())
+    write_pooled_report(dict.fromkeys(analyses, spec), tmp_path / "pool", analyses)
+    assert {name: sorted(comparisons) for name, comparisons in drawn.items()} == {
+        "a": ["se", "sk"],
+        "b": ["se"],
+        "same": ["sk"],
+    }
+
+
+def test_nothing_pooled_is_no_plot(write_spec: Callable[..., Path], tmp_path: Path) -> None:
+    analyses: Any = {"a": compared(se=[0.01, 0.02, 0.03]), "b": compared(eca=[0.02, 0.01, 0.05])}
+    folder = tmp_path / "pool"
+    said = write_pooled_report(dict.fromkeys(analyses, read_study(write_spec())), folder, analyses)
+    assert "Not pooled, as fewer than two data sets have a comparison of it: eca, se." in said
+    assert "<figure" not in (folder / "report.html").read_text()
+    assert "includegraphics" not in (folder / "report.tex").read_text()
+    assert not (folder / "figures").exists()
 
 
 @pytest.mark.parametrize(
