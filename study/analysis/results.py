@@ -8,12 +8,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import yaml
+
 from engine.errors import UsageError
 from metrics import MatchTable
 from study.plan.plan import Plan
 from study.plan.run import NEEDED, Run, read_json
 
 WHICH = ("last", "best")
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class RunResult:
         metrics: "last" and "best" → content of metrics.json.
         curve: rows of results.csv.
         trained: memory and threads of the training.
+        precision: of its forward pass: "fp32", "bf16" or "fp16"; empty where it is not written down.
     """
 
     run: Run
     metrics: dict[str, dict[str, Any]]
     curve: list[dict[str, float]]
     trained: dict[str, Any]
+    precision: str = ""
 
     def value(self, metric: str, which: str = "last") -> float:
         """Return one of COCO's twelve numbers, 0–1; NaN where there is no such object."""
@@ -93,8 +98,17 @@ def gather(plan: Plan, done: Iterable[Run]) -> Results:
         metrics = {which: read_json(run.folder / which / "metrics.json") or {} for which in WHICH}
         curve = read_curve(run.folder / "train" / "results.csv")
         trained = read_json(run.folder / "trained.json") or {}
-        by_variant[run.variant][run.seed] = RunResult(run, metrics, curve, trained)
+        by_variant[run.variant][run.seed] = RunResult(run, metrics, curve, trained, read_precision(run))
     return Results(plan, {name: results for name, results in by_variant.items() if results})
+
+
+def read_precision(run: Run) -> str:
+    """Return the precision that a run was trained in, which `--amp auto` chooses by the machine."""
+    try:
+        content = yaml.safe_load((run.folder / "train" / "args.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):  # a run may be carried without it
+        return ""
+    return str(content["amp"]) if isinstance(content, dict) and content.get("amp") in PRECISIONS else ""
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:

@@ -129,13 +129,15 @@ def cost_table(results: Results, costs: dict[str, Cost], setting: dict[str, obje
         "training, s an epoch",
         "peak memory, MiB",
     )
+    precisions = sorted({run.precision for runs in results.by_variant.values() for run in runs.values()} - {""})
+    trained = " in ".join(filter(None, ["Training", " and ".join(precisions)]))
     kinds = {str(run.trained.get("memory")) for runs in results.by_variant.values() for run in runs.values()}
     notes = (
         f"Time: one image of {setting['imgsz']} px through the fused model in full precision, median of "
         f"{setting['rounds']} rounds in each of which every variant runs once, in changing order "
         f"({setting['device']}, {setting['threads']} threads); added: median of the rounds' differences. GFLOPs: 2 for "
-        "a multiplication with addition, counted at torch's dispatcher (convolutions, matrix products). Training: "
-        f"median of all seeds' medians, validation included. Memory: {', '.join(sorted(kinds))}.",
+        "a multiplication with addition, counted at torch's dispatcher (convolutions, matrix products). "
+        f"{trained}: median of all seeds' medians, validation included. Memory: {', '.join(sorted(kinds))}.",
     )
     return Table("cost", head, tuple(rows), notes)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from study.analysis.comparisons import Analysis, analyse, looks_of
 from study.analysis.intervals import Verdict
+from study.analysis.mixed_precision import mixed_precision
 from study.analysis.results import WHICH, Results, gather
 from study.analysis.statistics import Comparison
 from study.execute.cost import Cost, disturbed, measure_costs
@@ -139,6 +140,9 @@ def _shortfalls(plan: Plan, results: Results, outcome: Outcome, costs: dict[str,
     threads = {run.trained.get("threads") for runs in results.by_variant.values() for run in runs.values()}
     if len(threads) > 1:
         shortfalls.append("Runs had different numbers of threads: compare times and memory with care.")
+    mixed = mixed_precision(results)
+    if mixed:
+        shortfalls.append(mixed)
     if disturbed(costs[BASELINE]):
         shortfalls.append(
             "The machine was busy while latency was timed: take it with care. The next report times it anew."

@@ -137,6 +137,17 @@ def test_what_is_missing_is_said(make: Callable[..., Plan], study: Any) -> None:
     assert "> 1 of 12 runs are still to do: this report is preliminary." in text
 
 
+def test_precision_that_machines_chose_is_said(make: Callable[..., Plan], finish_run: Callable[..., None]) -> None:
+    plan = make(variants={"se": "SE@neck.P3"}, controls=None, seeds=2)
+    for run in plan.runs:
+        finish_run(plan, run, 2.0)
+        (run.folder / "train" / "args.yaml").write_text(f"amp: {'bf16' if run.seed else 'fp32'}\n")
+    write_report(plan, Outcome(done=plan.runs))
+    text = (plan.folder / "report.md").read_text()
+    assert "> Machines chose different precision for training (2 in bf16, 2 in fp32 runs): within each seed" in text
+    assert "Training in bf16 and fp32: median of all seeds' medians" in text
+
+
 def test_one_seed_gives_a_report_without_verdicts(study: Any) -> None:
     outcome = Outcome(done=[run for run in study.plan.runs if run.seed == 0])
     assert "se: too few runs. A comparison needs two seeds or more." in write_report(study.plan, outcome)
